@@ -1,0 +1,72 @@
+/** Every way a request can fail, as one table: HTTP status and OCI error code (distribution-spec 1.1, "Error Codes"). */
+
+/** `UNAVAILABLE` and `UNKNOWN` are distribution's; the spec has no code for "not now" and "our fault". */
+export const FAILURES = {
+  nameInvalid: { status: 400, code: 'NAME_INVALID' },
+  tagInvalid: { status: 400, code: 'MANIFEST_INVALID' },
+  digestInvalid: { status: 400, code: 'DIGEST_INVALID' },
+  requestInvalid: { status: 400, code: 'UNSUPPORTED' },
+  /** The image is what it claims to be, but crossdock will never handle it (schema 1, say). */
+  refused: { status: 400, code: 'UNSUPPORTED' },
+  unauthorized: { status: 401, code: 'UNAUTHORIZED' },
+  denied: { status: 403, code: 'DENIED' },
+  nameUnknown: { status: 404, code: 'NAME_UNKNOWN' },
+  manifestUnknown: { status: 404, code: 'MANIFEST_UNKNOWN' },
+  blobUnknown: { status: 404, code: 'BLOB_UNKNOWN' },
+  notFound: { status: 404, code: 'UNSUPPORTED' },
+  methodNotAllowed: { status: 405, code: 'UNSUPPORTED' },
+  rangeInvalid: { status: 416, code: 'SIZE_INVALID' },
+  tooManyRequests: { status: 429, code: 'TOOMANYREQUESTS' },
+  internal: { status: 500, code: 'UNKNOWN' },
+  /** Upstream answered with something that is not what its digest, size or media type says. */
+  badManifest: { status: 502, code: 'MANIFEST_INVALID' },
+  badDigest: { status: 502, code: 'DIGEST_INVALID' },
+  badSize: { status: 502, code: 'SIZE_INVALID' },
+  upstreamFailed: { status: 502, code: 'UNAVAILABLE' },
+  overloaded: { status: 503, code: 'UNAVAILABLE' },
+  storeFull: { status: 503, code: 'UNAVAILABLE' },
+  upstreamTimeout: { status: 504, code: 'UNAVAILABLE' },
+} as const
+
+export type FailureKind = keyof typeof FAILURES
+
+export interface FailureDetails {
+  readonly cause?: unknown
+  /** A short machine word for logs, metrics and `detail.reason`, e.g. `realm-not-allowed`. */
+  readonly reason?: string
+  /** Seconds, for 429 and 503. */
+  readonly retryAfter?: number
+}
+
+/** A failure a client may be told about; the message says what failed, on what, and what to do. */
+export class CrossdockError extends Error {
+  override readonly name = 'CrossdockError'
+  readonly kind: FailureKind
+  readonly reason: string | undefined
+  readonly retryAfter: number | undefined
+
+  constructor(kind: FailureKind, message: string, details: FailureDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.kind = kind
+    this.reason = details.reason
+    this.retryAfter = details.retryAfter
+  }
+
+  get status(): number {
+    return FAILURES[this.kind].status
+  }
+
+  get code(): string {
+    return FAILURES[this.kind].code
+  }
+}
+
+/** True when upstream could not answer (unreachable, 5xx, 429, timeout), as opposed to having said no or sent wrong bytes. */
+export function isOutage(error: unknown): boolean {
+  return (
+    error instanceof CrossdockError &&
+    (error.kind === 'upstreamFailed' ||
+      error.kind === 'upstreamTimeout' ||
+      error.kind === 'tooManyRequests')
+  )
+}
