@@ -1,0 +1,352 @@
+/**
+ * One layer from one form into another: read -> decode -> check diffID -> encode -> store, while it downloads.
+ * Once for everybody: the work belongs to its layer key, not to the image or the client that asked first.
+ */
+import { decodeLayer } from '../codec/codecs.ts'
+import type { DecodeLimits } from '../codec/codec.ts'
+import { CrossdockError, isOutage } from '../errors.ts'
+import { type Format, type FormatOptions, LayerRefusedError } from '../format/format.ts'
+import { canonicalOptions, findFormat } from '../format/formats.ts'
+import { RecentFailures } from '../lib/recent-failures.ts'
+import { Semaphore } from '../lib/semaphore.ts'
+import type { ByteStream } from '../lib/streams.ts'
+import { type Digest, Hasher } from '../oci/digest.ts'
+import type {
+  BlobStore,
+  Catalog,
+  ConvertedLayer,
+  ExpectedBlob,
+  GrowingBlob,
+  LayerKey,
+  Repository,
+} from '../ports.ts'
+import { type Blobs, blobUnknown, type OpenBlob } from '../pull/blobs.ts'
+import type { LayerProgress } from './progress.ts'
+
+export interface LayerTask {
+  readonly repository: Repository
+  readonly source: { readonly digest: Digest; readonly size: number }
+  /** What the image's config says that the uncompressed layer is. */
+  readonly diffId: Digest
+  readonly format: Format
+  readonly options: FormatOptions
+}
+
+export interface LayerFlight {
+  readonly progress: LayerProgress
+  readonly result: Promise<ConvertedLayer>
+}
+
+export interface LayerEvents {
+  converted?(layer: {
+    readonly encoding: string
+    readonly result: 'converted' | 'failed'
+    readonly seconds: number
+    readonly bytesIn: number
+    readonly bytesOut: number
+  }): void
+}
+
+/** Fact of a layer whose tar was changed: what its source unpacked to. */
+const SOURCE_DIFF_ID = 'sourceDiffId'
+
+/** How long a failed conversion is not tried again, ms. */
+const FAILURE_MEMORY_MS = 5_000
+
+interface Flight extends LayerFlight {
+  readonly repository: Repository
+}
+
+export class Layers {
+  readonly #store: BlobStore
+  readonly #catalog: Catalog
+  readonly #blobs: Blobs
+  readonly #limits: DecodeLimits
+  readonly #slots: Semaphore
+  readonly #concurrency: number
+  readonly #events: LayerEvents
+  readonly #flights = new Map<string, Flight>()
+  readonly #regenerating = new Map<Digest, Promise<GrowingBlob>>()
+  readonly #failures = new RecentFailures(FAILURE_MEMORY_MS)
+
+  constructor(deps: {
+    readonly store: BlobStore
+    readonly catalog: Catalog
+    readonly blobs: Blobs
+    readonly limits: DecodeLimits
+    /** Layers converted at a time. */
+    readonly jobs: number
+    /** Pieces of one layer compressed at a time. */
+    readonly concurrency: number
+    readonly events?: LayerEvents
+  }) {
+    this.#store = deps.store
+    this.#catalog = deps.catalog
+    this.#blobs = deps.blobs
+    this.#limits = deps.limits
+    this.#slots = new Semaphore(deps.jobs)
+    this.#concurrency = deps.concurrency
+    this.#events = deps.events ?? {}
+  }
+
+  /** Starts, joins or finds a conversion. The result is durable in the store when it resolves. */
+  convert(task: LayerTask): LayerFlight {
+    const key = keyOf(task.source.digest, task.format, task.options)
+    const text = textOf(key)
+    const running = this.#flights.get(text)
+    if (running !== undefined) return this.#join(running, task)
+    const progress: LayerProgress = {
+      digest: task.source.digest,
+      size: task.source.size,
+      stage: 'waiting',
+      received: 0,
+      written: 0,
+    }
+    const result = this.#run(key, text, task, progress).finally(() => this.#flights.delete(text))
+    result.catch(() => {
+      progress.stage = 'failed'
+    })
+    this.#flights.set(text, { progress, result, repository: task.repository })
+    return { progress, result }
+  }
+
+  /**
+   * Opens a converted layer that is no longer in the store, while it is made again from its recipe.
+   * `undefined`: there is no recipe, or this build writes other bytes by now.
+   */
+  async regenerate(repository: Repository, target: Digest): Promise<OpenBlob | undefined> {
+    const recipe = await this.#catalog.conversions.findLayerByTarget(target)
+    const format = recipe && formatOf(recipe)
+    if (recipe === undefined || format === undefined) return undefined
+    const growing = await this.#regeneration(repository, recipe, format)
+    return { digest: target, size: recipe.size, growing, read: (range) => growing.read(range) }
+  }
+
+  get queued(): number {
+    return this.#slots.queued
+  }
+
+  #join(flight: Flight, task: LayerTask): LayerFlight {
+    if (flight.repository.name === task.repository.name &&
+      flight.repository.upstream === task.repository.upstream) return flight
+    const result = this.#mayRead(task).then(() => flight.result).then((layer) => {
+      checkDiffId(task, sourceDiffId(layer))
+      return layer
+    })
+    result.catch(() => undefined)
+    return { progress: flight.progress, result }
+  }
+
+  async #run(
+    key: LayerKey,
+    text: string,
+    task: LayerTask,
+    progress: LayerProgress,
+  ): Promise<ConvertedLayer> {
+    const known = await this.#catalog.conversions.findLayer(key)
+    if (known !== undefined && (await this.#store.stat(known.target)) !== undefined) {
+      await this.#mayRead(task)
+      checkDiffId(task, sourceDiffId(known))
+      progress.stage = 'reused'
+      return known
+    }
+    this.#failures.check(text)
+    try {
+      return await this.#slots.run(() => this.#convert(key, task, progress, {}))
+    } catch (error) {
+      if (!isOutage(error)) this.#failures.record(text, error)
+      throw error
+    }
+  }
+
+  async #convert(
+    key: LayerKey,
+    task: LayerTask,
+    progress: LayerProgress,
+    expected: ExpectedBlob,
+    onWriter?: (growing: GrowingBlob) => void,
+  ): Promise<ConvertedLayer> {
+    const began = performance.now()
+    const source = await this.#blobs.open(task.repository, task.source.digest)
+    if (source === undefined) throw blobUnknown(task.repository, task.source.digest)
+    progress.stage = 'converting'
+    const writer = await this.#store.create(expected)
+    onWriter?.(writer)
+    const abort = new AbortController()
+    try {
+      const tar = new HashedTar(this.#decode(source, progress))
+      const encoder = task.format.encode(tar.read(), task.options, {
+        concurrency: this.#concurrency,
+        signal: abort.signal,
+        reopen: () => this.#decode(source),
+      })
+      let step = await encoder.next()
+      for (; !step.done; step = await encoder.next()) {
+        await writer.write(step.value)
+        progress.written = writer.received
+      }
+      const { diffId, uncompressedSize } = tar.facts()
+      checkDiffId(task, diffId)
+      await source.growing?.verified
+      progress.stage = 'storing'
+      const stat = await writer.commit()
+      const layer: ConvertedLayer = {
+        ...key,
+        target: stat.digest,
+        size: stat.size,
+        diffId: step.value.diffId ?? diffId,
+        uncompressedSize,
+        facts: task.format.keepsDiffIds
+          ? step.value.facts
+          : { ...step.value.facts, [SOURCE_DIFF_ID]: diffId },
+      }
+      await this.#catalog.conversions.recordLayer(layer)
+      progress.stage = 'done'
+      this.#converted(key, 'converted', began, task.source.size, stat.size)
+      return layer
+    } catch (error) {
+      abort.abort()
+      await writer.abort(error)
+      if (error instanceof LayerRefusedError && task.format.fallback !== undefined) {
+        return await this.#fallBack(key, task, progress, error)
+      }
+      this.#converted(key, 'failed', began, task.source.size, 0)
+      throw error
+    }
+  }
+
+  /** The plainer form of the same compression, recorded under the key that was asked for. */
+  async #fallBack(
+    key: LayerKey,
+    task: LayerTask,
+    progress: LayerProgress,
+    refusal: LayerRefusedError,
+  ): Promise<ConvertedLayer> {
+    const format = task.format.fallback && findFormat(task.format.fallback)
+    if (!format) throw refusal
+    const options = Object.fromEntries(
+      Object.entries(format.options).map(([name, spec]) => [name, spec.default]),
+    )
+    const plainKey = keyOf(task.source.digest, format, options)
+    const known = await this.#catalog.conversions.findLayer(plainKey)
+    const isHere = known !== undefined && (await this.#store.stat(known.target)) !== undefined
+    const plain = isHere
+      ? known
+      : await this.#convert(plainKey, { ...task, format, options }, progress, {})
+    const layer: ConvertedLayer = { ...plain, ...key, fallback: refusal.message }
+    await this.#catalog.conversions.recordLayer(layer)
+    return layer
+  }
+
+  #regeneration(
+    repository: Repository,
+    recipe: ConvertedLayer,
+    format: Format,
+  ): Promise<GrowingBlob> {
+    const running = this.#regenerating.get(recipe.target)
+    if (running !== undefined) return running
+    const started = Promise.withResolvers<GrowingBlob>()
+    this.#regenerating.set(recipe.target, started.promise)
+    const task: LayerTask = {
+      repository,
+      source: { digest: recipe.source, size: 0 },
+      diffId: sourceDiffId(recipe) as Digest,
+      format,
+      options: JSON.parse(recipe.options) as FormatOptions,
+    }
+    const progress: LayerProgress = {
+      digest: recipe.source,
+      size: 0,
+      stage: 'waiting',
+      received: 0,
+      written: 0,
+    }
+    const expected = { digest: recipe.target, size: recipe.size }
+    void this.#slots
+      .run(() => this.#convert(recipe, task, progress, expected, started.resolve))
+      .catch(started.reject)
+      .finally(() => this.#regenerating.delete(recipe.target))
+    return started.promise
+  }
+
+  #decode(source: OpenBlob, progress?: LayerProgress): ByteStream {
+    return decodeLayer(progress ? counted(source.read(), progress) : source.read(), this.#limits)
+  }
+
+  async #mayRead(task: LayerTask): Promise<void> {
+    if (await this.#blobs.prove(task.repository, task.source.digest)) return
+    throw blobUnknown(task.repository, task.source.digest)
+  }
+
+  #converted(
+    key: LayerKey,
+    result: 'converted' | 'failed',
+    began: number,
+    bytesIn: number,
+    bytesOut: number,
+  ): void {
+    const seconds = (performance.now() - began) / 1000
+    this.#events.converted?.({ encoding: key.encoding, result, seconds, bytesIn, bytesOut })
+  }
+}
+
+/** Digest and size of the uncompressed layer while it passes. */
+class HashedTar {
+  readonly #tar: ByteStream
+  readonly #hasher = new Hasher()
+
+  constructor(tar: ByteStream) {
+    this.#tar = tar
+  }
+
+  async *read(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of this.#tar) {
+      this.#hasher.update(chunk)
+      yield chunk
+    }
+  }
+
+  /** Call it once, after the end. */
+  facts(): { readonly diffId: Digest; readonly uncompressedSize: number } {
+    return { uncompressedSize: this.#hasher.size, diffId: this.#hasher.digest() }
+  }
+}
+
+async function* counted(bytes: ByteStream, progress: LayerProgress): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes) {
+    progress.received += chunk.byteLength
+    yield chunk
+  }
+}
+
+function keyOf(source: Digest, format: Format, options: FormatOptions): LayerKey {
+  return {
+    source,
+    encoding: format.encoding,
+    options: canonicalOptions(options),
+    revision: format.revision,
+  }
+}
+
+function textOf(key: LayerKey): string {
+  return `${key.source} ${key.encoding} ${key.options} ${key.revision}`
+}
+
+function formatOf(key: LayerKey): Format | undefined {
+  const format = findFormat(key.encoding)
+  return format?.revision === key.revision ? format : undefined
+}
+
+/** What the source unpacks to; the layer's own diffID unless the format changed the tar. */
+function sourceDiffId(layer: ConvertedLayer): string {
+  return layer.facts[SOURCE_DIFF_ID] ?? layer.diffId
+}
+
+function checkDiffId(task: LayerTask, found: string): void {
+  if (found === task.diffId) return
+  throw new CrossdockError(
+    'badDigest',
+    `layer ${task.source.digest} of ${task.repository.upstream}/${task.repository.name} unpacks to ${found}, but the image's config says ${task.diffId}; the image is broken at its source, push it again`,
+    { reason: 'diff-id' },
+  )
+}

@@ -1,0 +1,106 @@
+/** Pure: what a profile would do with an image, and why not. */
+import type { Format } from '../format/format.ts'
+import type { Digest } from '../oci/digest.ts'
+import {
+  type Descriptor,
+  describeUnconvertible,
+  type ImageConfig,
+  type ImageIndex,
+  type ImageManifest,
+  isAttestation,
+  lazyKind,
+  type Platform,
+} from '../oci/manifest.ts'
+import { type Dialect, findMediaType, layerMediaType } from '../oci/media-type.ts'
+import { matchesPlatform } from '../oci/platform.ts'
+import { CrossdockError } from '../errors.ts'
+
+/** What an answer in this format looks like to the puller's `Accept`: Docker types alone, or anything. */
+export type Acceptance = 'docker' | 'any'
+
+export type LayerStep =
+  | { readonly kind: 'keep' }
+  | { readonly kind: 'convert'; readonly diffId: Digest; readonly mediaType: string }
+
+export type ImagePlan =
+  | { readonly kind: 'original'; readonly reason: string }
+  | {
+      readonly kind: 'convert'
+      readonly dialect: Dialect
+      /** One for each layer, in order. */
+      readonly steps: readonly LayerStep[]
+    }
+
+/** The dialect of what a format writes, or `undefined` when the puller cannot take it. */
+export function dialectFor(
+  format: Format,
+  source: Dialect,
+  acceptance: Acceptance,
+): Dialect | undefined {
+  if (acceptance === 'docker') return format.dialects.includes('docker') ? 'docker' : undefined
+  return format.dialects.includes(source) ? source : 'oci'
+}
+
+/** Why a format leaves an image alone, from its manifest alone; `undefined` when its config has to be seen. */
+export function reasonToKeep(image: ImageManifest, format: Format): string | undefined {
+  const unconvertible = describeUnconvertible(image)
+  if (unconvertible !== undefined) return unconvertible
+  const lazy = lazyKind(image)
+  if (lazy !== undefined && !isRecompressible(lazy)) return lazy
+  return undefined
+}
+
+/** Throws `badManifest` when layers and diffIDs do not pair up. */
+export function planImage(
+  image: ImageManifest,
+  config: ImageConfig,
+  format: Format,
+  dialect: Dialect,
+): ImagePlan {
+  const reason = reasonToKeep(image, format)
+  if (reason !== undefined) return { kind: 'original', reason }
+  if (config.diffIds.length !== image.layers.length) {
+    throw new CrossdockError(
+      'badManifest',
+      `image has ${image.layers.length} layers but its config ${image.config.digest} names ${config.diffIds.length} diffIDs; pull it without a profile or push it again`,
+      { reason: 'layer-count' },
+    )
+  }
+  const steps = image.layers.map((layer, i) => planLayer(layer, config.diffIds[i], format, dialect))
+  const changes = steps.some((step) => step.kind === 'convert') || dialect !== image.dialect
+  if (changes) return { kind: 'convert', dialect, steps }
+  const isForeign = image.layers.every((layer) => findMediaType(layer.mediaType)?.foreign)
+  return { kind: 'original', reason: isForeign ? 'foreign-layers' : `already-${format.name}` }
+}
+
+function planLayer(
+  layer: Descriptor,
+  diffId: Digest | undefined,
+  format: Format,
+  dialect: Dialect,
+): LayerStep {
+  const mediaType = layerMediaType(dialect, format.compression)
+  const isForeign = findMediaType(layer.mediaType)?.foreign === true
+  // An empty blob is an empty layer in every compression; clients take it as it is.
+  const isEmpty = layer.size === 0
+  if (diffId === undefined || mediaType === undefined || isForeign || isEmpty) return { kind: 'keep' }
+  return format.keeps(layer) ? { kind: 'keep' } : { kind: 'convert', diffId, mediaType }
+}
+
+/** Lazy kinds whose layers are ordinary tars, so that another compression loses nothing but the laziness. */
+function isRecompressible(lazy: string): boolean {
+  return lazy === 'estargz' || lazy === 'zstdchunked'
+}
+
+/** Which children of an index are converted. */
+export function selectChildren(
+  index: ImageIndex,
+  wanted: 'all' | readonly Platform[],
+): readonly Descriptor[] {
+  return index.manifests.filter((child) => {
+    if (isAttestation(child) || child.artifactType !== undefined) return false
+    const { platform } = child
+    if (wanted === 'all' || platform === undefined) return true
+    return wanted.some((one) => matchesPlatform(one, platform))
+  })
+}

@@ -1,0 +1,268 @@
+/** What a puller asked for, answered: which manifest a reference and a profile mean, and what became of the conversion. */
+import { LRUCache } from 'lru-cache'
+import type { Profile, Profiles } from '../config/profiles.ts'
+import { CrossdockError } from '../errors.ts'
+import type { Digest } from '../oci/digest.ts'
+import { type Descriptor, isAttestation, type Platform } from '../oci/manifest.ts'
+import { matchesPlatform } from '../oci/platform.ts'
+import { splitSuffix } from '../oci/reference.ts'
+import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
+import type { Blobs, OpenBlob } from '../pull/blobs.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import type { Tags } from '../pull/tags.ts'
+import type { ImageFlight, Images, ImageTask } from './images.ts'
+import type { Layers } from './layers.ts'
+import type { Acceptance } from './plan.ts'
+import type { ByteRange } from '../ports.ts'
+
+export interface TagAsk {
+  readonly repository: Repository
+  readonly tag: string
+  /** From path, header, listener or rule; a suffix of the tag wins over it. */
+  readonly profile: Profile | undefined
+  readonly acceptance: Acceptance
+  /** Why this client cannot read a format's layers, if it cannot. */
+  readonly cannotRead: (profile: Profile) => string | undefined
+}
+
+export interface ManifestAnswer extends RawManifest {
+  /** Value of the header `Crossdock-Conversion`; absent without a profile. */
+  readonly conversion?: string
+  /** Texts of `Warning: 299`. */
+  readonly warnings: readonly string[]
+  /** True when upstream could not be asked: `Warning: 110`. */
+  readonly stale: boolean
+}
+
+/** An answer that may take a while. */
+export interface PendingAnswer {
+  /** Content-Type of what `answer` will bring, known early. Never unhandled. */
+  readonly mediaType: Promise<string>
+  readonly answer: Promise<ManifestAnswer>
+  /** The source, for clients that rather not wait. */
+  readonly original: ManifestAnswer
+  readonly profile: Profile
+}
+
+/** Platforms of an index's children that a puller may still want converted. */
+interface Unconverted {
+  readonly task: ImageTask
+  readonly platform: Platform
+}
+
+export class Pulls {
+  readonly #catalog: Catalog
+  readonly #tags: Tags
+  readonly #manifests: Manifests
+  readonly #blobs: Blobs
+  readonly #images: Images
+  readonly #layers: Layers
+  readonly #profiles: Profiles
+  readonly #defaultPlatforms: readonly Platform[]
+  /** By repository and digest of an original child that lies in an index handed out with others converted. */
+  readonly #unconverted = new LRUCache<string, readonly Unconverted[]>({ max: 20_000 })
+
+  constructor(deps: {
+    readonly catalog: Catalog
+    readonly tags: Tags
+    readonly manifests: Manifests
+    readonly blobs: Blobs
+    readonly images: Images
+    readonly layers: Layers
+    readonly profiles: Profiles
+    readonly defaultPlatforms: readonly Platform[]
+  }) {
+    this.#catalog = deps.catalog
+    this.#tags = deps.tags
+    this.#manifests = deps.manifests
+    this.#blobs = deps.blobs
+    this.#images = deps.images
+    this.#layers = deps.layers
+    this.#profiles = deps.profiles
+    this.#defaultPlatforms = deps.defaultPlatforms
+  }
+
+  /** A finished answer, or one that is being made. Throws `manifestUnknown` for a tag that upstream does not have. */
+  async byTag(ask: TagAsk): Promise<ManifestAnswer | PendingAnswer> {
+    const { tag, profile, resolved } = await this.#resolve(ask)
+    const raw = resolved && (await this.#manifests.get(ask.repository, resolved.digest))
+    if (raw === undefined) throw manifestUnknown(ask.repository, `:${tag}`)
+    const plain: ManifestAnswer = { ...raw, warnings: [], stale: resolved?.stale ?? false }
+    if (profile === undefined) return plain
+    const { format } = profile
+    if (format === undefined) return { ...plain, conversion: 'original; reason=asked' }
+    const unreadable = ask.cannotRead(profile)
+    if (unreadable !== undefined) {
+      return { ...plain, conversion: 'original; reason=client', warnings: [unreadable] }
+    }
+    const task = await this.#task(ask, raw, profile, format)
+    const made = await this.#images.find(task)
+    if (made !== undefined) return await this.#converted(task, plain, made, 'hit')
+    const flight = this.#images.convert(task)
+    const answer = this.#finish(task, plain, flight)
+    answer.catch(() => undefined)
+    return {
+      mediaType: flight.mediaType,
+      answer,
+      original: { ...plain, conversion: 'original; reason=slow' },
+      profile,
+    }
+  }
+
+  /** The very bytes of a digest, source or converted; never a conversion of them. */
+  async byDigest(
+    repository: Repository,
+    digest: Digest,
+    profile: Profile | undefined,
+  ): Promise<ManifestAnswer> {
+    const link = await this.#manifests.findLink(repository, digest)
+    let raw = await this.#manifests.findLocal(repository, digest)
+    if (raw === undefined && link?.standing === 'made') {
+      await this.#images.remake(repository, digest)
+      raw = await this.#manifests.findLocal(repository, digest)
+    }
+    raw ??= await this.#manifests.get(repository, digest)
+    if (raw === undefined) throw manifestUnknown(repository, `@${digest}`)
+    const conversion = link?.standing === 'made' ? 'hit' : 'original; reason=digest'
+    return { ...raw, warnings: [], stale: false, ...(profile && { conversion }) }
+  }
+
+  /** A blob of the repository: original, converted, or converted again. `undefined`: there is none. */
+  async blob(
+    repository: Repository,
+    digest: Digest,
+    range?: ByteRange,
+  ): Promise<OpenBlob | undefined> {
+    const link = await this.#catalog.links.find(repository, digest)
+    if (link?.standing !== 'made') return await this.#blobs.open(repository, digest, range)
+    return (
+      (await this.#blobs.openStored(digest)) ?? (await this.#layers.regenerate(repository, digest))
+    )
+  }
+
+  /** Notes that somebody pulled an original child of a converted index; converts it behind for the next puller. */
+  async pulledChild(repository: Repository, digest: Digest): Promise<void> {
+    const key = childKey(repository, digest)
+    const waiting = this.#unconverted.get(key)
+    if (waiting === undefined) return
+    this.#unconverted.delete(key)
+    for (const { task, platform } of waiting) {
+      const isNew = await this.#catalog.platforms.learn(repository, platform)
+      if (!isNew) continue
+      const platforms = await this.#platforms(repository, 'auto')
+      this.#images.convert({ ...task, platforms }).result.catch(() => undefined)
+    }
+  }
+
+  async #resolve(ask: TagAsk) {
+    const { repository, tag } = ask
+    const split = splitSuffix(tag, this.#profiles.suffixes)
+    if (split === undefined) {
+      return { tag, profile: ask.profile, resolved: await this.#tags.resolve(repository, tag) }
+    }
+    const literal = await this.#tags.resolveLiteral(repository, tag)
+    if (literal !== undefined) return { tag, profile: ask.profile, resolved: literal }
+    return {
+      tag: split.base,
+      profile: this.#profiles.find(split.suffix),
+      resolved: await this.#tags.resolve(repository, split.base),
+    }
+  }
+
+  async #task(
+    ask: TagAsk,
+    source: RawManifest,
+    profile: Profile,
+    format: NonNullable<Profile['format']>,
+  ): Promise<ImageTask> {
+    return {
+      repository: ask.repository,
+      source,
+      profile: profile.name,
+      format,
+      options: profile.options,
+      acceptance: ask.acceptance,
+      platforms: await this.#platforms(ask.repository, profile.platforms),
+    }
+  }
+
+  async #platforms(
+    repository: Repository,
+    wanted: Profile['platforms'],
+  ): Promise<'all' | readonly Platform[]> {
+    if (wanted !== 'auto') return wanted
+    return [...this.#defaultPlatforms, ...(await this.#catalog.platforms.list(repository))]
+  }
+
+  async #finish(
+    task: ImageTask,
+    plain: ManifestAnswer,
+    flight: ImageFlight,
+  ): Promise<ManifestAnswer> {
+    const outcome = await flight.result
+    if (outcome.kind === 'original') {
+      if (outcome.reason === 'no-matching-platform') this.#watchChildren(task, task.source)
+      const isLost = outcome.reason === 'puller-reads-docker-types-only'
+      const warning = `the profile ${task.profile} has no Docker form and this client accepts Docker media types only; it gets the original image`
+      return {
+        ...plain,
+        conversion: `original; reason=${outcome.reason}`,
+        warnings: isLost ? [warning] : [],
+      }
+    }
+    const { image } = outcome
+    const said = outcome.isHit ? 'hit' : `converted; seconds=${image.seconds.toFixed(3)}`
+    return await this.#converted(task, plain, image, said)
+  }
+
+  async #converted(
+    task: ImageTask,
+    plain: ManifestAnswer,
+    image: ConvertedImage,
+    conversion: string,
+  ): Promise<ManifestAnswer> {
+    const raw = await this.#manifests.findLocal(task.repository, image.target)
+    if (raw === undefined) throw manifestUnknown(task.repository, `@${image.target}`)
+    this.#watchChildren(task, raw)
+    return { ...raw, conversion, warnings: [], stale: plain.stale }
+  }
+
+  /** Remembers which originals an index with converted children still names, to learn who pulls them. */
+  #watchChildren(task: ImageTask, converted: RawManifest): void {
+    if (task.platforms === 'all') return
+    const source = this.#manifests.parse(task.source)
+    const target = this.#manifests.parse(converted)
+    if (source.kind !== 'index' || target.kind !== 'index') return
+    for (const child of target.manifests) {
+      if (!source.manifests.some((one) => one.digest === child.digest)) continue
+      if (!isLearnable(child) || task.platforms.some((one) => matchesPlatform(one, child.platform))) {
+        continue
+      }
+      const key = childKey(task.repository, child.digest)
+      const others = (this.#unconverted.get(key) ?? []).filter(
+        (one) => one.task.profile !== task.profile,
+      )
+      this.#unconverted.set(key, [...others, { task, platform: child.platform }])
+    }
+  }
+}
+
+function isLearnable(child: Descriptor): child is Descriptor & { readonly platform: Platform } {
+  return child.platform !== undefined && !isAttestation(child) && child.platform.os !== 'unknown'
+}
+
+function childKey(repository: Repository, digest: Digest): string {
+  return `${repository.upstream}/${repository.name}@${digest}`
+}
+
+export function isPending(answer: ManifestAnswer | PendingAnswer): answer is PendingAnswer {
+  return 'answer' in answer
+}
+
+function manifestUnknown(repository: Repository, reference: string): CrossdockError {
+  return new CrossdockError(
+    'manifestUnknown',
+    `manifest ${repository.upstream}/${repository.name}${reference} is not there; check the tag and the upstream`,
+  )
+}
+

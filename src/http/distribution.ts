@@ -1,0 +1,316 @@
+/** The /v2/ endpoints, pull side (distribution-spec 1.1): parse, find out what is meant, answer. */
+import { randomUUID } from 'node:crypto'
+import type { Profile, Profiles } from '../config/profiles.ts'
+import { isPending, type ManifestAnswer, type PendingAnswer, type Pulls } from '../convert/pulls.ts'
+import { CrossdockError } from '../errors.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Clock, Repository } from '../ports.ts'
+import { type Blobs, blobUnknown } from '../pull/blobs.ts'
+import { acceptanceOf, cannotRead, waitsForHead } from './client.ts'
+import type { Exchange, Headers } from './exchange.ts'
+import type { Lists } from './lists.ts'
+import { contentRange, multipartOf, parseRange } from './range.ts'
+import { parseRoute, type Reference, type Route, unknownProfile } from './route.ts'
+import { chooseProfile, type CompiledRule, locate, type Names } from './target.ts'
+
+export interface DistributionDeps {
+  readonly pulls: Pulls
+  readonly blobs: Blobs
+  readonly lists: Lists
+  readonly profiles: Profiles
+  readonly names: Names
+  readonly rules: readonly CompiledRule[]
+  readonly clock: Clock
+  readonly headerWaitMs: number
+  readonly waitBudgetMs: number
+  readonly served: (what: 'manifest' | 'blob', from: 'store' | 'upstream') => void
+}
+
+interface Target {
+  readonly repository: Repository
+  readonly profile: Profile | undefined
+  /** `OCI-Namespace` when `ns` was used. */
+  readonly headers: Headers
+}
+
+export class Distribution {
+  readonly #deps: DistributionDeps
+
+  constructor(deps: DistributionDeps) {
+    this.#deps = deps
+  }
+
+  /** Answers one request that came in on a listener with this default profile. */
+  async answer(exchange: Exchange, listenerProfile: string | undefined): Promise<void> {
+    const [path = '', query = ''] = (exchange.incoming.url ?? '').split(/\?(.*)/s, 2)
+    const isRead = exchange.incoming.method === 'GET' || exchange.isHead
+    if (!isRead) {
+      exchange.route = 'write'
+      throw new CrossdockError(
+        'methodNotAllowed',
+        `${exchange.incoming.method} is not supported: crossdock serves pulls only; push to the upstream registry`,
+      )
+    }
+    const route = this.#route(path)
+    if (route === undefined) {
+      throw new CrossdockError(
+        'notFound',
+        `${path.slice(0, 200)} is no endpoint of this registry; pull from /v2/<name>/manifests/<tag>`,
+      )
+    }
+    exchange.route = route.kind
+    if (route.kind === 'base') {
+      exchange.send(200, { 'Content-Type': 'application/json' }, '{}')
+      return
+    }
+    const params = new URLSearchParams(query)
+    const target = this.#target(exchange, route, params, listenerProfile)
+    if (route.kind === 'manifest') await this.#manifest(exchange, target, route.reference)
+    else if (route.kind === 'blob') await this.#blob(exchange, target, route.digest)
+    else if (route.kind === 'tags') {
+      await this.#deps.lists.tags(exchange, target.repository, params, path, target.headers)
+    } else {
+      await this.#deps.lists.referrers(
+        exchange,
+        target.repository,
+        route.digest,
+        params,
+        target.headers,
+      )
+    }
+  }
+
+  #route(path: string): Route | undefined {
+    const { profiles } = this.#deps
+    try {
+      return parseRoute(path, (name) => profiles.find(name) !== undefined)
+    } catch (error) {
+      if (error instanceof CrossdockError && error.reason === 'unknown-profile') {
+        throw unknownProfile(/^\/as\/([^/]*)/.exec(path)?.[1] ?? '', profiles.names)
+      }
+      throw error
+    }
+  }
+
+  #target(
+    exchange: Exchange,
+    route: Exclude<Route, { kind: 'base' }>,
+    params: URLSearchParams,
+    listener: string | undefined,
+  ): Target {
+    const spaces = params.getAll('ns')
+    if (spaces.length > 1) {
+      throw new CrossdockError('nameUnknown', 'query names ns more than once; name one upstream')
+    }
+    const ns = spaces[0] === '' ? undefined : spaces[0]
+    const repository = locate(route.name, ns, this.#deps.names)
+    const levers = { path: route.profile, header: exchange.header('crossdock-profile'), listener }
+    const profile = chooseProfile(levers, repository, this.#deps.rules, this.#deps.profiles)
+    return { repository, profile, headers: ns === undefined ? {} : { 'OCI-Namespace': ns } }
+  }
+
+  // -------------------------------------------------------------------------------------------- manifests
+
+  async #manifest(exchange: Exchange, target: Target, reference: Reference): Promise<void> {
+    const { pulls } = this.#deps
+    if ('digest' in reference) {
+      const answer = await pulls.byDigest(target.repository, reference.digest, target.profile)
+      this.#sendManifest(exchange, target, answer)
+      if (!exchange.isHead) await pulls.pulledChild(target.repository, reference.digest)
+      return
+    }
+    const userAgent = exchange.header('user-agent')
+    const answer = await pulls.byTag({
+      repository: target.repository,
+      tag: reference.tag,
+      profile: target.profile,
+      acceptance: acceptanceOf(exchange.header('accept')),
+      cannotRead: (profile) => profile.format && cannotRead(userAgent, profile.format),
+    })
+    if (isPending(answer)) await this.#waitFor(exchange, target, answer)
+    else this.#sendManifest(exchange, target, answer)
+  }
+
+  /** Early headers: a client that has waited `headerWait` learns the Content-Type, and the body when there is one. */
+  async #waitFor(exchange: Exchange, target: Target, pending: PendingAnswer): Promise<void> {
+    const { clock, headerWaitMs, waitBudgetMs } = this.#deps
+    const began = clock.monotonic()
+    const inTime = await within(pending.answer, headerWaitMs)
+    if (inTime !== undefined) {
+      this.#sendManifest(exchange, target, inTime)
+      return
+    }
+    if (pending.profile.onSlow === 'original') {
+      this.#sendManifest(exchange, target, pending.original)
+      return
+    }
+    const left = () => Math.max(1, waitBudgetMs - (clock.monotonic() - began))
+    const staysSilent = exchange.isHead && waitsForHead(exchange.header('user-agent'))
+    const mediaType = staysSilent ? undefined : await within(pending.mediaType, left())
+    if (mediaType !== undefined && !exchange.hasAnswered) {
+      exchange.conversion = 'pending'
+      const headers = {
+        ...target.headers,
+        'Content-Type': mediaType,
+        'Crossdock-Conversion': 'pending',
+      }
+      if (exchange.isHead) {
+        exchange.sendBareHead(headers)
+        return
+      }
+      exchange.begin(200, headers)
+    }
+    const answer = await within(pending.answer, left())
+    if (answer === undefined) {
+      throw new CrossdockError(
+        'upstreamTimeout',
+        `conversion of ${target.repository.upstream}/${target.repository.name} to ${pending.profile.name} takes longer than ${Math.round(waitBudgetMs / 1000)} s; it goes on, pull again later`,
+        { reason: 'wait-budget' },
+      )
+    }
+    if (mediaType === undefined) this.#sendManifest(exchange, target, answer)
+    else if (mediaType === answer.mediaType) exchange.finish(answer.bytes)
+    else {
+      throw new CrossdockError('internal', `answer became ${answer.mediaType} after ${mediaType}`)
+    }
+  }
+
+  #sendManifest(exchange: Exchange, target: Target, answer: ManifestAnswer): void {
+    exchange.conversion = answer.conversion
+    const etag = `"${answer.digest}"`
+    const warnings = [
+      ...(answer.stale ? ['110 - "Response is Stale"'] : []),
+      ...answer.warnings.map((text) => `299 - ${JSON.stringify(text)}`),
+    ]
+    const headers = {
+      ...target.headers,
+      'Docker-Content-Digest': answer.digest,
+      ETag: etag,
+      ...(answer.conversion !== undefined && { 'Crossdock-Conversion': answer.conversion }),
+      ...(warnings.length > 0 && { Warning: warnings }),
+    }
+    if (matchesEtag(exchange.header('if-none-match'), etag)) {
+      exchange.send(304, headers)
+      return
+    }
+    this.#deps.served('manifest', answer.conversion?.startsWith('converted') ? 'upstream' : 'store')
+    exchange.send(
+      200,
+      {
+        ...headers,
+        'Content-Type': answer.mediaType,
+        'Content-Length': answer.bytes.byteLength,
+      },
+      answer.bytes,
+    )
+  }
+
+  // -------------------------------------------------------------------------------------------- blobs
+
+  async #blob(exchange: Exchange, target: Target, digest: Digest): Promise<void> {
+    const { repository } = target
+    const etag = `"${digest}"`
+    const headers = {
+      ...target.headers,
+      'Content-Type': 'application/octet-stream',
+      'Docker-Content-Digest': digest,
+      ETag: etag,
+      'Accept-Ranges': 'bytes',
+    }
+    const rangeHeader = exchange.header('range')
+    const condition = exchange.header('if-none-match')
+    if (exchange.isHead || condition !== undefined || rangeHeader !== undefined) {
+      const stat = await this.#deps.blobs.stat(repository, digest)
+      if (stat === undefined) throw blobUnknown(repository, digest)
+      if (matchesEtag(condition, etag)) {
+        exchange.send(304, headers)
+        return
+      }
+      if (exchange.isHead) {
+        exchange.send(200, { ...headers, 'Content-Length': stat.size })
+        return
+      }
+      const range = parseRange(rangeHeader, stat.size)
+      if (range.kind === 'unsatisfiable') {
+        exchange.send(416, { ...headers, 'Content-Range': `bytes */${stat.size}` })
+        return
+      }
+      const ifRange = exchange.header('if-range')
+      const isCurrent = ifRange === undefined || ifRange === etag
+      if (range.kind === 'parts' && isCurrent) {
+        await this.#parts(exchange, repository, digest, stat.size, range.ranges, headers)
+        return
+      }
+    }
+    const blob = await this.#deps.pulls.blob(repository, digest)
+    if (blob === undefined) throw blobUnknown(repository, digest)
+    this.#deps.served('blob', blob.growing === undefined ? 'store' : 'upstream')
+    exchange.begin(200, { ...headers, 'Content-Length': blob.size })
+    await exchange.stream(blob.read())
+  }
+
+  async #parts(
+    exchange: Exchange,
+    repository: Repository,
+    digest: Digest,
+    size: number,
+    ranges: readonly { readonly start: number; readonly end: number }[],
+    headers: Headers,
+  ): Promise<void> {
+    const open = async (range: { readonly start: number; readonly end: number }) => {
+      const blob = await this.#deps.pulls.blob(repository, digest, range)
+      if (blob === undefined) throw blobUnknown(repository, digest)
+      this.#deps.served('blob', blob.growing === undefined ? 'store' : 'upstream')
+      return blob.read(range)
+    }
+    const [only] = ranges
+    if (ranges.length === 1 && only !== undefined) {
+      const body = await open(only)
+      exchange.begin(206, {
+        ...headers,
+        'Content-Range': contentRange(only, size),
+        'Content-Length': only.end - only.start,
+      })
+      await exchange.stream(body)
+      return
+    }
+    const multipart = multipartOf(ranges, size, randomUUID().replaceAll('-', ''))
+    let begun = false
+    for (const [i, range] of ranges.entries()) {
+      const body = await open(range)
+      if (!begun) {
+        exchange.begin(206, {
+          ...headers,
+          'Content-Type': multipart.contentType,
+          'Content-Length': multipart.length,
+        })
+        begun = true
+      }
+      exchange.writeText(multipart.heads[i] ?? '')
+      if (!(await exchange.write(body))) return
+    }
+    exchange.writeText(multipart.tail)
+    exchange.finish()
+  }
+}
+
+function matchesEtag(condition: string | undefined, etag: string): boolean {
+  if (condition === undefined) return false
+  return condition
+    .split(',')
+    .map((one) => one.trim().replace(/^W\//, ''))
+    .some((one) => one === '*' || one === etag)
+}
+
+/** The value when it is there within `ms`, else `undefined`; a failure is thrown in time, too. */
+async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, ms, undefined)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,179 @@
+/** One request and its answer on the wire: the only place that writes heads, bodies and errors. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { CrossdockError, FAILURES } from '../errors.ts'
+import type { ByteStream } from '../lib/streams.ts'
+
+export type Headers = Readonly<Record<string, string | number | readonly string[]>>
+
+/** How long a client may take nothing while there is something for it, ms. */
+const STALLED_CLIENT_MS = 60_000
+
+export class Exchange {
+  readonly id: string
+  readonly incoming: IncomingMessage
+  readonly #outgoing: ServerResponse
+  /** For log and metrics. */
+  route = 'none'
+  conversion: string | undefined
+  error: unknown
+  /** Why the client did not get the whole answer. */
+  cut: string | undefined
+  /** Bytes of the body that were handed to the socket. */
+  bytes = 0
+
+  constructor(id: string, incoming: IncomingMessage, outgoing: ServerResponse) {
+    this.id = id
+    this.incoming = incoming
+    this.#outgoing = outgoing
+  }
+
+  get isHead(): boolean {
+    return this.incoming.method === 'HEAD'
+  }
+
+  get status(): number {
+    return this.#outgoing.statusCode
+  }
+
+  get hasAnswered(): boolean {
+    return this.#outgoing.headersSent
+  }
+
+  header(name: string): string | undefined {
+    const value = this.incoming.headers[name]
+    return Array.isArray(value) ? value.join(', ') : value
+  }
+
+  /** A whole answer; HEAD gets the same head without the body. */
+  send(status: number, headers: Headers, body: Uint8Array | string = ''): void {
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body
+    this.#outgoing.writeHead(status, {
+      ...this.#common(),
+      ...headers,
+      ...(status !== 304 && { 'Content-Length': headers['Content-Length'] ?? bytes.byteLength }),
+    })
+    if (this.isHead || status === 304) {
+      this.#outgoing.end()
+      return
+    }
+    this.bytes += bytes.byteLength
+    this.#outgoing.end(bytes)
+  }
+
+  /** Sends the head now; a body may follow by `stream` or `finish`. */
+  begin(status: number, headers: Headers): void {
+    this.#outgoing.writeHead(status, { ...this.#common(), ...headers })
+    this.#outgoing.flushHeaders()
+  }
+
+  finish(body?: Uint8Array): void {
+    if (body === undefined) {
+      this.#outgoing.end()
+      return
+    }
+    this.bytes += body.byteLength
+    this.#outgoing.end(body)
+  }
+
+  /** A HEAD that tells nothing but its headers: no length either. */
+  sendBareHead(headers: Headers): void {
+    this.#outgoing.writeHead(200, { ...this.#common(), ...headers })
+    this.#outgoing.end()
+  }
+
+  /**
+   * Writes a body at the client's speed. When the stream fails the connection is cut, so that no client takes a part for
+   * the whole; when the client leaves, the stream is closed.
+   */
+  async stream(body: ByteStream): Promise<void> {
+    if (await this.write(body)) this.finish()
+  }
+
+  /** Like `stream`, without the end. False: the connection is gone. */
+  async write(body: ByteStream): Promise<boolean> {
+    try {
+      for await (const chunk of body) {
+        if (this.#outgoing.destroyed) return this.#left()
+        this.bytes += chunk.byteLength
+        if (!this.#outgoing.write(chunk)) await this.#drained()
+      }
+      return !this.#outgoing.destroyed || this.#left()
+    } catch (error) {
+      this.abort(error)
+      return false
+    }
+  }
+
+  #left(): false {
+    this.cut ??= 'client-left'
+    return false
+  }
+
+  writeText(text: string): void {
+    this.bytes += text.length
+    this.#outgoing.write(text, 'latin1')
+  }
+
+  /** Cuts the connection. */
+  abort(error: unknown): void {
+    this.error ??= error
+    this.cut ??= error instanceof CrossdockError ? (error.reason ?? error.kind) : 'failed'
+    this.#outgoing.destroy()
+  }
+
+  /** An OCI error, or a cut connection when the head has gone out. */
+  fail(error: unknown): void {
+    if (this.hasAnswered) {
+      this.abort(error)
+      return
+    }
+    const failure = error instanceof CrossdockError ? error : undefined
+    if (failure === undefined || failure.status >= 500) this.error = error
+    this.send(
+      failure?.status ?? FAILURES.internal.status,
+      {
+        'Content-Type': 'application/json',
+        ...(failure?.retryAfter !== undefined && {
+          'Retry-After': Math.max(1, Math.ceil(failure.retryAfter)),
+        }),
+      },
+      errorBody(failure, this.id),
+    )
+  }
+
+  #common(): Headers {
+    return {
+      'Docker-Distribution-Api-Version': 'registry/2.0',
+      'X-Request-Id': this.id,
+      'X-Content-Type-Options': 'nosniff',
+      'Content-Security-Policy': "default-src 'none'",
+    }
+  }
+
+  #drained(): Promise<void> {
+    const outgoing = this.#outgoing
+    return new Promise((resolve) => {
+      const stalled = setTimeout(() => {
+        this.cut = 'client-stalled'
+        outgoing.destroy()
+      }, STALLED_CLIENT_MS)
+      const done = () => {
+        clearTimeout(stalled)
+        outgoing.off('drain', done)
+        outgoing.off('close', done)
+        resolve()
+      }
+      outgoing.on('drain', done)
+      outgoing.on('close', done)
+      if (outgoing.destroyed) done()
+    })
+  }
+}
+
+/** distribution-spec "Error Codes"; an error of ours that nobody foresaw says its request's id and nothing more. */
+function errorBody(failure: CrossdockError | undefined, id: string): string {
+  const { code } = failure ?? FAILURES.internal
+  const message = failure?.message ?? 'something failed inside crossdock; see its log'
+  const detail = failure?.reason === undefined ? {} : { detail: { reason: failure.reason } }
+  return `${JSON.stringify({ errors: [{ code, message: `${message} (request ${id})`, ...detail }] })}\n`
+}

@@ -1,0 +1,128 @@
+/** Tag lists and referrers: upstream's own, passed on. */
+import type { Profiles } from '../config/profiles.ts'
+import { CrossdockError } from '../errors.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Catalog, Repository, TagPage, Upstreams } from '../ports.ts'
+import type { Exchange, Headers } from './exchange.ts'
+
+const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json'
+const MAX_TAG_LENGTH = 128
+/** The most tags that one page may ask for. */
+const MAX_PAGE = 1000
+
+export class Lists {
+  readonly #catalog: Catalog
+  readonly #upstreams: Upstreams
+  readonly #profiles: Profiles
+  readonly #offline: boolean
+
+  constructor(deps: {
+    readonly catalog: Catalog
+    readonly upstreams: Upstreams
+    readonly profiles: Profiles
+    readonly offline: boolean
+  }) {
+    this.#catalog = deps.catalog
+    this.#upstreams = deps.upstreams
+    this.#profiles = deps.profiles
+    this.#offline = deps.offline
+  }
+
+  /** `GET /v2/<name>/tags/list?n=&last=`, plus `profiles=1` for the suffixed names. */
+  async tags(
+    exchange: Exchange,
+    repository: Repository,
+    params: URLSearchParams,
+    path: string,
+    headers: Headers,
+  ): Promise<void> {
+    const asked = { n: parseCount(params.get('n')), last: params.get('last') ?? undefined }
+    const page = this.#offline
+      ? await this.#storedTags(repository, asked)
+      : await this.#upstreams.find(repository.upstream)?.tags(repository.name, asked)
+    if (page === undefined) {
+      throw new CrossdockError(
+        'nameUnknown',
+        `repository ${repository.upstream}/${repository.name} is not there; check its name`,
+      )
+    }
+    const withProfiles = params.get('profiles') === '1'
+    const tags = withProfiles ? page.tags.flatMap((tag) => this.#suffixed(tag)) : page.tags
+    const next = page.next && nextLink(path, page.next, withProfiles, params.get('ns'))
+    exchange.send(
+      200,
+      { ...headers, 'Content-Type': 'application/json', ...(next && { Link: next }) },
+      JSON.stringify({ name: repository.name, tags }),
+    )
+  }
+
+  /** `GET /v2/<name>/referrers/<digest>?artifactType=`; never 404. */
+  async referrers(
+    exchange: Exchange,
+    repository: Repository,
+    digest: Digest,
+    params: URLSearchParams,
+    headers: Headers,
+  ): Promise<void> {
+    const upstream = this.#offline ? undefined : this.#upstreams.find(repository.upstream)
+    const all = (await upstream?.referrers(repository.name, digest)) ?? []
+    const artifactType = params.get('artifactType')
+    const manifests =
+      artifactType === null ? all : all.filter((one) => one.artifactType === artifactType)
+    exchange.send(
+      200,
+      {
+        ...headers,
+        'Content-Type': INDEX_TYPE,
+        ...(artifactType !== null && { 'OCI-Filters-Applied': 'artifactType' }),
+      },
+      JSON.stringify({ schemaVersion: 2, mediaType: INDEX_TYPE, manifests }),
+    )
+  }
+
+  async #storedTags(
+    repository: Repository,
+    asked: { readonly n: number | undefined; readonly last: string | undefined },
+  ): Promise<TagPage | undefined> {
+    const tags: string[] = []
+    for await (const { tag } of this.#catalog.tags.list(repository)) tags.push(tag)
+    if (tags.length === 0) return undefined
+    const { n = tags.length, last } = asked
+    const rest = last === undefined ? tags : tags.filter((tag) => tag > last)
+    const page = rest.slice(0, n)
+    const end = page.at(-1)
+    return rest.length > n && end !== undefined
+      ? { tags: page, next: { n, last: end } }
+      : { tags: page }
+  }
+
+  #suffixed(tag: string): string[] {
+    const names = this.#profiles.names.map((profile) => `${tag}-${profile}`)
+    return [tag, ...names.filter((name) => name.length <= MAX_TAG_LENGTH)]
+  }
+}
+
+function parseCount(text: string | null): number | undefined {
+  if (text === null) return undefined
+  if (!/^\d{1,9}$/.test(text)) {
+    throw new CrossdockError(
+      'requestInvalid',
+      `query n=${JSON.stringify(text.slice(0, 40))} is not a number of tags; use 0 to ${MAX_PAGE}`,
+    )
+  }
+  return Math.min(Number(text), MAX_PAGE)
+}
+
+function nextLink(
+  path: string,
+  next: NonNullable<TagPage['next']>,
+  withProfiles: boolean,
+  ns: string | null,
+): string {
+  const query = new URLSearchParams()
+  if (next.n !== undefined) query.set('n', String(next.n))
+  if (next.last !== undefined) query.set('last', next.last)
+  if (withProfiles) query.set('profiles', '1')
+  if (ns !== null) query.set('ns', ns)
+  return `<${path}?${query}>; rel="next"`
+}

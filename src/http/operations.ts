@@ -1,0 +1,75 @@
+/** What the operator asks: health on every listener; metrics and the live list of conversions on the admin listener. */
+import type { Hono } from 'hono'
+import { streamSSE } from 'hono/streaming'
+import type { Job, Progress } from '../convert/progress.ts'
+import type { Env } from './server.ts'
+
+export interface HealthDeps {
+  /** Throws when store or catalog cannot be used. */
+  readonly check: () => Promise<void>
+  readonly isDraining: () => boolean
+}
+
+/** `/healthz`: the process answers. `/readyz`: store and catalog can be used, and it is not about to end. */
+export function addHealth(app: Hono<Env>, deps: HealthDeps): void {
+  app.get('/healthz', (c) => c.text('ok\n'))
+  app.get('/readyz', async (c) => {
+    if (deps.isDraining()) return c.text('shutting down\n', 503)
+    try {
+      await deps.check()
+      return c.text('ok\n')
+    } catch (error) {
+      return c.text(`not ready: ${error instanceof Error ? error.message : String(error)}\n`, 503)
+    }
+  })
+}
+
+export interface AdminDeps {
+  readonly metricsText: () => Promise<string>
+  readonly progress: Progress
+}
+
+/** How often a listener that sees nothing happen is told so, ms. */
+const SSE_PING_MS = 15_000
+
+export function addAdmin(app: Hono<Env>, deps: AdminDeps): void {
+  app.get('/metrics', async (c) =>
+    c.body(await deps.metricsText(), 200, { 'Content-Type': 'text/plain; version=0.0.4' }),
+  )
+  app.get('/api/conversions', (c) => {
+    const wantsEvents = c.req.header('accept')?.includes('text/event-stream') ?? false
+    if (!wantsEvents) return c.json({ conversions: deps.progress.list().map(describeJob) })
+    return streamSSE(c, async (stream) => {
+      const queue: Job[] = [...deps.progress.list()]
+      let wake: () => void = () => undefined
+      const stop = deps.progress.subscribe((job) => {
+        queue.push(job)
+        wake()
+      })
+      stream.onAbort(() => {
+        stop()
+        wake()
+      })
+      while (!stream.aborted) {
+        const job = queue.shift()
+        if (job !== undefined) {
+          await stream.writeSSE({ event: 'conversion', data: JSON.stringify(describeJob(job)) })
+          continue
+        }
+        const isQuiet = await new Promise<boolean>((resolve) => {
+          const timer = setTimeout(resolve, SSE_PING_MS, true)
+          wake = () => {
+            clearTimeout(timer)
+            resolve(false)
+          }
+        })
+        if (isQuiet) await stream.writeSSE({ event: 'ping', data: '' })
+      }
+    })
+  })
+}
+
+export function describeJob(job: Job) {
+  const end = job.endedAt ?? Date.now()
+  return { ...job, seconds: Math.max(0, end - job.startedAt) / 1000 }
+}

@@ -1,0 +1,139 @@
+/** Listeners: HTTP and TLS servers around one Hono app each, with the limits that real clients need. */
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { createServer as createHttpServer, type Server, type ServerOptions } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import { Hono } from 'hono'
+import type { RequestEvent } from '../lib/telemetry.ts'
+import { Exchange } from './exchange.ts'
+
+export type Env = { readonly Bindings: HttpBindings }
+
+export interface ListenerConfig {
+  readonly host: string
+  readonly port: number
+  readonly tls?:
+    | { readonly cert: string; readonly key: string; readonly clientCa?: string | undefined }
+    | undefined
+  readonly profile?: string | undefined
+}
+
+export interface Listener extends AsyncDisposable {
+  /** `http://127.0.0.1:5000`, with the port that was really bound. */
+  readonly url: string
+  readonly port: number
+  readonly config: ListenerConfig
+}
+
+export interface ServerLimits {
+  readonly requestHeaderBytes: number
+  readonly headersTimeoutMs: number
+  readonly keepAliveMs: number
+}
+
+/** An app that hands everything it does not know to `answer`, and reports each request. */
+export function createApp(
+  answer: (exchange: Exchange) => Promise<void>,
+  requestDone: (event: RequestEvent) => void,
+  addRoutes: (app: Hono<Env>) => void,
+): Hono<Env> {
+  const app = new Hono<Env>()
+  addRoutes(app)
+  app.all('*', async (c) => {
+    const { incoming, outgoing } = c.env
+    const exchange = new Exchange(randomUUID(), incoming, outgoing)
+    const began = performance.now()
+    outgoing.once('close', () => {
+      requestDone({
+        id: exchange.id,
+        method: incoming.method ?? '',
+        path: withoutQuery(incoming.url ?? ''),
+        status: exchange.status,
+        bytes: exchange.bytes,
+        ms: Math.round((performance.now() - began) * 10) / 10,
+        client: incoming.socket.remoteAddress,
+        userAgent: incoming.headers['user-agent'],
+        route: exchange.route,
+        conversion: exchange.conversion,
+        cut: exchange.cut,
+        error: exchange.error,
+      })
+    })
+    try {
+      await answer(exchange)
+    } catch (error) {
+      exchange.fail(error)
+    }
+    return RESPONSE_ALREADY_SENT
+  })
+  return app
+}
+
+/** Binds and listens; rejects when the address is taken. */
+export async function listen(
+  app: Hono<Env>,
+  config: ListenerConfig,
+  limits: ServerLimits,
+): Promise<Listener> {
+  const options: ServerOptions = {
+    maxHeaderSize: limits.requestHeaderBytes,
+    headersTimeout: limits.headersTimeoutMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    // Pulls have no bodies, and a slow answer is no fault of the request.
+    requestTimeout: 0,
+    noDelay: true,
+  }
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    overrideGlobalObjects: false,
+    ...(config.tls === undefined
+      ? { createServer: createHttpServer, serverOptions: options }
+      : {
+          createServer: createHttpsServer,
+          serverOptions: { ...options, ...tlsOptions(config.tls) },
+        }),
+  }) as Server
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(config.port, config.host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  const { port } = server.address() as AddressInfo
+  const scheme = config.tls === undefined ? 'http' : 'https'
+  return {
+    config,
+    port,
+    url: `${scheme}://${formatHost(config.host)}:${port}`,
+    async [Symbol.asyncDispose]() {
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        server.closeIdleConnections()
+      })
+    },
+  }
+}
+
+function tlsOptions(tls: NonNullable<ListenerConfig['tls']>) {
+  return {
+    cert: readFileSync(tls.cert),
+    key: readFileSync(tls.key),
+    ...(tls.clientCa !== undefined && {
+      ca: readFileSync(tls.clientCa),
+      requestCert: true,
+      rejectUnauthorized: true,
+    }),
+  }
+}
+
+export function formatHost(host: string): string {
+  return host.includes(':') ? `[${host}]` : host
+}
+
+function withoutQuery(url: string): string {
+  return url.split('?', 1)[0] ?? ''
+}

@@ -1,0 +1,107 @@
+/** Pure: which repository and profile a request means (design: "Which image a request means"). */
+import type { Profile, Profiles } from '../config/profiles.ts'
+import { CrossdockError } from '../errors.ts'
+import { parseName } from '../oci/reference.ts'
+import type { Repository, Upstreams } from '../ports.ts'
+
+export interface Names {
+  readonly upstreams: Upstreams
+  readonly offline: boolean
+}
+
+/** Upstream by `ns`, else by the name's first component, else the default. Throws `nameUnknown`, `nameInvalid`. */
+export function locate(name: string, ns: string | undefined, names: Names): Repository {
+  const slash = name.indexOf('/')
+  const first = slash < 0 ? '' : name.slice(0, slash)
+  const rest = slash < 0 ? name : name.slice(slash + 1)
+  const named = isHostLike(first) || findUpstream(first, names) ? first : undefined
+  if (ns !== undefined) {
+    const upstream = getUpstream(ns, names)
+    const isRepeated = named !== undefined && findUpstream(named, names) === upstream
+    return repositoryOf(upstream, isRepeated ? rest : name)
+  }
+  if (named !== undefined) return repositoryOf(getUpstream(named, names), rest)
+  return repositoryOf(names.upstreams.default.name, name)
+}
+
+/** Docker Hub's official images live under `library/`. */
+function repositoryOf(upstream: string, name: string): Repository {
+  const isOfficial = upstream === 'docker.io' && !name.includes('/')
+  return { upstream, name: parseName(isOfficial ? `library/${name}` : name) }
+}
+
+export function isHostLike(text: string): boolean {
+  return text === 'localhost' || /[.:]/.test(text)
+}
+
+function findUpstream(host: string, names: Names): string | undefined {
+  if (host === '') return undefined
+  const known = names.upstreams.find(host.toLowerCase())?.name
+  // Offline, whatever an import brought counts as configured; the catalog knows what that is.
+  return known ?? (names.offline && isHostLike(host) ? host.toLowerCase() : undefined)
+}
+
+function getUpstream(host: string, names: Names): string {
+  const upstream = findUpstream(host, names)
+  if (upstream !== undefined) return upstream
+  throw new CrossdockError(
+    'nameUnknown',
+    `upstream ${JSON.stringify(host.slice(0, 255))} is not configured; add it under "upstreams" or use one of ${names.upstreams.names.join(', ')}`,
+    { reason: 'unknown-upstream' },
+  )
+}
+
+export interface Rule {
+  /** Glob over `upstream/repository`. */
+  readonly match: string
+  readonly profile: string
+}
+
+export interface Levers {
+  readonly path?: string | undefined
+  readonly header?: string | undefined
+  readonly listener?: string | undefined
+}
+
+/** Path, header, listener, rule: the first that says something. Throws `requestInvalid` for an unknown header. */
+export function chooseProfile(
+  levers: Levers,
+  repository: Repository,
+  rules: readonly CompiledRule[],
+  profiles: Profiles,
+): Profile | undefined {
+  if (levers.path !== undefined) return profiles.find(levers.path)
+  if (levers.header !== undefined) {
+    const profile = profiles.find(levers.header.trim())
+    if (profile !== undefined) return profile
+    throw new CrossdockError(
+      'requestInvalid',
+      `header Crossdock-Profile names ${JSON.stringify(levers.header.slice(0, 80))}, which does not exist; profiles here: ${profiles.names.join(', ')}`,
+      { reason: 'unknown-profile' },
+    )
+  }
+  if (levers.listener !== undefined) return profiles.find(levers.listener)
+  const full = `${repository.upstream}/${repository.name}`
+  const rule = rules.find((one) => one.pattern.test(full))
+  return rule && profiles.find(rule.profile)
+}
+
+export interface CompiledRule {
+  readonly pattern: RegExp
+  readonly profile: string
+}
+
+/** `*` stays within a component, `**` crosses them. */
+export function compileRules(rules: readonly Rule[]): readonly CompiledRule[] {
+  return rules.map(({ match, profile }) => ({ pattern: globPattern(match), profile }))
+}
+
+export function globPattern(glob: string): RegExp {
+  const source = glob
+    .split(/(\*\*|\*)/)
+    .map((part) =>
+      part === '**' ? '.*' : part === '*' ? '[^/]*' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'),
+    )
+    .join('')
+  return new RegExp(`^${source}$`)
+}

@@ -1,0 +1,11 @@
+/** The one real clock; tests bring their own. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Clock } from '../ports.ts'
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep: async (ms, signal) => {
+    await sleep(ms, undefined, { ref: false, ...(signal && { signal }) })
+  },
+}

@@ -1,0 +1,235 @@
+/** Logs and metrics: one function for each event, which counts and logs in one place, so that labels never drift. */
+import { type Logger, pino } from 'pino'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+export interface LogConfig {
+  readonly level: string
+  readonly format: 'auto' | 'json' | 'pretty'
+}
+
+export interface RequestEvent {
+  readonly id: string
+  readonly method: string
+  readonly path: string
+  readonly status: number
+  readonly bytes: number
+  readonly ms: number
+  readonly client: string | undefined
+  readonly userAgent: string | undefined
+  readonly route: string
+  readonly conversion: string | undefined
+  /** Set when the client did not get the whole answer. */
+  readonly cut?: string | undefined
+  readonly error?: unknown
+}
+
+/** Numbers that are read when somebody asks for metrics. */
+export interface Gauges {
+  storeBytes(): Promise<number>
+  jobs(): number
+  queued(): number
+  downloads(): number
+}
+
+export type Telemetry = ReturnType<typeof createTelemetry>
+
+const FIELD_LIMIT = 512
+
+export function createTelemetry(config: LogConfig, out: { write(line: string): void }) {
+  const log = createLogger(config, out)
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const metrics = createMetrics(registry)
+  return {
+    log,
+    /** Prometheus text. */
+    async metricsText(): Promise<string> {
+      return await registry.metrics()
+    },
+    watch(gauges: Gauges): void {
+      watchGauges(registry, gauges)
+    },
+    requestDone(event: RequestEvent): void {
+      metrics.requests.inc({ route: event.route, status: String(event.status) })
+      metrics.bytesOut.inc(event.bytes)
+      metrics.requestSeconds.observe({ route: event.route }, event.ms / 1000)
+      const { error, ...fields } = event
+      const level = event.status >= 500 || event.cut !== undefined ? 'warn' : 'info'
+      log[level](
+        { event: 'request', ...clipped(fields), ...(error !== undefined && { err: error }) },
+        `${event.method} ${event.status}`,
+      )
+    },
+    served(what: 'manifest' | 'blob', from: 'store' | 'upstream'): void {
+      metrics.served.inc({ what, from })
+    },
+    blobFetched(fetch: { upstream: string; bytes: number; failed: boolean }): void {
+      metrics.bytesIn.inc({ upstream: fetch.upstream }, fetch.bytes)
+      if (fetch.failed) metrics.upstreamErrors.inc({ upstream: fetch.upstream, kind: 'blob' })
+    },
+    imageConverted(image: { profile: string; result: string; seconds: number }): void {
+      metrics.conversions.inc({ profile: image.profile, result: image.result })
+      metrics.conversionSeconds.observe({ profile: image.profile }, image.seconds)
+    },
+    layerConverted(layer: {
+      encoding: string
+      result: string
+      seconds: number
+      bytesIn: number
+      bytesOut: number
+    }): void {
+      metrics.layers.inc({ encoding: layer.encoding, result: layer.result })
+      if (layer.bytesIn > 0 && layer.bytesOut > 0) {
+        metrics.layerRatio.observe({ encoding: layer.encoding }, layer.bytesOut / layer.bytesIn)
+      }
+      log.debug({ event: 'layer_converted', ...layer })
+    },
+    upstreamRequest(request: {
+      upstream: string
+      kind: string
+      status?: number | undefined
+      ms?: number | undefined
+    }): void {
+      metrics.upstreamRequests.inc({
+        upstream: request.upstream,
+        kind: request.kind,
+        status: String(request.status ?? 0),
+      })
+      log.debug({ event: 'upstream_request', ...request })
+    },
+    upstreamError(error: { upstream: string; kind: string; reason?: string | undefined }): void {
+      metrics.upstreamErrors.inc({ upstream: error.upstream, kind: error.kind })
+      log.debug({ event: 'upstream_error', ...error })
+    },
+    upstreamQuota(quota: { upstream: string; limit?: number | undefined; remaining: number }): void {
+      metrics.quota.set({ upstream: quota.upstream }, quota.remaining)
+    },
+  }
+}
+
+function createLogger(config: LogConfig, out: { write(line: string): void }): Logger {
+  return pino(
+    {
+      level: config.level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: ['*.authorization', '*.password', '*.token', 'headers', '*.headers'],
+    },
+    config.format === 'pretty' ? { write: (line: string) => out.write(pretty(line)) } : out,
+  )
+}
+
+/** `12:00:00 info GET 200 path=... status=200` */
+function pretty(line: string): string {
+  const { level, time, msg, ...fields } = JSON.parse(line) as Record<string, unknown>
+  const rest = Object.entries(fields).map(([name, value]) => `${name}=${JSON.stringify(value)}`)
+  return `${[String(time).slice(11, 19), level, msg, ...rest].filter(Boolean).join(' ')}\n`
+}
+
+/** Nothing a client sends may fill the log. */
+function clipped(fields: object): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? value.slice(0, FIELD_LIMIT) : value,
+    ]),
+  )
+}
+
+function createMetrics(registry: Registry) {
+  const registers = [registry]
+  const seconds = [0.005, 0.02, 0.1, 0.5, 2, 10, 30, 120, 600]
+  return {
+    requests: new Counter({
+      name: 'crossdock_requests_total',
+      help: 'Requests answered',
+      labelNames: ['route', 'status'],
+      registers,
+    }),
+    requestSeconds: new Histogram({
+      name: 'crossdock_request_seconds',
+      help: 'Seconds from request to the end of the answer',
+      labelNames: ['route'],
+      buckets: seconds,
+      registers,
+    }),
+    served: new Counter({
+      name: 'crossdock_served_total',
+      help: 'Manifests and blobs served: from the store (hit) or from upstream (miss)',
+      labelNames: ['what', 'from'],
+      registers,
+    }),
+    bytesIn: new Counter({
+      name: 'crossdock_upstream_bytes_total',
+      help: 'Bytes of blobs fetched from upstream',
+      labelNames: ['upstream'],
+      registers,
+    }),
+    bytesOut: new Counter({
+      name: 'crossdock_served_bytes_total',
+      help: 'Bytes of bodies sent to clients',
+      registers,
+    }),
+    conversions: new Counter({
+      name: 'crossdock_conversions_total',
+      help: 'Images converted, by profile and result',
+      labelNames: ['profile', 'result'],
+      registers,
+    }),
+    conversionSeconds: new Histogram({
+      name: 'crossdock_conversion_seconds',
+      help: 'Seconds that the conversion of an image took',
+      labelNames: ['profile'],
+      buckets: seconds,
+      registers,
+    }),
+    layers: new Counter({
+      name: 'crossdock_layers_converted_total',
+      help: 'Layers converted, by encoding and result',
+      labelNames: ['encoding', 'result'],
+      registers,
+    }),
+    layerRatio: new Histogram({
+      name: 'crossdock_layer_size_ratio',
+      help: 'Size of a converted layer over the size of its source',
+      labelNames: ['encoding'],
+      buckets: [0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.5, 2, 4, 8],
+      registers,
+    }),
+    upstreamRequests: new Counter({
+      name: 'crossdock_upstream_requests_total',
+      help: 'Requests to upstreams, by kind and status (0: no answer)',
+      labelNames: ['upstream', 'kind', 'status'],
+      registers,
+    }),
+    upstreamErrors: new Counter({
+      name: 'crossdock_upstream_errors_total',
+      help: 'Failed requests and downloads, by upstream',
+      labelNames: ['upstream', 'kind'],
+      registers,
+    }),
+    quota: new Gauge({
+      name: 'crossdock_upstream_quota_remaining',
+      help: 'Pulls that an upstream still allows, from its RateLimit headers',
+      labelNames: ['upstream'],
+      registers,
+    }),
+  }
+}
+
+function watchGauges(registry: Registry, gauges: Gauges): void {
+  const gauge = (name: string, help: string, read: () => number | Promise<number>) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      async collect() {
+        this.set(await read())
+      },
+    })
+  gauge('crossdock_store_bytes', 'Bytes of blobs in the store', () => gauges.storeBytes())
+  gauge('crossdock_conversions_running', 'Conversions under way', () => gauges.jobs())
+  gauge('crossdock_layers_queued', 'Layers that wait for a slot', () => gauges.queued())
+  gauge('crossdock_downloads_running', 'Blobs being fetched', () => gauges.downloads())
+}

@@ -1,0 +1,250 @@
+/**
+ * Original blobs on demand: out of the store when the repository may have them, else from upstream, once for everybody.
+ *
+ * A digest is not a credential. Stored bytes open only through a link of the repository that is proven: upstream served
+ * them under this repository's name, or, when the bytes came from the same upstream under another name, vouched for them by
+ * HEAD. Another upstream's word is not enough: its copy is downloaded whole and hashed.
+ */
+import { CrossdockError } from '../errors.ts'
+import type { ByteStream } from '../lib/streams.ts'
+import { SingleFlight } from '../lib/single-flight.ts'
+import type { Digest } from '../oci/digest.ts'
+import type {
+  BlobStat,
+  BlobStore,
+  BlobWriter,
+  ByteRange,
+  Catalog,
+  GrowingBlob,
+  Link,
+  Repository,
+  Upstream,
+  Upstreams,
+} from '../ports.ts'
+
+/** A blob that can be read at once, finished or not. */
+export interface OpenBlob {
+  readonly digest: Digest
+  readonly size: number
+  /** Present while the blob is still on its way into the store. */
+  readonly growing?: GrowingBlob | undefined
+  read(range?: ByteRange): ByteStream
+}
+
+export interface BlobEvents {
+  /** Bytes that came from upstream for one blob. */
+  fetched?(fetch: { readonly upstream: string; readonly bytes: number; readonly failed: boolean }): void
+}
+
+/** How far ahead of a download a range may lie before it gets an upstream request of its own; bytes. */
+const AHEAD = 8 * 1024 * 1024
+
+/** A blob on its way into the store, and the repositories that upstream let read it. */
+interface Download {
+  readonly blob: GrowingBlob
+  readonly admitted: Set<string>
+}
+
+export class Blobs {
+  readonly #store: BlobStore
+  readonly #catalog: Catalog
+  readonly #upstreams: Upstreams
+  readonly #offline: boolean
+  readonly #events: BlobEvents
+  /** By upstream and digest. */
+  readonly #downloads = new Map<string, Download>()
+  /** Downloads whose upstream has not answered yet, by upstream and digest. */
+  readonly #starting = new Map<string, Promise<unknown>>()
+  /** Openings by upstream, digest and repository. */
+  readonly #openings = new SingleFlight<GrowingBlob | BlobStat | undefined>()
+
+  constructor(deps: {
+    readonly store: BlobStore
+    readonly catalog: Catalog
+    readonly upstreams: Upstreams
+    readonly offline: boolean
+    readonly events?: BlobEvents
+  }) {
+    this.#store = deps.store
+    this.#catalog = deps.catalog
+    this.#upstreams = deps.upstreams
+    this.#offline = deps.offline
+    this.#events = deps.events ?? {}
+  }
+
+  /** Digest and size without downloading anything; `undefined` when the repository has no such blob. */
+  async stat(repository: Repository, digest: Digest): Promise<BlobStat | undefined> {
+    const link = await this.#catalog.links.find(repository, digest)
+    if (isOpen(link)) return { digest, size: link.size }
+    return await this.#upstream(repository)?.statBlob(repository.name, digest)
+  }
+
+  /**
+   * Opens an original blob. `undefined`: the repository has no such blob.
+   * The first opener of a blob that is not here starts its download, which from then on belongs to nobody.
+   */
+  async open(
+    repository: Repository,
+    digest: Digest,
+    range?: ByteRange,
+  ): Promise<OpenBlob | undefined> {
+    const link = await this.#catalog.links.find(repository, digest)
+    if (isOpen(link)) {
+      const stored = await this.#store.stat(digest)
+      if (stored !== undefined) return this.#stored(stored)
+    }
+    const found = await this.#openUnproven(repository, digest, link)
+    if (found === undefined) return undefined
+    if (!('received' in found)) return this.#stored(found)
+    return await this.#follow(repository, digest, found, range)
+  }
+
+  /** A blob that the caller knows the repository to link to, if it is in the store. */
+  async openStored(digest: Digest): Promise<OpenBlob | undefined> {
+    const stored = await this.#store.stat(digest)
+    return stored && this.#stored(stored)
+  }
+
+  /**
+   * Makes sure that the repository may open this blob, downloading it only when upstream's word is not enough.
+   * False: the repository has no such blob.
+   */
+  async prove(repository: Repository, digest: Digest): Promise<boolean> {
+    const link = await this.#catalog.links.find(repository, digest)
+    if (isOpen(link)) return true
+    const found = await this.#openUnproven(repository, digest, link)
+    if (found !== undefined && 'received' in found) await found.stored
+    return found !== undefined
+  }
+
+  /** Downloads that have not ended. */
+  get downloads(): number {
+    return this.#downloads.size
+  }
+
+  #openUnproven(
+    repository: Repository,
+    digest: Digest,
+    link: Link | undefined,
+  ): Promise<GrowingBlob | BlobStat | undefined> {
+    const key = `${repository.upstream} ${digest}`
+    const download = this.#downloads.get(key)
+    if (download?.admitted.has(repository.name)) return Promise.resolve(download.blob)
+    return this.#openings.run(`${key} ${repository.name}`, async () => {
+      const upstream = this.#upstream(repository)
+      if (upstream === undefined) return undefined
+      // Another repository asks for the same blob at this moment: one download is enough for both.
+      for (let other = this.#starting.get(key); other; other = this.#starting.get(key)) {
+        await other.catch(() => undefined)
+      }
+      const running = this.#downloads.get(key)
+      if (running !== undefined || (await this.#wasSentBefore(repository, digest))) {
+        if (!isOpen(link) && !(await this.#vouch(upstream, repository, digest))) return undefined
+        running?.admitted.add(repository.name)
+        const here = running?.blob ?? (await this.#store.stat(digest))
+        if (here !== undefined) return here
+      }
+      const start = this.#start(key, upstream, repository, { digest, size: link?.size })
+      this.#starting.set(key, start)
+      try {
+        return await start
+      } finally {
+        this.#starting.delete(key)
+      }
+    })
+  }
+
+  /** True when this upstream itself has sent us the bytes that the store holds. */
+  async #wasSentBefore(repository: Repository, digest: Digest): Promise<boolean> {
+    return (
+      (await this.#catalog.links.isProvenAt(repository.upstream, digest)) &&
+      (await this.#store.stat(digest)) !== undefined
+    )
+  }
+
+  /** Asks upstream whether this repository, too, has bytes that it has sent us under another one's name. */
+  async #vouch(upstream: Upstream, repository: Repository, digest: Digest): Promise<boolean> {
+    const stat = await upstream.statBlob(repository.name, digest)
+    if (stat === undefined) return false
+    await this.#catalog.links.record(repository, [{ ...stat, standing: 'proven' }])
+    return true
+  }
+
+  async #start(
+    key: string,
+    upstream: Upstream,
+    repository: Repository,
+    blob: { readonly digest: Digest; readonly size: number | undefined },
+  ): Promise<GrowingBlob | undefined> {
+    const abort = new AbortController()
+    const answer = await upstream.blob(repository.name, blob, { signal: abort.signal })
+    if (answer === undefined) return undefined
+    const writer = await this.#store.create({
+      digest: blob.digest,
+      size: blob.size ?? answer.size,
+    })
+    this.#downloads.set(key, { blob: writer, admitted: new Set([repository.name]) })
+    void this.#pump(key, repository, writer, answer.body, abort)
+    return writer
+  }
+
+  /** Owned by nobody: goes on when every client has left, and ends in the store or with an error for all readers. */
+  async #pump(
+    key: string,
+    repository: Repository,
+    writer: BlobWriter,
+    body: ByteStream,
+    abort: AbortController,
+  ): Promise<void> {
+    let failed = false
+    try {
+      for await (const chunk of body) await writer.write(chunk)
+      const stat = await writer.commit()
+      for (const name of this.#downloads.get(key)?.admitted ?? [repository.name]) {
+        await this.#catalog.links.record({ ...repository, name }, [{ ...stat, standing: 'proven' }])
+      }
+    } catch (error) {
+      failed = true
+      abort.abort()
+      await writer.abort(error).catch(() => undefined)
+    } finally {
+      this.#downloads.delete(key)
+      this.#events.fetched?.({ upstream: repository.upstream, bytes: writer.received, failed })
+    }
+  }
+
+  #stored(stat: BlobStat): OpenBlob {
+    return { ...stat, read: (range) => this.#store.read(stat.digest, range) }
+  }
+
+  async #follow(
+    repository: Repository,
+    digest: Digest,
+    growing: GrowingBlob,
+    range: ByteRange | undefined,
+  ): Promise<OpenBlob> {
+    const size = growing.expected.size ?? (await growing.verified).size
+    if (range !== undefined && range.start > growing.received + AHEAD) {
+      const upstream = this.#upstream(repository)
+      const ahead = await upstream?.blob(repository.name, { digest, size }, { range })
+      if (ahead !== undefined) return { digest, size, growing, read: () => ahead.body }
+    }
+    return { digest, size, growing, read: (part) => growing.read(part) }
+  }
+
+  #upstream(repository: Repository): Upstream | undefined {
+    return this.#offline ? undefined : this.#upstreams.find(repository.upstream)
+  }
+}
+
+function isOpen(link: Link | undefined): link is Link {
+  return link !== undefined && link.standing !== 'named'
+}
+
+/** Turns an absent blob into the error that names it. */
+export function blobUnknown(repository: Repository, digest: Digest): CrossdockError {
+  return new CrossdockError(
+    'blobUnknown',
+    `blob ${digest} is not in ${repository.upstream}/${repository.name}; pull the tag again if it has moved`,
+  )
+}

@@ -1,0 +1,198 @@
+/** Original manifests: kept byte for byte, found again by digest, linked to the repository that they came from. */
+import { LRUCache } from 'lru-cache'
+import { CrossdockError } from '../errors.ts'
+import { collect } from '../lib/streams.ts'
+import { SingleFlight } from '../lib/single-flight.ts'
+import type { Digest } from '../oci/digest.ts'
+import {
+  type Manifest,
+  type ModelLimits,
+  parseImageConfig,
+  parseManifest,
+  type ImageConfig,
+  type ImageManifest,
+} from '../oci/manifest.ts'
+import type {
+  BlobStore,
+  Catalog,
+  Link,
+  RawManifest,
+  Repository,
+  SidecarStore,
+  Upstreams,
+} from '../ports.ts'
+import { type Blobs, blobUnknown } from './blobs.ts'
+
+/** Bytes of manifests kept in memory; they never change. */
+const CACHED_BYTES = 64 * 1024 * 1024
+
+
+export class Manifests {
+  readonly #store: BlobStore
+  readonly #sidecars: SidecarStore
+  readonly #catalog: Catalog
+  readonly #upstreams: Upstreams
+  readonly #blobs: Blobs
+  readonly #limits: ModelLimits
+  readonly #offline: boolean
+  readonly #flights = new SingleFlight<RawManifest | undefined>()
+  readonly #bytes: LRUCache<Digest, Uint8Array>
+
+  constructor(deps: {
+    readonly store: BlobStore
+    readonly sidecars: SidecarStore
+    readonly catalog: Catalog
+    readonly upstreams: Upstreams
+    readonly blobs: Blobs
+    readonly limits: ModelLimits
+    readonly offline: boolean
+  }) {
+    this.#store = deps.store
+    this.#sidecars = deps.sidecars
+    this.#catalog = deps.catalog
+    this.#upstreams = deps.upstreams
+    this.#blobs = deps.blobs
+    this.#limits = deps.limits
+    this.#offline = deps.offline
+    this.#bytes = new LRUCache({
+      maxSize: CACHED_BYTES,
+      sizeCalculation: (bytes) => Math.max(1, bytes.byteLength),
+    })
+  }
+
+  /** A manifest that the repository holds or upstream has under its name; `undefined`: neither. */
+  async get(repository: Repository, digest: Digest): Promise<RawManifest | undefined> {
+    const local = await this.findLocal(repository, digest)
+    if (local !== undefined) return local
+    return await this.#flights.run(`${repository.upstream}/${repository.name}@${digest}`, async () => {
+      if (this.#offline) return undefined
+      const raw = await this.#upstreams.find(repository.upstream)?.manifest(repository.name, digest)
+      if (raw !== undefined) await this.record(repository, raw)
+      return raw
+    })
+  }
+
+  /** The same without asking upstream. */
+  async findLocal(repository: Repository, digest: Digest): Promise<RawManifest | undefined> {
+    const link = await this.findLink(repository, digest)
+    if (link?.mediaType === undefined) return undefined
+    const bytes = await this.#read(digest)
+    return bytes && { digest, bytes, mediaType: link.mediaType }
+  }
+
+  /** The link that opens a manifest to this repository's pullers. */
+  async findLink(
+    repository: Repository,
+    digest: Digest,
+  ): Promise<(Link & { readonly mediaType: string }) | undefined> {
+    const link = await this.#catalog.links.find(repository, digest)
+    if (link === undefined || link.standing === 'named' || link.mediaType === undefined) return
+    return { ...link, mediaType: link.mediaType }
+  }
+
+  /** Checks a manifest and keeps it: bytes, sidecar, then links. Throws what `parseManifest` refuses. */
+  async record(repository: Repository, raw: RawManifest, tag?: TagClaim): Promise<void> {
+    const manifest = this.parse(raw)
+    await this.put(raw)
+    await this.#sidecars.update(raw.digest, (current) => {
+      const places = current?.places ?? []
+      const here = places.find((place) => isSameRepository(place, repository))
+      const tags = { ...here?.tags, ...(tag && { [tag.name]: tag.at }) }
+      const elsewhere = places.filter((place) => place !== here)
+      return {
+        digest: raw.digest,
+        size: raw.bytes.byteLength,
+        mediaType: raw.mediaType,
+        conversion: current?.conversion,
+        places: [...elsewhere, { upstream: repository.upstream, name: repository.name, tags }],
+      }
+    })
+    await this.#catalog.links.record(repository, [
+      {
+        digest: raw.digest,
+        size: raw.bytes.byteLength,
+        mediaType: raw.mediaType,
+        standing: 'proven',
+      },
+      ...namedBy(manifest),
+    ])
+  }
+
+  /** Keeps the bytes alone, durably. */
+  async put(raw: Pick<RawManifest, 'digest' | 'bytes'>): Promise<void> {
+    if ((await this.#store.stat(raw.digest)) === undefined) {
+      const writer = await this.#store.create({ digest: raw.digest, size: raw.bytes.byteLength })
+      try {
+        await writer.write(raw.bytes)
+        await writer.commit()
+      } catch (error) {
+        await writer.abort(error)
+        throw error
+      }
+    }
+    this.#bytes.set(raw.digest, raw.bytes)
+  }
+
+  parse(raw: RawManifest): Manifest {
+    return parseManifest(raw, this.#limits)
+  }
+
+  /** The config of an image, fetched through its repository. Throws when it is missing, too large or malformed. */
+  async config(repository: Repository, image: ImageManifest): Promise<ImageConfig> {
+    return parseImageConfig(await this.configBytes(repository, image), this.#limits)
+  }
+
+  async configBytes(repository: Repository, image: ImageManifest): Promise<Uint8Array> {
+    const { digest, size } = image.config
+    if (size > this.#limits.maxConfigBytes) {
+      throw new CrossdockError(
+        'badSize',
+        `config ${digest} of ${repository.upstream}/${repository.name} has ${size} bytes, more than the ${this.#limits.maxConfigBytes} allowed; pull the image without a profile`,
+      )
+    }
+    const known = this.#bytes.get(digest)
+    if (known !== undefined && (await this.#blobs.prove(repository, digest))) return known
+    const blob = await this.#blobs.open(repository, digest)
+    if (blob === undefined) throw blobUnknown(repository, digest)
+    const bytes = await collect(blob.read(), this.#limits.maxConfigBytes)
+    await blob.growing?.stored
+    this.#bytes.set(digest, bytes)
+    return bytes
+  }
+
+  async #read(digest: Digest): Promise<Uint8Array | undefined> {
+    const cached = this.#bytes.get(digest)
+    if (cached !== undefined) return cached
+    if ((await this.#store.stat(digest)) === undefined) return undefined
+    try {
+      const bytes = await collect(this.#store.read(digest), this.#limits.maxManifestBytes)
+      this.#bytes.set(digest, bytes)
+      return bytes
+    } catch (error) {
+      // Rotten or just evicted: as good as absent, upstream or the recipe gives it again.
+      if (error instanceof CrossdockError) return undefined
+      throw error
+    }
+  }
+}
+
+interface TagClaim {
+  readonly name: string
+  /** ms since 1970. */
+  readonly at: number
+}
+
+function namedBy(manifest: Manifest): Link[] {
+  const named =
+    manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : manifest.manifests
+  return named.map(({ digest, size, mediaType }) => ({
+    digest,
+    size,
+    mediaType: manifest.kind === 'index' ? mediaType : undefined,
+    standing: 'named' as const,
+  }))
+}
+
+export function isSameRepository(a: Repository, b: Repository): boolean {
+  return a.upstream === b.upstream && a.name === b.name
+}

@@ -1,0 +1,161 @@
+/** Which manifest a tag names: fresh from upstream, remembered for the tag window, stale when upstream cannot answer. */
+import { LRUCache } from 'lru-cache'
+import { CrossdockError, isOutage } from '../errors.ts'
+import { SingleFlight } from '../lib/single-flight.ts'
+import type { Digest } from '../oci/digest.ts'
+import type {
+  Catalog,
+  Clock,
+  Repository,
+  SidecarStore,
+  TagRecord,
+  Upstream,
+  Upstreams,
+} from '../ports.ts'
+import { isSameRepository, type Manifests } from './manifests.ts'
+
+export interface ResolvedTag {
+  readonly digest: Digest
+  /** True when upstream could not be asked and this is its last known answer. */
+  readonly stale: boolean
+}
+
+export interface TagPolicy {
+  readonly tagWindowMs: number
+  readonly staleWindowMs: number
+  readonly offline: boolean
+}
+
+/** How long upstream's "no such tag" is believed without asking again, ms; for possible suffixes it is the tag window. */
+const UNKNOWN_TAG_MS = 5_000
+
+export class Tags {
+  readonly #catalog: Catalog
+  readonly #sidecars: SidecarStore
+  readonly #manifests: Manifests
+  readonly #upstreams: Upstreams
+  readonly #clock: Clock
+  readonly #policy: TagPolicy
+  readonly #flights = new SingleFlight<ResolvedTag | undefined>()
+  /** When upstream said that a tag does not exist, monotonic ms. */
+  readonly #unknown = new LRUCache<string, number>({ max: 50_000 })
+
+  constructor(deps: {
+    readonly catalog: Catalog
+    readonly sidecars: SidecarStore
+    readonly manifests: Manifests
+    readonly upstreams: Upstreams
+    readonly clock: Clock
+    readonly policy: TagPolicy
+  }) {
+    this.#catalog = deps.catalog
+    this.#sidecars = deps.sidecars
+    this.#manifests = deps.manifests
+    this.#upstreams = deps.upstreams
+    this.#clock = deps.clock
+    this.#policy = deps.policy
+  }
+
+  /** `undefined`: there is no such tag. Throws what upstream failed with when nothing stale may be said instead. */
+  resolve(repository: Repository, tag: string): Promise<ResolvedTag | undefined> {
+    return this.#resolve(repository, tag, UNKNOWN_TAG_MS, async (upstream) => {
+      const raw = await upstream.manifest(repository.name, tag)
+      return raw && (await this.#record(repository, tag, raw))
+    })
+  }
+
+  /**
+   * The same for a tag that could as well be another tag with a suffix: absence is asked by HEAD, remembered for the tag
+   * window, and an upstream that cannot or will not say counts as "no".
+   */
+  async resolveLiteral(repository: Repository, tag: string): Promise<ResolvedTag | undefined> {
+    try {
+      return await this.#resolve(repository, tag, this.#policy.tagWindowMs, async (upstream) => {
+        const found = await upstream.resolve(repository.name, tag)
+        const raw = found && (await upstream.manifest(repository.name, tag))
+        return raw && (await this.#record(repository, tag, raw))
+      })
+    } catch (error) {
+      const mayBeSuffix = isOutage(error) || (error instanceof CrossdockError && error.kind === 'denied')
+      if (mayBeSuffix) return undefined
+      throw error
+    }
+  }
+
+  #resolve(
+    repository: Repository,
+    tag: string,
+    unknownMs: number,
+    fetch: (upstream: Upstream) => Promise<Digest | undefined>,
+  ): Promise<ResolvedTag | undefined> {
+    const key = `${repository.upstream}/${repository.name}:${tag}`
+    return this.#flights.run(key, async () => {
+      const known = await this.#catalog.tags.find(repository, tag)
+      const age = known ? this.#clock.now() - known.checkedAt : Number.POSITIVE_INFINITY
+      const isFresh = age >= 0 && age < this.#policy.tagWindowMs
+      if (known && (isFresh || this.#policy.offline)) return { digest: known.digest, stale: false }
+      const upstream = this.#upstreams.find(repository.upstream)
+      if (this.#policy.offline || upstream === undefined) return undefined
+      const unknownSince = this.#unknown.get(key)
+      if (unknownSince !== undefined && this.#clock.monotonic() - unknownSince < unknownMs) return
+      try {
+        const digest =
+          (known && (await this.#recheck(upstream, repository, tag, known))) ??
+          (await fetch(upstream))
+        if (digest !== undefined) return { digest, stale: false }
+      } catch (error) {
+        if (known && isOutage(error) && age < this.#policy.staleWindowMs) {
+          return { digest: known.digest, stale: true }
+        }
+        throw error
+      }
+      this.#unknown.set(key, this.#clock.monotonic())
+      if (known) await this.forget(repository, tag)
+      return undefined
+    })
+  }
+
+  /** One HEAD; `undefined` when the tag has moved or gone, or what it names is no longer here. */
+  async #recheck(
+    upstream: Upstream,
+    repository: Repository,
+    tag: string,
+    known: TagRecord,
+  ): Promise<Digest | undefined> {
+    const now = await upstream.resolve(repository.name, tag)
+    if (now?.digest !== known.digest) return undefined
+    if ((await this.#manifests.findLocal(repository, known.digest)) === undefined) return undefined
+    await this.#catalog.tags.record(repository, tag, {
+      digest: known.digest,
+      checkedAt: this.#clock.now(),
+    })
+    return known.digest
+  }
+
+  async #record(
+    repository: Repository,
+    tag: string,
+    raw: { readonly digest: Digest; readonly mediaType: string; readonly bytes: Uint8Array },
+  ): Promise<Digest> {
+    const at = this.#clock.now()
+    await this.#manifests.record(repository, raw, { name: tag, at })
+    await this.#catalog.tags.record(repository, tag, { digest: raw.digest, checkedAt: at })
+    return raw.digest
+  }
+
+  /** Forgets a tag, in the catalog and beside the manifest, so that no rebuild brings it back. */
+  async forget(repository: Repository, tag: string): Promise<boolean> {
+    const known = await this.#catalog.tags.find(repository, tag)
+    if (known === undefined) return false
+    await this.#sidecars.update(known.digest, (sidecar) => {
+      if (sidecar === undefined) return undefined
+      const places = sidecar.places.map((place) => {
+        if (!isSameRepository(place, repository)) return place
+        const { [tag]: _gone, ...tags } = place.tags
+        return { ...place, tags }
+      })
+      return { ...sidecar, places }
+    })
+    return await this.#catalog.tags.forget(repository, tag)
+  }
+}
