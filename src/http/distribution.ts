@@ -24,6 +24,8 @@ export interface DistributionDeps {
   readonly headerWaitMs: number
   readonly waitBudgetMs: number
   readonly served: (what: 'manifest' | 'blob', from: 'store' | 'upstream') => void
+  /** Notes that somebody used a digest. */
+  readonly touch: (digest: Digest) => void
 }
 
 interface Target {
@@ -193,6 +195,7 @@ export class Distribution {
       exchange.send(304, headers)
       return
     }
+    this.#deps.touch(answer.digest)
     this.#deps.served('manifest', answer.conversion?.startsWith('converted') ? 'upstream' : 'store')
     exchange.send(
       200,
@@ -244,6 +247,7 @@ export class Distribution {
     }
     const blob = await this.#deps.pulls.blob(repository, digest)
     if (blob === undefined) throw blobUnknown(repository, digest)
+    this.#deps.touch(digest)
     this.#deps.served('blob', blob.growing === undefined ? 'store' : 'upstream')
     exchange.begin(200, { ...headers, 'Content-Length': blob.size })
     await exchange.stream(blob.read())
@@ -260,6 +264,7 @@ export class Distribution {
     const open = async (range: { readonly start: number; readonly end: number }) => {
       const blob = await this.#deps.pulls.blob(repository, digest, range)
       if (blob === undefined) throw blobUnknown(repository, digest)
+      this.#deps.touch(digest)
       this.#deps.served('blob', blob.growing === undefined ? 'store' : 'upstream')
       return blob.read(range)
     }

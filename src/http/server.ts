@@ -26,6 +26,8 @@ export interface Listener extends AsyncDisposable {
   readonly url: string
   readonly port: number
   readonly config: ListenerConfig
+  /** Ends every connection, answered or not. */
+  closeConnections(): void
 }
 
 export interface ServerLimits {
@@ -109,6 +111,7 @@ export async function listen(
     config,
     port,
     url: `${scheme}://${formatHost(config.host)}:${port}`,
+    closeConnections: () => server.closeAllConnections(),
     async [Symbol.asyncDispose]() {
       await new Promise<void>((resolve) => {
         server.close(() => resolve())

@@ -1,0 +1,145 @@
+/** The composition root: configuration in, everything wired together out. The only file that knows every concrete class. */
+import { availableParallelism } from 'node:os'
+import type { Config } from './config/schema.ts'
+import { type Profiles, profilesOf } from './config/profiles.ts'
+import { upstreamSettings } from './config/upstream-files.ts'
+import { Images } from './convert/images.ts'
+import { Layers } from './convert/layers.ts'
+import { Progress } from './convert/progress.ts'
+import { Pulls } from './convert/pulls.ts'
+import { Staging } from './convert/staging.ts'
+import { systemClock } from './lib/clock.ts'
+import { createTelemetry, type Telemetry } from './lib/telemetry.ts'
+import { DEFAULT_MODEL_LIMITS } from './oci/manifest.ts'
+import { parsePlatform } from './oci/platform.ts'
+import type { BlobStore, Catalog, Clock, SidecarStore, Upstreams } from './ports.ts'
+import { Blobs } from './pull/blobs.ts'
+import { Manifests } from './pull/manifests.ts'
+import { Tags } from './pull/tags.ts'
+import { openStore } from './store/open.ts'
+import { createUpstreams } from './upstream/upstreams.ts'
+
+export interface App extends AsyncDisposable {
+  readonly config: Config
+  readonly profiles: Profiles
+  readonly telemetry: Telemetry
+  readonly clock: Clock
+  readonly store: BlobStore
+  readonly sidecars: SidecarStore
+  readonly catalog: Catalog
+  readonly upstreams: Upstreams
+  readonly tags: Tags
+  readonly manifests: Manifests
+  readonly blobs: Blobs
+  readonly layers: Layers
+  readonly images: Images
+  readonly pulls: Pulls
+  readonly staging: Staging
+  readonly progress: Progress
+}
+
+export interface Surroundings {
+  readonly env: NodeJS.ProcessEnv
+  readonly log: { write(line: string): void }
+  /** Where the Docker client keeps credentials; `undefined`: they are not used. */
+  readonly dockerConfig: string | undefined
+}
+
+export async function openApp(config: Config, around: Surroundings): Promise<App> {
+  const clock = systemClock
+  const telemetry = createTelemetry(config.log, around.log)
+  const profiles = profilesOf(config)
+  const { offline } = config.cache
+  const limits = {
+    ...DEFAULT_MODEL_LIMITS,
+    maxManifestBytes: config.limits.manifestSize,
+    maxLayers: config.limits.layers,
+    maxIndexEntries: config.limits.indexEntries,
+    maxBlobBytes: config.limits.blobSize,
+    maxImageBytes: config.limits.imageSize,
+  }
+  const { blobs: store, sidecars, catalog, ...opened } = await openStore({
+    data: config.data,
+    clock,
+  })
+  const upstreams = createUpstreams({
+    upstreams: await upstreamSettings(config),
+    defaultUpstream: config.defaultUpstream,
+    allowAnyUpstream: config.allowAnyUpstream,
+    dockerConfig: around.dockerConfig === undefined ? undefined : { path: around.dockerConfig },
+    limits: config.limits,
+    clock,
+    random: Math.random,
+    env: around.env,
+    events: {},
+  })
+  const blobs = new Blobs({
+    store,
+    catalog,
+    upstreams,
+    offline,
+    events: { fetched: (fetch) => telemetry.blobFetched(fetch) },
+  })
+  const manifests = new Manifests({ store, sidecars, catalog, upstreams, blobs, limits, offline })
+  const tags = new Tags({
+    catalog,
+    sidecars,
+    manifests,
+    upstreams,
+    clock,
+    policy: {
+      offline,
+      tagWindowMs: config.cache.tagWindow,
+      staleWindowMs: config.cache.staleWindow,
+    },
+  })
+  const cores = availableParallelism()
+  const layers = new Layers({
+    store,
+    catalog,
+    blobs,
+    limits: {
+      maxOutput: config.limits.layerUncompressed,
+      maxWindowLog: config.limits.zstdWindowLog,
+    },
+    // More layers than cores: some wait for upstream while others keep the cores busy.
+    jobs: config.convert.jobs === 'auto' ? cores * 2 : config.convert.jobs,
+    concurrency: cores,
+    events: { converted: (layer) => telemetry.layerConverted(layer) },
+  })
+  const progress = new Progress(() => clock.now())
+  const images = new Images({ catalog, sidecars, manifests, blobs, layers, progress, clock })
+  const pulls = new Pulls({
+    catalog,
+    tags,
+    manifests,
+    blobs,
+    images,
+    layers,
+    profiles,
+    defaultPlatforms: config.convert.defaultPlatforms.map(parsePlatform),
+  })
+  const staging = new Staging({ catalog, pulls, manifests, blobs, progress })
+  return {
+    config,
+    profiles,
+    telemetry,
+    clock,
+    store,
+    sidecars,
+    catalog,
+    upstreams,
+    tags,
+    manifests,
+    blobs,
+    layers,
+    images,
+    pulls,
+    staging,
+    progress,
+    async [Symbol.asyncDispose]() {
+      await upstreams[Symbol.asyncDispose]()
+      await opened[Symbol.asyncDispose]()
+    },
+  }
+}

@@ -1,0 +1,167 @@
+/** `crossdock serve`: listeners up, greeting printed, drained on SIGTERM. */
+import { type App, openApp, type Surroundings } from '../app.ts'
+import type { Config } from '../config/schema.ts'
+import { Distribution } from '../http/distribution.ts'
+import { Lists } from '../http/lists.ts'
+import { addAdmin, addHealth } from '../http/operations.ts'
+import {
+  createApp,
+  formatHost,
+  type Listener,
+  type ListenerConfig,
+  listen,
+  type ServerLimits,
+} from '../http/server.ts'
+import { compileRules } from '../http/target.ts'
+import { CrossdockError } from '../errors.ts'
+import { acquireServerLock } from '../store/lock.ts'
+import { EXIT, type Output } from './output.ts'
+
+/** Resolves with the exit code when `signals` say so. */
+export async function serve(
+  config: Config,
+  around: Surroundings,
+  output: Output,
+  signals: Signals,
+): Promise<number> {
+  await using lock = await acquireServerLock(config.data)
+  await using app = await openApp(config, around)
+  const state = { isDraining: false }
+  const listeners = await openListeners(app, state)
+  output.out(greeting(app, listeners))
+  await signals.first
+  state.isDraining = true
+  app.telemetry.log.info({ event: 'draining' }, 'finishing requests before the end')
+  const drained = Promise.all(listeners.map((one) => one[Symbol.asyncDispose]()))
+  const grace = setTimeout(() => closeAll(listeners), config.shutdownGrace)
+  void signals.second.then(() => closeAll(listeners))
+  await drained
+  clearTimeout(grace)
+  void lock
+  return EXIT.ok
+}
+
+export interface Signals {
+  /** Asks to drain. */
+  readonly first: Promise<void>
+  /** Asks to stop at once. */
+  readonly second: Promise<void>
+}
+
+function closeAll(listeners: readonly Listener[]): void {
+  for (const one of listeners) one.closeConnections()
+}
+
+async function openListeners(app: App, state: { isDraining: boolean }): Promise<Listener[]> {
+  const { config } = app
+  const limits: ServerLimits = {
+    requestHeaderBytes: config.limits.requestHeader,
+    headersTimeoutMs: 30_000,
+    keepAliveMs: config.limits.keepAlive,
+  }
+  const health = { check: () => app.catalog.check(), isDraining: () => state.isDraining }
+  const distribution = createDistribution(app)
+  const requestDone = (event: Parameters<App['telemetry']['requestDone']>[0]) =>
+    app.telemetry.requestDone(event)
+  const listeners: Listener[] = []
+  try {
+    for (const listener of config.listen) {
+      const answer = createApp(
+        (exchange) => distribution.answer(exchange, listener.profile),
+        requestDone,
+        (routes) => addHealth(routes, health),
+      )
+      listeners.push(await listenOn(answer, listener, limits))
+    }
+    if (config.admin !== undefined) {
+      const admin = createApp(
+        () => Promise.reject(notAdmin()),
+        requestDone,
+        (routes) => {
+          addHealth(routes, health)
+          addAdmin(routes, {
+            metricsText: () => app.telemetry.metricsText(),
+            progress: app.progress,
+          })
+        },
+      )
+      listeners.push(await listenOn(admin, config.admin, limits))
+    }
+    return listeners
+  } catch (error) {
+    closeAll(listeners)
+    throw error
+  }
+}
+
+function createDistribution(app: App): Distribution {
+  const { config, catalog, upstreams, profiles } = app
+  const { offline } = config.cache
+  return new Distribution({
+    pulls: app.pulls,
+    blobs: app.blobs,
+    lists: new Lists({ catalog, upstreams, profiles, offline }),
+    profiles,
+    names: { upstreams, offline },
+    rules: compileRules(config.rules),
+    clock: app.clock,
+    headerWaitMs: config.convert.headerWait,
+    waitBudgetMs: config.convert.waitBudget,
+    served: (what, from) => app.telemetry.served(what, from),
+    touch: (digest) => catalog.usage.touch(digest, app.clock.now()),
+  })
+}
+
+async function listenOn(
+  app: Parameters<typeof listen>[0],
+  config: ListenerConfig,
+  limits: ServerLimits,
+): Promise<Listener> {
+  try {
+    return await listen(app, config, limits)
+  } catch (error) {
+    const where = `${formatHost(config.host)}:${config.port}`
+    throw new CrossdockError(
+      'internal',
+      `cannot listen on ${where}: ${error instanceof Error ? error.message : error}; choose another address with --listen or stop what uses it`,
+      { cause: error },
+    )
+  }
+}
+
+function notAdmin(): CrossdockError {
+  return new CrossdockError(
+    'notFound',
+    'this is the admin listener: it has /healthz, /readyz, /metrics and /api/conversions',
+  )
+}
+
+/** What to type next, for this very address. */
+function greeting(app: App, listeners: readonly Listener[]): string {
+  const admin = app.config.admin === undefined ? undefined : listeners.at(-1)
+  const doors = listeners.filter((one) => one !== admin)
+  const [door] = doors
+  if (door === undefined) throw new Error('a server has at least one listener')
+  const host = /^(?:0\.0\.0\.0|::|localhost|127\.0\.0\.1)$/.test(door.config.host)
+    ? '127.0.0.1'
+    : formatHost(door.config.host)
+  const address = `${host}:${door.port}`
+  const image = exampleImage(app)
+  const lines = [
+    `crossdock serves on ${doors.map((one) => one.url).join(', ')}`,
+    ...(admin ? [`metrics and conversions: ${admin.url}/metrics, ${admin.url}/api/conversions`] : []),
+    `data folder: ${app.config.data}`,
+    '',
+    'Try it:',
+    `  docker pull ${address}/${image}`,
+    '',
+    'More ways for every client: crossdock config client docker|containerd|podman|buildkit|kubernetes',
+    '',
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function exampleImage(app: App): string {
+  const { default: upstream } = app.upstreams
+  return upstream.name === 'docker.io' ? 'alpine:3-zstd' : 'REPOSITORY:TAG-zstd'
+}

@@ -1,0 +1,117 @@
+/** What is wrong with a configuration: every problem at once, each with its place. */
+import type { z } from 'zod'
+import { findNode, type SchemaNode } from './schema.ts'
+
+export type Path = readonly PropertyKey[]
+
+export interface Problem {
+  readonly path: Path
+  /** What is wrong and what is allowed. */
+  readonly text: string
+}
+
+/** The configuration cannot be used; commands end with exit code 2. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  /** One line each: `file:line:col: path: what is wrong`. */
+  readonly problems: readonly string[]
+  readonly exitCode = 2
+
+  constructor(problems: readonly string[], cause?: unknown) {
+    super(problems.join('\n'), cause === undefined ? undefined : { cause })
+    this.problems = problems
+  }
+}
+
+/** `upstreams["docker.io"].url`, `listen[0].tls`. */
+export function formatPath(path: Path): string {
+  let text = ''
+  for (const key of path) {
+    if (typeof key === 'number') text += `[${key}]`
+    else if (/^[\w-]+$/.test(String(key))) text += text === '' ? String(key) : `.${String(key)}`
+    else text += `[${JSON.stringify(String(key))}]`
+  }
+  return text
+}
+
+/** Turns what the schema found into problems; `tree` is what was checked. */
+export function problemsOf(
+  issues: readonly z.core.$ZodIssue[],
+  root: SchemaNode,
+  tree: unknown,
+): Problem[] {
+  return issues.flatMap((issue): Problem[] => {
+    const node = findNode(root, issue.path)
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => ({
+        path: [...issue.path, key],
+        text: `unknown key; ${allowedKeys(node, key)}`,
+      }))
+    }
+    if (issue.code === 'invalid_key') {
+      const reason = issue.issues.map(({ message }) => message).join(', ')
+      return [{ path: issue.path, text: `the name ${reason}` }]
+    }
+    const value = valueAt(tree, issue.path)
+    if (value === undefined && issue.path.length > 0) {
+      return [{ path: issue.path, text: `missing; ${expectation(issue, node)}` }]
+    }
+    return [{ path: issue.path, text: `${expectation(issue, node)}, not ${show(value, node)}` }]
+  })
+}
+
+/** The likeliest of `names` that was meant by `given`, as `, did you mean x?`, or nothing. */
+export function suggestion(given: string, names: readonly string[]): string {
+  const close = names
+    .map((name) => ({ name, distance: editDistance(given.toLowerCase(), name.toLowerCase()) }))
+    .filter(({ distance }) => distance <= 2)
+    .sort((a, b) => a.distance - b.distance)[0]
+  return close === undefined ? '' : `, did you mean ${close.name}?`
+}
+
+function allowedKeys(node: SchemaNode | undefined, key: string): string {
+  const names = Object.keys(node?.properties ?? {})
+  return `allowed are ${names.join(', ')}${suggestion(key, names)}`
+}
+
+function expectation(issue: z.core.$ZodIssue, node: SchemaNode | undefined): string {
+  if (issue.message.startsWith('must be ')) return issue.message
+  if (node?.enum !== undefined) return `must be one of ${node.enum.join(', ')}`
+  if (node?.type === 'boolean') return 'must be true or false'
+  if (node?.type === 'integer') {
+    return `must be a whole number from ${node.minimum} to ${node.maximum}`
+  }
+  if (node?.type === 'object') return 'must be a map of keys'
+  if (node?.type === 'array') return 'must be a list with at least one entry'
+  return issue.message
+}
+
+function show(value: unknown, node: SchemaNode | undefined): string {
+  if (node?.secret) return 'what it is'
+  if (value === null) return 'nothing'
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
+  if (typeof value === 'object') return 'a map'
+  return JSON.stringify(typeof value === 'string' ? value.slice(0, 80) : value)
+}
+
+export function valueAt(tree: unknown, path: Path): unknown {
+  let value = tree
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined
+    value = (value as Record<PropertyKey, unknown>)[key]
+  }
+  return value
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j += 1) {
+      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}

@@ -1,0 +1,345 @@
+/** Every key of the configuration: name, type, default and description, once. JSON schema, documents and checks follow. */
+import { z } from 'zod'
+import { parseAddress } from './address.ts'
+import { parseDuration, parseSize } from './units.ts'
+
+/** Timers of Node end at once beyond 2^31 ms. */
+const LONGEST_TIMER_MS = 24 * 86_400_000
+const LONGEST_MS = 3_650 * 86_400_000
+
+/** Upstreams that are there without configuration. */
+export const DEFAULT_UPSTREAMS = [
+  'docker.io',
+  'ghcr.io',
+  'quay.io',
+  'gcr.io',
+  'registry.k8s.io',
+  'mcr.microsoft.com',
+  'public.ecr.aws',
+  'registry.gitlab.com',
+] as const
+
+const PLATFORM = /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9]+)?(?::[0-9.]+)?$/
+const UPSTREAM_NAME = /^(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/
+const PROFILE_NAME = /^[a-z0-9][a-z0-9-]*$/
+const RULE = /^[a-z0-9*?[][^\s]*$/
+
+const address = checked('an address HOST:PORT, e.g. 0.0.0.0:5000 or "[::]:5000"', parseAddress)
+const admin = checked('an address HOST:PORT such as 127.0.0.1:5001, or off', (text) =>
+  text === 'off' ? { off: true as const } : parseAddress(text),
+).transform((value) => ('off' in value ? undefined : value))
+const upstreamUrl = checked(
+  'an http:// or https:// URL without path, query, user or password',
+  parseUpstreamUrl,
+)
+const platform = matching(PLATFORM, 'a platform OS/ARCH or OS/ARCH/VARIANT, e.g. linux/arm64')
+const profileRef = text('the name of a profile')
+const platforms = z.union([z.enum(['auto', 'all']), z.array(platform).min(1)], {
+  error: 'must be auto, all or a list of platforms such as [linux/amd64, linux/arm64]',
+})
+const onSlow = z.enum(['wait', 'original'])
+
+const tls = z.strictObject({
+  cert: file().describe('PEM file with the certificate and its chain.'),
+  key: file().describe('PEM file with the private key.'),
+  clientCa: file()
+    .optional()
+    .describe('PEM file; when set, only clients with a certificate of these authorities get in.'),
+})
+
+const listener = z
+  .strictObject({
+    address: address.describe('`HOST:PORT`; IPv6 in brackets: `"[::]:5000"`.'),
+    tls: tls.optional().describe('Serve HTTPS instead of HTTP.'),
+    profile: profileRef
+      .optional()
+      .describe('Profile of requests on this port that name none, for clients without suffix.'),
+  })
+  .transform(({ address, ...rest }) => ({ ...address, ...rest }))
+
+const upstream = z.strictObject({
+  url: upstreamUrl
+    .optional()
+    .describe('Where it is; without it `https://<name>`. `http://` is plain.'),
+  mirrors: z
+    .array(upstreamUrl)
+    .default([])
+    .describe('URLs that are asked first, in order.'),
+  username: text('a user name').optional().describe('User name for the registry.'),
+  password: text('a password')
+    .optional()
+    .meta({ secret: true })
+    .describe('Password or token; better as `${ENV}` or `passwordFile`.'),
+  passwordFile: file().optional().describe('File with the password; a last line end is dropped.'),
+  ca: file().optional().describe('PEM file with the authorities to trust beside the built-in ones.'),
+  cert: file().optional().describe('PEM file with the client certificate for mutual TLS.'),
+  key: file().optional().describe('PEM file with the key of `cert`.'),
+  tlsVerify: z.boolean().default(true).describe('`false`: accept any certificate. For tests.'),
+  allowedRealms: z
+    .array(matching(UPSTREAM_NAME, 'a host name, with or without port'))
+    .default([])
+    .describe('More hosts that may ask for the credentials as token service.'),
+})
+
+const profile = z.looseObject({
+  format: text('the name of a format').describe('The format; its options may stand beside this key.'),
+  platforms: platforms
+    .default('auto')
+    .describe('Children of an index to convert: `auto`, `all` or a list.'),
+  onSlow: onSlow
+    .optional()
+    .describe('What to do at `convert.headerWait`; default: `convert.onSlow`.'),
+})
+
+const rule = z.strictObject({
+  match: matching(RULE, 'a glob over UPSTREAM/REPOSITORY, e.g. docker.io/library/*').describe(
+    'Glob over `upstream/repository`: `*` within a component, `**` across.',
+  ),
+  profile: profileRef.describe('The profile for what matches.'),
+})
+
+const cache = z.strictObject({
+  maxSize: size('50GiB').describe('Disk budget; what was least recently served goes first.'),
+  lease: duration('1h').describe('A blob stays at least this long after a manifest named it.'),
+  tagWindow: duration('60s').describe('How long a tag is believed before upstream is asked again.'),
+  staleWindow: duration('7d').describe('How old an answer may be served while upstream is down.'),
+  offline: z
+    .boolean()
+    .default(false)
+    .describe('Never dial out: the far side of an air gap.'),
+})
+
+const convert = z.strictObject({
+  jobs: z
+    .union([z.literal('auto'), z.number().int().min(1).max(1024)], {
+      error: 'must be auto or a whole number from 1 to 1024',
+    })
+    .default('auto')
+    .describe('Layers converted at a time; `auto`: one per processor.'),
+  headerWait: timer('20s').describe('How long a manifest request waits before early headers.'),
+  waitBudget: timer('10m').describe('When a waiting request gives up; its conversion goes on.'),
+  onSlow: onSlow
+    .default('wait')
+    .describe('At `headerWait`: `wait` (early headers) or serve the `original` for now.'),
+  defaultPlatforms: z
+    .array(platform)
+    .min(1)
+    .optional()
+    .describe("What `platforms: auto` converts; without it the host's own platform."),
+})
+
+const auth = z.strictObject({
+  mode: z
+    .enum(['none', 'htpasswd', 'token', 'mtls'])
+    .default('none')
+    .describe('Who may pull. Only `none` is available yet.'),
+})
+
+const log = z.strictObject({
+  level: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+    .default('info')
+    .describe('The least important level that is written.'),
+  format: z
+    .enum(['auto', 'json', 'pretty'])
+    .default('auto')
+    .describe('`auto`: pretty on a terminal, else JSON lines.'),
+})
+
+const limits = z.strictObject({
+  manifestSize: size('4MiB').describe('Largest manifest or index.'),
+  layers: count(512).describe('Layers of an image.'),
+  indexEntries: count(1024).describe('Children of an index.'),
+  blobSize: size('64GiB').describe('Largest blob, as its descriptor says.'),
+  imageSize: size('128GiB').describe('Sum of the blobs of one image.'),
+  layerUncompressed: size('32GiB').describe('What may come out of one layer.'),
+  zstdWindowLog: z
+    .number()
+    .int()
+    .min(10)
+    .max(31)
+    .default(27)
+    .describe('Largest zstd window that is read, as a power of two (27: 128 MiB).'),
+  queue: count(64).describe('Conversions that may wait for their turn; more are answered 503.'),
+  connectTimeout: timer('10s').describe('To connect to an upstream, TLS included.'),
+  upstreamHeaders: timer('30s').describe("To an upstream's response headers."),
+  upstreamIdle: timer('30s').describe('Without a byte from an upstream.'),
+  retries: z
+    .number()
+    .int()
+    .min(0)
+    .max(10)
+    .default(3)
+    .describe('Tries again after a broken connection or 5xx.'),
+  requestHeader: size('64KiB').describe('Largest request header (podman sends 17 KiB of ranges).'),
+  clientIdle: timer('60s').describe('Without a client taking a byte.'),
+  keepAlive: timer('95s').describe('Idle connections of clients.'),
+  connections: z
+    .number()
+    .int()
+    .min(1000)
+    .max(1_000_000)
+    .default(10_000)
+    .describe('Connections of all clients together.'),
+})
+
+/** The whole configuration file. */
+export const CONFIG = z
+  .strictObject({
+    listen: z
+      .array(listener)
+      .min(1)
+      .prefault([{ address: '0.0.0.0:5000' }])
+      .describe('Where to serve; each entry is a port of its own.'),
+    admin: admin
+      .prefault('127.0.0.1:5001')
+      .describe('Metrics, health detail and admin API, or `off`.'),
+    data: file().default('./data').describe('Folder of the blob store and the catalog.'),
+    defaultUpstream: text('the name of an upstream')
+      .default('docker.io')
+      .describe('The upstream of names without a host.'),
+    allowAnyUpstream: z
+      .boolean()
+      .default(false)
+      .describe('Accept every public https registry, configured or not.'),
+    allowOpenCredentials: z
+      .boolean()
+      .default(false)
+      .describe('Hand out images pulled with credentials to everyone who can connect.'),
+    upstreams: z
+      .record(
+        matching(UPSTREAM_NAME, 'a name such as ghcr.io, registry.example:5000 or local'),
+        upstream.prefault({}),
+      )
+      .prefault(Object.fromEntries(DEFAULT_UPSTREAMS.map((name) => [name, {}])))
+      .describe('Name of an upstream -> how to reach it. A map here replaces the default list.'),
+    profiles: z
+      .record(matching(PROFILE_NAME, 'lower-case letters, digits and hyphens'), profile)
+      .default({})
+      .describe('Name of a profile -> format and options, beside the built-in ones.'),
+    rules: z.array(rule).default([]).describe('Profiles by repository; the first match counts.'),
+    cache: cache.prefault({}).describe('What is kept, and for how long.'),
+    convert: convert.prefault({}).describe('How conversions run.'),
+    limits: limits.prefault({}).describe('Ceilings; beyond them a request fails with a reason.'),
+    auth: auth.prefault({}).describe('Client authentication.'),
+    log: log.prefault({}).describe('Logging, to stderr.'),
+    shutdownGrace: timer('8s').describe('How long requests may finish after SIGTERM.'),
+  })
+  .meta({ title: 'crossdock configuration' })
+
+export type ParsedConfig = z.output<typeof CONFIG>
+
+/** Sizes are bytes, durations milliseconds, addresses split, files absolute paths. */
+export type Config = Omit<ParsedConfig, 'convert'> & {
+  readonly convert: ParsedConfig['convert'] & { readonly defaultPlatforms: readonly string[] }
+}
+
+export type ListenerConfig = ParsedConfig['listen'][number]
+export type UpstreamConfig = ParsedConfig['upstreams'][string]
+/** `format`, `platforms`, `onSlow`, and whatever options the format has. */
+export type ProfileConfig = ParsedConfig['profiles'][string]
+
+/** The part of JSON schema that this schema turns into; ours are `unit`, `path` and `secret`. */
+export interface SchemaNode {
+  readonly type?: 'object' | 'array' | 'string' | 'boolean' | 'integer' | 'number'
+  readonly description?: string
+  readonly default?: unknown
+  readonly properties?: Readonly<Record<string, SchemaNode>>
+  readonly additionalProperties?: SchemaNode | boolean
+  readonly items?: SchemaNode
+  readonly anyOf?: readonly SchemaNode[]
+  readonly enum?: readonly string[]
+  readonly const?: string
+  readonly required?: readonly string[]
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly unit?: 'bytes' | 'ms'
+  readonly path?: boolean
+  readonly secret?: boolean
+}
+
+/** JSON schema (2020-12) of the file, for editors. */
+export function configSchema(): SchemaNode {
+  return z.toJSONSchema(CONFIG, { io: 'input' }) as SchemaNode
+}
+
+/** The schema of what stands at `path`; `undefined` when nothing may stand there. */
+export function findNode(root: SchemaNode, path: readonly PropertyKey[]): SchemaNode | undefined {
+  let node: SchemaNode | undefined = root
+  for (const key of path) {
+    const rest: SchemaNode['additionalProperties'] = node?.additionalProperties
+    const named: SchemaNode | undefined =
+      node?.properties !== undefined && Object.hasOwn(node.properties, key)
+        ? node.properties[String(key)]
+        : undefined
+    node = named ?? node?.items ?? (typeof rest === 'object' ? rest : undefined)
+    if (node === undefined) return undefined
+  }
+  return node
+}
+
+function text(what: string) {
+  return z.string({ error: `must be ${what}` }).min(1, { error: `must be ${what}, not empty` })
+}
+
+function matching(pattern: RegExp, what: string) {
+  return z.string({ error: `must be ${what}` }).regex(pattern, { error: `must be ${what}` })
+}
+
+function file() {
+  return text('the path of a file or folder').meta({ path: true })
+}
+
+function count(byDefault: number) {
+  return z.number().int().min(1).max(1_000_000).default(byDefault)
+}
+
+function checked<T extends object | string>(what: string, parse: (text: string) => T | undefined) {
+  return z.string({ error: `must be ${what}` }).transform((value, context): T => {
+    const parsed = parse(value)
+    if (parsed !== undefined) return parsed
+    context.addIssue({ code: 'custom', message: `must be ${what}` })
+    return z.NEVER
+  })
+}
+
+function size(byDefault: string) {
+  const error = 'must be a size such as 10GiB or 500MB, or a number of bytes'
+  return z
+    .union([z.number().int().nonnegative(), z.string()], { error })
+    .transform((value, context) => {
+      const bytes = typeof value === 'number' ? value : parseSize(value)
+      if (bytes !== undefined) return bytes
+      context.addIssue({ code: 'custom', message: error })
+      return z.NEVER
+    })
+    .prefault(byDefault)
+    .meta({ unit: 'bytes' })
+}
+
+function duration(byDefault: string, longestMs: number = LONGEST_MS) {
+  const error = 'must be a duration such as 30s, 15m, 1h30m or 7d'
+  return z
+    .string({ error })
+    .transform((value, context) => {
+      const ms = parseDuration(value)
+      if (ms !== undefined && ms <= longestMs) return ms
+      const most = ms === undefined ? '' : ` of at most ${longestMs / 86_400_000}d`
+      context.addIssue({ code: 'custom', message: error + most })
+      return z.NEVER
+    })
+    .prefault(byDefault)
+    .meta({ unit: 'ms' })
+}
+
+function timer(byDefault: string) {
+  return duration(byDefault, LONGEST_TIMER_MS)
+}
+
+function parseUpstreamUrl(value: string): string | undefined {
+  if (!URL.canParse(value)) return undefined
+  const url = new URL(value)
+  const isPlain = url.protocol === 'http:' || url.protocol === 'https:'
+  const hasMore = url.username || url.password || url.search || url.hash || url.pathname !== '/'
+  return isPlain && !hasMore ? url.origin : undefined
+}

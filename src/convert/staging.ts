@@ -1,0 +1,192 @@
+/** Pulls and converts ahead of any client: everything that a puller of a reference would be served ends up in the store. */
+import { CrossdockError } from '../errors.ts'
+import type { Digest } from '../oci/digest.ts'
+import { type Descriptor, type ImageManifest, isAttestation, type Platform } from '../oci/manifest.ts'
+import { findMediaType } from '../oci/media-type.ts'
+import { matchesPlatform } from '../oci/platform.ts'
+import type { Catalog, RawManifest, Repository } from '../ports.ts'
+import { type Blobs, blobUnknown } from '../pull/blobs.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import type { Job, LayerProgress, Progress } from './progress.ts'
+import { isPending, type ManifestAnswer, type Pulls, type TagAsk } from './pulls.ts'
+
+export interface StageTask {
+  readonly repository: Repository
+  readonly reference: { readonly tag: string } | { readonly digest: Digest }
+  readonly profile: TagAsk['profile']
+  /** Which children of an index are fetched whole; a list is learned for the repository, so that pullers get them converted. */
+  readonly platforms: 'all' | readonly Platform[]
+}
+
+export interface Staged {
+  /** What a puller of the reference gets. */
+  readonly digest: Digest
+  readonly mediaType: string
+  /** `Crossdock-Conversion`, without a profile `undefined`. */
+  readonly conversion: string | undefined
+  /** Sum of the layers' sizes as served, bytes; of the staged platforms alone. */
+  readonly size: number
+  /** The same of the sources; equal for an original. */
+  readonly sourceSize: number
+}
+
+/** Blobs of one image fetched at a time. */
+const FETCHES = 4
+
+export class Staging {
+  readonly #catalog: Catalog
+  readonly #pulls: Pulls
+  readonly #manifests: Manifests
+  readonly #blobs: Blobs
+  readonly #progress: Progress
+
+  constructor(deps: {
+    readonly catalog: Catalog
+    readonly pulls: Pulls
+    readonly manifests: Manifests
+    readonly blobs: Blobs
+    readonly progress: Progress
+  }) {
+    this.#catalog = deps.catalog
+    this.#pulls = deps.pulls
+    this.#manifests = deps.manifests
+    this.#blobs = deps.blobs
+    this.#progress = deps.progress
+  }
+
+  /** Resolves when all of it is durable. Throws what a pull would be told. */
+  async stage(task: StageTask): Promise<Staged> {
+    if (task.platforms !== 'all') {
+      for (const one of task.platforms) await this.#catalog.platforms.learn(task.repository, one)
+    }
+    const answer = await this.#answer(task)
+    const images = await this.#images(task, answer)
+    let size = 0
+    let sourceSize = 0
+    const job = this.#progress.begin(describe(task), 'fetch')
+    try {
+      for (const { image, source } of images) {
+        await this.#fetch(task.repository, image, job)
+        size += sizeOf(image)
+        sourceSize += source
+      }
+      this.#progress.end(job, 'done')
+    } catch (error) {
+      this.#progress.end(job, 'failed', error instanceof Error ? error.message : String(error))
+      throw error
+    }
+    const { digest, mediaType, conversion } = answer
+    return { digest, mediaType, conversion, size, sourceSize }
+  }
+
+  async #answer(task: StageTask): Promise<ManifestAnswer> {
+    const { repository, reference, profile } = task
+    if ('digest' in reference) {
+      return await this.#pulls.byDigest(repository, reference.digest, profile)
+    }
+    const answer = await this.#pulls.byTag({
+      repository,
+      tag: reference.tag,
+      profile,
+      acceptance: 'any',
+      cannotRead: () => undefined,
+    })
+    return isPending(answer) ? await answer.answer : answer
+  }
+
+  /** The images below a manifest that are wanted whole, each with the size of its source's layers. */
+  async #images(
+    task: StageTask,
+    raw: RawManifest,
+  ): Promise<{ readonly image: ImageManifest; readonly source: number }[]> {
+    const manifest = this.#manifests.parse(raw)
+    if (manifest.kind === 'image') {
+      return [{ image: manifest, source: await this.#sourceSize(task.repository, manifest) }]
+    }
+    const found = []
+    for (const child of manifest.manifests) {
+      if (!isWanted(child, task.platforms)) continue
+      const childRaw = await this.#manifests.get(task.repository, child.digest)
+      if (childRaw === undefined) {
+        throw new CrossdockError(
+          'manifestUnknown',
+          `manifest ${child.digest} is named by ${describe(task)} but not there; push the image again`,
+        )
+      }
+      found.push(...(await this.#images(task, childRaw)))
+    }
+    return found
+  }
+
+  async #sourceSize(repository: Repository, image: ImageManifest): Promise<number> {
+    const source = image.annotations?.['dev.crossdock.source.digest']
+    const raw = source && (await this.#manifests.findLocal(repository, source as Digest))
+    const manifest = raw && this.#manifests.parse(raw)
+    return sizeOf(manifest && manifest.kind === 'image' ? manifest : image)
+  }
+
+  async #fetch(repository: Repository, image: ImageManifest, job: Job): Promise<void> {
+    const wanted = [image.config, ...image.layers].filter(isHere)
+    const rows = wanted.map(
+      (blob): LayerProgress => ({
+        digest: blob.digest,
+        size: blob.size,
+        stage: 'waiting',
+        received: 0,
+        written: 0,
+      }),
+    )
+    job.state = 'converting'
+    job.layers = [...job.layers, ...rows]
+    this.#progress.changed(job)
+    const queue = rows.values()
+    const worker = async () => {
+      for (const row of queue) await this.#fetchBlob(repository, row)
+    }
+    await Promise.all(Array.from({ length: FETCHES }, worker))
+  }
+
+  async #fetchBlob(repository: Repository, row: LayerProgress): Promise<void> {
+    const blob = await this.#pulls.blob(repository, row.digest)
+    if (blob === undefined) throw blobUnknown(repository, row.digest)
+    const { growing } = blob
+    if (growing === undefined) {
+      row.stage = 'reused'
+      row.received = row.size
+      return
+    }
+    row.stage = 'converting'
+    const watch = setInterval(() => {
+      row.received = growing.received
+    }, 100)
+    try {
+      await growing.stored
+      row.stage = 'done'
+      row.received = row.size
+    } finally {
+      clearInterval(watch)
+    }
+  }
+}
+
+function isWanted(child: Descriptor, platforms: 'all' | readonly Platform[]): boolean {
+  if (platforms === 'all' || child.platform === undefined) return true
+  if (isAttestation(child)) return false
+  const { platform } = child
+  return platforms.some((one) => matchesPlatform(one, platform))
+}
+
+/** Foreign layers lie where the registry does not reach. */
+function isHere(blob: Descriptor): boolean {
+  return findMediaType(blob.mediaType)?.foreign !== true
+}
+
+function sizeOf(image: ImageManifest): number {
+  return image.layers.reduce((sum, layer) => sum + layer.size, 0)
+}
+
+function describe(task: StageTask): string {
+  const { repository, reference } = task
+  const tail = 'tag' in reference ? `:${reference.tag}` : `@${reference.digest}`
+  return `${repository.upstream}/${repository.name}${tail}`
+}
