@@ -108,7 +108,17 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     events: { converted: (layer) => telemetry.layerConverted(layer) },
   })
   const progress = new Progress(() => clock.now())
-  const images = new Images({ catalog, sidecars, manifests, blobs, layers, progress, clock })
+  const images = new Images({
+    catalog,
+    sidecars,
+    manifests,
+    blobs,
+    layers,
+    progress,
+    clock,
+    maxFlights: cores + config.limits.queue,
+    events: { converted: (image) => telemetry.imageConverted(image) },
+  })
   const pulls = new Pulls({
     catalog,
     tags,

@@ -58,11 +58,22 @@ export interface ImageFlight {
   readonly result: Promise<Outcome>
 }
 
+export interface ImageEvents {
+  converted?(image: {
+    readonly profile: string
+    readonly result: 'converted' | 'original' | 'failed'
+    readonly seconds: number
+  }): void
+}
+
 /** An index in an index in an index is the most that is followed. */
 const MAX_NESTING = 3
 
 /** How long a failed conversion is not tried again, ms. */
 const FAILURE_MEMORY_MS = 5_000
+
+/** What a refused puller is told to wait, seconds. */
+const OVERLOAD_RETRY_SECONDS = 30
 
 type Survey =
   | { readonly kind: 'original'; readonly reason: string }
@@ -88,6 +99,8 @@ export class Images {
   readonly #layers: Layers
   readonly #progress: Progress
   readonly #clock: Clock
+  readonly #maxFlights: number
+  readonly #events: ImageEvents
   readonly #flights = new Map<string, ImageFlight>()
   readonly #failures = new RecentFailures(FAILURE_MEMORY_MS)
 
@@ -99,6 +112,9 @@ export class Images {
     readonly layers: Layers
     readonly progress: Progress
     readonly clock: Clock
+    /** Conversions at a time, running or waiting; one more is refused. */
+    readonly maxFlights: number
+    readonly events?: ImageEvents
   }) {
     this.#catalog = deps.catalog
     this.#sidecars = deps.sidecars
@@ -107,6 +123,8 @@ export class Images {
     this.#layers = deps.layers
     this.#progress = deps.progress
     this.#clock = deps.clock
+    this.#maxFlights = deps.maxFlights
+    this.#events = deps.events ?? {}
   }
 
   /** The conversion that was made before, if its manifest is still here. */
@@ -127,6 +145,7 @@ export class Images {
     const text = `${upstream}/${name}@${key.source} ${key.recipe}`
     const running = this.#flights.get(text)
     if (running !== undefined) return running
+    if (this.#flights.size >= this.#maxFlights) return this.#overloaded(task)
     const mediaType = Promise.withResolvers<string>()
     mediaType.promise.catch(() => undefined)
     const result = this.#run(task, key, text, mediaType.resolve)
@@ -164,6 +183,17 @@ export class Images {
     const image = await this.#write(task, survey, made, job)
     this.#progress.end(job, 'done')
     return image.target === target
+  }
+
+  #overloaded(task: ImageTask): ImageFlight {
+    const error = new CrossdockError(
+      'overloaded',
+      `${this.#maxFlights} conversions are under way, ${nameOf(task)} must wait; pull again in a minute, or raise limits.queue`,
+      { reason: 'queue-full', retryAfter: OVERLOAD_RETRY_SECONDS },
+    )
+    const failed = Promise.reject(error)
+    failed.catch(() => undefined)
+    return { mediaType: failed, result: failed }
   }
 
   /** `undefined`: the puller takes Docker types alone and the format has none. */
@@ -213,7 +243,7 @@ export class Images {
       const survey = await this.#survey(task, task.source, 1, parseRecipe(key.recipe).children)
       if (survey.kind === 'original') {
         tellMediaType(task.source.mediaType)
-        this.#progress.end(job, 'original', survey.reason)
+        this.#end(task, job, began, 'original', survey.reason)
         return survey
       }
       tellMediaType(mediaTypeOf(survey))
@@ -221,13 +251,25 @@ export class Images {
       const made = await this.#write(task, survey, { ...key, ...stamp }, job)
       const image = { ...made, seconds: (this.#clock.monotonic() - began) / 1000 }
       await this.#catalog.conversions.recordImage(image)
-      this.#progress.end(job, 'done')
+      this.#end(task, job, began, 'converted')
       return { kind: 'converted', image, isHit: false }
     } catch (error) {
       if (!isOutage(error)) this.#failures.record(text, error)
-      this.#progress.end(job, 'failed', error instanceof Error ? error.message : String(error))
+      this.#end(task, job, began, 'failed', error instanceof Error ? error.message : String(error))
       throw error
     }
+  }
+
+  #end(
+    task: ImageTask,
+    job: Job,
+    began: number,
+    result: 'converted' | 'original' | 'failed',
+    reason?: string,
+  ): void {
+    this.#progress.end(job, result === 'converted' ? 'done' : result, reason)
+    const seconds = (this.#clock.monotonic() - began) / 1000
+    this.#events.converted?.({ profile: task.profile, result, seconds })
   }
 
   /** Reads manifests and configs, decides, and touches no layer. */

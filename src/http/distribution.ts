@@ -44,6 +44,7 @@ export class Distribution {
 
   /** Answers one request that came in on a listener with this default profile. */
   async answer(exchange: Exchange, listenerProfile: string | undefined): Promise<void> {
+    const began = this.#deps.clock.monotonic()
     const [path = '', query = ''] = (exchange.incoming.url ?? '').split(/\?(.*)/s, 2)
     const isRead = exchange.incoming.method === 'GET' || exchange.isHead
     if (!isRead) {
@@ -67,7 +68,7 @@ export class Distribution {
     }
     const params = new URLSearchParams(query)
     const target = this.#target(exchange, route, params, listenerProfile)
-    if (route.kind === 'manifest') await this.#manifest(exchange, target, route.reference)
+    if (route.kind === 'manifest') await this.#manifest(exchange, target, route.reference, began)
     else if (route.kind === 'blob') await this.#blob(exchange, target, route.digest)
     else if (route.kind === 'tags') {
       await this.#deps.lists.tags(exchange, target.repository, params, path, target.headers)
@@ -113,7 +114,12 @@ export class Distribution {
 
   // -------------------------------------------------------------------------------------------- manifests
 
-  async #manifest(exchange: Exchange, target: Target, reference: Reference): Promise<void> {
+  async #manifest(
+    exchange: Exchange,
+    target: Target,
+    reference: Reference,
+    began: number,
+  ): Promise<void> {
     const { pulls } = this.#deps
     if ('digest' in reference) {
       const answer = await pulls.byDigest(target.repository, reference.digest, target.profile)
@@ -129,15 +135,20 @@ export class Distribution {
       acceptance: acceptanceOf(exchange.header('accept')),
       cannotRead: (profile) => profile.format && cannotRead(userAgent, profile.format),
     })
-    if (isPending(answer)) await this.#waitFor(exchange, target, answer)
+    if (isPending(answer)) await this.#waitFor(exchange, target, answer, began)
     else this.#sendManifest(exchange, target, answer)
   }
 
   /** Early headers: a client that has waited `headerWait` learns the Content-Type, and the body when there is one. */
-  async #waitFor(exchange: Exchange, target: Target, pending: PendingAnswer): Promise<void> {
+  async #waitFor(
+    exchange: Exchange,
+    target: Target,
+    pending: PendingAnswer,
+    began: number,
+  ): Promise<void> {
     const { clock, headerWaitMs, waitBudgetMs } = this.#deps
-    const began = clock.monotonic()
-    const inTime = await within(pending.answer, headerWaitMs)
+    const waited = clock.monotonic() - began
+    const inTime = await within(pending.answer, Math.max(0, headerWaitMs - waited))
     if (inTime !== undefined) {
       this.#sendManifest(exchange, target, inTime)
       return

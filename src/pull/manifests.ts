@@ -25,7 +25,7 @@ import { type Blobs, blobUnknown } from './blobs.ts'
 
 /** Bytes of manifests kept in memory; they never change. */
 const CACHED_BYTES = 64 * 1024 * 1024
-
+const PARSED_MANIFESTS = 2_000
 
 export class Manifests {
   readonly #store: BlobStore
@@ -37,6 +37,8 @@ export class Manifests {
   readonly #offline: boolean
   readonly #flights = new SingleFlight<RawManifest | undefined>()
   readonly #bytes: LRUCache<Digest, Uint8Array>
+  /** Parsed manifests by digest and media type; they never change either. */
+  readonly #parsed = new LRUCache<string, Manifest>({ max: PARSED_MANIFESTS })
 
   constructor(deps: {
     readonly store: BlobStore
@@ -134,7 +136,12 @@ export class Manifests {
   }
 
   parse(raw: RawManifest): Manifest {
-    return parseManifest(raw, this.#limits)
+    const key = `${raw.digest} ${raw.mediaType}`
+    const known = this.#parsed.get(key)
+    if (known !== undefined) return known
+    const manifest = parseManifest(raw, this.#limits)
+    this.#parsed.set(key, manifest)
+    return manifest
   }
 
   /** The config of an image, fetched through its repository. Throws when it is missing, too large or malformed. */
