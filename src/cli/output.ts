@@ -45,10 +45,14 @@ export function formatSeconds(seconds: number): string {
 export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [head, ...rows]
   const widths = head.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)))
-  const isNumeric = head.map((_, i) => rows.length > 0 && rows.every((row) => /^[\d-]/.test(row[i] ?? '')))
+  const isNumeric = head.map(
+    (_, i) => rows.length > 0 && rows.every((row) => /^[\d-]/.test(row[i] ?? '')),
+  )
   const line = (row: readonly string[]) =>
     row
-      .map((cell, i) => (isNumeric[i] ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
+      .map((cell, i) =>
+        isNumeric[i] ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0),
+      )
       .join('  ')
       .trimEnd()
   return `${all.map(line).join('\n')}\n`

@@ -1,6 +1,7 @@
 /** `crossdock serve`: listeners up, greeting printed, drained on SIGTERM. */
 import { type App, openApp, type Surroundings } from '../app.ts'
 import type { Config } from '../config/schema.ts'
+import { CrossdockError } from '../errors.ts'
 import { Distribution } from '../http/distribution.ts'
 import { Lists } from '../http/lists.ts'
 import { addAdmin, addHealth } from '../http/operations.ts'
@@ -13,7 +14,6 @@ import {
   type ServerLimits,
 } from '../http/server.ts'
 import { compileRules } from '../http/target.ts'
-import { CrossdockError } from '../errors.ts'
 import { acquireServerLock } from '../store/lock.ts'
 import { EXIT, type Output } from './output.ts'
 
@@ -149,7 +149,9 @@ function greeting(app: App, listeners: readonly Listener[]): string {
   const image = exampleImage(app)
   const lines = [
     `crossdock serves on ${doors.map((one) => one.url).join(', ')}`,
-    ...(admin ? [`metrics and conversions: ${admin.url}/metrics, ${admin.url}/api/conversions`] : []),
+    ...(admin
+      ? [`metrics and conversions: ${admin.url}/metrics, ${admin.url}/api/conversions`]
+      : []),
     `data folder: ${app.config.data}`,
     '',
     'Try it:',

@@ -104,7 +104,9 @@ function interpolateText(
 }
 
 function camelCase(segment: string): string {
-  return segment.toLowerCase().replaceAll(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+  return segment
+    .toLowerCase()
+    .replaceAll(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
 }
 
 function isList(node: SchemaNode): boolean {

@@ -73,8 +73,8 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
     ...(parsed.success ? [] : problemsOf(parsed.error.issues, schema, tree)),
     ...checkReferences(parsed.success ? parsed.data : soundParts(tree)),
   ]
-  problems.push(...found.map(({ path: at, text }) => line(originOf(at), at, text)))
-  if (problems.length > 0 || !parsed.success) throw new ConfigError(problems)
+  const lines = [...problems, ...found.map(({ path: at, text }) => line(originOf(at), at, text))]
+  if (lines.length > 0 || !parsed.success) throw new ConfigError(lines)
   const { convert, data } = parsed.data
   return {
     config: {
@@ -101,7 +101,7 @@ type Tree = Record<PropertyKey, unknown>
 
 async function findFile(sources: ConfigSources): Promise<string | undefined> {
   const { file, env, cwd, systemFile = '/etc/crossdock/crossdock.yaml' } = sources
-  const asked = file ?? (env['CROSSDOCK_CONFIG'] || undefined)
+  const asked = file ?? (env.CROSSDOCK_CONFIG || undefined)
   if (asked !== undefined) return resolve(cwd, asked)
   for (const candidate of [join(cwd, 'crossdock.yaml'), systemFile]) {
     if (await isThere(candidate)) return candidate

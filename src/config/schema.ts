@@ -61,17 +61,16 @@ const upstream = z.strictObject({
   url: upstreamUrl
     .optional()
     .describe('Where it is; without it `https://<name>`. `http://` is plain.'),
-  mirrors: z
-    .array(upstreamUrl)
-    .default([])
-    .describe('URLs that are asked first, in order.'),
+  mirrors: z.array(upstreamUrl).default([]).describe('URLs that are asked first, in order.'),
   username: text('a user name').optional().describe('User name for the registry.'),
   password: text('a password')
     .optional()
     .meta({ secret: true })
-    .describe('Password or token; better as `${ENV}` or `passwordFile`.'),
+    .describe('Password or token; better from a variable or in `passwordFile`.'),
   passwordFile: file().optional().describe('File with the password; a last line end is dropped.'),
-  ca: file().optional().describe('PEM file with the authorities to trust beside the built-in ones.'),
+  ca: file()
+    .optional()
+    .describe('PEM file with the authorities to trust beside the built-in ones.'),
   cert: file().optional().describe('PEM file with the client certificate for mutual TLS.'),
   key: file().optional().describe('PEM file with the key of `cert`.'),
   tlsVerify: z.boolean().default(true).describe('`false`: accept any certificate. For tests.'),
@@ -82,7 +81,9 @@ const upstream = z.strictObject({
 })
 
 const profile = z.looseObject({
-  format: text('the name of a format').describe('The format; its options may stand beside this key.'),
+  format: text('the name of a format').describe(
+    'The format; its options may stand beside this key.',
+  ),
   platforms: platforms
     .default('auto')
     .describe('Children of an index to convert: `auto`, `all` or a list.'),
@@ -103,10 +104,7 @@ const cache = z.strictObject({
   lease: duration('1h').describe('A blob stays at least this long after a manifest named it.'),
   tagWindow: duration('60s').describe('How long a tag is believed before upstream is asked again.'),
   staleWindow: duration('7d').describe('How old an answer may be served while upstream is down.'),
-  offline: z
-    .boolean()
-    .default(false)
-    .describe('Never dial out: the far side of an air gap.'),
+  offline: z.boolean().default(false).describe('Never dial out: the far side of an air gap.'),
 })
 
 const convert = z.strictObject({

@@ -1,0 +1,155 @@
+/** What the parts of a configuration must have in common: names that exist, options that fit, keys that go together. */
+import { FORMATS } from '../format/formats.ts'
+import { formatAddress } from './address.ts'
+import { readOptions } from './options.ts'
+import { type Path, type Problem, suggestion } from './problem.ts'
+import { BUILT_INS } from './profiles.ts'
+import type { ParsedConfig } from './schema.ts'
+
+/** Sections that are right by themselves; what could not be read is left out and not checked. */
+export type ConfigParts = Partial<ParsedConfig>
+
+/** One registry under three names. */
+const DOCKER_HUB: ReadonlySet<string> = new Set([
+  'docker.io',
+  'index.docker.io',
+  'registry-1.docker.io',
+])
+
+export function checkReferences(parts: ConfigParts): Problem[] {
+  return [
+    ...checkProfiles(parts),
+    ...checkProfileNames(parts),
+    ...checkListeners(parts),
+    ...checkUpstreams(parts),
+    ...checkDefaultUpstream(parts),
+    ...checkWaits(parts),
+    ...checkAuth(parts),
+  ]
+}
+
+function checkProfiles({ profiles = {} }: ConfigParts): Problem[] {
+  return Object.entries(profiles).flatMap(([name, profile]): Problem[] => {
+    const path = ['profiles', name]
+    const format = FORMATS.find((one) => one.name === profile.format)
+    if (format === undefined) {
+      const names = FORMATS.map((one) => one.name)
+      const text = `must be one of ${names.join(', ')}${suggestion(profile.format, names)}`
+      return [{ path: [...path, 'format'], text }]
+    }
+    const { problems } = readOptions(profile, format)
+    return [...checkShadow(name, profile.format), ...problems.map(below(path))]
+  })
+}
+
+/** A built-in profile may get other options, but its name goes on meaning its format. */
+function checkShadow(name: string, format: string): Problem[] {
+  const builtIn = BUILT_INS.find((one) => one.name === name || one.aliases.includes(name))
+  if (builtIn === undefined) return []
+  if (builtIn.name === name && builtIn.format?.name === format) return []
+  const meaning =
+    builtIn.format === undefined
+      ? 'always means the source untouched'
+      : `is the built-in profile ${builtIn.name} of format ${builtIn.format.name}`
+  return [{ path: ['profiles', name], text: `the name ${name} ${meaning}; choose another name` }]
+}
+
+function checkProfileNames(parts: ConfigParts): Problem[] {
+  if (parts.profiles === undefined) return []
+  const names = [
+    ...BUILT_INS.flatMap((one) => [one.name, ...one.aliases]),
+    ...Object.keys(parts.profiles),
+  ]
+  const check = (name: string | undefined, path: Path): Problem[] => {
+    if (name === undefined || names.includes(name)) return []
+    return [
+      { path, text: `no such profile; there are ${names.join(', ')}${suggestion(name, names)}` },
+    ]
+  }
+  return [
+    ...(parts.listen ?? []).flatMap((one, index) =>
+      check(one.profile, ['listen', index, 'profile']),
+    ),
+    ...(parts.rules ?? []).flatMap((one, index) => check(one.profile, ['rules', index, 'profile'])),
+  ]
+}
+
+function checkListeners({ listen = [], admin }: ConfigParts): Problem[] {
+  const seen = new Set<string>()
+  const doors = [
+    ...listen.map((one, index) => ({ ...one, path: ['listen', index, 'address'] as Path })),
+    ...(admin ? [{ ...admin, path: ['admin'] as Path }] : []),
+  ]
+  return doors.flatMap((door): Problem[] => {
+    const address = formatAddress(door)
+    if (door.port === 0 || !seen.has(address)) {
+      seen.add(address)
+      return []
+    }
+    return [{ path: door.path, text: `${address} is taken by another listener of this file` }]
+  })
+}
+
+function checkUpstreams({ upstreams = {} }: ConfigParts): Problem[] {
+  const owners = new Map<string, string>()
+  return Object.entries(upstreams).flatMap(([name, upstream]): Problem[] => {
+    const path = ['upstreams', name]
+    const problems: Problem[] = []
+    const owner = owners.get(canonical(name))
+    if (owner !== undefined) {
+      problems.push({ path, text: `is the same registry as ${owner}; keep one of the two` })
+    }
+    owners.set(canonical(name), name)
+    if (upstream.password !== undefined && upstream.passwordFile !== undefined) {
+      problems.push({
+        path: [...path, 'passwordFile'],
+        text: 'password is set too; keep one of the two',
+      })
+    }
+    const hasPassword = upstream.password !== undefined || upstream.passwordFile !== undefined
+    if (upstream.username !== undefined && !hasPassword) {
+      problems.push({
+        path: [...path, 'username'],
+        text: 'needs password or passwordFile beside it',
+      })
+    }
+    if (upstream.username === undefined && hasPassword) {
+      const key = upstream.password === undefined ? 'passwordFile' : 'password'
+      problems.push({ path: [...path, key], text: 'needs username beside it' })
+    }
+    if ((upstream.cert === undefined) !== (upstream.key === undefined)) {
+      const [there, missing] = upstream.key === undefined ? ['cert', 'key'] : ['key', 'cert']
+      problems.push({ path: [...path, there], text: `needs ${missing} beside it` })
+    }
+    return problems
+  })
+}
+
+function checkDefaultUpstream(parts: ConfigParts): Problem[] {
+  const { defaultUpstream, upstreams, allowAnyUpstream = false } = parts
+  if (defaultUpstream === undefined || upstreams === undefined) return []
+  const names = Object.keys(upstreams)
+  if (names.some((name) => canonical(name) === canonical(defaultUpstream))) return []
+  if (allowAnyUpstream && /[.:]/.test(defaultUpstream)) return []
+  const text = `${JSON.stringify(defaultUpstream)} is not under upstreams; there are ${names.join(', ')}${suggestion(defaultUpstream, names)}`
+  return [{ path: ['defaultUpstream'], text }]
+}
+
+function checkWaits({ convert }: ConfigParts): Problem[] {
+  if (convert === undefined || convert.headerWait <= convert.waitBudget) return []
+  return [{ path: ['convert', 'headerWait'], text: 'must not be longer than convert.waitBudget' }]
+}
+
+function checkAuth({ auth }: ConfigParts): Problem[] {
+  if (auth === undefined || auth.mode === 'none') return []
+  const text = `the mode ${auth.mode} is not available yet; use none, and listen[].tls.clientCa to let in known clients only`
+  return [{ path: ['auth', 'mode'], text }]
+}
+
+function canonical(name: string): string {
+  return DOCKER_HUB.has(name) ? 'docker.io' : name
+}
+
+function below(path: Path) {
+  return (problem: Problem): Problem => ({ ...problem, path: [...path, ...problem.path] })
+}
