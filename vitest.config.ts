@@ -1,5 +1,12 @@
 import { defineConfig } from 'vitest/config'
 
+/** Real programs: their daemons and stores exist once, so one file runs after the other. */
+const withPrograms = {
+  globalSetup: 'test/helpers/fixtures-setup.ts',
+  fileParallelism: false,
+  hookTimeout: 300_000,
+} as const
+
 /** Suites by cost: `unit` needs nothing but Node; the others need root, Debian packages or minutes. */
 export default defineConfig({
   test: {
@@ -13,11 +20,10 @@ export default defineConfig({
       },
       {
         test: {
+          ...withPrograms,
           name: 'clients',
           include: ['test/clients/**/*.test.ts'],
-          testTimeout: 600_000,
-          hookTimeout: 900_000,
-          fileParallelism: false,
+          testTimeout: 300_000,
         },
       },
       {
@@ -31,11 +37,10 @@ export default defineConfig({
       },
       {
         test: {
+          ...withPrograms,
           name: 'slow',
           include: ['test/slow/**/*.test.ts'],
           testTimeout: 1_800_000,
-          hookTimeout: 900_000,
-          fileParallelism: false,
         },
       },
     ],

@@ -1,0 +1,199 @@
+/** crossdock as a process of its own: random ports, a data folder that goes away, its log and metrics to look at. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { REGISTRY, ROOT } from './fixtures.ts'
+
+export interface CrossdockOptions {
+  /** The configuration file's content; `upstreams` and `defaultUpstream` default to the fixture registry. */
+  readonly config?: Readonly<Record<string, unknown>>
+  /** `HOST:PORT` of the default upstream, in place of the fixture registry. */
+  readonly upstream?: string
+  /** Profiles of further listeners. */
+  readonly listeners?: readonly string[]
+  /** A data folder that stays. */
+  readonly data?: string
+  /** The Node.js to run it with. */
+  readonly node?: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** One line of the access log. */
+export interface RequestLine {
+  readonly event: 'request'
+  readonly method: string
+  readonly path: string
+  readonly status: number
+  readonly bytes: number
+  readonly route: string
+  readonly userAgent?: string
+  readonly conversion?: string
+  readonly cut?: string
+}
+
+export interface Crossdock extends AsyncDisposable {
+  /** `127.0.0.1:PORT` */
+  readonly host: string
+  readonly url: string
+  /** Of the further listeners, in order. */
+  readonly listenerHosts: readonly string[]
+  readonly adminUrl: string
+  readonly data: string
+  readonly pid: number
+  /** Requests that have ended, oldest first. */
+  requests(): readonly RequestLine[]
+  /** Everything that it wrote. */
+  output(): string
+  /** The sum of a metric over all series that carry these labels. */
+  metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
+  /** Highest resident set so far, bytes. */
+  peakRss(): Promise<number>
+  /** Ends it and resolves with its exit code; the data folder stays until disposal. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>
+}
+
+const START_MS = 30_000
+const STOP_MS = 20_000
+
+export async function startCrossdock(options: CrossdockOptions = {}): Promise<Crossdock> {
+  const folder = await mkdtemp(join(tmpdir(), 'crossdock-test-'))
+  const data = options.data ?? join(folder, 'data')
+  const file = join(folder, 'crossdock.yaml')
+  // JSON is YAML.
+  await writeFile(file, JSON.stringify(configOf(options), null, 2))
+  const args = ['serve', '--config', file, '--data', data, '--admin', '127.0.0.1:0']
+  const child = spawn(options.node ?? process.execPath, [join(ROOT, 'src', 'main.ts'), ...args], {
+    cwd: folder,
+    env: { ...cleanEnvironment(), DOCKER_CONFIG: folder, HOME: folder, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const output = new Output(child)
+  const stop = (signal: NodeJS.Signals = 'SIGTERM') => stopChild(child, signal)
+  const remove = () => rm(folder, { recursive: true, force: true })
+  try {
+    const [listeners, adminUrl] = await output.greeting()
+    const [url = '', ...others] = listeners
+    return {
+      url,
+      host: hostOf(url),
+      listenerHosts: others.map(hostOf),
+      adminUrl,
+      data,
+      pid: child.pid ?? 0,
+      requests: () => output.requests(),
+      output: () => output.text,
+      metric: (name, labels = {}) => readMetric(adminUrl, name, labels),
+      peakRss: () => readPeakRss(child.pid ?? 0),
+      stop,
+      async [Symbol.asyncDispose]() {
+        await stop()
+        await remove()
+      },
+    }
+  } catch (error) {
+    await stop('SIGKILL')
+    await remove()
+    throw error
+  }
+}
+
+function configOf(options: CrossdockOptions) {
+  return {
+    listen: ['', ...(options.listeners ?? [])].map((profile) => ({
+      address: '127.0.0.1:0',
+      ...(profile !== '' && { profile }),
+    })),
+    defaultUpstream: 'origin',
+    upstreams: { origin: { url: `http://${options.upstream ?? REGISTRY}` } },
+    log: { format: 'json', level: 'info' },
+    ...options.config,
+  }
+}
+
+function cleanEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name]) => !/^(?:CROSSDOCK_|VITEST|NODE_OPTIONS$|(?:https?|no|all)_proxy$)/i.test(name),
+    ),
+  )
+}
+
+class Output {
+  text = ''
+  readonly #child: ChildProcess
+
+  constructor(child: ChildProcess) {
+    this.#child = child
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8')
+      stream?.on('data', (chunk: string) => {
+        this.text += chunk
+      })
+    }
+  }
+
+  /** Where it listens, from what it prints before its first answer. */
+  async greeting(): Promise<[listeners: readonly string[], admin: string]> {
+    const ended = new AbortController()
+    const timer = AbortSignal.timeout(START_MS)
+    const signal = AbortSignal.any([ended.signal, timer])
+    this.#child.once('exit', () => ended.abort())
+    this.#child.once('error', () => ended.abort())
+    while (!signal.aborted) {
+      const urls = this.text.match(/http:\/\/127\.0\.0\.1:\d+/g) ?? []
+      const admin = /http:\/\/127\.0\.0\.1:\d+(?=\/metrics)/.exec(this.text)?.[0]
+      if (admin !== undefined) {
+        return [[...new Set(urls)].filter((one) => one !== admin), admin]
+      }
+      await Promise.race([
+        once(this.#child.stdout as NodeJS.ReadableStream & NodeJS.EventEmitter, 'data', { signal }),
+        once(this.#child, 'exit', { signal }),
+      ]).catch(() => undefined)
+    }
+    throw new Error(`crossdock did not start: ${this.text}`)
+  }
+
+  requests(): readonly RequestLine[] {
+    return this.text
+      .split('\n')
+      .filter((line) => line.startsWith('{') && line.endsWith('}'))
+      .map((line) => JSON.parse(line) as RequestLine)
+      .filter((line) => line.event === 'request')
+  }
+}
+
+async function stopChild(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
+    const ended = once(child, 'exit')
+    child.kill(signal)
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
+    await ended
+    clearTimeout(timer)
+  }
+  return child.exitCode
+}
+
+async function readMetric(
+  admin: string,
+  name: string,
+  labels: Readonly<Record<string, string>>,
+): Promise<number> {
+  const text = await (await fetch(`${admin}/metrics`)).text()
+  const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`)
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+    .filter((line) => wanted.every((label) => line.includes(label)))
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0)
+}
+
+async function readPeakRss(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024
+}
+
+function hostOf(url: string): string {
+  return new URL(url).host
+}

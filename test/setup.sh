@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Makes a machine ready for the suites with real programs: test/setup.sh [--peers]
+#
+# Installs Debian packages (root), a root file system with current clients, builds the oracles, containerd and the stargz
+# snapshotter, makes the fixture images and pushes them to a docker-registry on loopback. Everything that can be kept is in one
+# folder, ${CROSSDOCK_TEST_CACHE:-~/.cache/crossdock-tests}; what is there already is left alone, so a second run takes seconds.
+# --peers also builds the programs that the benchmarks compare with.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+shared=${CROSSDOCK_SHARED:-$root/../shared}
+[ -d "$shared" ] || { echo "setup: $shared is not there, so the suites with real programs will be skipped"; exit 0; }
+shared=$(cd "$shared" && pwd)
+cache=${CROSSDOCK_TEST_CACHE:-$HOME/.cache/crossdock-tests}
+peers=${1:-}
+mkdir -p "$cache"/{clients,fixtures,tools,log}
+export RC_DIR=$cache/clients CROSSDOCK_TOOLS=$cache/tools DEBIAN_FRONTEND=noninteractive
+# Go's caches follow the cache folder only where nobody chose a place for them.
+export GOFLAGS=${GOFLAGS:-} GOTOOLCHAIN=${GOTOOLCHAIN:-local}
+
+step() { # NAME COMMAND...: its output goes to a log that is shown when it fails
+  local name=$1 began=$SECONDS; shift
+  if "$@" > "$cache/log/$name.log" 2>&1; then echo "setup: $name, $((SECONDS - began)) s"
+  else echo "setup: $name FAILED after $((SECONDS - began)) s"; tail -20 "$cache/log/$name.log"; return 1; fi
+}
+packages() {
+  local program
+  for program in skopeo podman containerd dockerd docker-registry umoci debootstrap jq zstd busybox gcc; do
+    PATH=$PATH:/usr/sbin command -v "$program" > /dev/null || { debian; return; }
+  done
+}
+debian() {
+  "$shared/clients/real-clients.sh" install
+  apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends gcc libc6-dev zlib1g-dev
+}
+oracles() { "$shared/oracles/install.sh" ${peers:+"$peers"}; }
+rootfs() { "$shared/clients/real-clients.sh" rootfs; }
+stargz() { [ -x "$RC_DIR/rootfs/rc/sgz" ] || "$shared/clients/real-clients.sh" stargz; }
+containerd() { [ -x "$RC_DIR/rootfs/rc/ctrd/containerd" ] || "$shared/clients/real-clients.sh" containerd; }
+cri() { # what the CRI client needs, so that no test waits for a package registry
+  [ -d "$RC_DIR/grpc/node_modules/@grpc/grpc-js" ] ||
+    npm install --prefix "$RC_DIR/grpc" --no-audit --no-fund --silent @grpc/grpc-js @grpc/proto-loader
+}
+fixtures() { # the registry is asked, too: its folder may have been emptied
+  local key stamp=$cache/fixtures/.pushed
+  key=$(cat "$shared"/fixtures/* | sha256sum)
+  if [ "$(cat "$stamp" 2> /dev/null)" = "$key" ] && curl -sf "http://127.0.0.1:${RC_REG:-15000}/v2/node-app/manifests/1" > /dev/null; then
+    echo 'up to date'; return
+  fi
+  "$shared/fixtures/make-images.sh" --cache "$cache/fixtures" --registry "127.0.0.1:${RC_REG:-15000}"
+  echo "$key" > "$stamp"
+}
+registry() { # started for the time of the push, unless it runs
+  mine=''
+  "$shared/clients/real-clients.sh" status | grep -q '^registry ' || mine=1
+  "$shared/clients/real-clients.sh" up registry
+}
+end_registry() {
+  [ -n "${mine:-}" ] || return 0
+  local pid; pid=$(cat "$RC_DIR/pid/registry" 2> /dev/null) && kill "$pid" 2> /dev/null || true
+  rm -f "$RC_DIR/pid/registry"
+}
+
+step packages packages
+# Two lanes for two cores: compilers need nothing of the machine but Go; the rest installs packages one after the other.
+step oracles oracles & lane=$!
+ok=1
+mine=''
+trap end_registry EXIT
+registry > "$cache/log/registry.log" 2>&1 || { cat "$cache/log/registry.log"; ok=''; }
+step rootfs rootfs || ok=''
+step fixtures fixtures || ok=''
+step stargz stargz || ok=''
+step containerd containerd || ok=''
+step cri cri || ok=''
+wait "$lane" || ok=''
+[ -n "$ok" ] || { echo 'setup: not complete' >&2; exit 1; }
