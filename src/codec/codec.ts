@@ -3,6 +3,9 @@ import type { ByteStream } from '../lib/streams.ts'
 
 export type Compression = 'gzip' | 'zstd' | 'none'
 
+/** Bytes that are enough to tell the codecs apart: one block of tar. */
+export const HEAD_SIZE = 512
+
 export interface DecodeLimits {
   /** Bytes that may come out; one more fails with `badSize`. */
   readonly maxOutput: number
@@ -18,7 +21,7 @@ export interface EncodeContext {
 
 export interface Codec {
   readonly name: Compression
-  /** Looks at the first bytes (at most 4). */
+  /** Looks at the first HEAD_SIZE bytes, or fewer where there are no more. */
   matches(head: Uint8Array): boolean
   /** Throws `badManifest` with a reason for truncated, corrupt or ambiguous input, `badSize` beyond the limits. */
   decode(bytes: ByteStream, limits: DecodeLimits): ByteStream

@@ -1,0 +1,83 @@
+/** gzip (RFC 1952): decodes any number of members, encodes independent ones so that all cores can help. */
+import { createGunzip, type ZlibOptions, gzip as zlibGzip } from 'node:zlib'
+import { CrossdockError } from '../errors.ts'
+import { type ByteStream, inPieces, limit, mapOrdered } from '../lib/streams.ts'
+import type { Codec, EncodeContext } from './codec.ts'
+import { beyondLimit, corrupt } from './failure.ts'
+import { decodeThrough, TrailingDataError } from './transform.ts'
+
+/** Uncompressed bytes of a member that we write; changing it changes bytes: raise the format's revision. */
+const MEMBER_SIZE = 4 * 1024 * 1024
+
+/** Bytes of one output buffer of the decoder. */
+const OUTPUT_SIZE = 1024 * 1024
+
+/** Header byte 9, the operating system: 255 is "unknown", the same wherever we run. */
+const OS_OFFSET = 9
+const OS_UNKNOWN = 255
+
+export const gzip: Codec = {
+  name: 'gzip',
+  matches: (head) => head[0] === 0x1f && head[1] === 0x8b && head[2] === 8,
+  decode: (bytes, limits) =>
+    limit(inflate(bytes), limits.maxOutput, () => beyondLimit('gzip', limits.maxOutput)),
+  encode,
+}
+
+async function* inflate(bytes: ByteStream): AsyncGenerator<Uint8Array> {
+  const decoder = createGunzip({
+    chunkSize: OUTPUT_SIZE,
+    readableHighWaterMark: READ_AHEAD,
+  } as ZlibOptions)
+  try {
+    yield* decodeThrough(decoder, bytes)
+  } catch (error) {
+    throw explain(error)
+  }
+}
+
+/** Bytes that are decoded ahead of the reader, so that both can work at the same time. */
+const READ_AHEAD = 2 * OUTPUT_SIZE
+
+function explain(error: unknown): unknown {
+  if (error instanceof TrailingDataError) {
+    return corrupt('gzip', 'bytes after its last member', 'trailing-data', error)
+  }
+  if (!(error instanceof Error) || !('code' in error) || error instanceof CrossdockError)
+    return error
+  if (error.code === 'Z_BUF_ERROR')
+    return corrupt('gzip', 'an end before its time', 'truncated', error)
+  if (String(error.code).startsWith('Z_')) return corrupt('gzip', error.message, 'corrupt', error)
+  return error
+}
+
+async function* encode(
+  bytes: ByteStream,
+  level: number,
+  context: EncodeContext,
+): AsyncGenerator<Uint8Array> {
+  let isEmpty = true
+  const members = mapOrdered(
+    inPieces(bytes, MEMBER_SIZE),
+    (piece) => deflate(piece, level),
+    context.concurrency,
+  )
+  for await (const member of members) {
+    context.signal?.throwIfAborted()
+    isEmpty = false
+    yield member
+  }
+  if (isEmpty) yield await deflate(new Uint8Array(0), level)
+}
+
+/** One member: no name, no time, and an output buffer that holds it in one go. */
+async function deflate(piece: Uint8Array, level: number): Promise<Uint8Array> {
+  const chunkSize = piece.byteLength + (piece.byteLength >> 10) + 1024
+  const member = await new Promise<Uint8Array>((resolve, reject) => {
+    zlibGzip(piece, { level, chunkSize }, (error, result) =>
+      error ? reject(error) : resolve(result),
+    )
+  })
+  member[OS_OFFSET] = OS_UNKNOWN
+  return member
+}
