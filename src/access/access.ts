@@ -1,0 +1,91 @@
+/** Who may come in and what they may pull: Basic credentials of an htpasswd file, or a client certificate. */
+import { CrossdockError } from '../errors.ts'
+import type { Users } from './htpasswd.ts'
+import type { Policy, PolicyAsk, Principal } from './policy.ts'
+
+/** What a request brings to say who it is. */
+export interface Credentials {
+  /** The header `Authorization`. */
+  readonly authorization: string | undefined
+  /** Subject of a client certificate that the TLS layer has verified. */
+  readonly certificate: CertificateSubject | undefined
+}
+
+export interface CertificateSubject {
+  readonly commonName: string | undefined
+  readonly units: readonly string[]
+}
+
+export type AccessMode =
+  | { readonly mode: 'none' }
+  | { readonly mode: 'htpasswd'; readonly users: Users }
+  | { readonly mode: 'mtls' }
+
+/** `WWW-Authenticate` of a 401: what every client answers with the credentials of its login. */
+export const CHALLENGE = 'Basic realm="crossdock", charset="UTF-8"'
+
+export class Access {
+  readonly #mode: AccessMode
+  #policy: Policy
+
+  constructor(mode: AccessMode, policy: Policy) {
+    this.#mode = mode
+    this.#policy = policy
+  }
+
+  /** Takes new rules; pulls under way go on. */
+  replacePolicy(policy: Policy): void {
+    this.#policy = policy
+  }
+
+  /** `undefined`: nobody is asked who they are. Throws `unauthorized` for missing or wrong credentials. */
+  async identify(credentials: Credentials): Promise<Principal | undefined> {
+    if (this.#mode.mode === 'none') return undefined
+    if (this.#mode.mode === 'mtls') return principalOf(credentials.certificate)
+    const basic = parseBasic(credentials.authorization)
+    if (basic === undefined) throw unauthorized('this registry asks for a login')
+    if (await this.#mode.users.isRight(basic.name, basic.password)) {
+      return { name: basic.name, groups: [] }
+    }
+    throw unauthorized('the user name or the password is wrong')
+  }
+
+  /** Throws `nameUnknown` for what the policy hides: whoever may not see a repository learns nothing about it. */
+  authorize(principal: Principal | undefined, ask: PolicyAsk): void {
+    if (principal === undefined || this.#policy.allows(principal, ask)) return
+    throw new CrossdockError(
+      'nameUnknown',
+      `repository ${ask.repository} is not there for ${JSON.stringify(principal.name.slice(0, 80))}; ask the operator to allow it in auth.policy`,
+      { reason: 'policy' },
+    )
+  }
+}
+
+function principalOf(certificate: CertificateSubject | undefined): Principal {
+  if (certificate?.commonName === undefined || certificate.commonName === '') {
+    throw unauthorized('this registry asks for a client certificate with a common name')
+  }
+  return { name: certificate.commonName, groups: certificate.units }
+}
+
+/** RFC 7617; `undefined` for anything else. */
+export function parseBasic(
+  header: string | undefined,
+): { readonly name: string; readonly password: string } | undefined {
+  const [, token] = /^Basic +([A-Za-z0-9+/]{1,2048}={0,2})$/i.exec(header ?? '') ?? []
+  if (token === undefined) return undefined
+  const text = Buffer.from(token, 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  if (colon < 1) return undefined
+  return { name: text.slice(0, colon), password: text.slice(colon + 1) }
+}
+
+function unauthorized(what: string): CrossdockError {
+  return new CrossdockError(
+    'unauthorized',
+    `${what}; log in with docker login, podman login or nerdctl login`,
+    {
+      reason: 'login',
+    },
+  )
+}

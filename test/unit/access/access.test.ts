@@ -1,0 +1,148 @@
+import { hashSync } from 'bcryptjs'
+import { describe, expect, it } from 'vitest'
+import { Access, parseBasic } from '../../../src/access/access.ts'
+import { createBcrypt } from '../../../src/access/bcrypt.ts'
+import { parseHtpasswd, Users } from '../../../src/access/htpasswd.ts'
+import { Policy } from '../../../src/access/policy.ts'
+
+const ALICE = hashSync('wonder:land', 4)
+const OPEN = new Policy({ groups: {}, rules: [] })
+
+function basic(name: string, password: string) {
+  const authorization = `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`
+  return { authorization, certificate: undefined }
+}
+
+describe('htpasswd', () => {
+  it('reads names and bcrypt hashes and passes comments over', () => {
+    const users = parseHtpasswd('f', `# staff\n\nalice:${ALICE}\r\n`)
+
+    expect([...users]).toEqual([['alice', ALICE]])
+  })
+
+  it.each([
+    ['bob:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=', /f:1: the password of bob is no bcrypt hash/],
+    [`alice:${ALICE}\nalice:${ALICE}`, /f:2: alice stands in the file twice/],
+    ['no colon here', /f:1: must be name:hash/],
+    [`:${ALICE}`, /f:1: must be name:hash/],
+    [`slow:${ALICE.replace('$04$', '$20$')}`, /cost 20 is above 14/],
+  ])('refuses %j with its line', (text, message) => {
+    expect(() => parseHtpasswd('f', text)).toThrow(message)
+  })
+
+  it('lets the right password in and keeps wrong ones and unknown names out', async () => {
+    const users = new Users(new Map([['alice', ALICE]]), createBcrypt())
+    const access = new Access({ mode: 'htpasswd', users }, OPEN)
+
+    await expect(access.identify(basic('alice', 'wonder:land'))).resolves.toMatchObject({
+      name: 'alice',
+    })
+    for (const wrong of [basic('alice', 'x'), basic('mallory', 'wonder:land')]) {
+      await expect(access.identify(wrong)).rejects.toMatchObject({ status: 401 })
+    }
+    const nothing = { authorization: undefined, certificate: undefined }
+    await expect(access.identify(nothing)).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
+  })
+
+  it('computes a right password once for many requests, and again when the file changes', async () => {
+    let computed = 0
+    const users = new Users(new Map([['alice', ALICE]]), async (password) => {
+      computed += 1
+      return password === 'wonder:land'
+    })
+
+    await Promise.all(Array.from({ length: 50 }, () => users.isRight('alice', 'wonder:land')))
+    await users.isRight('alice', 'wonder:land')
+    expect(computed).toBe(1)
+
+    users.replace(new Map())
+    await expect(users.isRight('alice', 'wonder:land')).resolves.toBe(false)
+  })
+
+  it('takes as many bcrypt computations for an unknown name as for a known one', async () => {
+    const asked: string[] = []
+    const users = new Users(new Map([['alice', ALICE]]), async (_password, hash) => {
+      asked.push(hash)
+      return true
+    })
+
+    await expect(users.isRight('nobody', 'x')).resolves.toBe(false)
+    expect(asked).toHaveLength(1)
+  })
+
+  it('answers 503 instead of queueing a login storm without end', async () => {
+    const gate = Promise.withResolvers<boolean>()
+    const users = new Users(new Map(), () => gate.promise)
+    const storm = Array.from({ length: 100 }, (_, i) => users.isRight(`user${i}`, 'x'))
+    const failed = Promise.allSettled(storm)
+    gate.resolve(false)
+
+    const refused = (await failed).filter((one) => one.status === 'rejected')
+    expect(refused.length).toBeGreaterThan(50)
+    expect(refused[0]).toMatchObject({ reason: { status: 503 } })
+  })
+})
+
+describe('client certificates', () => {
+  it('names the principal by common name and its groups by organisational unit', async () => {
+    const access = new Access({ mode: 'mtls' }, OPEN)
+    const certificate = { commonName: 'node-7', units: ['edge'] }
+
+    await expect(access.identify({ authorization: undefined, certificate })).resolves.toEqual({
+      name: 'node-7',
+      groups: ['edge'],
+    })
+    await expect(
+      access.identify({ authorization: undefined, certificate: undefined }),
+    ).rejects.toMatchObject({ status: 401 })
+  })
+})
+
+describe('policy', () => {
+  const policy = new Policy({
+    groups: { dev: ['alice'] },
+    rules: [
+      { who: ['@dev'], match: ['ghcr.io/acme/**'], profiles: ['zstd', 'original'] },
+      { who: ['*'], match: ['docker.io/library/*'] },
+    ],
+  })
+  const alice = { name: 'alice', groups: [] }
+  const bob = { name: 'bob', groups: [] }
+
+  it.each([
+    [alice, 'ghcr.io/acme/app', 'zstd', true],
+    [alice, 'ghcr.io/acme/app', 'none', false],
+    [alice, 'ghcr.io/acme/app', undefined, true],
+    [bob, 'ghcr.io/acme/app', 'zstd', false],
+    [bob, 'docker.io/library/alpine', 'none', true],
+    [bob, 'docker.io/bob/alpine', undefined, false],
+    [{ name: 'bob', groups: ['dev'] }, 'ghcr.io/acme/a/b', undefined, true],
+    [{ name: '@dev', groups: [] }, 'ghcr.io/acme/app', undefined, false],
+  ])('%j asking for %s as %s is allowed: %s', (who, repository, profile, allowed) => {
+    expect(policy.allows(who, { repository, profile })).toBe(allowed)
+  })
+
+  it('hides what it does not allow as 404', () => {
+    const access = new Access({ mode: 'mtls' }, policy)
+
+    expect(() => access.authorize(bob, { repository: 'ghcr.io/acme/app' })).toThrow(
+      expect.objectContaining({ status: 404, code: 'NAME_UNKNOWN' }),
+    )
+    expect(() => access.authorize(undefined, { repository: 'ghcr.io/acme/app' })).not.toThrow()
+  })
+})
+
+describe('Basic credentials', () => {
+  it.each([
+    undefined,
+    '',
+    'Bearer abc',
+    'Basic',
+    'Basic !!!',
+    `Basic ${Buffer.from('nocolon').toString('base64')}`,
+    `Basic ${Buffer.from(':password').toString('base64')}`,
+    `Basic ${'A'.repeat(5000)}`,
+  ])('are not found in %j', (header) => {
+    expect(parseBasic(header)).toBeUndefined()
+  })
+})
