@@ -1,5 +1,11 @@
 /** Manifests, indexes and image configs of image-spec 1.1 and Docker schema 2, parsed once into values that cannot be wrong. */
-import type { Digest } from './digest.ts'
+import { CrossdockError } from '../errors.ts'
+import { type Digest, digestOf, isDigest } from './digest.ts'
+import { Fields, knownKeys } from './fields.ts'
+import { type JsonObject, malformed, readJson } from './json.ts'
+import { type Dialect, findMediaType, OBSOLETE_TYPES } from './media-type.ts'
+
+export { describeUnconvertible, isAttestation, lazyKind } from './image-kind.ts'
 
 /** image-spec "descriptor.md". Unknown fields stay in the raw JSON, which rewriting works on. */
 export interface Descriptor {
@@ -18,4 +24,294 @@ export interface Platform {
   readonly architecture: string
   readonly variant?: string | undefined
   readonly osVersion?: string | undefined
+}
+
+interface ManifestBase {
+  readonly dialect: Dialect
+  readonly mediaType: string
+  readonly digest: Digest
+  readonly artifactType?: string | undefined
+  readonly subject?: Descriptor | undefined
+  readonly annotations?: Readonly<Record<string, string>> | undefined
+  /** The document as it came, for rewriting. */
+  readonly raw: JsonObject
+}
+
+export interface ImageManifest extends ManifestBase {
+  readonly kind: 'image'
+  readonly config: Descriptor
+  readonly layers: readonly Descriptor[]
+}
+
+export interface ImageIndex extends ManifestBase {
+  readonly kind: 'index'
+  readonly manifests: readonly Descriptor[]
+}
+
+export type Manifest = ImageManifest | ImageIndex
+
+/** What an image's config says of its layers and platform. */
+export interface ImageConfig {
+  /** Digests of the uncompressed layers, in order. */
+  readonly diffIds: readonly Digest[]
+  readonly os?: string | undefined
+  readonly architecture?: string | undefined
+  readonly variant?: string | undefined
+}
+
+export interface ModelLimits {
+  readonly maxManifestBytes: number
+  readonly maxConfigBytes: number
+  readonly maxLayers: number
+  readonly maxIndexEntries: number
+  /** Largest size that a descriptor may state. */
+  readonly maxBlobBytes: number
+  /** Sum of an image's config and layers. */
+  readonly maxImageBytes: number
+}
+
+const MIB = 1024 ** 2
+const GIB = 1024 ** 3
+
+export const DEFAULT_MODEL_LIMITS: ModelLimits = {
+  maxManifestBytes: 4 * MIB,
+  maxConfigBytes: 4 * MIB,
+  maxLayers: 512,
+  maxIndexEntries: 1024,
+  maxBlobBytes: 64 * GIB,
+  maxImageBytes: 128 * GIB,
+}
+
+const IMAGE_KEYS = ['config', 'layers'] as const
+const INDEX_KEYS = ['manifests'] as const
+const SCHEMA_1_KEYS = ['fsLayers', 'history'] as const
+const MANIFEST_KEYS = knownKeys(
+  'schemaVersion',
+  'mediaType',
+  'artifactType',
+  'subject',
+  'annotations',
+  ...IMAGE_KEYS,
+  ...INDEX_KEYS,
+  ...SCHEMA_1_KEYS,
+)
+const DESCRIPTOR_KEYS = knownKeys(
+  'mediaType',
+  'digest',
+  'size',
+  'urls',
+  'annotations',
+  'data',
+  'platform',
+  'artifactType',
+)
+const PLATFORM_KEYS = knownKeys('architecture', 'os', 'os.version', 'os.features', 'variant')
+const CONFIG_KEYS = knownKeys('os', 'architecture', 'variant', 'rootfs', 'config', 'history')
+const ROOTFS_KEYS = knownKeys('type', 'diff_ids')
+
+/** Digests of nothing: the only blobs of size 0. */
+const EMPTY_DIGESTS: ReadonlySet<Digest> = new Set([
+  digestOf(new Uint8Array(), 'sha256'),
+  digestOf(new Uint8Array(), 'sha512'),
+])
+
+/** Throws `badManifest` or `badSize` for what no puller should see, `refused` for manifests of the past. */
+export function parseManifest(
+  source: { readonly mediaType: string; readonly digest: Digest; readonly bytes: Uint8Array },
+  limits: ModelLimits,
+): Manifest {
+  const what = `manifest ${source.digest}`
+  refuseObsolete(what, source.mediaType)
+  const type = findMediaType(source.mediaType)
+  const { maxManifestBytes: maxBytes } = limits
+  const raw = readJson(source.bytes, { what, maxBytes, rewritten: true })
+  const fields = new Fields(raw, what, MANIFEST_KEYS)
+  if (raw.schemaVersion === 1) {
+    refuseObsolete(what, 'application/vnd.docker.distribution.manifest.v1+json')
+  }
+  if (type?.role !== 'manifest' && type?.role !== 'index') {
+    throw malformed(
+      what,
+      `has the media type ${quote(source.mediaType)}, which is no manifest's`,
+      'media-type',
+    )
+  }
+  if (raw.schemaVersion !== 2) throw fields.wrong('schemaVersion', 'is not 2')
+  const stated = fields.optionalString('mediaType') ?? ''
+  if (stated !== '' && stated !== source.mediaType) {
+    const problem = `calls itself ${quote(stated)} but was served as ${source.mediaType}`
+    throw malformed(what, problem, 'media-type')
+  }
+  const base: ManifestBase = {
+    dialect: type.dialect,
+    mediaType: source.mediaType,
+    digest: source.digest,
+    artifactType: fields.optionalString('artifactType') || undefined,
+    subject: parseOptional(fields, 'subject', what, limits),
+    annotations: fields.optionalStringMap('annotations'),
+    raw,
+  }
+  return type.role === 'manifest'
+    ? parseImage(base, fields, what, limits)
+    : parseIndex(base, fields, what, limits)
+}
+
+/** Throws `badManifest` or `badSize`. */
+export function parseImageConfig(bytes: Uint8Array, limits: ModelLimits): ImageConfig {
+  const what = `config ${digestOf(bytes)}`
+  const raw = readJson(bytes, { what, maxBytes: limits.maxConfigBytes, rewritten: false })
+  const fields = new Fields(raw, what, CONFIG_KEYS)
+  const rootfs = new Fields(fields.object('rootfs'), what, ROOTFS_KEYS)
+  const diffIds = rootfs.optionalStrings('diff_ids') ?? []
+  if (!diffIds.every(isDigest)) {
+    throw rootfs.wrong(
+      'diff_ids',
+      'holds something that is not a sha256 or sha512 digest',
+      'digest',
+    )
+  }
+  return {
+    diffIds,
+    os: fields.optionalString('os'),
+    architecture: fields.optionalString('architecture'),
+    variant: fields.optionalString('variant'),
+  }
+}
+
+function parseImage(
+  base: ManifestBase,
+  fields: Fields,
+  what: string,
+  limits: ModelLimits,
+): ImageManifest {
+  refuseOtherKind(fields, what, [...INDEX_KEYS, ...SCHEMA_1_KEYS])
+  const config = parseDescriptor(fields.object('config'), `config in ${what}`, limits)
+  const layers = parseList(fields, 'layers', limits.maxLayers, what, limits)
+  const size = layers.reduce((sum, layer) => sum + layer.size, config.size)
+  if (size > limits.maxImageBytes)
+    throw tooLarge(what, `${size} bytes of layers`, limits.maxImageBytes)
+  refuseContradictions([config, ...layers], what)
+  return { kind: 'image', ...base, config, layers }
+}
+
+function parseIndex(
+  base: ManifestBase,
+  fields: Fields,
+  what: string,
+  limits: ModelLimits,
+): ImageIndex {
+  refuseOtherKind(fields, what, [...IMAGE_KEYS, ...SCHEMA_1_KEYS])
+  const manifests = parseList(fields, 'manifests', limits.maxIndexEntries, what, limits)
+  refuseContradictions(manifests, what)
+  return { kind: 'index', ...base, manifests }
+}
+
+/** A document that can be read as two kinds is read differently by two clients. */
+function refuseOtherKind(fields: Fields, what: string, keys: readonly string[]): void {
+  const alien = keys.find((key) => fields.has(key))
+  if (alien === undefined) return
+  throw malformed(what, `is two kinds of manifest in one: it has "${alien}" as well`, 'ambiguous')
+}
+
+/** The same blob cannot have two sizes, nor a layer two compressions. */
+function refuseContradictions(descriptors: readonly Descriptor[], what: string): void {
+  const seen = new Map<Digest, Descriptor>()
+  for (const one of descriptors) {
+    const other = seen.get(one.digest) ?? one
+    seen.set(one.digest, other)
+    const known = findMediaType(one.mediaType) && findMediaType(other.mediaType)
+    if (one.size !== other.size || (known && one.mediaType !== other.mediaType)) {
+      throw malformed(what, `describes ${one.digest} in two different ways`, 'contradiction')
+    }
+  }
+}
+
+function parseList(
+  fields: Fields,
+  key: 'layers' | 'manifests',
+  max: number,
+  what: string,
+  limits: ModelLimits,
+): readonly Descriptor[] {
+  const list = fields.objects(key)
+  if (list.length <= max) {
+    return list.map((raw, i) => parseDescriptor(raw, `${key}[${i}] in ${what}`, limits))
+  }
+  throw new CrossdockError(
+    'badManifest',
+    `${what} has ${list.length} ${key}, more than the ${max} allowed; raise the limit in the configuration if it is real`,
+    { reason: `too-many-${key}` },
+  )
+}
+
+function parseOptional(fields: Fields, key: string, what: string, limits: ModelLimits) {
+  const raw = fields.optionalObject(key)
+  return raw && parseDescriptor(raw, `${key} in ${what}`, limits)
+}
+
+function parseDescriptor(raw: JsonObject, what: string, limits: ModelLimits): Descriptor {
+  const fields = new Fields(raw, what, DESCRIPTOR_KEYS)
+  const digest = fields.string('digest')
+  if (!isDigest(digest)) {
+    throw fields.wrong(
+      'digest',
+      `is ${quote(digest)}, not sha256:<64 hex> or sha512:<128 hex>`,
+      'digest',
+    )
+  }
+  const size = fields.size('size')
+  if (size > limits.maxBlobBytes) throw tooLarge(what, `${size} bytes`, limits.maxBlobBytes)
+  if (size === 0 && !EMPTY_DIGESTS.has(digest)) {
+    throw new CrossdockError(
+      'badSize',
+      `${what} says that ${digest} is empty, which it is not; push the image again`,
+      { reason: 'size-zero' },
+    )
+  }
+  const platform = fields.optionalObject('platform')
+  return {
+    mediaType: fields.string('mediaType'),
+    digest,
+    size,
+    urls: fields.optionalStrings('urls'),
+    annotations: fields.optionalStringMap('annotations'),
+    platform: platform && readPlatform(platform, what),
+    artifactType: fields.optionalString('artifactType') || undefined,
+  }
+}
+
+/** Half a platform matches nobody's; one that says nothing is none. */
+function readPlatform(raw: JsonObject, what: string): Platform | undefined {
+  const fields = new Fields(raw, what, PLATFORM_KEYS)
+  const os = fields.optionalString('os')
+  const architecture = fields.optionalString('architecture')
+  if (!os && !architecture) return undefined
+  return {
+    os: os || 'unknown',
+    architecture: architecture || 'unknown',
+    variant: fields.optionalString('variant') || undefined,
+    osVersion: fields.optionalString('os.version') || undefined,
+  }
+}
+
+function refuseObsolete(what: string, mediaType: string): void {
+  const obsolete = OBSOLETE_TYPES.get(mediaType)
+  if (obsolete === undefined) return
+  throw new CrossdockError(
+    'refused',
+    `${what} is ${obsolete}, which no current client reads; push the image again with a current tool`,
+    { reason: 'obsolete-manifest' },
+  )
+}
+
+function tooLarge(what: string, found: string, max: number): CrossdockError {
+  return new CrossdockError(
+    'badSize',
+    `${what} has ${found}, more than the ${max} allowed; raise the limit in the configuration if it is real`,
+    { reason: 'too-large' },
+  )
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.slice(0, 160))
 }
