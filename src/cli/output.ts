@@ -16,9 +16,11 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-export function describeError(error: unknown): string {
-  if (error instanceof CrossdockError || error instanceof UsageError) return error.message
-  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+/** The message alone: a stack says nothing to who did not write the program, unless it is asked for. */
+export function describeError(error: unknown, withStack = false): string {
+  if (!(error instanceof Error)) return String(error)
+  const isExpected = error instanceof CrossdockError || error instanceof UsageError
+  return withStack && !isExpected ? (error.stack ?? error.message) : error.message
 }
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const

@@ -1,6 +1,7 @@
 /** `crossdock serve`: listeners up, greeting printed, drained on SIGTERM. */
-import { type App, openApp, type Surroundings } from '../app.ts'
-import type { Config } from '../config/schema.ts'
+import type { App } from '../app.ts'
+import { isLoopback } from '../config/address.ts'
+import { refuseOpenCredentials } from '../config/credentials.ts'
 import { CrossdockError } from '../errors.ts'
 import { Distribution } from '../http/distribution.ts'
 import { Lists } from '../http/lists.ts'
@@ -15,37 +16,59 @@ import {
 } from '../http/server.ts'
 import { compileRules } from '../http/target.ts'
 import { acquireServerLock } from '../store/lock.ts'
-import { EXIT, type Output } from './output.ts'
-
-/** Resolves with the exit code when `signals` say so. */
-export async function serve(
-  config: Config,
-  around: Surroundings,
-  output: Output,
-  signals: Signals,
-): Promise<number> {
-  await using lock = await acquireServerLock(config.data)
-  await using app = await openApp(config, around)
-  const state = { isDraining: false }
-  const listeners = await openListeners(app, state)
-  output.out(greeting(app, listeners))
-  await signals.first
-  state.isDraining = true
-  app.telemetry.log.info({ event: 'draining' }, 'finishing requests before the end')
-  const drained = Promise.all(listeners.map((one) => one[Symbol.asyncDispose]()))
-  const grace = setTimeout(() => closeAll(listeners), config.shutdownGrace)
-  void signals.second.then(() => closeAll(listeners))
-  await drained
-  clearTimeout(grace)
-  void lock
-  return EXIT.ok
-}
+import { EXIT } from './output.ts'
+import { type CommonOptions, loadFor, openServer } from './session.ts'
+import type { System } from './system.ts'
 
 export interface Signals {
   /** Asks to drain. */
   readonly first: Promise<void>
   /** Asks to stop at once. */
   readonly second: Promise<void>
+}
+
+/** What of the grace belongs to requests; the rest is for closing the store. */
+const REQUESTS_SHARE = 0.75
+
+/** Resolves with the exit code when a signal said so. */
+export async function serveCommand(options: CommonOptions, system: System): Promise<number> {
+  const { config } = await loadFor(options, system)
+  refuseOpenCredentials(config)
+  const signals = system.signals()
+  await using _lock = await acquireServerLock(config.data)
+  const app = await openServer(config, system)
+  const state = { isDraining: false }
+  const listeners = await openListeners(app, state).catch(async (error) => {
+    await app[Symbol.asyncDispose]()
+    throw error
+  })
+  system.output.out(greeting(app, listeners))
+  await signals.first
+  state.isDraining = true
+  app.telemetry.log.info({ event: 'draining' }, 'finishing requests before the end')
+  return await stop(app, listeners, signals.second)
+}
+
+/** Requests may finish, conversions may not: whoever asks after the next start has them made again. */
+async function stop(
+  app: App,
+  listeners: readonly Listener[],
+  hurry: Promise<void>,
+): Promise<number> {
+  const { shutdownGrace } = app.config
+  const late = Promise.withResolvers<number>()
+  const timers = [
+    setTimeout(() => closeAll(listeners), shutdownGrace * REQUESTS_SHARE),
+    setTimeout(() => late.resolve(EXIT.ok), shutdownGrace * 0.95),
+  ]
+  const drained = Promise.all(listeners.map((one) => one[Symbol.asyncDispose]()))
+  const code = await Promise.race([
+    drained.then(() => app[Symbol.asyncDispose]()).then(() => EXIT.ok),
+    late.promise,
+    hurry.then(() => EXIT.failed),
+  ])
+  for (const timer of timers) clearTimeout(timer)
+  return code
 }
 
 function closeAll(listeners: readonly Listener[]): void {
@@ -142,10 +165,7 @@ function greeting(app: App, listeners: readonly Listener[]): string {
   const doors = listeners.filter((one) => one !== admin)
   const [door] = doors
   if (door === undefined) throw new Error('a server has at least one listener')
-  const host = /^(?:0\.0\.0\.0|::|localhost|127\.0\.0\.1)$/.test(door.config.host)
-    ? '127.0.0.1'
-    : formatHost(door.config.host)
-  const address = `${host}:${door.port}`
+  const address = `${hostFor(door.config.host)}:${door.port}`
   const image = exampleImage(app)
   const lines = [
     `crossdock serves on ${doors.map((one) => one.url).join(', ')}`,
@@ -163,7 +183,14 @@ function greeting(app: App, listeners: readonly Listener[]): string {
   return `${lines.join('\n')}\n`
 }
 
-function exampleImage(app: App): string {
-  const { default: upstream } = app.upstreams
-  return upstream.name === 'docker.io' ? 'alpine:3-zstd' : 'REPOSITORY:TAG-zstd'
+/** A host that works in a pull command on this machine; Docker takes no IPv6 addresses there. */
+function hostFor(host: string): string {
+  if (host === '0.0.0.0' || host === '127.0.0.1') return '127.0.0.1'
+  return host === '::' || isLoopback(host) ? 'localhost' : formatHost(host)
+}
+
+function exampleImage({ upstreams }: App): string {
+  if (upstreams.default.name === 'docker.io') return 'alpine:3-zstd'
+  const hasHub = upstreams.names.includes('docker.io')
+  return hasHub ? 'docker.io/library/alpine:3-zstd' : 'REPOSITORY:TAG-zstd'
 }

@@ -1,0 +1,166 @@
+/** The command line: every command with its options, and one place that turns outcomes into exit codes. */
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { ConfigError, suggestion } from '../config/problem.ts'
+import { CLIENTS, type ClientName, clientCommand } from './client-setup.ts'
+import { checkCommand, schemaCommand, showCommand } from './config-commands.ts'
+import { inspectCommand } from './inspect.ts'
+import { listCommand } from './list.ts'
+import { describeError, EXIT, UsageError } from './output.ts'
+import { removeCommand } from './remove.ts'
+import { serveCommand } from './serve.ts'
+import { type CommonOptions, loadFor } from './session.ts'
+import { stageCommand } from './stage.ts'
+import type { System } from './system.ts'
+import { readVersion } from './version.ts'
+
+/** Resolves with the exit code; never rejects. */
+export async function run(args: readonly string[], system: System): Promise<number> {
+  const outcome = { code: EXIT.ok as number }
+  try {
+    const program = createProgram(system, outcome)
+    refuseUnknownCommand(args, program)
+    await program.parseAsync([...args], { from: 'user' })
+    return outcome.code
+  } catch (error) {
+    return report(error, system)
+  }
+}
+
+function report(error: unknown, { output, env }: System): number {
+  // Commander has said it all by then.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  if (error instanceof ConfigError) {
+    output.err(`crossdock: the configuration cannot be used\n`)
+    output.err(error.problems.map((problem) => `  ${problem}\n`).join(''))
+    return EXIT.usage
+  }
+  const isDebug = /^(?:debug|trace)$/.test(env.CROSSDOCK_LOG__LEVEL ?? '')
+  output.err(`crossdock: ${describeError(error, isDebug)}\n`)
+  return error instanceof UsageError ? EXIT.usage : EXIT.failed
+}
+
+function createProgram(system: System, outcome: { code: number }): Command {
+  const { output } = system
+  const program = new Command('crossdock')
+    .description(
+      'Pulls any image from any registry and hands it out in the layer format you ask for.',
+    )
+    .version(readVersion())
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => output.out(text),
+      writeErr: (text) => output.err(text),
+    })
+    .showHelpAfterError('(crossdock --help lists all commands)')
+  const end = async (code: number | Promise<number>) => {
+    outcome.code = await code
+  }
+
+  common(program.command('serve', { isDefault: true }))
+    .description('serve registries; the default command')
+    .option(
+      '--listen <host:port>',
+      'address to serve on; replaces the listeners of the configuration',
+    )
+    .option('--admin <host:port|off>', 'address of metrics and admin API')
+    .action(async (options: CommonOptions) => end(serveCommand(options, system)))
+
+  common(program.command('stage'))
+    .description('pull and convert ahead, so that the first puller waits for nothing')
+    .argument('[ref...]', 'what one would type after "docker pull", suffix included')
+    .option('-f, --file <file>', 'file with one REF a line, # for comments; - for standard input')
+    .option(
+      '--platform <os/arch>',
+      'platform of an index to stage, or all; may be repeated',
+      collect,
+    )
+    .option('--jobs <n>', 'images at a time', parseCount, 2)
+    .option('--json', 'print what was staged as JSON')
+    .action(async (refs: string[], options) => end(stageCommand(refs, options, system)))
+
+  common(program.command('list'))
+    .description('list what is in the store: names, profiles, sizes, last use')
+    .argument('[glob]', 'pattern over UPSTREAM/REPOSITORY:TAG; * within a component, ** across')
+    .option('--json', 'print JSON')
+    .action(async (glob: string | undefined, options) => end(listCommand(glob, options, system)))
+
+  common(program.command('remove'))
+    .description('forget names; the next garbage collection takes what only they held')
+    .argument('<ref...>', 'a name with tag; with suffix, its conversion alone')
+    .option('--json', 'print JSON')
+    .action(async (refs: string[], options) => end(removeCommand(refs, options, system)))
+
+  common(program.command('inspect'))
+    .description('show what an image is: digests of source and conversions, sizes per profile')
+    .argument('<ref>', 'name with tag or digest, of a source or of a conversion')
+    .option('--json', 'print JSON')
+    .action(async (ref: string, options) => end(inspectCommand(ref, options, system)))
+
+  addConfig(program, system, end)
+  return program
+}
+
+function addConfig(
+  program: Command,
+  system: System,
+  end: (code: number | Promise<number>) => Promise<void>,
+): void {
+  const config = program
+    .command('config')
+    .description('check and show the configuration, set up clients')
+  common(config.command('check'))
+    .description('check the configuration, references and files included')
+    .action(async (options: CommonOptions) => end(checkCommand(options, system)))
+  common(config.command('show'))
+    .description('print the configuration in force, secrets hidden, and where it comes from')
+    .option('--json', 'print JSON')
+    .action(async (options) => end(showCommand(options, system)))
+  common(config.command('schema'))
+    .description('print the JSON schema of the configuration file')
+    .action(async () => end(schemaCommand(system)))
+  common(config.command('client'))
+    .description('print how to set up a client for this server')
+    .argument('<client>', CLIENTS.join(', '), parseClient)
+    .option('--profile <name>', 'profile that the client gets', 'zstd')
+    .option(
+      '--address <host:port>',
+      'how the client reaches this server; default: its first listener',
+    )
+    .action(async (client: ClientName, options) => {
+      const { config: loaded } = await loadFor(options, system)
+      await end(clientCommand(client, loaded, options, system))
+    })
+}
+
+function common(command: Command): Command {
+  return command
+    .option('--config <file>', 'configuration file')
+    .option('--data <dir>', 'data folder')
+}
+
+/** Without this the default command would get a mistyped one as its argument. */
+function refuseUnknownCommand(args: readonly string[], program: Command): void {
+  const [first] = args
+  if (first === undefined || first.startsWith('-')) return
+  const names = [...program.commands.map((command) => command.name()), 'help']
+  if (names.includes(first)) return
+  throw new UsageError(
+    `unknown command ${JSON.stringify(first.slice(0, 80))}${suggestion(first, names)}; there are ${names.join(', ')}`,
+  )
+}
+
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, ...value.split(',').filter(Boolean)]
+}
+
+function parseCount(value: string): number {
+  const count = Number(value)
+  if (Number.isInteger(count) && count >= 1 && count <= 64) return count
+  throw new InvalidArgumentError('must be a whole number from 1 to 64')
+}
+
+function parseClient(value: string): ClientName {
+  const known = CLIENTS.find((name) => name === value)
+  if (known !== undefined) return known
+  throw new InvalidArgumentError(`must be one of ${CLIENTS.join(', ')}`)
+}

@@ -1,0 +1,48 @@
+/** What people name images by, as commands see it: repository, tag or digest, and the profile that a puller would get. */
+import type { App } from '../app.ts'
+import type { Profile } from '../config/profiles.ts'
+import { CrossdockError } from '../errors.ts'
+import { chooseProfile, compileRules, locate } from '../http/target.ts'
+import type { Digest } from '../oci/digest.ts'
+import { parseReference } from '../oci/reference.ts'
+import type { Repository } from '../ports.ts'
+import { UsageError } from './output.ts'
+
+export interface NamedImage {
+  /** As it was typed. */
+  readonly text: string
+  readonly repository: Repository
+  readonly reference: { readonly tag: string } | { readonly digest: Digest }
+  /** From the rules; a suffix of the tag wins over it. */
+  readonly profile: Profile | undefined
+}
+
+/** `latest` where neither tag nor digest is said. Throws UsageError. */
+export function parseImage(text: string, app: App): NamedImage {
+  try {
+    const { name, tag, digest } = parseReference(text)
+    const { upstreams, config, profiles } = app
+    const repository = locate(name, undefined, { upstreams, offline: config.cache.offline })
+    return {
+      text,
+      repository,
+      // Like every client: a digest says all there is to say.
+      reference: digest === undefined ? { tag: tag ?? 'latest' } : { digest },
+      profile: chooseProfile({}, repository, compileRules(config.rules), profiles),
+    }
+  } catch (error) {
+    if (!(error instanceof CrossdockError)) throw error
+    throw new UsageError(`${JSON.stringify(text.slice(0, 200))}: ${error.message}`, {
+      cause: error,
+    })
+  }
+}
+
+/** `docker.io/library/alpine:3-zstd` */
+export function formatImage({
+  repository,
+  reference,
+}: Omit<NamedImage, 'text' | 'profile'>): string {
+  const tail = 'tag' in reference ? `:${reference.tag}` : `@${reference.digest}`
+  return `${repository.upstream}/${repository.name}${tail}`
+}

@@ -1,0 +1,59 @@
+/** What commands get from the machine: streams, environment, folders, signals. */
+import { homedir, hostname } from 'node:os'
+import type { Output } from './output.ts'
+import type { Signals } from './serve.ts'
+
+export interface System {
+  readonly env: NodeJS.ProcessEnv
+  readonly cwd: string
+  readonly home: string
+  readonly hostname: string
+  readonly output: Output
+  readonly log: { write(line: string): void }
+  /** True when a person reads the log. */
+  readonly isLogTerminal: boolean
+  /** All of standard input. */
+  stdin(): AsyncIterable<Uint8Array>
+  /** From this call on, SIGTERM and SIGINT no longer end the process by themselves. */
+  signals(): Signals
+}
+
+const DEFAULT_COLUMNS = 80
+
+export function systemSurroundings(from: NodeJS.Process): System {
+  // A reader that left (`crossdock list | head`) is no failure.
+  from.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') from.exit(0)
+    throw error
+  })
+  return {
+    env: from.env,
+    cwd: from.cwd(),
+    home: homedir(),
+    hostname: hostname(),
+    output: {
+      isTerminal: from.stderr.isTTY === true,
+      columns: from.stderr.columns ?? DEFAULT_COLUMNS,
+      out: (text) => void from.stdout.write(text),
+      err: (text) => void from.stderr.write(text),
+    },
+    log: { write: (line) => void from.stderr.write(line) },
+    isLogTerminal: from.stderr.isTTY === true,
+    stdin: () => from.stdin,
+    signals: () => watchSignals(from),
+  }
+}
+
+function watchSignals(from: NodeJS.Process): Signals {
+  const first = Promise.withResolvers<void>()
+  const second = Promise.withResolvers<void>()
+  let count = 0
+  const seen = () => {
+    count += 1
+    if (count === 1) first.resolve()
+    else second.resolve()
+  }
+  from.on('SIGTERM', seen)
+  from.on('SIGINT', seen)
+  return { first: first.promise, second: second.promise }
+}

@@ -1,0 +1,235 @@
+/** What is in the store, for people: names, what became of them, what they cost, and how to forget them. */
+import type { Profiles } from '../config/profiles.ts'
+import type { Digest } from '../oci/digest.ts'
+import { type ImageManifest, isAttestation, type Platform } from '../oci/manifest.ts'
+import { splitSuffix } from '../oci/reference.ts'
+import type { BlobStore, Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
+import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type { Tags } from '../pull/tags.ts'
+
+/** One tag, or one conversion of it. */
+export interface Entry {
+  readonly repository: Repository
+  readonly tag: string
+  /** `undefined`: the source. */
+  readonly profile: string | undefined
+  readonly digest: Digest
+  readonly mediaType: string | undefined
+  /** Of the blobs below it: `total` as its manifests say, `stored` what of them lies in the store, bytes. */
+  readonly size: Sizes
+  /** ms since 1970; `undefined`: never. */
+  readonly lastUsed: number | undefined
+}
+
+export interface Sizes {
+  readonly total: number
+  readonly stored: number
+}
+
+/** One image manifest that a tag or digest leads to. */
+export interface Member {
+  readonly digest: Digest
+  readonly platform: Platform | undefined
+  readonly layers: number
+  readonly size: Sizes
+}
+
+export interface Form {
+  /** `undefined`: the source. */
+  readonly profile: string | undefined
+  readonly digest: Digest
+  readonly mediaType: string
+  readonly size: Sizes
+  readonly members: readonly Member[]
+  /** Present on conversions. */
+  readonly convertedAt?: number
+  readonly seconds?: number
+}
+
+export interface Inspection {
+  readonly repository: Repository
+  /** What the reference names. */
+  readonly digest: Digest
+  readonly profile: string | undefined
+  readonly source: Form
+  readonly conversions: readonly Form[]
+}
+
+export class Inventory {
+  readonly #store: BlobStore
+  readonly #catalog: Catalog
+  readonly #manifests: Manifests
+  readonly #tags: Tags
+  readonly #profiles: Profiles
+
+  constructor(deps: {
+    readonly store: BlobStore
+    readonly catalog: Catalog
+    readonly manifests: Manifests
+    readonly tags: Tags
+    readonly profiles: Profiles
+  }) {
+    this.#store = deps.store
+    this.#catalog = deps.catalog
+    this.#manifests = deps.manifests
+    this.#tags = deps.tags
+    this.#profiles = deps.profiles
+  }
+
+  /** Sources and their conversions, by name. */
+  async *list(isWanted: (name: string) => boolean): AsyncGenerator<Entry> {
+    for await (const { upstream, name, tag, digest } of this.#catalog.tags.list()) {
+      if (!isWanted(`${upstream}/${name}:${tag}`)) continue
+      const repository = { upstream, name }
+      yield await this.#entry(repository, tag, digest, undefined)
+      for (const made of await this.#conversions(repository, digest)) {
+        yield await this.#entry(repository, tag, made.target, made.profile)
+      }
+    }
+  }
+
+  /** True when there was something to forget: a tag, or with a suffix the conversions that it names. */
+  async remove(repository: Repository, tag: string): Promise<boolean> {
+    if (await this.#tags.forget(repository, tag)) return true
+    const named = this.#split(tag)
+    const source = named && (await this.#catalog.tags.find(repository, named.base))
+    if (named === undefined || source === undefined) return false
+    let isFound = false
+    for (const made of await this.#conversions(repository, source.digest)) {
+      if (made.profile !== named.profile) continue
+      isFound = (await this.#catalog.conversions.forgetImage(made)) || isFound
+    }
+    return isFound
+  }
+
+  /** Everything that is known about a manifest, from either end of its conversions; `undefined`: not in this repository. */
+  async inspect(repository: Repository, digest: Digest): Promise<Inspection | undefined> {
+    const made = (await this.#catalog.conversions.listImages({ target: digest })).find((one) =>
+      isSameRepository(one.repository, repository),
+    )
+    const raw = await this.#manifests.get(repository, made?.source ?? digest)
+    if (raw === undefined) return undefined
+    const conversions: Form[] = []
+    for (const one of await this.#conversions(repository, raw.digest)) {
+      const converted = await this.#manifests.findLocal(repository, one.target)
+      const { profile, convertedAt, seconds } = one
+      if (converted) {
+        conversions.push({
+          ...(await this.#form(repository, converted, profile)),
+          convertedAt,
+          seconds,
+        })
+      }
+    }
+    return {
+      repository,
+      digest,
+      profile: made?.profile,
+      source: await this.#form(repository, raw, undefined),
+      conversions,
+    }
+  }
+
+  /** The digest that a tag leads to, suffix included; conversions that were not made yet lead to the source. */
+  async resolve(repository: Repository, tag: string): Promise<Digest | undefined> {
+    const named = this.#split(tag)
+    const literal =
+      named === undefined
+        ? await this.#tags.resolve(repository, tag)
+        : await this.#tags.resolveLiteral(repository, tag)
+    if (named === undefined || literal !== undefined) return literal?.digest
+    const source = await this.#tags.resolve(repository, named.base)
+    if (source === undefined) return undefined
+    const made = await this.#conversions(repository, source.digest)
+    return made.find((one) => one.profile === named.profile)?.target ?? source.digest
+  }
+
+  #split(tag: string): { readonly base: string; readonly profile: string } | undefined {
+    const split = splitSuffix(tag, this.#profiles.suffixes)
+    const profile = split && this.#profiles.find(split.suffix)
+    return split && profile && { base: split.base, profile: profile.name }
+  }
+
+  /** Newest first, so that what a profile names first is what pullers get now. */
+  async #conversions(repository: Repository, source: Digest): Promise<ConvertedImage[]> {
+    const made = await this.#catalog.conversions.listImages({ source })
+    return made
+      .filter((one) => isSameRepository(one.repository, repository))
+      .sort((a, b) => b.convertedAt - a.convertedAt)
+  }
+
+  async #entry(
+    repository: Repository,
+    tag: string,
+    digest: Digest,
+    profile: string | undefined,
+  ): Promise<Entry> {
+    const raw = await this.#manifests.findLocal(repository, digest)
+    const form = raw && (await this.#form(repository, raw, profile))
+    return {
+      repository,
+      tag,
+      profile,
+      digest,
+      mediaType: raw?.mediaType,
+      size: form?.size ?? { total: 0, stored: 0 },
+      lastUsed: await this.#lastUsed(digest, form),
+    }
+  }
+
+  async #lastUsed(digest: Digest, form: Form | undefined): Promise<number | undefined> {
+    const digests = [digest, ...(form?.members.map((member) => member.digest) ?? [])]
+    const times = await Promise.all(digests.map((one) => this.#catalog.usage.find(one)))
+    const known = times.filter((time) => time !== undefined)
+    return known.length === 0 ? undefined : Math.max(...known)
+  }
+
+  async #form(
+    repository: Repository,
+    raw: RawManifest,
+    profile: string | undefined,
+  ): Promise<Form> {
+    const blobs = new Map<Digest, number>()
+    const members = await this.#members(repository, raw, undefined, blobs)
+    const { digest, mediaType } = raw
+    return { profile, digest, mediaType, members, size: await this.#sizes(blobs) }
+  }
+
+  /** The images below a manifest that lie in the store; collects their blobs, each once. */
+  async #members(
+    repository: Repository,
+    raw: RawManifest,
+    platform: Platform | undefined,
+    blobs: Map<Digest, number>,
+  ): Promise<Member[]> {
+    const manifest = this.#manifests.parse(raw)
+    if (manifest.kind === 'image') {
+      const own = blobsOf(manifest)
+      for (const [digest, size] of own) blobs.set(digest, size)
+      const { length } = manifest.layers
+      return [{ digest: raw.digest, platform, layers: length, size: await this.#sizes(own) }]
+    }
+    const members: Member[] = []
+    for (const child of manifest.manifests) {
+      if (isAttestation(child)) continue
+      const childRaw = await this.#manifests.findLocal(repository, child.digest)
+      if (childRaw === undefined) continue
+      members.push(...(await this.#members(repository, childRaw, child.platform, blobs)))
+    }
+    return members
+  }
+
+  async #sizes(blobs: ReadonlyMap<Digest, number>): Promise<Sizes> {
+    let total = 0
+    let stored = 0
+    for (const [digest, size] of blobs) {
+      total += size
+      if ((await this.#store.stat(digest)) !== undefined) stored += size
+    }
+    return { total, stored }
+  }
+}
+
+function blobsOf(image: ImageManifest): Map<Digest, number> {
+  return new Map([image.config, ...image.layers].map(({ digest, size }) => [digest, size]))
+}

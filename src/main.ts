@@ -1,0 +1,20 @@
+#!/usr/bin/env node
+/** The process's entry: the right Node, threads for zlib and zstd, then the command line. */
+import { availableParallelism } from 'node:os'
+
+const OLDEST_NODE = 24
+
+const [major] = process.versions.node.split('.')
+if (Number(major) < OLDEST_NODE) {
+  process.stderr.write(
+    `crossdock needs Node ${OLDEST_NODE} or newer, this is ${process.version}; "npm ci && npm start" brings its own\n`,
+  )
+  process.exit(2)
+}
+// Compression runs in libuv's pool, which reads this when its first task comes; two are left over for files and names.
+process.env.UV_THREADPOOL_SIZE ??= String(availableParallelism() + 2)
+// Not before the check above: an older Node cannot even parse what comes.
+const { run } = await import('./cli/program.ts')
+const { systemSurroundings } = await import('./cli/system.ts')
+// Conversions that nobody waits for any more must not keep the process; what they wrote so far is swept at the next start.
+process.exit(await run(process.argv.slice(2), systemSurroundings(process)))
