@@ -1,0 +1,217 @@
+/** The blob store on disk: temp file, check, fsync, rename, fsync of the folder; a first full read is verified. */
+import { constants, type Dirent } from 'node:fs'
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { CrossdockError } from '../errors.ts'
+import type { ByteStream } from '../lib/streams.ts'
+import { algorithmOf, type Digest, Hasher, hexOf, isDigest } from '../oci/digest.ts'
+import type { BlobStat, BlobStore, BlobWriter, ByteRange, ExpectedBlob } from '../ports.ts'
+import { isMissing, storeFailure } from './failures.ts'
+import { fileBytes } from './file-bytes.ts'
+import { FileBlobWriter } from './growing-blob.ts'
+import { FILE_MODE, type Layout, makeFolder, publish, syncFolder } from './layout.ts'
+import type { TempFiles } from './temp-files.ts'
+
+/** How many blobs are remembered as verified; one that was forgotten is verified again. */
+const REMEMBERED = 500_000
+
+export class FsBlobs implements BlobStore {
+  readonly #layout: Layout
+  readonly #temp: TempFiles
+  /** What a blob's file looked like when its digest was last found right. */
+  readonly #sound = new Map<Digest, string>()
+
+  constructor(layout: Layout, temp: TempFiles) {
+    this.#layout = layout
+    this.#temp = temp
+  }
+
+  async stat(digest: Digest): Promise<BlobStat | undefined> {
+    try {
+      const found = await stat(this.#layout.blob(digest))
+      return found.isFile() ? { digest, size: found.size } : undefined
+    } catch (error) {
+      if (isMissing(error)) return undefined
+      throw storeFailure(`look for blob ${digest}`, error)
+    }
+  }
+
+  async *read(digest: Digest, range?: ByteRange): ByteStream & AsyncGenerator<Uint8Array> {
+    const handle = await this.#open(digest)
+    try {
+      const { size, identity } = await identify(handle)
+      const wanted = range ?? { start: 0, end: size }
+      if (wanted.start > wanted.end || wanted.end > size) throw rangeInvalid(digest, wanted, size)
+      const bytes = fileBytes(handle, wanted)
+      const isWhole = wanted.start === 0 && wanted.end === size
+      if (isWhole && this.#sound.get(digest) !== identity) {
+        yield* this.#verified(digest, identity, bytes)
+      } else {
+        yield* complete(digest, wanted, bytes)
+      }
+    } catch (error) {
+      throw storeFailure(`read blob ${digest}`, error)
+    } finally {
+      await handle.close()
+    }
+  }
+
+  async create(expected: ExpectedBlob): Promise<BlobWriter> {
+    const path = this.#temp.next()
+    try {
+      return await FileBlobWriter.open(
+        {
+          open: () => open(path, 'wx+', FILE_MODE),
+          publish: (stat) => this.#publish(path, stat),
+          discard: () => rm(path, { force: true }),
+          read: (digest, range) => this.read(digest, range),
+        },
+        expected,
+      )
+    } catch (error) {
+      throw storeFailure(`begin blob ${expected.digest ?? '(a converted one)'}`, error)
+    }
+  }
+
+  async delete(digest: Digest): Promise<boolean> {
+    this.#sound.delete(digest)
+    try {
+      await rm(this.#layout.blob(digest))
+      return true
+    } catch (error) {
+      if (isMissing(error)) return false
+      throw storeFailure(`delete blob ${digest}`, error)
+    }
+  }
+
+  async *list(): AsyncGenerator<BlobStat> {
+    for (const algorithm of ['sha256', 'sha512'] as const) {
+      const root = join(this.#layout.blobs, algorithm)
+      for (const folder of await entries(root)) {
+        if (!folder.isDirectory()) continue
+        for (const file of await entries(join(root, folder.name))) {
+          const digest = `${algorithm}:${file.name}`
+          const found = isDigest(digest) ? await this.stat(digest) : undefined
+          if (found !== undefined) yield found
+        }
+      }
+    }
+  }
+
+  async #open(digest: Digest): Promise<FileHandle> {
+    try {
+      return await open(this.#layout.blob(digest), constants.O_RDONLY | constants.O_NOFOLLOW)
+    } catch (error) {
+      if (!isMissing(error)) throw storeFailure(`open blob ${digest}`, error)
+      throw new CrossdockError(
+        'blobUnknown',
+        `blob ${digest} is not in the store; pull it through its repository`,
+      )
+    }
+  }
+
+  async #publish(from: string, { digest }: BlobStat): Promise<void> {
+    const to = this.#layout.blob(digest)
+    const handle = await open(from, 'r')
+    try {
+      await publish(from, to)
+      // Its digest was computed while it was written.
+      this.#remember(digest, (await identify(handle)).identity)
+    } finally {
+      await handle.close()
+    }
+  }
+
+  /** Passes bytes on while they are hashed, one block behind, so that no reader completes rotten bytes. */
+  async *#verified(
+    digest: Digest,
+    identity: string,
+    bytes: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array> {
+    const hasher = new Hasher(algorithmOf(digest))
+    let held: Uint8Array | undefined
+    for await (const chunk of bytes) {
+      hasher.update(chunk)
+      if (held !== undefined) yield held
+      held = chunk
+    }
+    if (hasher.digest() !== digest) {
+      await this.#quarantine(digest, identity)
+      throw new CrossdockError(
+        'badDigest',
+        `blob ${digest} has rotted in the store and was moved to ${this.#layout.quarantine}; pull it again, and check the disk`,
+        { reason: 'rotten' },
+      )
+    }
+    this.#remember(digest, identity)
+    if (held !== undefined) yield held
+  }
+
+  /** Moves rotten bytes out of sight, unless somebody has put good ones in their place meanwhile. */
+  async #quarantine(digest: Digest, identity: string): Promise<void> {
+    const path = this.#layout.blob(digest)
+    const handle = await open(path, 'r').catch(() => undefined)
+    if (handle === undefined) return
+    try {
+      if ((await identify(handle)).identity !== identity) return
+      this.#sound.delete(digest)
+      await makeFolder(this.#layout.quarantine)
+      await rename(path, join(this.#layout.quarantine, `${algorithmOf(digest)}-${hexOf(digest)}`))
+      await syncFolder(this.#layout.quarantine)
+    } finally {
+      await handle.close()
+    }
+  }
+
+  #remember(digest: Digest, identity: string): void {
+    this.#sound.delete(digest)
+    this.#sound.set(digest, identity)
+    if (this.#sound.size <= REMEMBERED) return
+    for (const oldest of this.#sound.keys()) {
+      this.#sound.delete(oldest)
+      break
+    }
+  }
+}
+
+/** Size, mtime and inode: what changes when a file is written to or replaced. */
+async function identify(
+  handle: FileHandle,
+): Promise<{ readonly size: number; readonly identity: string }> {
+  const { size, mtimeNs, ino } = await handle.stat({ bigint: true })
+  return { size: Number(size), identity: `${size} ${mtimeNs} ${ino}` }
+}
+
+/** A file that ends early, cut while it was read, must not look like the whole. */
+async function* complete(
+  digest: Digest,
+  range: ByteRange,
+  bytes: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  let missing = range.end - range.start
+  for await (const chunk of bytes) {
+    missing -= chunk.byteLength
+    yield chunk
+  }
+  if (missing === 0) return
+  throw new CrossdockError(
+    'badSize',
+    `blob ${digest} ended ${missing} bytes early in the store; check the disk, then run crossdock verify`,
+  )
+}
+
+function rangeInvalid(digest: Digest, range: ByteRange, size: number): CrossdockError {
+  return new CrossdockError(
+    'rangeInvalid',
+    `blob ${digest} has ${size} bytes, but bytes ${range.start} to ${range.end} were asked for; ask within its size`,
+  )
+}
+
+async function entries(folder: string): Promise<Dirent[]> {
+  try {
+    return await readdir(folder, { withFileTypes: true })
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw storeFailure(`list ${folder}`, error)
+  }
+}

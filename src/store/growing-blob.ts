@@ -1,0 +1,231 @@
+/**
+ * A blob on its way to the disk: one writer, any number of readers that follow it through the file, so that a slow reader
+ * costs no memory and none holds up the writer.
+ */
+import type { FileHandle } from 'node:fs/promises'
+import { CrossdockError } from '../errors.ts'
+import type { ByteStream } from '../lib/streams.ts'
+import { algorithmOf, type Digest, Hasher } from '../oci/digest.ts'
+import type { BlobStat, BlobWriter, ByteRange, ExpectedBlob } from '../ports.ts'
+import { storeFailure } from './failures.ts'
+import { fileBytes, READ_SIZE } from './file-bytes.ts'
+
+/** The end of a blob that no reader sees before the digest matches, bytes: one block of any file system. */
+export const HELD_BACK = 64 * 1024
+
+/** What the writer needs from the store that it writes for. */
+export interface BlobHome {
+  /** Opens the temp file for writing and reading. */
+  open(): Promise<FileHandle>
+  /** Makes the synced temp file visible under its digest, durably. */
+  publish(stat: BlobStat): Promise<void>
+  /** Removes the temp file. */
+  discard(): Promise<void>
+  /** Reads what was published. */
+  read(digest: Digest, range?: ByteRange): ByteStream
+}
+
+type State = 'writing' | 'committing' | 'verified' | 'stored' | 'failed'
+
+export class FileBlobWriter implements BlobWriter {
+  readonly expected: ExpectedBlob
+  readonly #home: BlobHome
+  readonly #handle: FileHandle
+  readonly #hasher: Hasher
+  readonly #verified = Promise.withResolvers<BlobStat>()
+  readonly #stored = Promise.withResolvers<BlobStat>()
+  #state: State = 'writing'
+  #received = 0
+  #stat: BlobStat | undefined
+  #failure: unknown
+  /** Resolved and replaced whenever there is news for readers. */
+  #news = Promise.withResolvers<void>()
+  /** The writer and each reader; the last one closes the file. */
+  #users = 1
+
+  private constructor(home: BlobHome, handle: FileHandle, expected: ExpectedBlob) {
+    this.#home = home
+    this.#handle = handle
+    this.expected = expected
+    this.#hasher = new Hasher(expected.digest ? algorithmOf(expected.digest) : 'sha256')
+    this.#verified.promise.catch(() => undefined)
+    this.#stored.promise.catch(() => undefined)
+  }
+
+  static async open(home: BlobHome, expected: ExpectedBlob): Promise<FileBlobWriter> {
+    return new FileBlobWriter(home, await home.open(), expected)
+  }
+
+  get received(): number {
+    return this.#received
+  }
+
+  get verified(): Promise<BlobStat> {
+    return this.#verified.promise
+  }
+
+  get stored(): Promise<BlobStat> {
+    return this.#stored.promise
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#mustWrite()
+    const { size } = this.expected
+    if (size !== undefined && this.#received + bytes.byteLength > size) {
+      await this.#failWith(this.#mismatch('badSize', `has more than the ${size} bytes expected`))
+    }
+    try {
+      // The file is written while the same bytes are hashed.
+      const writing = writeFully(this.#handle, bytes, this.#received)
+      this.#hasher.update(bytes)
+      await writing
+    } catch (error) {
+      await this.#failWith(storeFailure(`write ${this.#name()}`, error))
+    }
+    this.#mustWrite()
+    this.#received += bytes.byteLength
+    this.#tell()
+  }
+
+  async commit(): Promise<BlobStat> {
+    this.#mustWrite()
+    this.#state = 'committing'
+    const stat = await this.#check()
+    this.#stat = stat
+    this.#state = 'verified'
+    this.#verified.resolve(stat)
+    this.#tell()
+    try {
+      await this.#handle.sync()
+      await this.#home.publish(stat)
+    } catch (error) {
+      await this.#failWith(storeFailure(`store ${this.#name()}`, error))
+    }
+    this.#state = 'stored'
+    this.#stored.resolve(stat)
+    await this.#leave()
+    return stat
+  }
+
+  async abort(cause: unknown): Promise<void> {
+    // A commit under way ends by itself, one way or the other.
+    if (this.#state === 'writing') await this.#fail(cause)
+  }
+
+  async *read(
+    range: ByteRange = { start: 0, end: Number.POSITIVE_INFINITY },
+  ): ByteStream & AsyncGenerator<Uint8Array> {
+    if (this.#users === 0) {
+      yield* this.#readClosed(range)
+      return
+    }
+    this.#users += 1
+    try {
+      let position = range.start
+      for (;;) {
+        const end = await this.#readableTo(position, range.end)
+        if (end <= position) return
+        for await (const bytes of fileBytes(this.#handle, { start: position, end })) {
+          position += bytes.byteLength
+          yield bytes
+        }
+      }
+    } finally {
+      await this.#leave()
+    }
+  }
+
+  /** Waits until there is more than `position`; `position` itself is the end. */
+  async #readableTo(position: number, end: number): Promise<number> {
+    for (;;) {
+      // Once verified, the bytes are good whatever becomes of the writer.
+      if (this.#stat !== undefined) return Math.min(end, this.#stat.size)
+      if (this.#state === 'failed') throw this.#failure
+      const readable = Math.min(end, this.#received, this.#heldFrom())
+      if (position >= end) return position
+      // Less than a whole read is worth waiting for nothing: a trickle must reach its reader.
+      if (readable > position) return Math.min(readable, position + 16 * READ_SIZE)
+      await this.#news.promise
+    }
+  }
+
+  /** Where the part begins that waits for the digest; with an unknown size any byte may be among the last. */
+  #heldFrom(): number {
+    return (this.expected.size ?? this.#received) - HELD_BACK
+  }
+
+  #readClosed(range: ByteRange): ByteStream {
+    if (this.#stat === undefined || this.#state === 'failed') throw this.#failure
+    return this.#home.read(this.#stat.digest, {
+      start: Math.min(range.start, this.#stat.size),
+      end: Math.min(range.end, this.#stat.size),
+    })
+  }
+
+  async #check(): Promise<BlobStat> {
+    const { size, digest } = this.expected
+    if (size !== undefined && size !== this.#received) {
+      const found = `has ${this.#received} bytes instead of ${size}`
+      return await this.#failWith(this.#mismatch('badSize', found))
+    }
+    const found = this.#hasher.digest()
+    if (digest !== undefined && digest !== found) {
+      return await this.#failWith(this.#mismatch('badDigest', `has digest ${found}`))
+    }
+    return { digest: found, size: this.#received }
+  }
+
+  #mustWrite(): void {
+    if (this.#state === 'failed') throw this.#failure
+    if (this.#state !== 'writing') throw new Error(`${this.#name()} was committed already`)
+  }
+
+  async #fail(cause: unknown): Promise<void> {
+    this.#state = 'failed'
+    this.#failure = cause
+    this.#verified.reject(cause)
+    this.#stored.reject(cause)
+    this.#tell()
+    await this.#home.discard()
+    await this.#leave()
+  }
+
+  async #failWith(error: CrossdockError): Promise<never> {
+    if (this.#state !== 'failed') await this.#fail(error)
+    throw error
+  }
+
+  #mismatch(kind: 'badSize' | 'badDigest', found: string): CrossdockError {
+    return new CrossdockError(
+      kind,
+      `${this.#name()} ${found}; its source sent something else, try again or check the source`,
+    )
+  }
+
+  #name(): string {
+    return this.expected.digest === undefined ? 'a converted blob' : `blob ${this.expected.digest}`
+  }
+
+  #tell(): void {
+    this.#news.resolve()
+    this.#news = Promise.withResolvers()
+  }
+
+  async #leave(): Promise<void> {
+    this.#users -= 1
+    if (this.#users === 0) await this.#handle.close()
+  }
+}
+
+async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  let written = 0
+  while (written < bytes.byteLength) {
+    const { bytesWritten } = await handle.write(
+      bytes,
+      written,
+      bytes.byteLength - written,
+      position + written,
+    )
+    written += bytesWritten
+  }
+}

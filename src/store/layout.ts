@@ -1,0 +1,70 @@
+/** Where things lie in the data folder, and how a file there becomes durable. */
+import { mkdir, open, rename } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { algorithmOf, type Digest, hexOf } from '../oci/digest.ts'
+
+/** Private images lie here: nobody but the user that runs crossdock reads them. */
+export const FOLDER_MODE = 0o700
+export const FILE_MODE = 0o600
+
+export interface Layout {
+  readonly data: string
+  readonly blobs: string
+  readonly sidecars: string
+  readonly quarantine: string
+  readonly tmp: string
+  readonly catalog: string
+  blob(digest: Digest): string
+  sidecar(digest: Digest): string
+  /** The journal of who may open a blob. */
+  proofs(digest: Digest): string
+}
+
+export function layoutOf(data: string): Layout {
+  const blobs = join(data, 'blobs')
+  const sidecars = join(data, 'sidecars')
+  return {
+    data,
+    blobs,
+    sidecars,
+    quarantine: join(data, 'quarantine'),
+    tmp: join(data, 'tmp'),
+    catalog: join(data, 'catalog.sqlite'),
+    blob: (digest) => join(blobs, ...partsOf(digest)),
+    sidecar: (digest) => `${join(sidecars, ...partsOf(digest))}.json`,
+    proofs: (digest) => `${join(sidecars, ...partsOf(digest))}.links`,
+  }
+}
+
+/** Fan-out by the first byte: `sha256/ab/abcd...`. */
+function partsOf(digest: Digest): [string, string, string] {
+  const hex = hexOf(digest)
+  return [algorithmOf(digest), hex.slice(0, 2), hex]
+}
+
+/** Gives a synced file its final name, durably. */
+export async function publish(from: string, to: string): Promise<void> {
+  const folder = dirname(to)
+  await makeFolder(folder)
+  await rename(from, to)
+  await syncFolder(folder)
+}
+
+/** Makes a folder and what is missing above it, all durable. */
+export async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
+  if (first === undefined) return
+  for (let made = folder; made.length >= first.length; made = dirname(made)) {
+    await syncFolder(dirname(made))
+  }
+}
+
+/** A new or renamed entry survives a power cut only when its folder is synced. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * Journals of what no sidecar says, so that a rebuilt catalog opens no more and no less than the lost one: which repository
+ * has proven or made which blob, and which platforms were learned. A manifest that names a blob proves nothing: anybody can
+ * push one.
+ */
+import { constants } from 'node:fs'
+import { open, readdir, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { type Digest, isDigest } from '../oci/digest.ts'
+import type { Platform } from '../oci/manifest.ts'
+import type { Link, Repository } from '../ports.ts'
+import { isMissing, storeFailure } from './failures.ts'
+import { FILE_MODE, type Layout, makeFolder, syncFolder } from './layout.ts'
+
+const SUFFIX = '.links'
+const PLATFORMS = 'platforms.jsonl'
+
+/** Appended at once, never rewritten: two processes cannot tear each other's lines. */
+const APPEND = constants.O_APPEND | constants.O_WRONLY
+
+interface ProofLine extends Repository {
+  readonly size: number
+  readonly standing: 'proven' | 'made'
+}
+
+export class Proofs {
+  readonly #layout: Layout
+
+  constructor(layout: Layout) {
+    this.#layout = layout
+  }
+
+  /** Durable when it resolves. */
+  async add({ upstream, name }: Repository, { digest, size, standing }: Link): Promise<void> {
+    await this.#append(this.#layout.proofs(digest), { upstream, name, size, standing })
+  }
+
+  async addPlatform({ upstream, name }: Repository, platform: Platform): Promise<void> {
+    await this.#append(join(this.#layout.sidecars, PLATFORMS), { upstream, name, platform })
+  }
+
+  async *list(): AsyncGenerator<Repository & Link> {
+    for (const algorithm of ['sha256', 'sha512']) {
+      const root = join(this.#layout.sidecars, algorithm)
+      for (const folder of await names(root)) {
+        for (const file of await names(join(root, folder))) {
+          const digest = `${algorithm}:${file.slice(0, -SUFFIX.length)}`
+          if (file.endsWith(SUFFIX) && isDigest(digest)) yield* this.#read(digest)
+        }
+      }
+    }
+  }
+
+  async *listPlatforms(): AsyncGenerator<Repository & { readonly platform: Platform }> {
+    const lines = await readLines(join(this.#layout.sidecars, PLATFORMS))
+    yield* lines as (Repository & { readonly platform: Platform })[]
+  }
+
+  async *#read(digest: Digest): AsyncGenerator<Repository & Link> {
+    for (const line of (await readLines(this.#layout.proofs(digest))) as ProofLine[]) {
+      const { upstream, name, size, standing } = line
+      yield { upstream, name, digest, size, standing }
+    }
+  }
+
+  async #append(path: string, line: object): Promise<void> {
+    try {
+      await makeFolder(dirname(path))
+      const isNew = await append(path, `${JSON.stringify(line)}\n`)
+      if (isNew) await syncFolder(dirname(path))
+    } catch (error) {
+      throw storeFailure(`write ${path}`, error)
+    }
+  }
+}
+
+/** True when the file was not there before. */
+async function append(path: string, text: string): Promise<boolean> {
+  const opened = await open(path, APPEND).catch((error) => {
+    if (isMissing(error)) return undefined
+    throw error
+  })
+  const handle = opened ?? (await open(path, APPEND | constants.O_CREAT, FILE_MODE))
+  try {
+    await handle.write(text)
+    await handle.datasync()
+  } finally {
+    await handle.close()
+  }
+  return opened === undefined
+}
+
+/** Lines that were torn by a power cut are left out. */
+async function readLines(path: string): Promise<unknown[]> {
+  const text = await readFile(path, 'utf8').catch((error) => {
+    if (isMissing(error)) return ''
+    throw storeFailure(`read ${path}`, error)
+  })
+  const lines: unknown[] = []
+  for (const line of text.split('\n')) {
+    try {
+      if (line !== '') lines.push(JSON.parse(line))
+    } catch {}
+  }
+  return lines
+}
+
+async function names(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw storeFailure(`list ${folder}`, error)
+  }
+}

@@ -1,0 +1,123 @@
+/** Sidecars as JSON files, one for each manifest in the store; every change is atomic and durable. */
+import { open, readdir, readFile, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { type Digest, isDigest } from '../oci/digest.ts'
+import type { Sidecar, SidecarStore } from '../ports.ts'
+import { isMissing, storeFailure } from './failures.ts'
+import { FILE_MODE, type Layout, publish, syncFolder } from './layout.ts'
+import type { FileLock } from './lock.ts'
+import type { TempFiles } from './temp-files.ts'
+
+const SUFFIX = '.json'
+
+export class FsSidecars implements SidecarStore {
+  readonly #layout: Layout
+  readonly #temp: TempFiles
+  /** Between processes: two of them may know places of one manifest. */
+  readonly #lock: FileLock
+  /** Within this one. */
+  #queue: Promise<unknown> = Promise.resolve()
+
+  constructor(layout: Layout, temp: TempFiles, lock: FileLock) {
+    this.#layout = layout
+    this.#temp = temp
+    this.#lock = lock
+  }
+
+  async read(digest: Digest): Promise<Sidecar | undefined> {
+    try {
+      return parseSidecar(digest, await readFile(this.#layout.sidecar(digest), 'utf8'))
+    } catch (error) {
+      if (isMissing(error)) return undefined
+      throw storeFailure(`read the sidecar of ${digest}`, error)
+    }
+  }
+
+  update(
+    digest: Digest,
+    change: (current: Sidecar | undefined) => Sidecar | undefined,
+  ): Promise<Sidecar | undefined> {
+    const turn = this.#queue.then(async () => {
+      await this.#lock.acquire()
+      try {
+        const next = change(await this.read(digest))
+        await this.#write(digest, next)
+        return next
+      } finally {
+        this.#lock.release()
+      }
+    })
+    this.#queue = turn.catch(() => undefined)
+    return turn
+  }
+
+  async *list(): AsyncGenerator<Sidecar> {
+    for (const algorithm of ['sha256', 'sha512']) {
+      const root = join(this.#layout.sidecars, algorithm)
+      for (const folder of await names(root)) {
+        for (const file of await names(join(root, folder))) {
+          if (!file.endsWith(SUFFIX)) continue
+          const digest = `${algorithm}:${file.slice(0, -SUFFIX.length)}`
+          const sidecar = isDigest(digest) ? await this.read(digest) : undefined
+          if (sidecar !== undefined) yield sidecar
+        }
+      }
+    }
+  }
+
+  async #write(digest: Digest, sidecar: Sidecar | undefined): Promise<void> {
+    const path = this.#layout.sidecar(digest)
+    try {
+      if (sidecar === undefined) await removeDurably(path)
+      else await writeDurably(this.#temp.next(), path, `${JSON.stringify(sidecar)}\n`)
+    } catch (error) {
+      throw storeFailure(`write the sidecar of ${digest}`, error)
+    }
+  }
+}
+
+async function writeDurably(temp: string, path: string, text: string): Promise<void> {
+  try {
+    const handle = await open(temp, 'wx', FILE_MODE)
+    try {
+      await handle.writeFile(text)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await publish(temp, path)
+  } catch (error) {
+    await rm(temp, { force: true })
+    throw error
+  }
+}
+
+async function removeDurably(path: string): Promise<void> {
+  try {
+    await rm(path)
+  } catch (error) {
+    if (isMissing(error)) return
+    throw error
+  }
+  await syncFolder(dirname(path))
+}
+
+/** A sidecar that rotted counts as absent: its manifest is then asked of upstream again. */
+function parseSidecar(digest: Digest, text: string): Sidecar | undefined {
+  try {
+    const sidecar = JSON.parse(text) as Partial<Sidecar>
+    const isSound = sidecar.digest === digest && Array.isArray(sidecar.places)
+    return isSound ? (sidecar as Sidecar) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function names(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw storeFailure(`list ${folder}`, error)
+  }
+}

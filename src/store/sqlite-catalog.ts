@@ -1,0 +1,57 @@
+/** The catalog on SQLite. Nothing is cached here: what another process commits is seen by the next question. */
+import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
+import type { Catalog, Clock } from '../ports.ts'
+import { storeFailure } from './failures.ts'
+import type { Proofs } from './proofs.ts'
+import { SqliteConversions } from './sqlite-conversions.ts'
+import type { Database } from './sqlite-database.ts'
+import { SqliteLinks } from './sqlite-links.ts'
+import { SqlitePlatforms } from './sqlite-platforms.ts'
+import { SqliteTags } from './sqlite-tags.ts'
+import { SqliteUsage } from './sqlite-usage.ts'
+
+export class SqliteCatalog implements Catalog {
+  readonly tags: SqliteTags
+  readonly links: SqliteLinks
+  readonly conversions: SqliteConversions
+  readonly platforms: SqlitePlatforms
+  readonly usage: SqliteUsage
+  readonly #db: Database
+  readonly #clock: Clock
+  readonly #data: string
+
+  constructor(deps: {
+    readonly db: Database
+    readonly clock: Clock
+    readonly data: string
+    /** Where proofs are kept beside the catalog; left out while rebuilding from them. */
+    readonly proofs?: Proofs | undefined
+  }) {
+    this.#db = deps.db
+    this.#clock = deps.clock
+    this.#data = deps.data
+    this.tags = new SqliteTags(deps.db)
+    this.links = new SqliteLinks(deps.db, deps.proofs)
+    this.conversions = new SqliteConversions(deps.db)
+    this.platforms = new SqlitePlatforms(deps.db, deps.proofs)
+    this.usage = new SqliteUsage(deps.db)
+  }
+
+  async check(): Promise<void> {
+    try {
+      await access(this.#data, constants.R_OK | constants.W_OK)
+    } catch (error) {
+      throw storeFailure(`use the data folder ${this.#data}`, error)
+    }
+    this.#db.run('INSERT OR REPLACE INTO pulse (id, checked_at) VALUES (1, ?)', this.#clock.now())
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.usage.flush()
+    } finally {
+      this.#db.close()
+    }
+  }
+}

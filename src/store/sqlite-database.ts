@@ -1,0 +1,94 @@
+/** One connection to the catalog's file: WAL, short transactions, statements prepared once, failures that say what to do. */
+import { closeSync, openSync } from 'node:fs'
+import Sqlite from 'better-sqlite3'
+import { isCorruption, storeFailure } from './failures.ts'
+import { FILE_MODE } from './layout.ts'
+import { MIGRATIONS } from './sqlite-schema.ts'
+
+/** How long a write waits for another process's, ms: theirs are as short as ours. */
+const BUSY_MS = 5_000
+
+export type Value = string | number | Uint8Array | null
+export type Row = Readonly<Record<string, Value>>
+
+export class Database {
+  readonly #db: Sqlite.Database
+  readonly #onCorruption: () => void
+  readonly #statements = new Map<string, Sqlite.Statement<Value[], Row>>()
+
+  private constructor(db: Sqlite.Database, onCorruption: () => void) {
+    this.#db = db
+    this.#onCorruption = onCorruption
+  }
+
+  /** Opens the file, makes it where it is missing, and migrates it to this build's schema. */
+  static open(path: string, onCorruption: () => void = () => undefined): Database {
+    // SQLite gives its side files the mode of this one.
+    closeSync(openSync(path, 'a', FILE_MODE))
+    const db = new Sqlite(path, { timeout: BUSY_MS })
+    try {
+      db.pragma('journal_mode = WAL')
+      // A power cut may cost the last commits, never the file: the store is the truth.
+      db.pragma('synchronous = NORMAL')
+      db.pragma('cache_size = -65536')
+      db.pragma('mmap_size = 1073741824')
+      migrate(db)
+      return new Database(db, onCorruption)
+    } catch (error) {
+      db.close()
+      throw error
+    }
+  }
+
+  get(sql: string, ...values: Value[]): Row | undefined {
+    return this.#guard(() => this.#prepare(sql).get(...values))
+  }
+
+  all(sql: string, ...values: Value[]): Row[] {
+    return this.#guard(() => this.#prepare(sql).all(...values))
+  }
+
+  /** Number of rows that changed. */
+  run(sql: string, ...values: Value[]): number {
+    return this.#guard(() => this.#prepare(sql).run(...values).changes)
+  }
+
+  /** All of `work` or nothing; takes the write lock at once, so that it never has to be repeated. */
+  transaction<T>(work: () => T): T {
+    return this.#guard(() => this.#db.transaction(work).immediate())
+  }
+
+  close(): void {
+    this.#db.close()
+  }
+
+  #prepare(sql: string): Sqlite.Statement<Value[], Row> {
+    const known = this.#statements.get(sql)
+    if (known !== undefined) return known
+    const statement = this.#db.prepare<Value[], Row>(sql)
+    this.#statements.set(sql, statement)
+    return statement
+  }
+
+  #guard<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      if (isCorruption(error)) this.#onCorruption()
+      throw storeFailure('use the catalog', error)
+    }
+  }
+}
+
+function migrate(db: Sqlite.Database): void {
+  const apply = db.transaction(() => {
+    const done = versionOf(db)
+    for (const sql of MIGRATIONS.slice(done)) db.exec(sql)
+    if (done < MIGRATIONS.length) db.pragma(`user_version = ${MIGRATIONS.length}`)
+  })
+  if (versionOf(db) < MIGRATIONS.length) apply.immediate()
+}
+
+export function versionOf(db: Sqlite.Database): number {
+  return Number(db.pragma('user_version', { simple: true }))
+}

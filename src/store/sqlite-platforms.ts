@@ -1,0 +1,55 @@
+/** Learned platforms on SQLite. */
+import type { Platform } from '../oci/manifest.ts'
+import type { PlatformCatalog, Repository } from '../ports.ts'
+import type { Proofs } from './proofs.ts'
+import type { Database, Row } from './sqlite-database.ts'
+import { intern, REPOSITORY_ID, textIn } from './sqlite-values.ts'
+
+export class SqlitePlatforms implements PlatformCatalog {
+  readonly #db: Database
+  readonly #proofs: Proofs | undefined
+
+  constructor(db: Database, proofs: Proofs | undefined) {
+    this.#db = db
+    this.#proofs = proofs
+  }
+
+  async list({ upstream, name }: Repository): Promise<readonly Platform[]> {
+    const rows = this.#db.all(
+      `SELECT os, architecture, variant, os_version FROM platforms
+       WHERE repository = ${REPOSITORY_ID} ORDER BY os, architecture, variant, os_version`,
+      upstream,
+      name,
+    )
+    return rows.map(platformIn)
+  }
+
+  async learn(repository: Repository, platform: Platform): Promise<boolean> {
+    const { os, architecture, variant = '', osVersion = '' } = platform
+    const isNew = this.#db.transaction(() => {
+      const changed = this.#db.run(
+        'INSERT OR IGNORE INTO platforms VALUES (?, ?, ?, ?, ?)',
+        intern(this.#db, repository),
+        os,
+        architecture,
+        variant,
+        osVersion,
+      )
+      return changed > 0
+    })
+    if (isNew) await this.#proofs?.addPlatform(repository, platform)
+    return isNew
+  }
+}
+
+/** An absent variant or OS version is kept as '': NULLs would never collide in the key. */
+function platformIn(row: Row): Platform {
+  const variant = textIn(row, 'variant')
+  const osVersion = textIn(row, 'os_version')
+  return {
+    os: textIn(row, 'os'),
+    architecture: textIn(row, 'architecture'),
+    ...(variant !== '' && { variant }),
+    ...(osVersion !== '' && { osVersion }),
+  }
+}

@@ -1,0 +1,86 @@
+/** The catalog's tables, as numbered migrations: `PRAGMA user_version` is the number of those applied. Never edit one that was released. */
+
+/**
+ * Digests are raw bytes (32 for sha256, 64 for sha512), repositories numbers, times ms since 1970.
+ * `links` is keyed by digest first: one B-tree answers "may this repository open it" and "who links to it".
+ * `usage_by_time` and `layers_by_target` are there for eviction: what was least recently served, and can it be made again.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE repositories (
+    id INTEGER PRIMARY KEY,
+    upstream TEXT NOT NULL,
+    name TEXT NOT NULL,
+    UNIQUE (upstream, name)
+  ) STRICT;
+
+  CREATE TABLE tags (
+    repository INTEGER NOT NULL REFERENCES repositories (id),
+    tag TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    checked_at INTEGER NOT NULL,
+    PRIMARY KEY (repository, tag)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX tags_by_digest ON tags (digest);
+
+  CREATE TABLE links (
+    digest BLOB NOT NULL,
+    repository INTEGER NOT NULL REFERENCES repositories (id),
+    size INTEGER NOT NULL,
+    media_type TEXT,
+    standing INTEGER NOT NULL,
+    PRIMARY KEY (digest, repository)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE layers (
+    source BLOB NOT NULL,
+    encoding TEXT NOT NULL,
+    options TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    target BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    diff_id BLOB NOT NULL,
+    uncompressed_size INTEGER NOT NULL,
+    facts TEXT NOT NULL,
+    fallback TEXT,
+    PRIMARY KEY (source, encoding, options, revision)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX layers_by_target ON layers (target);
+
+  CREATE TABLE images (
+    id INTEGER PRIMARY KEY,
+    repository INTEGER NOT NULL REFERENCES repositories (id),
+    source BLOB NOT NULL,
+    recipe TEXT NOT NULL,
+    target BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    media_type TEXT NOT NULL,
+    profile TEXT NOT NULL,
+    layers TEXT NOT NULL,
+    converted_at INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    UNIQUE (source, repository, recipe)
+  ) STRICT;
+  CREATE INDEX images_by_target ON images (target);
+
+  CREATE TABLE platforms (
+    repository INTEGER NOT NULL REFERENCES repositories (id),
+    os TEXT NOT NULL,
+    architecture TEXT NOT NULL,
+    variant TEXT NOT NULL,
+    os_version TEXT NOT NULL,
+    PRIMARY KEY (repository, os, architecture, variant, os_version)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE usage (
+    digest BLOB PRIMARY KEY,
+    served_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX usage_by_time ON usage (served_at);
+
+  CREATE TABLE pulse (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    checked_at INTEGER NOT NULL
+  ) STRICT;
+  `,
+]

@@ -1,0 +1,59 @@
+/** How values of the ports are kept in SQLite's columns. */
+import { CrossdockError } from '../errors.ts'
+import { type Digest, hexOf, parseDigest } from '../oci/digest.ts'
+import type { Repository } from '../ports.ts'
+import type { Database, Row, Value } from './sqlite-database.ts'
+
+const SHA256_BYTES = 32
+
+/** The raw bytes; their number tells the algorithm. */
+export function bytesOf(digest: Digest): Uint8Array {
+  return Buffer.from(hexOf(digest), 'hex')
+}
+
+export function digestIn(row: Row, column: string): Digest {
+  const bytes = row[column]
+  if (!(bytes instanceof Uint8Array)) throw malformed(column, bytes)
+  const algorithm = bytes.byteLength === SHA256_BYTES ? 'sha256' : 'sha512'
+  const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
+  return parseDigest(`${algorithm}:${hex}`)
+}
+
+export function textIn(row: Row, column: string): string {
+  const value = row[column]
+  if (typeof value !== 'string') throw malformed(column, value)
+  return value
+}
+
+export function numberIn(row: Row, column: string): number {
+  const value = row[column]
+  if (typeof value !== 'number') throw malformed(column, value)
+  return value
+}
+
+/** The repository's number for a question; one that was never seen has none. */
+export const REPOSITORY_ID = '(SELECT id FROM repositories WHERE upstream = ? AND name = ?)'
+
+/** The repository's number, given out on first sight; call it within a transaction. */
+export function intern(db: Database, { upstream, name }: Repository): number {
+  const known = db.get(
+    'SELECT id FROM repositories WHERE upstream = ? AND name = ?',
+    upstream,
+    name,
+  )
+  if (known !== undefined) return numberIn(known, 'id')
+  const made = db.get(
+    'INSERT INTO repositories (upstream, name) VALUES (?, ?) RETURNING id',
+    upstream,
+    name,
+  )
+  if (made === undefined) throw malformed('id', null)
+  return numberIn(made, 'id')
+}
+
+function malformed(column: string, value: Value | undefined): CrossdockError {
+  return new CrossdockError(
+    'internal',
+    `column ${column} of the catalog holds ${typeof value}; move catalog.sqlite away and start again, it is rebuilt`,
+  )
+}
