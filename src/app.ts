@@ -1,7 +1,9 @@
 /** The composition root: configuration in, everything wired together out. The only file that knows every concrete class. */
 import { availableParallelism } from 'node:os'
-import type { Config } from './config/schema.ts'
+import { Access } from './access/access.ts'
+import { Policy } from './access/policy.ts'
 import { type Profiles, profilesOf } from './config/profiles.ts'
+import type { Config } from './config/schema.ts'
 import { upstreamSettings } from './config/upstream-files.ts'
 import { Images } from './convert/images.ts'
 import { Layers } from './convert/layers.ts'
@@ -21,6 +23,7 @@ import { createUpstreams } from './upstream/upstreams.ts'
 
 export interface App extends AsyncDisposable {
   readonly config: Config
+  readonly access: Access
   readonly profiles: Profiles
   readonly telemetry: Telemetry
   readonly clock: Clock
@@ -58,7 +61,12 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     maxBlobBytes: config.limits.blobSize,
     maxImageBytes: config.limits.imageSize,
   }
-  const { blobs: store, sidecars, catalog, ...opened } = await openStore({
+  const {
+    blobs: store,
+    sidecars,
+    catalog,
+    ...opened
+  } = await openStore({
     data: config.data,
     clock,
   })
@@ -71,7 +79,11 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     clock,
     random: Math.random,
     env: around.env,
-    events: {},
+    events: {
+      upstreamRequest: (request) => telemetry.upstreamRequest(request),
+      upstreamError: (error) => telemetry.upstreamError(error),
+      upstreamQuota: (quota) => telemetry.upstreamQuota(quota),
+    },
   })
   const blobs = new Blobs({
     store,
@@ -129,9 +141,11 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     profiles,
     defaultPlatforms: config.convert.defaultPlatforms.map(parsePlatform),
   })
-  const staging = new Staging({ catalog, pulls, manifests, blobs, progress })
+  const staging = new Staging({ catalog, pulls, manifests, progress })
+  const access = new Access({ mode: 'none' }, new Policy({ groups: {}, rules: [] }))
   return {
     config,
+    access,
     profiles,
     telemetry,
     clock,

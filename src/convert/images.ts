@@ -6,7 +6,7 @@ import { CrossdockError, isOutage } from '../errors.ts'
 import type { Format, FormatOptions } from '../format/format.ts'
 import { canonicalOptions, findFormat } from '../format/formats.ts'
 import { RecentFailures } from '../lib/recent-failures.ts'
-import { digestOf, type Digest } from '../oci/digest.ts'
+import { type Digest, digestOf } from '../oci/digest.ts'
 import type { ImageIndex, ImageManifest, Platform } from '../oci/manifest.ts'
 import type { Dialect } from '../oci/media-type.ts'
 import { INDEX_TYPES, MANIFEST_TYPES } from '../oci/media-type.ts'
@@ -283,7 +283,7 @@ export class Images {
     const dialect = dialectFor(task.format, manifest.dialect, task.acceptance)
     if (dialect === undefined) return { kind: 'original', reason: 'puller-reads-docker-types-only' }
     if (manifest.kind === 'image') {
-      const reason = reasonToKeep(manifest, task.format)
+      const reason = reasonToKeep(manifest)
       if (reason !== undefined) return { kind: 'original', reason }
       const config = await this.#manifests.config(task.repository, manifest)
       const plan = planImage(manifest, config, task.format, dialect)
@@ -394,7 +394,13 @@ export class Images {
       const step = plan.steps[i]
       if (step?.kind !== 'convert') return undefined
       const { repository, format, options } = task
-      return this.#layers.convert({ repository, source: layer, diffId: step.diffId, format, options })
+      return this.#layers.convert({
+        repository,
+        source: layer,
+        diffId: step.diffId,
+        format,
+        options,
+      })
     })
     job.state = 'converting'
     job.layers = [
@@ -487,7 +493,9 @@ export class Images {
       digest,
       size,
       mediaType,
-      places: current?.places ?? [{ upstream: repository.upstream, name: repository.name, tags: {} }],
+      places: current?.places ?? [
+        { upstream: repository.upstream, name: repository.name, tags: {} },
+      ],
       conversion: image,
     }))
     await this.#catalog.links.record(repository, [
@@ -563,7 +571,10 @@ function annotationsOf(task: ImageTask, source: Digest): Record<string, string> 
   }
 }
 
-function annotationsOfLayer(format: Format, layer: ConvertedLayer): Readonly<Record<string, string>> {
+function annotationsOfLayer(
+  format: Format,
+  layer: ConvertedLayer,
+): Readonly<Record<string, string>> {
   return layer.fallback === undefined ? (format.annotations?.(layer.facts) ?? {}) : {}
 }
 

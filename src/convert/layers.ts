@@ -2,8 +2,9 @@
  * One layer from one form into another: read -> decode -> check diffID -> encode -> store, while it downloads.
  * Once for everybody: the work belongs to its layer key, not to the image or the client that asked first.
  */
-import { decodeLayer } from '../codec/codecs.ts'
+
 import type { DecodeLimits } from '../codec/codec.ts'
+import { decodeLayer } from '../codec/codecs.ts'
 import { CrossdockError, isOutage } from '../errors.ts'
 import { type Format, type FormatOptions, LayerRefusedError } from '../format/format.ts'
 import { canonicalOptions, findFormat } from '../format/formats.ts'
@@ -127,12 +128,17 @@ export class Layers {
   }
 
   #join(flight: Flight, task: LayerTask): LayerFlight {
-    if (flight.repository.name === task.repository.name &&
-      flight.repository.upstream === task.repository.upstream) return flight
-    const result = this.#mayRead(task).then(() => flight.result).then((layer) => {
-      checkDiffId(task, sourceDiffId(layer))
-      return layer
-    })
+    if (
+      flight.repository.name === task.repository.name &&
+      flight.repository.upstream === task.repository.upstream
+    )
+      return flight
+    const result = this.#mayRead(task)
+      .then(() => flight.result)
+      .then((layer) => {
+        checkDiffId(task, sourceDiffId(layer))
+        return layer
+      })
     result.catch(() => undefined)
     return { progress: flight.progress, result }
   }

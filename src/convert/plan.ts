@@ -1,4 +1,6 @@
 /** Pure: what a profile would do with an image, and why not. */
+
+import { CrossdockError } from '../errors.ts'
 import type { Format } from '../format/format.ts'
 import type { Digest } from '../oci/digest.ts'
 import {
@@ -13,7 +15,6 @@ import {
 } from '../oci/manifest.ts'
 import { type Dialect, findMediaType, layerMediaType } from '../oci/media-type.ts'
 import { matchesPlatform } from '../oci/platform.ts'
-import { CrossdockError } from '../errors.ts'
 
 /** What an answer in this format looks like to the puller's `Accept`: Docker types alone, or anything. */
 export type Acceptance = 'docker' | 'any'
@@ -41,8 +42,8 @@ export function dialectFor(
   return format.dialects.includes(source) ? source : 'oci'
 }
 
-/** Why a format leaves an image alone, from its manifest alone; `undefined` when its config has to be seen. */
-export function reasonToKeep(image: ImageManifest, format: Format): string | undefined {
+/** Why every format leaves an image alone, from its manifest alone; `undefined` when its config has to be seen. */
+export function reasonToKeep(image: ImageManifest): string | undefined {
   const unconvertible = describeUnconvertible(image)
   if (unconvertible !== undefined) return unconvertible
   const lazy = lazyKind(image)
@@ -57,7 +58,7 @@ export function planImage(
   format: Format,
   dialect: Dialect,
 ): ImagePlan {
-  const reason = reasonToKeep(image, format)
+  const reason = reasonToKeep(image)
   if (reason !== undefined) return { kind: 'original', reason }
   if (config.diffIds.length !== image.layers.length) {
     throw new CrossdockError(
@@ -83,7 +84,8 @@ function planLayer(
   const isForeign = findMediaType(layer.mediaType)?.foreign === true
   // An empty blob is an empty layer in every compression; clients take it as it is.
   const isEmpty = layer.size === 0
-  if (diffId === undefined || mediaType === undefined || isForeign || isEmpty) return { kind: 'keep' }
+  if (diffId === undefined || mediaType === undefined || isForeign || isEmpty)
+    return { kind: 'keep' }
   return format.keeps(layer) ? { kind: 'keep' } : { kind: 'convert', diffId, mediaType }
 }
 

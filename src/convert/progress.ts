@@ -1,7 +1,14 @@
 /** What conversions are doing at this moment: for progress bars, the admin listener's live list and metrics. */
 import type { Digest } from '../oci/digest.ts'
 
-export type LayerStage = 'waiting' | 'converting' | 'storing' | 'done' | 'reused' | 'kept' | 'failed'
+export type LayerStage =
+  | 'waiting'
+  | 'converting'
+  | 'storing'
+  | 'done'
+  | 'reused'
+  | 'kept'
+  | 'failed'
 
 /** One layer under way; changes in place. */
 export interface LayerProgress {

@@ -6,14 +6,13 @@ import type { Digest } from '../oci/digest.ts'
 import { type Descriptor, isAttestation, type Platform } from '../oci/manifest.ts'
 import { matchesPlatform } from '../oci/platform.ts'
 import { splitSuffix } from '../oci/reference.ts'
-import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
+import type { ByteRange, Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import type { Blobs, OpenBlob } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
 import type { ImageFlight, Images, ImageTask } from './images.ts'
 import type { Layers } from './layers.ts'
 import type { Acceptance } from './plan.ts'
-import type { ByteRange } from '../ports.ts'
 
 export interface TagAsk {
   readonly repository: Repository
@@ -21,6 +20,8 @@ export interface TagAsk {
   /** From path, header, listener or rule; a suffix of the tag wins over it. */
   readonly profile: Profile | undefined
   readonly acceptance: Acceptance
+  /** Throws when who asks may not have the profile that the tag's suffix turned out to name. */
+  readonly admit?: (profile: Profile | undefined) => void
   /** Why this client cannot read a format's layers, if it cannot. */
   readonly cannotRead: (profile: Profile) => string | undefined
 }
@@ -85,6 +86,7 @@ export class Pulls {
   /** A finished answer, or one that is being made. Throws `manifestUnknown` for a tag that upstream does not have. */
   async byTag(ask: TagAsk): Promise<ManifestAnswer | PendingAnswer> {
     const { tag, profile, resolved } = await this.#resolve(ask)
+    if (profile !== ask.profile) ask.admit?.(profile)
     const raw = resolved && (await this.#manifests.get(ask.repository, resolved.digest))
     if (raw === undefined) throw manifestUnknown(ask.repository, `:${tag}`)
     const plain: ManifestAnswer = { ...raw, warnings: [], stale: resolved?.stale ?? false }
@@ -235,7 +237,10 @@ export class Pulls {
     if (source.kind !== 'index' || target.kind !== 'index') return
     for (const child of target.manifests) {
       if (!source.manifests.some((one) => one.digest === child.digest)) continue
-      if (!isLearnable(child) || task.platforms.some((one) => matchesPlatform(one, child.platform))) {
+      if (
+        !isLearnable(child) ||
+        task.platforms.some((one) => matchesPlatform(one, child.platform))
+      ) {
         continue
       }
       const key = childKey(task.repository, child.digest)
@@ -265,4 +270,3 @@ function manifestUnknown(repository: Repository, reference: string): CrossdockEr
     `manifest ${repository.upstream}/${repository.name}${reference} is not there; check the tag and the upstream`,
   )
 }
-

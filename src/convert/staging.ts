@@ -1,11 +1,16 @@
 /** Pulls and converts ahead of any client: everything that a puller of a reference would be served ends up in the store. */
 import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
-import { type Descriptor, type ImageManifest, isAttestation, type Platform } from '../oci/manifest.ts'
+import {
+  type Descriptor,
+  type ImageManifest,
+  isAttestation,
+  type Platform,
+} from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
 import { matchesPlatform } from '../oci/platform.ts'
 import type { Catalog, RawManifest, Repository } from '../ports.ts'
-import { type Blobs, blobUnknown } from '../pull/blobs.ts'
+import { blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Job, LayerProgress, Progress } from './progress.ts'
 import { isPending, type ManifestAnswer, type Pulls, type TagAsk } from './pulls.ts'
@@ -37,20 +42,17 @@ export class Staging {
   readonly #catalog: Catalog
   readonly #pulls: Pulls
   readonly #manifests: Manifests
-  readonly #blobs: Blobs
   readonly #progress: Progress
 
   constructor(deps: {
     readonly catalog: Catalog
     readonly pulls: Pulls
     readonly manifests: Manifests
-    readonly blobs: Blobs
     readonly progress: Progress
   }) {
     this.#catalog = deps.catalog
     this.#pulls = deps.pulls
     this.#manifests = deps.manifests
-    this.#blobs = deps.blobs
     this.#progress = deps.progress
   }
 

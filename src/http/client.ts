@@ -1,6 +1,7 @@
 /** Pure: what a puller's headers say it can read (reference: Accept, User-Agent). */
-import type { Format } from '../format/format.ts'
+
 import type { Acceptance } from '../convert/plan.ts'
+import type { Format } from '../format/format.ts'
 
 /** No Accept, or one that names anything but Docker's types, takes everything. */
 export function acceptanceOf(accept: string | undefined): Acceptance {
@@ -9,7 +10,9 @@ export function acceptanceOf(accept: string | undefined): Acceptance {
     .map((type) => type.split(';', 1)[0]?.trim().toLowerCase() ?? '')
     .filter((type) => type !== '')
   const isDocker = (type: string) => type.startsWith('application/vnd.docker.')
-  const manifests = types.filter((type) => isDocker(type) || type.startsWith('application/vnd.oci.'))
+  const manifests = types.filter(
+    (type) => isDocker(type) || type.startsWith('application/vnd.oci.'),
+  )
   const takesAll = types.some((type) => type === '*/*' || type === 'application/*')
   return !takesAll && manifests.length > 0 && manifests.every(isDocker) ? 'docker' : 'any'
 }

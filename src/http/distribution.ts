@@ -1,5 +1,7 @@
 /** The /v2/ endpoints, pull side (distribution-spec 1.1): parse, find out what is meant, answer. */
 import { randomUUID } from 'node:crypto'
+import type { Access } from '../access/access.ts'
+import type { Principal } from '../access/policy.ts'
 import type { Profile, Profiles } from '../config/profiles.ts'
 import { isPending, type ManifestAnswer, type PendingAnswer, type Pulls } from '../convert/pulls.ts'
 import { CrossdockError } from '../errors.ts'
@@ -11,7 +13,7 @@ import type { Exchange, Headers } from './exchange.ts'
 import type { Lists } from './lists.ts'
 import { contentRange, multipartOf, parseRange } from './range.ts'
 import { parseRoute, type Reference, type Route, unknownProfile } from './route.ts'
-import { chooseProfile, type CompiledRule, locate, type Names } from './target.ts'
+import { type CompiledRule, chooseProfile, locate, type Names } from './target.ts'
 
 export interface DistributionDeps {
   readonly pulls: Pulls
@@ -20,6 +22,7 @@ export interface DistributionDeps {
   readonly profiles: Profiles
   readonly names: Names
   readonly rules: readonly CompiledRule[]
+  readonly access: Access
   readonly clock: Clock
   readonly headerWaitMs: number
   readonly waitBudgetMs: number
@@ -29,6 +32,7 @@ export interface DistributionDeps {
 }
 
 interface Target {
+  readonly principal: Principal | undefined
   readonly repository: Repository
   readonly profile: Profile | undefined
   /** `OCI-Namespace` when `ns` was used. */
@@ -54,6 +58,8 @@ export class Distribution {
         `${exchange.incoming.method} is not supported: crossdock serves pulls only; push to the upstream registry`,
       )
     }
+    const principal = await this.#deps.access.identify(exchange.credentials)
+    exchange.principal = principal?.name
     const route = this.#route(path)
     if (route === undefined) {
       throw new CrossdockError(
@@ -67,7 +73,7 @@ export class Distribution {
       return
     }
     const params = new URLSearchParams(query)
-    const target = this.#target(exchange, route, params, listenerProfile)
+    const target = this.#target(exchange, principal, route, params, listenerProfile)
     if (route.kind === 'manifest') await this.#manifest(exchange, target, route.reference, began)
     else if (route.kind === 'blob') await this.#blob(exchange, target, route.digest)
     else if (route.kind === 'tags') {
@@ -97,6 +103,7 @@ export class Distribution {
 
   #target(
     exchange: Exchange,
+    principal: Principal | undefined,
     route: Exclude<Route, { kind: 'base' }>,
     params: URLSearchParams,
     listener: string | undefined,
@@ -109,7 +116,19 @@ export class Distribution {
     const repository = locate(route.name, ns, this.#deps.names)
     const levers = { path: route.profile, header: exchange.header('crossdock-profile'), listener }
     const profile = chooseProfile(levers, repository, this.#deps.rules, this.#deps.profiles)
-    return { repository, profile, headers: ns === undefined ? {} : { 'OCI-Namespace': ns } }
+    const headers: Headers = ns === undefined ? {} : { 'OCI-Namespace': ns }
+    const target = { principal, repository, profile, headers }
+    this.#authorize(target, profile)
+    return target
+  }
+
+  /** The profile is known for sure only when a tag's suffix has been looked at, so tags are asked twice. */
+  #authorize(target: Target, profile: Profile | undefined): void {
+    const { principal, repository } = target
+    this.#deps.access.authorize(principal, {
+      repository: `${repository.upstream}/${repository.name}`,
+      profile: profile?.name,
+    })
   }
 
   // -------------------------------------------------------------------------------------------- manifests
@@ -133,6 +152,7 @@ export class Distribution {
       tag: reference.tag,
       profile: target.profile,
       acceptance: acceptanceOf(exchange.header('accept')),
+      admit: (profile) => this.#authorize(target, profile),
       cannotRead: (profile) => profile.format && cannotRead(userAgent, profile.format),
     })
     if (isPending(answer)) await this.#waitFor(exchange, target, answer, began)

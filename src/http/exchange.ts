@@ -1,9 +1,11 @@
 /** One request and its answer on the wire: the only place that writes heads, bodies and errors. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { TLSSocket } from 'node:tls'
+import { CHALLENGE, type Credentials } from '../access/access.ts'
 import { CrossdockError, FAILURES } from '../errors.ts'
 import type { ByteStream } from '../lib/streams.ts'
 
-export type Headers = Readonly<Record<string, string | number | readonly string[]>>
+export type Headers = Readonly<Record<string, string | number | string[]>>
 
 /** How long a client may take nothing while there is something for it, ms. */
 const STALLED_CLIENT_MS = 60_000
@@ -15,6 +17,8 @@ export class Exchange {
   /** For log and metrics. */
   route = 'none'
   conversion: string | undefined
+  /** Name of who asked, where clients have to say so. */
+  principal: string | undefined
   error: unknown
   /** Why the client did not get the whole answer. */
   cut: string | undefined
@@ -37,6 +41,19 @@ export class Exchange {
 
   get hasAnswered(): boolean {
     return this.#outgoing.headersSent
+  }
+
+  get credentials(): Credentials {
+    const { socket } = this.incoming
+    const isKnown = socket instanceof TLSSocket && socket.authorized
+    const subject = isKnown ? socket.getPeerCertificate().subject : undefined
+    return {
+      authorization: this.header('authorization'),
+      certificate: subject && {
+        commonName: [subject.CN].flat()[0],
+        units: [subject.OU ?? []].flat(),
+      },
+    }
   }
 
   header(name: string): string | undefined {
@@ -133,6 +150,7 @@ export class Exchange {
       failure?.status ?? FAILURES.internal.status,
       {
         'Content-Type': 'application/json',
+        ...(failure?.kind === 'unauthorized' && { 'WWW-Authenticate': CHALLENGE }),
         ...(failure?.retryAfter !== undefined && {
           'Retry-After': Math.max(1, Math.ceil(failure.retryAfter)),
         }),

@@ -69,7 +69,11 @@ export interface Multipart {
 }
 
 /** Frames several ranges as multipart/byteranges (RFC 9110 section 14.6). */
-export function multipartOf(ranges: readonly ByteRange[], size: number, boundary: string): Multipart {
+export function multipartOf(
+  ranges: readonly ByteRange[],
+  size: number,
+  boundary: string,
+): Multipart {
   const heads = ranges.map(
     (range) =>
       `\r\n--${boundary}\r\nContent-Type: application/octet-stream\r\nContent-Range: ${contentRange(range, size)}\r\n\r\n`,

@@ -13,7 +13,12 @@ export type Route =
       readonly reference: Reference
       readonly profile?: string
     }
-  | { readonly kind: 'blob'; readonly name: string; readonly digest: Digest; readonly profile?: string }
+  | {
+      readonly kind: 'blob'
+      readonly name: string
+      readonly digest: Digest
+      readonly profile?: string
+    }
   | { readonly kind: 'tags'; readonly name: string; readonly profile?: string }
   | {
       readonly kind: 'referrers'

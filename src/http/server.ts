@@ -58,6 +58,7 @@ export function createApp(
         ms: Math.round((performance.now() - began) * 10) / 10,
         client: incoming.socket.remoteAddress,
         userAgent: incoming.headers['user-agent'],
+        principal: exchange.principal,
         route: exchange.route,
         conversion: exchange.conversion,
         cut: exchange.cut,

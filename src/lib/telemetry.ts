@@ -16,6 +16,7 @@ export interface RequestEvent {
   readonly ms: number
   readonly client: string | undefined
   readonly userAgent: string | undefined
+  readonly principal: string | undefined
   readonly route: string
   readonly conversion: string | undefined
   /** Set when the client did not get the whole answer. */
@@ -101,7 +102,11 @@ export function createTelemetry(config: LogConfig, out: { write(line: string): v
       metrics.upstreamErrors.inc({ upstream: error.upstream, kind: error.kind })
       log.debug({ event: 'upstream_error', ...error })
     },
-    upstreamQuota(quota: { upstream: string; limit?: number | undefined; remaining: number }): void {
+    upstreamQuota(quota: {
+      upstream: string
+      limit?: number | undefined
+      remaining: number
+    }): void {
       metrics.quota.set({ upstream: quota.upstream }, quota.remaining)
     },
   }

@@ -6,8 +6,8 @@
  * HEAD. Another upstream's word is not enough: its copy is downloaded whole and hashed.
  */
 import { CrossdockError } from '../errors.ts'
-import type { ByteStream } from '../lib/streams.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
+import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type {
   BlobStat,
@@ -33,7 +33,11 @@ export interface OpenBlob {
 
 export interface BlobEvents {
   /** Bytes that came from upstream for one blob. */
-  fetched?(fetch: { readonly upstream: string; readonly bytes: number; readonly failed: boolean }): void
+  fetched?(fetch: {
+    readonly upstream: string
+    readonly bytes: number
+    readonly failed: boolean
+  }): void
 }
 
 /** How far ahead of a download a range may lie before it gets an upstream request of its own; bytes. */

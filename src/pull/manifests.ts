@@ -1,16 +1,16 @@
 /** Original manifests: kept byte for byte, found again by digest, linked to the repository that they came from. */
 import { LRUCache } from 'lru-cache'
 import { CrossdockError } from '../errors.ts'
-import { collect } from '../lib/streams.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
+import { collect } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import {
+  type ImageConfig,
+  type ImageManifest,
   type Manifest,
   type ModelLimits,
   parseImageConfig,
   parseManifest,
-  type ImageConfig,
-  type ImageManifest,
 } from '../oci/manifest.ts'
 import type {
   BlobStore,
@@ -66,12 +66,17 @@ export class Manifests {
   async get(repository: Repository, digest: Digest): Promise<RawManifest | undefined> {
     const local = await this.findLocal(repository, digest)
     if (local !== undefined) return local
-    return await this.#flights.run(`${repository.upstream}/${repository.name}@${digest}`, async () => {
-      if (this.#offline) return undefined
-      const raw = await this.#upstreams.find(repository.upstream)?.manifest(repository.name, digest)
-      if (raw !== undefined) await this.record(repository, raw)
-      return raw
-    })
+    return await this.#flights.run(
+      `${repository.upstream}/${repository.name}@${digest}`,
+      async () => {
+        if (this.#offline) return undefined
+        const raw = await this.#upstreams
+          .find(repository.upstream)
+          ?.manifest(repository.name, digest)
+        if (raw !== undefined) await this.record(repository, raw)
+        return raw
+      },
+    )
   }
 
   /** The same without asking upstream. */

@@ -76,7 +76,8 @@ export class Tags {
         return raw && (await this.#record(repository, tag, raw))
       })
     } catch (error) {
-      const mayBeSuffix = isOutage(error) || (error instanceof CrossdockError && error.kind === 'denied')
+      const mayBeSuffix =
+        isOutage(error) || (error instanceof CrossdockError && error.kind === 'denied')
       if (mayBeSuffix) return undefined
       throw error
     }
