@@ -32,18 +32,19 @@ export function runCommand(
   child.stdout?.on('data', (chunk: Buffer) => out.push(chunk))
   child.stderr?.on('data', (chunk: Buffer) => err.push(chunk))
   child.once('error', reject)
-  // `exit` instead of `close`: a daemon that the program leaves behind may keep the pipes open.
+  const finish = (status: number | null) => {
+    resolve({
+      status,
+      stdout: Buffer.concat(out).toString(),
+      stderr: Buffer.concat(err).toString(),
+      seconds: (performance.now() - began) / 1000,
+    })
+  }
+  child.once('close', finish)
+  // A daemon that the program leaves behind may keep the pipes open: `close` would never come.
   child.once('exit', (status) => {
-    child.stdout?.once('close', finish)
-    setTimeout(finish, 1000).unref()
-    function finish() {
-      resolve({
-        status,
-        stdout: Buffer.concat(out).toString(),
-        stderr: Buffer.concat(err).toString(),
-        seconds: (performance.now() - began) / 1000,
-      })
-    }
+    const timer = setTimeout(finish, 1000, status)
+    child.once('close', () => clearTimeout(timer))
   })
   child.stdin?.end(options.input)
   return promise

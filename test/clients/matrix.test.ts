@@ -1,0 +1,136 @@
+/** Every client pulls every form of an image from a crossdock that has seen nothing. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  CLIENTS,
+  type ClientName,
+  forget,
+  pull,
+  runContainer,
+  startClient,
+} from '../helpers/clients.ts'
+import { expectFetched, markLog } from '../helpers/clients-evidence.ts'
+import { type Crossdock, startCrossdock } from '../helpers/crossdock-process.ts'
+import { describeWith, REGISTRY } from '../helpers/fixtures.ts'
+import { compressionOf, readImage, readManifest } from '../helpers/fixtures-registry.ts'
+import { expectSameImage, expectSoundImage } from '../helpers/oracles.ts'
+
+const FORMS = [
+  { suffix: '', layers: 'gzip' },
+  { suffix: '-zstd', layers: 'zstd' },
+  { suffix: '-gzip', layers: 'gzip' },
+  { suffix: '-none', layers: 'none' },
+] as const
+
+type Form = (typeof FORMS)[number]
+
+/**
+ * The large image (611 MB in 31,000 files) takes seconds to unpack, so each client pulls one form of it: every form is
+ * pulled by every code base (containers/image, containerd, Docker, go-containerregistry or oras), and the first in each
+ * list from a cold store.
+ */
+const LARGE: Readonly<Record<Form['suffix'], readonly ClientName[]>> = {
+  '': ['ctr16', 'cri', 'skopeo'],
+  '-zstd': ['ctr24', 'podman', 'dkctd', 'crane', 'skopeo22'],
+  '-gzip': ['dk20', 'ctr21', 'skopeo'],
+  '-none': ['dkcls', 'podman4', 'cri24', 'oras', 'skopeo22'],
+}
+
+describeWith(['registry', 'clients', 'containerd', 'oracles'], 'clients', () => {
+  for (const client of CLIENTS) {
+    describe(client.title, () => {
+      let crossdock: Crossdock
+      beforeAll(async () => {
+        await startClient(client.name)
+        crossdock = await startCrossdock()
+      })
+      afterAll(async () => {
+        await forget(client.name)
+        await crossdock[Symbol.asyncDispose]()
+      })
+
+      for (const form of FORMS) {
+        test(`pulls debian:12${form.suffix}`, async () => {
+          await pullCold(crossdock, client.name, 'debian:12', form)
+        })
+      }
+    })
+  }
+
+  for (const form of FORMS) {
+    describe(`node-app:1${form.suffix}`, () => {
+      let crossdock: Crossdock
+      beforeAll(async () => {
+        crossdock = await startCrossdock()
+      })
+      afterAll(async () => {
+        await crossdock[Symbol.asyncDispose]()
+      })
+
+      for (const name of LARGE[form.suffix]) {
+        test(`is pulled by ${name}`, async () => {
+          await startClient(name)
+          await pullCold(crossdock, name, 'node-app:1', form)
+          await forget(name)
+        })
+      }
+
+      test('unpacks to the same files, config and diffIDs as the source', async () => {
+        const image = `${crossdock.host}/node-app:1${form.suffix}`
+        await expectSameImage(`${REGISTRY}/node-app:1`, image)
+        const source = await readManifest(`${REGISTRY}/node-app:1`)
+        const answer = await readManifest(image)
+        expect(answer.document.config?.digest).toBe(source.document.config?.digest)
+      })
+    })
+  }
+
+  describe('debian:12 as an index', () => {
+    let crossdock: Crossdock
+    beforeAll(async () => {
+      crossdock = await startCrossdock()
+    })
+    afterAll(async () => {
+      await crossdock[Symbol.asyncDispose]()
+    })
+
+    for (const { suffix } of FORMS) {
+      test(`debian:12${suffix} is sound down to its attestations and unpacks to the same files`, async () => {
+        const image = `${crossdock.host}/debian:12${suffix}`
+        await expectSoundImage(image)
+        await expectSameImage(`${REGISTRY}/debian:12`, image)
+      })
+    }
+
+    test('-gzip of a gzip image is the source byte for byte', async () => {
+      const source = await readManifest(`${REGISTRY}/debian:12`)
+      const answer = await readManifest(`${crossdock.host}/debian:12-gzip`)
+      expect(answer.digest).toBe(source.digest)
+      expect(answer.conversion).toMatch(/^original; reason=already-gzip/)
+    })
+  })
+})
+
+async function pullCold(
+  crossdock: Crossdock,
+  name: ClientName,
+  image: string,
+  form: Form,
+): Promise<void> {
+  const client = CLIENTS.find((one) => one.name === name)
+  const reference = `${crossdock.host}/${image}${form.suffix}`
+  // Docker 20.10 cannot read zstd and gets the original in its place.
+  const isSpared = form.layers === 'zstd' && client?.readsZstd === false
+  await forget(name)
+  const mark = markLog(crossdock)
+
+  await pull(name, reference)
+
+  const answer = await readImage(isSpared ? `${REGISTRY}/${image}` : reference)
+  expect(new Set(answer.document.layers?.map(compressionOf))).toEqual(
+    new Set([isSpared ? 'gzip' : form.layers]),
+  )
+  await expectFetched(crossdock, mark, name, answer)
+  if (client?.runs && image === 'debian:12') {
+    expect(await runContainer(name, reference, ['cat', '/etc/debian_version'])).toMatch(/^12\./)
+  }
+}
