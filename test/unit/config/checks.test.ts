@@ -1,0 +1,165 @@
+import { describe, expect, it } from 'vitest'
+import { loadConfig } from '../../../src/config/load.ts'
+import { ConfigError } from '../../../src/config/problem.ts'
+
+async function problemsOf(settings: Record<string, unknown>): Promise<readonly string[]> {
+  const env = Object.fromEntries(
+    Object.entries(settings).map(([key, value]) => [
+      `CROSSDOCK_${key.replaceAll(/[A-Z]/g, '_$&').toUpperCase()}`,
+      typeof value === 'string' ? value : JSON.stringify(value),
+    ]),
+  )
+  try {
+    await loadConfig({ env, cwd: '/nowhere', systemFile: '/nowhere/at/all' })
+    return []
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+}
+
+describe('references of the configuration', () => {
+  it('accepts what names built-in and own profiles', async () => {
+    const problems = await problemsOf({
+      listen: [{ address: '127.0.0.1:0', profile: 'uncompressed' }],
+      profiles: { best: { format: 'zstd', level: 19 } },
+      rules: [{ match: 'docker.io/**', profile: 'best' }],
+    })
+
+    expect(problems).toEqual([])
+  })
+
+  it.each([
+    [
+      'a listener',
+      { listen: [{ address: '127.0.0.1:0', profile: 'zst' }] },
+      'listen[0].profile',
+      'mean zstd?',
+    ],
+    [
+      'a rule',
+      { rules: [{ match: '**', profile: 'estagz' }] },
+      'rules[0].profile',
+      'no such profile',
+    ],
+  ])('refuses an unknown profile of %s', async (_who, settings, path, hint) => {
+    const [problem, ...more] = await problemsOf(settings)
+
+    expect(problem).toContain(path)
+    expect(problem).toContain(hint)
+    expect(more).toEqual([])
+  })
+
+  it.each([
+    [
+      'an unknown format',
+      { x: { format: 'bzip2' } },
+      'profiles.x.format: must be one of gzip, zstd, none',
+    ],
+    ['an unknown option', { x: { format: 'zstd', levle: 3 } }, 'profiles.x.levle: unknown key'],
+    [
+      'an option of another format',
+      { x: { format: 'none', level: 3 } },
+      'profiles.x.level: unknown key',
+    ],
+    [
+      'an option out of range',
+      { x: { format: 'zstd', level: 23 } },
+      'must be a whole number from 1 to 19, not 23',
+    ],
+    [
+      'an option of another type',
+      { x: { format: 'gzip', level: '6' } },
+      'must be a whole number from 1 to 9, not "6"',
+    ],
+    [
+      'a built-in name with another meaning',
+      { zstd: { format: 'gzip' } },
+      'is the built-in profile zstd',
+    ],
+    [
+      'an alias with another meaning',
+      { uncompressed: { format: 'none' } },
+      'is the built-in profile none',
+    ],
+    ['another original', { original: { format: 'gzip' } }, 'always means the source untouched'],
+  ])('refuses %s', async (_what, profiles, expected) => {
+    const problems = await problemsOf({ profiles })
+
+    expect(problems.join('\n')).toContain(expected)
+  })
+
+  it('lets a built-in profile have other options', async () => {
+    expect(await problemsOf({ profiles: { zstd: { format: 'zstd', level: 9 } } })).toEqual([])
+  })
+
+  it.each([
+    [
+      'a default upstream that is not there',
+      { defaultUpstream: 'local' },
+      'is not under upstreams',
+    ],
+    [
+      'both passwords',
+      { upstreams: { 'docker.io': { username: 'u', password: 'p', passwordFile: '/f' } } },
+      'passwordFile',
+    ],
+    [
+      'a password without user',
+      { upstreams: { 'docker.io': { password: 'p' } } },
+      'needs username',
+    ],
+    [
+      'a user without password',
+      { upstreams: { 'docker.io': { username: 'u' } } },
+      'needs password or passwordFile',
+    ],
+    ['a certificate without key', { upstreams: { 'docker.io': { cert: '/c' } } }, 'needs key'],
+    ['a key without certificate', { upstreams: { 'docker.io': { key: '/k' } } }, 'needs cert'],
+    [
+      'Docker Hub under two names',
+      { upstreams: { 'docker.io': {}, 'index.docker.io': {} } },
+      'the same registry as docker.io',
+    ],
+    [
+      'two listeners on one address',
+      { listen: [{ address: '127.0.0.1:5000' }, { address: '127.0.0.1:5000' }] },
+      'taken by another listener',
+    ],
+    [
+      'the admin listener on a taken address',
+      { listen: [{ address: '127.0.0.1:5001' }] },
+      'admin: 127.0.0.1:5001 is taken',
+    ],
+    [
+      'waits in the wrong order',
+      { convert: { headerWait: '1h' } },
+      'convert.headerWait: must not be longer',
+    ],
+  ])('refuses %s', async (_what, settings, expected) => {
+    const problems = await problemsOf(settings)
+
+    expect(problems.join('\n')).toContain(expected)
+    expect(problems).toHaveLength(1)
+  })
+
+  it('takes the default upstream by any name of Docker Hub', async () => {
+    expect(await problemsOf({ defaultUpstream: 'registry-1.docker.io' })).toEqual([])
+  })
+
+  it('takes a default upstream that any registry may be', async () => {
+    const settings = { defaultUpstream: 'registry.example', allowAnyUpstream: 'true' }
+
+    expect(await problemsOf(settings)).toEqual([])
+  })
+
+  it('reports wrong references beside wrong values, all at once', async () => {
+    const problems = await problemsOf({
+      cache: { maxSize: 'much' },
+      defaultUpstream: 'nowhere',
+      rules: [{ match: '**', profile: 'nothing' }],
+    })
+
+    expect(problems).toHaveLength(3)
+  })
+})
