@@ -1,0 +1,77 @@
+/** One response of a registry: headers to ask for, and a body that is either read with a bound or thrown away. */
+import type { Dispatcher } from 'undici'
+import { CrossdockError } from '../errors.ts'
+
+/** As much of an unwanted body is read to keep its connection; more closes it. */
+const DISCARDED_BYTES = 64 * 1024
+const DISCARD_MS = 2_000
+
+export class Answer {
+  readonly url: URL
+  /** True when a redirect led to another origin than the registry's. */
+  readonly isElsewhere: boolean
+  /** The whole body, once it was read. */
+  bytes: Uint8Array = new Uint8Array(0)
+  readonly #response: Dispatcher.ResponseData
+
+  constructor(url: URL, response: Dispatcher.ResponseData, isElsewhere: boolean) {
+    this.url = url
+    this.isElsewhere = isElsewhere
+    this.#response = response
+    // A body that breaks while nobody reads it must not end the process; a reader gets the error all the same.
+    response.body.on('error', () => undefined)
+  }
+
+  get status(): number {
+    return this.#response.statusCode
+  }
+
+  /** Several fields of one name are joined, as RFC 9110 section 5.3 has it. */
+  header(name: string): string | undefined {
+    const value = this.#response.headers[name]
+    return Array.isArray(value) ? value.join(', ') : value
+  }
+
+  /** The media type without parameters, lower case. */
+  get contentType(): string | undefined {
+    return this.header('content-type')?.split(';')[0]?.trim().toLowerCase() || undefined
+  }
+
+  get body(): AsyncIterable<Uint8Array> {
+    return this.#response.body
+  }
+
+  /** The whole body; throws `badSize` as soon as it turns out larger than `maxBytes`. */
+  async read(maxBytes: number, what: string): Promise<Uint8Array> {
+    const tooLarge = () =>
+      new CrossdockError(
+        'badSize',
+        `${what}: ${this.url.host} sends more than the ${maxBytes} bytes allowed; check what that registry serves`,
+        { reason: 'too-large' },
+      )
+    if (Number(this.header('content-length')) > maxBytes) {
+      this.close()
+      throw tooLarge()
+    }
+    const chunks: Uint8Array[] = []
+    let size = 0
+    for await (const chunk of this.body) {
+      size += chunk.byteLength
+      if (size > maxBytes) throw tooLarge()
+      chunks.push(chunk)
+    }
+    this.bytes = Buffer.concat(chunks)
+    return this.bytes
+  }
+
+  /** Drops a small body and keeps the connection, or closes it. */
+  async discard(): Promise<void> {
+    await this.#response.body
+      .dump({ limit: DISCARDED_BYTES, signal: AbortSignal.timeout(DISCARD_MS) })
+      .catch(() => this.close())
+  }
+
+  close(): void {
+    this.#response.body.destroy()
+  }
+}

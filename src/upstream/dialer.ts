@@ -1,0 +1,158 @@
+/** The only door to the network: pools by origin, TLS, proxies, timeouts, and a guard over what others make us dial. */
+import { type LookupAddress, lookup as systemLookup } from 'node:dns'
+import type { LookupFunction } from 'node:net'
+import { getCACertificates } from 'node:tls'
+import { Agent, type Dispatcher, ProxyAgent } from 'undici'
+import { type AddressClass, classOf, literalIn, reachableFrom } from './addresses.ts'
+import { FORBIDDEN_ADDRESS } from './failures.ts'
+import { type Environment, proxyFor } from './proxies.ts'
+import type { TlsSettings, UpstreamLimits } from './settings.ts'
+
+/** Response headers beyond this are refused; bytes. */
+const MAX_HEADER_BYTES = 32 * 1024
+/** How long the addresses of an upstream's own hosts are remembered, ms. */
+const OWN_ADDRESSES_MS = 60_000
+
+export interface DialRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST'
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string | undefined
+  /** True for URLs out of the configuration; false for those that somebody else made up. */
+  readonly isTrusted: boolean
+  readonly signal?: AbortSignal | undefined
+}
+
+export type Lookup = typeof systemLookup
+
+export interface DialerSettings {
+  readonly tls: TlsSettings
+  readonly limits: UpstreamLimits
+  readonly env: Environment
+  /** Hosts out of the configuration: where they live, others may send us, too. */
+  readonly ownHosts: readonly string[]
+  /** For tests; the system's otherwise. */
+  readonly lookup?: Lookup | undefined
+}
+
+export class Dialer implements AsyncDisposable {
+  readonly #settings: DialerSettings
+  readonly #lookup: Lookup
+  /** By proxy URL (or none) and trust. */
+  readonly #dispatchers = new Map<string, Dispatcher>()
+  #own: { readonly until: number; readonly classes: Promise<ReadonlySet<AddressClass>> } | undefined
+
+  constructor(settings: DialerSettings) {
+    this.#settings = settings
+    this.#lookup = settings.lookup ?? systemLookup
+  }
+
+  /** Throws what undici throws, or an error with the code FORBIDDEN_ADDRESS. */
+  async request(url: URL, request: DialRequest): Promise<Dispatcher.ResponseData> {
+    const { method, headers, body, isTrusted, signal } = request
+    const literal = literalIn(url.hostname)
+    if (!isTrusted && literal !== undefined && !(await this.#reachable()).has(classOf(literal))) {
+      throw forbidden(url.hostname)
+    }
+    return await this.#dispatcher(url, isTrusted).request({
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
+      method,
+      headers,
+      ...(body !== undefined && { body }),
+      ...(signal && { signal }),
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#dispatchers.values()].map((dispatcher) => dispatcher.destroy()))
+    this.#dispatchers.clear()
+  }
+
+  #dispatcher(url: URL, isTrusted: boolean): Dispatcher {
+    // Behind a proxy the proxy resolves names, so only literals are guarded here: its own rules must do the rest.
+    const proxy = proxyFor(url, this.#settings.env)
+    const key = `${isTrusted} ${proxy ?? ''}`
+    let dispatcher = this.#dispatchers.get(key)
+    if (dispatcher === undefined) {
+      dispatcher = this.#create(proxy, isTrusted)
+      this.#dispatchers.set(key, dispatcher)
+    }
+    return dispatcher
+  }
+
+  #create(proxy: string | undefined, isTrusted: boolean): Dispatcher {
+    const { limits } = this.#settings
+    const tls = { ...this.#tls(isTrusted), timeout: limits.connectTimeout }
+    const options = {
+      allowH2: false,
+      headersTimeout: limits.upstreamHeaders,
+      bodyTimeout: limits.upstreamIdle,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      connect: { ...tls, allowH2: false, ...(!isTrusted && { lookup: this.#guardedLookup }) },
+    }
+    if (proxy === undefined) return new Agent(options)
+    const { connect: _, ...rest } = options
+    return new ProxyAgent({
+      ...rest,
+      uri: proxy,
+      requestTls: { ...tls, allowH2: false },
+      proxyTls: { timeout: limits.connectTimeout },
+    })
+  }
+
+  /** The client certificate is for the upstream alone, everything else for whoever it sends us to as well. */
+  #tls(isTrusted: boolean) {
+    const { ca, cert, key, verify } = this.#settings.tls
+    return {
+      rejectUnauthorized: verify,
+      ...(ca !== undefined && { ca: [...getCACertificates('default'), ca] }),
+      ...(isTrusted && cert !== undefined && { cert }),
+      ...(isTrusted && key !== undefined && { key }),
+    }
+  }
+
+  /** Checks the very addresses that are dialled, so a name that resolves differently next time gains nothing. */
+  readonly #guardedLookup: LookupFunction = (hostname, options, callback) => {
+    this.#lookup(hostname, { ...options, all: true }, (error, found) => {
+      if (error) return callback(error, '')
+      this.#reachable().then(
+        (reachable) => {
+          const allowed = found.filter(({ address }) => reachable.has(classOf(address)))
+          const [first] = allowed
+          if (first === undefined) callback(forbidden(hostname), '')
+          else if (options.all) callback(null, allowed)
+          else callback(null, first.address, first.family)
+        },
+        (cause: Error) => callback(cause, ''),
+      )
+    })
+  }
+
+  async #reachable(): Promise<ReadonlySet<AddressClass>> {
+    const now = performance.now()
+    if (this.#own === undefined || this.#own.until < now) {
+      const classes = Promise.all(
+        this.#settings.ownHosts.map((host) => this.#classesOf(host)),
+      ).then((all) => reachableFrom(new Set(all.flat())))
+      this.#own = { until: now + OWN_ADDRESSES_MS, classes }
+    }
+    return await this.#own.classes
+  }
+
+  /** Where a configured host lives; nowhere when it cannot be resolved. */
+  #classesOf(hostname: string): Promise<readonly AddressClass[]> {
+    const literal = literalIn(hostname)
+    if (literal !== undefined) return Promise.resolve([classOf(literal)])
+    return new Promise((resolve) => {
+      this.#lookup(hostname, { all: true }, (error, found: LookupAddress[]) => {
+        resolve(error ? [] : found.map(({ address }) => classOf(address)))
+      })
+    })
+  }
+}
+
+function forbidden(hostname: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`${hostname} is not a public address`), {
+    code: FORBIDDEN_ADDRESS,
+  })
+}

@@ -1,0 +1,143 @@
+/** Tag lists and referrers of an upstream: pages with bounds, and only within the registry's own origin. */
+import { CrossdockError } from '../errors.ts'
+import { algorithmOf, type Digest, hexOf, isDigest } from '../oci/digest.ts'
+import type { Descriptor, Platform } from '../oci/manifest.ts'
+import type { TagPage } from '../ports.ts'
+import type { Answer } from './answer.ts'
+import { nextPage } from './content-range.ts'
+import { parseObject } from './json.ts'
+
+/** Asks the registry for a path and reads the answer as a whole. */
+export type Get = (path: string) => Promise<Answer>
+
+const MAX_PAGES = 50
+const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
+const INDEX_TYPES = new Set([
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+])
+
+/**
+ * One page, as the registry cuts it. Where its next page goes by a token of its own (Quay), which our clients could not hand
+ * back, the pages are read on here.
+ */
+export async function readTags(
+  get: Get,
+  name: string,
+  page: { readonly n?: number | undefined; readonly last?: string | undefined },
+  what: string,
+): Promise<TagPage | undefined> {
+  const query = new URLSearchParams()
+  if (page.n !== undefined) query.set('n', String(page.n))
+  if (page.last !== undefined) query.set('last', page.last)
+  const tags: string[] = []
+  let path = `/v2/${name}/tags/list${query.size > 0 ? `?${query}` : ''}`
+  for (let pages = 0; pages < MAX_PAGES; pages += 1) {
+    const answer = await get(path)
+    if (answer.status !== 200) {
+      await answer.discard()
+      return undefined
+    }
+    const next = nextPage(answer.header('link'), answer.url)
+    tags.push(...tagsIn(parseObject(answer.bytes, what)))
+    if (next === undefined) return { tags }
+    const last = next.searchParams.get('last')
+    if (last !== null) {
+      const n = Number(next.searchParams.get('n')) || page.n
+      return { tags, next: { last, ...(n !== undefined && { n }) } }
+    }
+    path = `${next.pathname}${next.search}`
+  }
+  throw tooManyPages(what)
+}
+
+/** distribution-spec "Listing Referrers", with the tag schema where the registry has no such API. */
+export async function readReferrers(
+  get: Get,
+  name: string,
+  subject: Digest,
+  what: string,
+): Promise<readonly Descriptor[]> {
+  const found: Descriptor[] = []
+  let path = `/v2/${name}/referrers/${subject}`
+  for (let pages = 0; pages < MAX_PAGES; pages += 1) {
+    const answer = await get(path)
+    if (answer.status !== 200 || !INDEX_TYPES.has(answer.contentType ?? '')) {
+      await answer.discard()
+      return pages === 0 ? await readTagSchema(get, name, subject, what) : found
+    }
+    const next = nextPage(answer.header('link'), answer.url)
+    found.push(...descriptorsIn(parseObject(answer.bytes, what)))
+    if (next === undefined) return found
+    path = `${next.pathname}${next.search}`
+  }
+  throw tooManyPages(what)
+}
+
+async function readTagSchema(
+  get: Get,
+  name: string,
+  subject: Digest,
+  what: string,
+): Promise<readonly Descriptor[]> {
+  const tag = `${algorithmOf(subject)}-${hexOf(subject).slice(0, 64)}`
+  const answer = await get(`/v2/${name}/manifests/${tag}`)
+  if (answer.status !== 200 || !INDEX_TYPES.has(answer.contentType ?? '')) {
+    await answer.discard()
+    return []
+  }
+  return descriptorsIn(parseObject(answer.bytes, what))
+}
+
+function tagsIn(body: Readonly<Record<string, unknown>>): string[] {
+  const { tags } = body
+  if (!Array.isArray(tags)) return []
+  return tags.filter((tag): tag is string => typeof tag === 'string' && TAG.test(tag))
+}
+
+function descriptorsIn(body: Readonly<Record<string, unknown>>): Descriptor[] {
+  const { manifests } = body
+  return Array.isArray(manifests) ? manifests.flatMap((one) => parseDescriptor(one) ?? []) : []
+}
+
+/** A malformed entry is left out: it describes nothing that could be fetched. */
+function parseDescriptor(value: unknown): Descriptor | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { mediaType, digest, size, artifactType, annotations, platform } = value as Record<
+    string,
+    unknown
+  >
+  if (typeof mediaType !== 'string' || typeof digest !== 'string' || !isDigest(digest)) return
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) return undefined
+  return {
+    mediaType,
+    digest,
+    size,
+    ...(typeof artifactType === 'string' && { artifactType }),
+    ...(isStringMap(annotations) && { annotations }),
+    ...(isPlatform(platform) && { platform }),
+  }
+}
+
+function isStringMap(value: unknown): value is Readonly<Record<string, string>> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every((one) => typeof one === 'string')
+  )
+}
+
+function isPlatform(value: unknown): value is Platform {
+  if (typeof value !== 'object' || value === null) return false
+  const { os, architecture } = value as Record<string, unknown>
+  return typeof os === 'string' && typeof architecture === 'string'
+}
+
+function tooManyPages(what: string): CrossdockError {
+  return new CrossdockError(
+    'upstreamFailed',
+    `${what}: more than ${MAX_PAGES} pages; ask for a part of the list`,
+    { reason: 'pages' },
+  )
+}

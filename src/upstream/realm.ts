@@ -1,0 +1,83 @@
+/** Pure: whom a registry may name as its token service. Credentials go there, so the registry's word alone is not enough. */
+import { literalIn } from './addresses.ts'
+
+/** Second-level labels under which two-letter country domains hand out names. */
+const SECOND_LEVEL = new Set(
+  'ac ad asn co com ed edu gob gov go gr id idv in ltd mil ne net nhs nom or org plc re sch web'.split(
+    ' ',
+  ),
+)
+
+/** Domains whose subdomains belong to different people: there only the very same host will do. */
+const SHARED = [
+  'amazonaws.com',
+  'appspot.com',
+  'azurecr.io',
+  'azureedge.net',
+  'azurewebsites.net',
+  'cloudapp.net',
+  'cloudfront.net',
+  'core.windows.net',
+  'duckdns.org',
+  'firebaseapp.com',
+  'fly.dev',
+  'github.io',
+  'gitlab.io',
+  'googleapis.com',
+  'herokuapp.com',
+  'netlify.app',
+  'ngrok-free.app',
+  'ngrok.app',
+  'ngrok.io',
+  'nip.io',
+  'onrender.com',
+  'pages.dev',
+  'run.app',
+  'sslip.io',
+  'trycloudflare.com',
+  'ts.net',
+  'vercel.app',
+  'web.app',
+  'workers.dev',
+  'xip.io',
+]
+
+export interface RealmRule {
+  /** The registry that sent the challenge. */
+  readonly registry: URL
+  /** Hosts from the configuration, with or without a port. */
+  readonly allowedRealms: readonly string[]
+}
+
+/** The realm's URL, or `undefined` when it must not be asked. */
+export function allowedRealm(realm: string, rule: RealmRule): URL | undefined {
+  if (realm.length > 2_048 || !URL.canParse(realm)) return undefined
+  const url = new URL(realm)
+  const isPlainAllowed = url.protocol === 'http:' && rule.registry.protocol === 'http:'
+  if (url.protocol !== 'https:' && !isPlainAllowed) return undefined
+  if (url.username !== '' || url.password !== '') return undefined
+  if (url.host === rule.registry.host || isConfigured(url, rule)) return url
+  const domain = registrableDomain(url.hostname)
+  return domain !== undefined && domain === registrableDomain(rule.registry.hostname)
+    ? url
+    : undefined
+}
+
+/** True when the configuration itself names the host. */
+export function isConfigured(url: URL, rule: RealmRule): boolean {
+  return rule.allowedRealms.some((host) => {
+    const hasPort = /:\d+$/.test(host)
+    return host.toLowerCase() === (hasPort ? url.host : url.hostname)
+  })
+}
+
+/** `auth.docker.io` -> `docker.io`; `undefined` for addresses, single labels and domains that many share. */
+export function registrableDomain(hostname: string): string | undefined {
+  const host = hostname.toLowerCase().replace(/\.$/, '')
+  if (literalIn(host) !== undefined) return undefined
+  if (SHARED.some((domain) => host === domain || host.endsWith(`.${domain}`))) return undefined
+  const labels = host.split('.')
+  const [second = '', top = ''] = labels.slice(-2)
+  const count = top.length === 2 && SECOND_LEVEL.has(second) ? 3 : 2
+  return labels.length < count ? undefined : labels.slice(-count).join('.')
+}

@@ -1,0 +1,65 @@
+/** What the composition root says about upstreams: where they are, how to reach them, and how patient to be. */
+import type { Clock } from '../ports.ts'
+import type { Environment } from './proxies.ts'
+
+export interface TlsSettings {
+  /** PEM text of authorities to trust beside the built-in ones. */
+  readonly ca?: string | undefined
+  /** PEM text of the client certificate and its key. */
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
+  /** False: accept any certificate. */
+  readonly verify: boolean
+}
+
+export interface UpstreamSettings {
+  /** An origin; without it `https://<name>`. */
+  readonly url?: string | undefined
+  /** Origins that are asked first, in order. The credentials below are not for them. */
+  readonly mirrors: readonly string[]
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  readonly tls: TlsSettings
+  readonly allowedRealms: readonly string[]
+}
+
+/** Times in ms, sizes in bytes; named as in the configuration. */
+export interface UpstreamLimits {
+  readonly manifestSize: number
+  readonly connectTimeout: number
+  readonly upstreamHeaders: number
+  readonly upstreamIdle: number
+  readonly retries: number
+}
+
+export type RequestKind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'token'
+
+/** What happens on the wire, for logs and metrics. Nothing here ever holds a credential. */
+export interface UpstreamEvents {
+  upstreamRequest?(request: {
+    readonly upstream: string
+    readonly kind: RequestKind
+    readonly status?: number | undefined
+    readonly ms?: number | undefined
+  }): void
+  upstreamError?(error: {
+    readonly upstream: string
+    readonly kind: RequestKind
+    readonly reason?: string | undefined
+  }): void
+  /** From the RateLimit headers. */
+  upstreamQuota?(quota: {
+    readonly upstream: string
+    readonly limit?: number | undefined
+    readonly remaining: number
+  }): void
+}
+
+export interface Surroundings {
+  readonly limits: UpstreamLimits
+  readonly clock: Clock
+  /** From 0 to 1, for jitter. */
+  readonly random: () => number
+  readonly env: Environment
+  readonly events: UpstreamEvents
+}

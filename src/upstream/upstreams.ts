@@ -1,0 +1,175 @@
+/** Every upstream by name: the configured ones, and any public registry when the configuration allows that. */
+import { LRUCache } from 'lru-cache'
+import type { Clock, Upstream, Upstreams } from '../ports.ts'
+import { literalIn } from './addresses.ts'
+import type { BreakerPolicy } from './breaker.ts'
+import { type Credentials, DockerCredentials, HUB_HOSTS } from './credentials.ts'
+import { Dialer, type Lookup } from './dialer.ts'
+import { Endpoint } from './endpoint.ts'
+import { Endpoints } from './endpoints.ts'
+import type { Environment } from './proxies.ts'
+import { Registry } from './registry.ts'
+import type { UpstreamEvents, UpstreamLimits, UpstreamSettings } from './settings.ts'
+
+export interface UpstreamsSettings {
+  /** Name -> how to reach it. */
+  readonly upstreams: Readonly<Record<string, UpstreamSettings>>
+  readonly defaultUpstream: string
+  readonly allowAnyUpstream: boolean
+  /** The Docker client's config file, or its folder. */
+  readonly dockerConfig?: { readonly path: string } | undefined
+  readonly limits: UpstreamLimits
+  readonly clock: Clock
+  readonly random: () => number
+  readonly env: Environment
+  readonly events: UpstreamEvents
+  /** For tests; the system's otherwise. */
+  readonly lookup?: Lookup | undefined
+}
+
+const HUB = 'docker.io'
+const HUB_URL = 'https://registry-1.docker.io'
+/** Upstreams out of requests that are remembered; each is small. */
+const MAX_ANY = 1_000
+const HOST =
+  /^(?=.{1,253}(?::|$))(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9](?::[0-9]{1,5})?$/
+
+const BREAKER: BreakerPolicy = { threshold: 5, coolOffMs: 5_000 }
+/** There is somebody else to ask. */
+const MIRROR_BREAKER: BreakerPolicy = { threshold: 1, coolOffMs: 30_000 }
+const PUBLIC: UpstreamSettings = { mirrors: [], tls: { verify: true }, allowedRealms: [] }
+
+export function createUpstreams(settings: UpstreamsSettings): Upstreams & AsyncDisposable {
+  return new ConfiguredUpstreams(settings)
+}
+
+class ConfiguredUpstreams implements Upstreams, AsyncDisposable {
+  readonly default: Upstream
+  readonly names: readonly string[]
+  readonly #settings: UpstreamsSettings
+  readonly #docker: DockerCredentials | undefined
+  readonly #dialers: Dialer[] = []
+  /** By canonical name, alias and host:port. */
+  readonly #configured = new Map<string, Upstream>()
+  readonly #any = new LRUCache<string, Upstream>({ max: MAX_ANY })
+  #publicDialer: Dialer | undefined
+
+  constructor(settings: UpstreamsSettings) {
+    this.#settings = settings
+    const { dockerConfig, env } = settings
+    this.#docker = dockerConfig && new DockerCredentials(dockerConfig.path, env)
+    const entries = Object.entries(settings.upstreams).map(([key, entry]) => {
+      const name = canonicalName(key)
+      return { name, url: urlOf(name, entry), upstream: this.#create(name, entry) }
+    })
+    for (const { name, upstream } of entries) {
+      const aliases = name === HUB ? HUB_HOSTS : [name]
+      for (const alias of aliases) this.#add(alias, upstream)
+    }
+    // Names first: a URL may be another upstream's name, and then the name counts.
+    for (const { url, upstream } of entries) this.#add(url.host, upstream)
+    this.names = [...new Set(entries.map(({ name }) => name))]
+    this.default = this.#getDefault()
+  }
+
+  find(host: string): Upstream | undefined {
+    const key = keyOf(host)
+    return this.#configured.get(key) ?? this.#findAny(key)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#dialers.map((dialer) => dialer[Symbol.asyncDispose]()))
+  }
+
+  #add(key: string, upstream: Upstream): void {
+    if (!this.#configured.has(keyOf(key))) this.#configured.set(keyOf(key), upstream)
+  }
+
+  #getDefault(): Upstream {
+    const name = this.#settings.defaultUpstream
+    const upstream = this.find(name)
+    if (upstream !== undefined) return upstream
+    throw new Error(
+      `default upstream ${JSON.stringify(name)} is not configured; add it to "upstreams"`,
+    )
+  }
+
+  /** Public https registries only: a dotted name, never an address, and the look-up is guarded when it is dialled. */
+  #findAny(host: string): Upstream | undefined {
+    if (!this.#settings.allowAnyUpstream || !isPublicName(host)) return undefined
+    const name = canonicalName(host)
+    const known = this.#any.get(name)
+    if (known !== undefined) return known
+    this.#publicDialer ??= this.#dialer(PUBLIC, [])
+    const upstream = this.#create(name, PUBLIC, this.#publicDialer)
+    this.#any.set(name, upstream)
+    return upstream
+  }
+
+  #create(name: string, entry: UpstreamSettings, publicDialer?: Dialer): Upstream {
+    const url = urlOf(name, entry)
+    const mirrors = entry.mirrors.map((mirror) => new URL(mirror))
+    const hosts = [url, ...mirrors].map(({ hostname }) => hostname)
+    const dialer = publicDialer ?? this.#dialer(entry, hosts)
+    const { limits, clock, random, env, events } = this.#settings
+    const around = { limits, clock, random, env, events }
+    const common = {
+      ...around,
+      upstream: name,
+      dialer,
+      isConfigured: publicDialer === undefined,
+      allowedRealms: entry.allowedRealms,
+    }
+    const registry = new Endpoint({
+      ...common,
+      url,
+      breaker: BREAKER,
+      retries: limits.retries,
+      credentials: () => this.#credentials(url, entry),
+    })
+    const others = mirrors.map(
+      (mirror) =>
+        new Endpoint({
+          ...common,
+          url: mirror,
+          breaker: MIRROR_BREAKER,
+          retries: 0,
+          credentials: () => this.#credentials(mirror, PUBLIC),
+        }),
+    )
+    return new Registry(name, new Endpoints(others, registry), around)
+  }
+
+  #dialer(entry: UpstreamSettings, ownHosts: readonly string[]): Dialer {
+    const { limits, env, lookup } = this.#settings
+    const dialer = new Dialer({ tls: entry.tls, limits, env, ownHosts, lookup })
+    this.#dialers.push(dialer)
+    return dialer
+  }
+
+  async #credentials(url: URL, entry: UpstreamSettings): Promise<Credentials | undefined> {
+    const { username, password } = entry
+    if (username !== undefined && password !== undefined) return { username, password }
+    return await this.#docker?.find(url.host)
+  }
+}
+
+function urlOf(name: string, entry: UpstreamSettings): URL {
+  return new URL(entry.url ?? (name === HUB ? HUB_URL : `https://${name}`))
+}
+
+/** Lower case, without the port that https has anyway. */
+function keyOf(host: string): string {
+  return host.toLowerCase().replace(/:443$/, '')
+}
+
+function canonicalName(host: string): string {
+  const key = keyOf(host)
+  return HUB_HOSTS.includes(key) ? HUB : key
+}
+
+function isPublicName(host: string): boolean {
+  if (!HOST.test(host)) return false
+  const { hostname } = new URL(`https://${host}`)
+  return literalIn(hostname) === undefined
+}
