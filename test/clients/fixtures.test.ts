@@ -7,7 +7,14 @@ import { forget, pull, startClient } from '../helpers/clients.ts'
 import { expectFetched, markLog } from '../helpers/clients-evidence.ts'
 import { type Crossdock, startCrossdock } from '../helpers/crossdock-process.ts'
 import { describeWith, REGISTRY } from '../helpers/fixtures.ts'
-import { compressionOf, readBlob, readImage, readManifest } from '../helpers/fixtures-registry.ts'
+import {
+  compressionOf,
+  readBlob,
+  readConfig,
+  readImage,
+  readManifest,
+  readTags,
+} from '../helpers/fixtures-registry.ts'
 import { expectSameImage } from '../helpers/oracles.ts'
 
 /** Images by what becomes of them with each profile. */
@@ -70,14 +77,14 @@ describeWith(['registry', 'oracles'], 'fixtures', () => {
   }
 
   test('every theme of tricky is converted to the same content', async () => {
-    for (const theme of await tagsOf('tricky')) {
+    for (const theme of await readTags(REGISTRY, 'tricky')) {
       await expectConverted(crossdock, `tricky:${theme}`, 'none')
       await expectSameImage(`${REGISTRY}/tricky:${theme}`, `${crossdock.host}/tricky:${theme}-none`)
     }
   })
 
   test('every theme of tricky-refused is converted to the same tars or refused', async () => {
-    for (const theme of await tagsOf('tricky-refused')) {
+    for (const theme of await readTags(REGISTRY, 'tricky-refused')) {
       const image = `${crossdock.host}/tricky-refused:${theme}-none`
       const answer = await readManifest(image)
       if (answer.status === 200) {
@@ -138,17 +145,12 @@ describeWith(['registry', 'oracles'], 'fixtures', () => {
   })
 
   test('lists the tags of upstream, and the suffixed ones when asked', async () => {
-    const source = await (await fetch(`http://${REGISTRY}/v2/tags/tags/list`)).json()
-    const passed = await (await fetch(`${crossdock.url}/v2/tags/tags/list`)).json()
-    expect(new Set(passed.tags)).toEqual(new Set(source.tags))
-    const more = await (await fetch(`${crossdock.url}/v2/tags/tags/list?profiles=1`)).json()
-    expect(more.tags).toEqual(expect.arrayContaining(['latest-zstd', 'latest-none', 'latest']))
+    const source = await readTags(REGISTRY, 'tags')
+    const passed = await readTags(crossdock.host, 'tags')
+    expect(new Set(passed)).toEqual(new Set(source))
+    const more = await readTags(crossdock.host, 'tags', '?profiles=1')
+    expect(more).toEqual(expect.arrayContaining(['latest-zstd', 'latest-none', 'latest']))
   })
-
-  async function tagsOf(repository: string): Promise<readonly string[]> {
-    const response = await fetch(`http://${REGISTRY}/v2/${repository}/tags/list`)
-    return ((await response.json()) as { tags: string[] }).tags
-  }
 })
 
 describeWith(['registry', 'clients'], 'Docker 20.10', () => {
@@ -197,7 +199,7 @@ async function expectConverted(
 /** Every layer unpacks to what the config says; for tars that no oracle reads. */
 async function expectDiffIds(image: string): Promise<void> {
   const { document } = await readImage(image)
-  const config = await (await readBlob(image, document.config?.digest ?? '')).json()
+  const config = await readConfig(image)
   const found = []
   for (const layer of document.layers ?? []) {
     const body = Readable.fromWeb((await readBlob(image, layer.digest)).body as never)

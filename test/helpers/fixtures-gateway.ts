@@ -21,8 +21,8 @@ export interface Fault {
   readonly status?: number
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
-  /** Nothing is answered before this is settled. */
-  readonly hold?: Promise<void>
+  /** Nothing is answered before this is settled; it may settle with more faults. */
+  readonly hold?: Promise<Fault>
   /** The connection is cut after so many bytes of the body. */
   readonly cutAfter?: number
 }
@@ -73,13 +73,13 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
 
 async function pass(
   options: GatewayOptions,
-  fault: Fault | undefined,
+  given: Fault | undefined,
   pace: Pace | undefined,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
 ): Promise<void> {
-  await fault?.hold
-  if (fault?.status !== undefined) {
+  const fault = { ...given, ...(await given?.hold) }
+  if (fault.status !== undefined) {
     outgoing.writeHead(fault.status, { 'content-type': 'application/json', ...fault.headers })
     outgoing.end(incoming.method === 'HEAD' ? undefined : (fault.body ?? '{"errors":[]}'))
     return
@@ -93,7 +93,7 @@ async function pass(
   outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
   let sent = 0
   for await (const chunk of answer as AsyncIterable<Buffer>) {
-    const rest = fault?.cutAfter === undefined ? chunk.length : fault.cutAfter - sent
+    const rest = fault.cutAfter === undefined ? chunk.length : fault.cutAfter - sent
     sent += chunk.length
     await pace?.take(chunk.length)
     if (!outgoing.write(chunk.subarray(0, Math.max(0, rest)))) await drained(outgoing)

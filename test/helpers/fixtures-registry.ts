@@ -86,6 +86,21 @@ export async function readBlob(image: string, digest: string, ask: Ask = {}): Pr
   })
 }
 
+export interface ImageConfig {
+  readonly rootfs: { readonly diff_ids: readonly string[] }
+}
+
+export async function readConfig(image: string): Promise<ImageConfig> {
+  const { document } = await readImage(image)
+  const response = await readBlob(image, document.config?.digest ?? '')
+  return (await response.json()) as ImageConfig
+}
+
+export async function readTags(host: string, name: string, query = ''): Promise<readonly string[]> {
+  const response = await fetch(`http://${host}/v2/${name}/tags/list${query}`)
+  return ((await response.json()) as { tags: readonly string[] }).tags
+}
+
 export function platformOf(descriptor: Descriptor): string {
   return `${descriptor.platform?.os}/${descriptor.platform?.architecture}`
 }

@@ -1,0 +1,33 @@
+/** The store on disk in a folder of its own, which goes when the test is done. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from '../../src/lib/clock.ts'
+import { openStore, type Store } from '../../src/store/open.ts'
+
+export interface DiskStore extends Store {
+  readonly data: string
+  /** Closes and opens it again, as a restart would. */
+  reopen(between?: () => Promise<void>): Promise<DiskStore>
+}
+
+export async function diskStore(): Promise<DiskStore> {
+  return await openIn(await mkdtemp(join(tmpdir(), 'crossdock-store-')))
+}
+
+async function openIn(data: string): Promise<DiskStore> {
+  const store = await openStore({ data, clock: systemClock })
+  return {
+    ...store,
+    data,
+    async reopen(between) {
+      await store[Symbol.asyncDispose]()
+      await between?.()
+      return await openIn(data)
+    },
+    async [Symbol.asyncDispose]() {
+      await store[Symbol.asyncDispose]()
+      await rm(data, { recursive: true, force: true })
+    },
+  }
+}

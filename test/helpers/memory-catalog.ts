@@ -1,0 +1,195 @@
+/** A catalog in memory: for unit tests and as the model that the real one is held to. */
+import type { Digest } from '../../src/oci/digest.ts'
+import type { Platform } from '../../src/oci/manifest.ts'
+import type {
+  Catalog,
+  ConversionCatalog,
+  ConvertedImage,
+  ConvertedLayer,
+  ImageKey,
+  LayerKey,
+  Link,
+  LinkCatalog,
+  PlatformCatalog,
+  Repository,
+  TagCatalog,
+  TagRecord,
+  UsageCatalog,
+} from '../../src/ports.ts'
+
+export class MemoryCatalog implements Catalog {
+  readonly tags = new MemoryTags()
+  readonly links = new MemoryLinks()
+  readonly conversions = new MemoryConversions()
+  readonly platforms = new MemoryPlatforms()
+  readonly usage = new MemoryUsage()
+
+  async check(): Promise<void> {}
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+type TagEntry = TagRecord & Repository & { readonly tag: string }
+
+class MemoryTags implements TagCatalog {
+  readonly #tags = new Map<string, TagEntry>()
+
+  async find(repository: Repository, tag: string): Promise<TagRecord | undefined> {
+    const found = this.#tags.get(textOf(repository, tag))
+    return found && { digest: found.digest, checkedAt: found.checkedAt }
+  }
+
+  async record({ upstream, name }: Repository, tag: string, record: TagRecord): Promise<void> {
+    this.#tags.set(textOf({ upstream, name }, tag), { upstream, name, tag, ...record })
+  }
+
+  async forget(repository: Repository, tag: string): Promise<boolean> {
+    return this.#tags.delete(textOf(repository, tag))
+  }
+
+  async *list(repository?: Repository): AsyncGenerator<TagEntry> {
+    const wanted = repository && textOf(repository, '')
+    const keys = [...this.#tags.keys()].sort()
+    for (const key of keys) {
+      const entry = this.#tags.get(key)
+      if (entry && (wanted === undefined || key.startsWith(wanted))) yield entry
+    }
+  }
+}
+
+class MemoryLinks implements LinkCatalog {
+  readonly #links = new Map<string, Repository & Link>()
+
+  async find(repository: Repository, digest: Digest): Promise<Link | undefined> {
+    const found = this.#links.get(textOf(repository, digest))
+    if (found === undefined) return undefined
+    const { upstream: _, name: __, ...link } = found
+    return link
+  }
+
+  async record({ upstream, name }: Repository, links: readonly Link[]): Promise<void> {
+    for (const { digest, size, mediaType, standing } of links) {
+      const key = textOf({ upstream, name }, digest)
+      const known = this.#links.get(key)
+      const link: Link = { digest, size, standing, ...(mediaType !== undefined && { mediaType }) }
+      this.#links.set(key, { upstream, name, ...(known ? merged(known, link) : link) })
+    }
+  }
+
+  async isProvenAt(upstream: string, digest: Digest): Promise<boolean> {
+    const holders = await this.holders(digest)
+    return holders.some((one) => one.upstream === upstream && one.standing === 'proven')
+  }
+
+  async holders(digest: Digest): Promise<readonly (Repository & Link)[]> {
+    const found = [...this.#links].filter(([, link]) => link.digest === digest)
+    return found.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, link]) => link)
+  }
+}
+
+/** A better standing replaces `named`; a media type that was not known is filled in. */
+function merged(known: Link, next: Link): Link {
+  if (known.standing === 'named' && next.standing !== 'named') return next
+  if (known.mediaType !== undefined || next.mediaType === undefined) return known
+  if (known.standing !== 'named' && next.standing === 'named') return known
+  return { ...known, mediaType: next.mediaType }
+}
+
+class MemoryConversions implements ConversionCatalog {
+  readonly #layers = new Map<string, ConvertedLayer>()
+  readonly #images = new Map<string, ConvertedImage>()
+
+  async findLayer(key: LayerKey): Promise<ConvertedLayer | undefined> {
+    return this.#layers.get(layerText(key))
+  }
+
+  async findLayerByTarget(target: Digest): Promise<ConvertedLayer | undefined> {
+    const found = [...this.#layers.values()].filter((layer) => layer.target === target)
+    const rank = (layer: ConvertedLayer) => [
+      layer.fallback === undefined ? 0 : 1,
+      -layer.revision,
+      layerText(layer),
+    ]
+    return found.sort((a, b) => compare(rank(a), rank(b)))[0]
+  }
+
+  async recordLayer(layer: ConvertedLayer): Promise<void> {
+    this.#layers.set(layerText(layer), layer)
+  }
+
+  async findImage(key: ImageKey): Promise<ConvertedImage | undefined> {
+    return this.#images.get(imageText(key))
+  }
+
+  async listImages(by: {
+    readonly source?: Digest
+    readonly target?: Digest
+  }): Promise<readonly ConvertedImage[]> {
+    return [...this.#images.values()]
+      .filter((image) => by.source === undefined || image.source === by.source)
+      .filter((image) => by.target === undefined || image.target === by.target)
+      .sort((a, b) => a.convertedAt - b.convertedAt)
+  }
+
+  async recordImage(image: ConvertedImage): Promise<void> {
+    this.#images.delete(imageText(image))
+    this.#images.set(imageText(image), image)
+  }
+
+  async forgetImage(key: ImageKey): Promise<boolean> {
+    return this.#images.delete(imageText(key))
+  }
+}
+
+class MemoryPlatforms implements PlatformCatalog {
+  readonly #platforms = new Map<string, Map<string, Platform>>()
+
+  async list(repository: Repository): Promise<readonly Platform[]> {
+    const known = this.#platforms.get(textOf(repository)) ?? new Map<string, Platform>()
+    return [...known].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, platform]) => platform)
+  }
+
+  async learn(repository: Repository, platform: Platform): Promise<boolean> {
+    const { os, architecture, variant, osVersion } = platform
+    const known = this.#platforms.get(textOf(repository)) ?? new Map<string, Platform>()
+    const key = [os, architecture, variant ?? '', osVersion ?? ''].join('\0')
+    const isNew = !known.has(key)
+    if (isNew) known.set(key, platform)
+    this.#platforms.set(textOf(repository), known)
+    return isNew
+  }
+}
+
+class MemoryUsage implements UsageCatalog {
+  readonly #usage = new Map<Digest, number>()
+
+  touch(digest: Digest, at: number): void {
+    this.#usage.set(digest, Math.max(at, this.#usage.get(digest) ?? at))
+  }
+
+  async find(digest: Digest): Promise<number | undefined> {
+    return this.#usage.get(digest)
+  }
+
+  async flush(): Promise<void> {}
+}
+
+function textOf({ upstream, name }: Repository, ...more: string[]): string {
+  return [upstream, name, ...more].join('\0')
+}
+
+function layerText({ source, encoding, options, revision }: LayerKey): string {
+  return [source, encoding, options, revision].join('\0')
+}
+
+function imageText({ repository, source, recipe }: ImageKey): string {
+  return textOf(repository, source, recipe)
+}
+
+function compare(a: readonly (string | number)[], b: readonly (string | number)[]): number {
+  for (const [i, one] of a.entries()) {
+    const other = b[i]
+    if (other !== undefined && one !== other) return one < other ? -1 : 1
+  }
+  return 0
+}
