@@ -31,7 +31,6 @@ export class Database {
       // A power cut may cost the last commits, never the file: the store is the truth.
       db.pragma('synchronous = NORMAL')
       db.pragma('cache_size = -65536')
-      db.pragma('mmap_size = 1073741824')
       migrate(db)
       return new Database(db, onCorruption)
     } catch (error) {

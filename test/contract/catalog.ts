@@ -1,0 +1,324 @@
+/** What every Catalog must do; run on each implementation. */
+import { afterEach, describe, expect, it } from 'vitest'
+import { type Digest, digestOf } from '../../src/oci/digest.ts'
+import type { Catalog, ConvertedImage, ConvertedLayer, Link, Repository } from '../../src/ports.ts'
+import { toArray } from './blob-store.ts'
+
+export interface CatalogUnderTest extends AsyncDisposable {
+  readonly catalog: Catalog
+}
+
+const ALPINE: Repository = { upstream: 'docker.io', name: 'library/alpine' }
+const NGINX: Repository = { upstream: 'docker.io', name: 'library/nginx' }
+const GHCR: Repository = { upstream: 'ghcr.io', name: 'library/alpine' }
+const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json'
+
+export function describeCatalog(name: string, open: () => Promise<CatalogUnderTest>): void {
+  describe(`catalog ${name}`, () => {
+    let opened: CatalogUnderTest | undefined
+    const start = async () => {
+      opened = await open()
+      return opened.catalog
+    }
+    afterEach(async () => {
+      await opened?.[Symbol.asyncDispose]()
+      opened = undefined
+    })
+
+    describeTags(start)
+    describeLinks(start)
+    describeLayers(start)
+    describeImages(start)
+    describeTheRest(start)
+  })
+}
+
+function describeTags(start: () => Promise<Catalog>): void {
+  it('knows no tag before it was recorded', async () => {
+    const { tags } = await start()
+
+    expect(await tags.find(ALPINE, '3')).toBeUndefined()
+    expect(await tags.forget(ALPINE, '3')).toBe(false)
+    expect(await toArray(tags.list())).toEqual([])
+    expect(await toArray(tags.list(ALPINE))).toEqual([])
+  })
+
+  it('keeps the last thing said of a tag, for each repository', async () => {
+    const { tags } = await start()
+    await tags.record(ALPINE, '3', { digest: digest('old'), checkedAt: 1 })
+    await tags.record(ALPINE, '3', { digest: digest('new'), checkedAt: 2 })
+    await tags.record(GHCR, '3', { digest: digest('other'), checkedAt: 3 })
+
+    expect(await tags.find(ALPINE, '3')).toEqual({ digest: digest('new'), checkedAt: 2 })
+    expect(await tags.find(GHCR, '3')).toEqual({ digest: digest('other'), checkedAt: 3 })
+    expect(await tags.find(NGINX, '3')).toBeUndefined()
+  })
+
+  it('forgets a tag once', async () => {
+    const { tags } = await start()
+    await tags.record(ALPINE, '3', { digest: digest('a'), checkedAt: 1 })
+
+    expect(await tags.forget(ALPINE, '3')).toBe(true)
+    expect(await tags.forget(ALPINE, '3')).toBe(false)
+    expect(await tags.find(ALPINE, '3')).toBeUndefined()
+  })
+
+  it('lists tags sorted, of one repository or of all', async () => {
+    const { tags } = await start()
+    const record = { digest: digest('a'), checkedAt: 1 }
+    for (const tag of ['b', 'A', 'a', '3.1', '3']) await tags.record(ALPINE, tag, record)
+    await tags.record(GHCR, 'x', record)
+    await tags.record(NGINX, 'y', record)
+
+    const alpine = ['3', '3.1', 'A', 'a', 'b'].map((tag) => ({ ...ALPINE, tag, ...record }))
+    expect(await toArray(tags.list(ALPINE))).toEqual(alpine)
+    expect(await toArray(tags.list())).toEqual([
+      ...alpine,
+      { ...NGINX, tag: 'y', ...record },
+      { ...GHCR, tag: 'x', ...record },
+    ])
+  })
+
+  it('lists many tags and lets others write meanwhile', async () => {
+    const { tags } = await start()
+    const names = Array.from({ length: 2_500 }, (_, i) => `v${String(i).padStart(4, '0')}`)
+    for (const tag of names) await tags.record(ALPINE, tag, { digest: digest(tag), checkedAt: 1 })
+
+    const seen: string[] = []
+    for await (const { tag } of tags.list(ALPINE)) {
+      seen.push(tag)
+      if (seen.length % 500 === 0)
+        await tags.record(ALPINE, tag, { digest: digest('x'), checkedAt: 2 })
+    }
+
+    expect(seen).toEqual(names)
+  })
+}
+
+function describeLinks(start: () => Promise<Catalog>): void {
+  it('opens nothing that was not recorded for this very repository', async () => {
+    const { links } = await start()
+    await links.record(ALPINE, [link('a', 'proven')])
+
+    expect(await links.find(ALPINE, digest('a'))).toEqual(link('a', 'proven'))
+    expect(await links.find(NGINX, digest('a'))).toBeUndefined()
+    expect(await links.find(ALPINE, digest('b'))).toBeUndefined()
+  })
+
+  it('keeps media types and sha512 digests', async () => {
+    const { links } = await start()
+    const wanted = [
+      { ...link('a', 'proven'), mediaType: MANIFEST_TYPE },
+      { ...link('b', 'named'), digest: digestOf(Buffer.from('b'), 'sha512') },
+    ]
+    await links.record(ALPINE, wanted)
+
+    for (const one of wanted) expect(await links.find(ALPINE, one.digest)).toEqual(one)
+  })
+
+  it.each([
+    ['named', 'proven', 'proven'],
+    ['named', 'made', 'made'],
+    ['proven', 'named', 'proven'],
+    ['made', 'named', 'made'],
+    ['proven', 'made', 'proven'],
+    ['made', 'proven', 'made'],
+  ] as const)('turns %s and then %s into %s', async (first, second, wanted) => {
+    const { links } = await start()
+    await links.record(ALPINE, [link('a', first)])
+    await links.record(ALPINE, [link('a', second)])
+
+    expect((await links.find(ALPINE, digest('a')))?.standing).toBe(wanted)
+  })
+
+  it('believes the size of a proof more than that of a name', async () => {
+    const { links } = await start()
+    await links.record(ALPINE, [{ ...link('a', 'named'), size: 7, mediaType: 'application/lie' }])
+    await links.record(ALPINE, [link('a', 'proven')])
+    await links.record(ALPINE, [{ ...link('a', 'named'), size: 9, mediaType: 'application/lie' }])
+
+    expect(await links.find(ALPINE, digest('a'))).toEqual(link('a', 'proven'))
+  })
+
+  it('fills in a media type that was not known', async () => {
+    const { links } = await start()
+    await links.record(ALPINE, [link('a', 'proven')])
+    await links.record(ALPINE, [{ ...link('a', 'proven'), mediaType: MANIFEST_TYPE }])
+
+    expect((await links.find(ALPINE, digest('a')))?.mediaType).toBe(MANIFEST_TYPE)
+  })
+
+  it('tells which upstream has proven a digest', async () => {
+    const { links } = await start()
+    await links.record(ALPINE, [link('a', 'proven'), link('b', 'named'), link('c', 'made')])
+
+    expect(await links.isProvenAt('docker.io', digest('a'))).toBe(true)
+    expect(await links.isProvenAt('ghcr.io', digest('a'))).toBe(false)
+    expect(await links.isProvenAt('docker.io', digest('b'))).toBe(false)
+    expect(await links.isProvenAt('docker.io', digest('c'))).toBe(false)
+  })
+
+  it('tells who links to a digest', async () => {
+    const { links } = await start()
+    await links.record(GHCR, [link('a', 'named')])
+    await links.record(ALPINE, [link('a', 'proven'), link('b', 'proven')])
+
+    expect(await links.holders(digest('a'))).toEqual([
+      { ...ALPINE, ...link('a', 'proven') },
+      { ...GHCR, ...link('a', 'named') },
+    ])
+    expect(await links.holders(digest('z'))).toEqual([])
+  })
+}
+
+function describeLayers(start: () => Promise<Catalog>): void {
+  it('finds a layer by everything that makes its bytes, and by nothing less', async () => {
+    const { conversions } = await start()
+    const recorded = layer('source', 'target')
+    await conversions.recordLayer(recorded)
+
+    expect(await conversions.findLayer(recorded)).toEqual(recorded)
+    for (const other of [
+      { source: digest('x') },
+      { encoding: 'gzip' },
+      { options: '{"level":4}' },
+      { revision: 2 },
+    ]) {
+      expect(await conversions.findLayer({ ...recorded, ...other })).toBeUndefined()
+    }
+  })
+
+  it('finds the recipe of a converted layer, the direct one first', async () => {
+    const { conversions } = await start()
+    const direct = layer('source', 'target')
+    const fellBack = { ...direct, encoding: 'estargz', fallback: 'ambiguous tar' }
+    await conversions.recordLayer(fellBack)
+    expect(await conversions.findLayerByTarget(digest('target'))).toEqual(fellBack)
+    await conversions.recordLayer(direct)
+
+    expect(await conversions.findLayerByTarget(digest('target'))).toEqual(direct)
+    expect(await conversions.findLayerByTarget(digest('x'))).toBeUndefined()
+  })
+
+  it('replaces what was recorded under the same key', async () => {
+    const { conversions } = await start()
+    await conversions.recordLayer(layer('source', 'old'))
+    await conversions.recordLayer(layer('source', 'new'))
+
+    expect((await conversions.findLayer(layer('source', 'x')))?.target).toBe(digest('new'))
+    expect(await conversions.findLayerByTarget(digest('old'))).toBeUndefined()
+  })
+}
+
+function describeImages(start: () => Promise<Catalog>): void {
+  it('finds an image by repository, source and recipe', async () => {
+    const { conversions } = await start()
+    const recorded = image('source', 'target')
+    await conversions.recordImage(recorded)
+
+    expect(await conversions.findImage(recorded)).toEqual(recorded)
+    expect(await conversions.findImage({ ...recorded, repository: NGINX })).toBeUndefined()
+    expect(await conversions.findImage({ ...recorded, source: digest('x') })).toBeUndefined()
+    expect(await conversions.findImage({ ...recorded, recipe: '{}' })).toBeUndefined()
+  })
+
+  it('lists images by source, by target, and all', async () => {
+    const { conversions } = await start()
+    const first = image('a', 'x')
+    const second = { ...image('a', 'y'), recipe: '{"format":"gzip"}', convertedAt: 2 }
+    const third = { ...image('b', 'y'), repository: NGINX, convertedAt: 3 }
+    for (const one of [first, second, third]) await conversions.recordImage(one)
+
+    expect(await conversions.listImages({ source: digest('a') })).toEqual([first, second])
+    expect(await conversions.listImages({ target: digest('y') })).toEqual([second, third])
+    expect(await conversions.listImages({})).toEqual([first, second, third])
+    const both = { source: digest('a'), target: digest('y') }
+    expect(await conversions.listImages(both)).toEqual([second])
+  })
+
+  it('replaces and forgets an image', async () => {
+    const { conversions } = await start()
+    await conversions.recordImage(image('a', 'x'))
+    await conversions.recordImage(image('a', 'y'))
+
+    expect(await conversions.listImages({})).toEqual([image('a', 'y')])
+    expect(await conversions.forgetImage(image('a', 'y'))).toBe(true)
+    expect(await conversions.forgetImage(image('a', 'y'))).toBe(false)
+    expect(await conversions.findImage(image('a', 'y'))).toBeUndefined()
+  })
+}
+
+function describeTheRest(start: () => Promise<Catalog>): void {
+  it('learns each platform once for each repository', async () => {
+    const { platforms } = await start()
+    const amd64 = { os: 'linux', architecture: 'amd64' }
+    const armv7 = { os: 'linux', architecture: 'arm', variant: 'v7' }
+
+    expect(await platforms.learn(ALPINE, amd64)).toBe(true)
+    expect(await platforms.learn(ALPINE, amd64)).toBe(false)
+    expect(await platforms.learn(ALPINE, armv7)).toBe(true)
+    expect(await platforms.learn(ALPINE, { ...armv7, variant: 'v6' })).toBe(true)
+    expect(await platforms.learn(NGINX, amd64)).toBe(true)
+
+    expect(await platforms.list(ALPINE)).toEqual([amd64, { ...armv7, variant: 'v6' }, armv7])
+    expect(await platforms.list(GHCR)).toEqual([])
+  })
+
+  it('remembers the last use, before and after it was written', async () => {
+    const { usage } = await start()
+    expect(await usage.find(digest('a'))).toBeUndefined()
+
+    usage.touch(digest('a'), 5)
+    usage.touch(digest('a'), 3)
+    expect(await usage.find(digest('a'))).toBe(5)
+    await usage.flush()
+    expect(await usage.find(digest('a'))).toBe(5)
+    usage.touch(digest('a'), 4)
+    await usage.flush()
+
+    expect(await usage.find(digest('a'))).toBe(5)
+  })
+
+  it('passes its check', async () => {
+    const catalog = await start()
+
+    await expect(catalog.check()).resolves.toBeUndefined()
+  })
+}
+
+export function digest(text: string): Digest {
+  return digestOf(Buffer.from(text))
+}
+
+function link(text: string, standing: Link['standing']): Link {
+  return { digest: digest(text), size: text.length, standing }
+}
+
+export function layer(source: string, target: string): ConvertedLayer {
+  return {
+    source: digest(source),
+    encoding: 'zstd',
+    options: '{"level":3}',
+    revision: 1,
+    target: digest(target),
+    size: 123,
+    diffId: digest(`${source} unpacked`),
+    uncompressedSize: 5 * 2 ** 32,
+    facts: { toc: 'sha256:abc' },
+  }
+}
+
+export function image(source: string, target: string): ConvertedImage {
+  return {
+    repository: ALPINE,
+    source: digest(source),
+    recipe: '{"format":"zstd"}',
+    target: digest(target),
+    size: 1_000,
+    mediaType: MANIFEST_TYPE,
+    profile: 'zstd',
+    layers: [layer(`${source} layer`, `${target} layer`)],
+    convertedAt: 1,
+    seconds: 1.5,
+  }
+}
