@@ -3,7 +3,7 @@
  * and keys come in one order, so that the same input always gives the same digest.
  */
 import { CrossdockError } from '../errors.ts'
-import { type Digest, digestOf } from './digest.ts'
+import { type Digest, digestOf, isDigest } from './digest.ts'
 import {
   decodeText,
   findStrings,
@@ -200,7 +200,7 @@ function keepLayer(raw: JsonObject, layer: Descriptor, dialect: Dialect): JsonOb
 /** An attestation's image has another digest now. */
 function repoint(own: Annotations | undefined, change: IndexChange): Annotations | undefined {
   const about = own?.[REFERENCE_DIGEST]
-  const made = [...change.children].find(([digest]) => digest === about)?.[1]
+  const made = about !== undefined && isDigest(about) ? change.children.get(about) : undefined
   return made === undefined ? own : { ...own, [REFERENCE_DIGEST]: made.digest }
 }
 
