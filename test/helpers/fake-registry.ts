@@ -1,0 +1,545 @@
+/**
+ * An upstream registry in this process, on a real socket: images in one line, a log of what was asked, and faults on demand.
+ *
+ *     await using registry = await FakeRegistry.start()
+ *     const image = await registry.pushImage('library/alpine', '3', { layers: 2 })
+ *     registry.fault({ blob: image.layers[0].digest }, { dropAfter: 1000, times: 1 })
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Digest, digestOf } from '../../src/oci/digest.ts'
+import {
+  type FakeImage,
+  type FakeIndex,
+  type FakeManifest,
+  fakeImage,
+  fakeIndex,
+  type ImageOptions,
+  json,
+} from './fake-image.ts'
+
+export interface RegistryOptions {
+  readonly auth?: FakeAuth | undefined
+  readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string } | undefined
+  /** Default 127.0.0.1. */
+  readonly host?: string
+}
+
+/** Who may pull. With `bearer` the token service is the registry itself at `/token`, unless `realm` says otherwise. */
+export interface FakeAuth {
+  readonly scheme: 'basic' | 'bearer'
+  /** Without them anonymous tokens are given. */
+  readonly username?: string
+  readonly password?: string
+  readonly identityToken?: string
+  readonly realm?: string
+  readonly expiresIn?: number
+}
+
+/** What a fault applies to; what is left out matches everything. */
+export interface FaultTarget {
+  readonly kind?: RequestKind
+  readonly name?: string
+  /** A tag or a digest. */
+  readonly reference?: string
+  /** Short for `{kind: 'blob', reference}`. */
+  readonly blob?: string
+  /** Short for `{kind: 'manifest', reference}`. */
+  readonly manifest?: string
+  readonly method?: 'GET' | 'HEAD'
+}
+
+export interface Fault {
+  /** How many requests it hits; default: all. */
+  readonly times?: number
+  /** Requests that pass before it begins. */
+  readonly skip?: number
+  readonly status?: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: Uint8Array
+  /** No answer, but a reset. */
+  readonly reset?: boolean
+  /** Closes the connection after so many bytes of the body. */
+  readonly dropAfter?: number
+  /** Sends so many bytes of the body and then nothing more. 0: not even headers, with `stallHeaders`. */
+  readonly stallAfter?: number
+  readonly stallHeaders?: boolean
+  readonly bytesPerSecond?: number
+  /** Flips a bit of the byte at this offset of the blob or manifest. */
+  readonly corruptAt?: number
+  /** Added to Content-Length. */
+  readonly lengthDelta?: number
+  /** No Content-Length: chunked. */
+  readonly chunked?: boolean
+  readonly ignoreRange?: boolean
+  /** Added to the start of every range. */
+  readonly shiftRange?: number
+  readonly noDigestHeader?: boolean
+  readonly redirectTo?: string | ((path: string) => string)
+  /** Waits for this before it answers. */
+  readonly gate?: () => Promise<unknown>
+  /** Sends so many bytes before it waits for the gate. */
+  readonly gateAfter?: number
+}
+
+export type RequestKind = 'ping' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'token' | 'other'
+
+export interface LoggedRequest {
+  readonly method: string
+  readonly path: string
+  readonly kind: RequestKind
+  readonly name: string
+  readonly reference: string
+  readonly headers: IncomingMessage['headers']
+  readonly body: string
+}
+
+interface Repository {
+  readonly manifests: Map<string, FakeManifest>
+  readonly tags: Map<string, Digest>
+  readonly blobs: Map<string, Uint8Array>
+}
+
+export class FakeRegistry implements AsyncDisposable {
+  readonly requests: LoggedRequest[] = []
+  /** Whether `/referrers/` is there. */
+  hasReferrers = true
+  /** Tags per page at most. */
+  pageSize = 1000
+  auth: FakeAuth | undefined
+  readonly #repositories = new Map<string, Repository>()
+  readonly #faults: { target: FaultTarget; fault: Fault; left: number; skip: number }[] = []
+  readonly #tokens = new Set<string>()
+  readonly #server: Server
+  readonly #scheme: string
+
+  private constructor(options: RegistryOptions) {
+    this.auth = options.auth
+    this.#scheme = options.tls ? 'https' : 'http'
+    const handle = (request: IncomingMessage, response: ServerResponse) => {
+      this.#handle(request, response).catch(() => request.socket.destroy())
+    }
+    const tls = options.tls && {
+      cert: options.tls.cert,
+      key: options.tls.key,
+      ...(options.tls.ca !== undefined && { ca: options.tls.ca, requestCert: true }),
+    }
+    this.#server = tls ? createTlsServer(tls, handle) : createServer(handle)
+  }
+
+  static async start(options: RegistryOptions = {}): Promise<FakeRegistry> {
+    const registry = new FakeRegistry(options)
+    await new Promise<void>((resolve) => {
+      registry.#server.listen(0, options.host ?? '127.0.0.1', resolve)
+    })
+    return registry
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve))
+    this.#server.closeAllConnections()
+    await closed
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  /** `127.0.0.1:PORT`. */
+  get host(): string {
+    const { address, family } = this.#server.address() as AddressInfo
+    return `${family === 'IPv6' ? `[${address}]` : address}:${this.port}`
+  }
+
+  get url(): string {
+    return `${this.#scheme}://${this.host}`
+  }
+
+  // -------------------------------------------------------------------------------------------- content
+
+  /** A random image, or one out of the given layers, under a tag. */
+  async pushImage(name: string, tag: string, options: ImageOptions = {}): Promise<FakeImage> {
+    const image = await fakeImage(options)
+    this.push(name, tag, image)
+    return image
+  }
+
+  /** An index of one random image a platform. */
+  async pushIndex(
+    name: string,
+    tag: string,
+    options: ImageOptions & { readonly platforms?: readonly string[] } = {},
+  ): Promise<FakeIndex> {
+    const { platforms = ['linux/amd64', 'linux/arm64'], dialect = 'oci' } = options
+    const images = await Promise.all(
+      platforms.map((platform) => fakeImage({ ...options, platform })),
+    )
+    const index = fakeIndex(images, { dialect })
+    this.push(name, tag, index)
+    return index
+  }
+
+  /** An image, an index with its images, or any manifest. */
+  push(name: string, tag: string | undefined, what: FakeImage | FakeIndex | FakeManifest): void {
+    const repository = this.#repository(name)
+    if ('images' in what) for (const image of what.images) this.push(name, undefined, image)
+    if ('layers' in what) {
+      for (const layer of what.layers) repository.blobs.set(layer.digest, layer.bytes)
+      repository.blobs.set(what.config.digest, what.config.bytes)
+    }
+    repository.manifests.set(what.digest, what)
+    if (tag !== undefined) repository.tags.set(tag, what.digest)
+  }
+
+  pushBlob(name: string, bytes: Uint8Array): Digest {
+    const digest = digestOf(bytes)
+    this.#repository(name).blobs.set(digest, bytes)
+    return digest
+  }
+
+  deleteTag(name: string, tag: string): void {
+    this.#repository(name).tags.delete(tag)
+  }
+
+  /** A tag, or a manifest or blob by digest. */
+  delete(name: string, reference: string): void {
+    const { tags, manifests, blobs } = this.#repository(name)
+    for (const map of [tags, manifests, blobs]) map.delete(reference)
+  }
+
+  // -------------------------------------------------------------------------------------------- faults
+
+  /** The first fault that matches a request and is not used up applies. Returns a function that ends it. */
+  fault(target: FaultTarget, fault: Fault): () => void {
+    const entry = {
+      target,
+      fault,
+      left: fault.times ?? Number.POSITIVE_INFINITY,
+      skip: fault.skip ?? 0,
+    }
+    this.#faults.push(entry)
+    return () => {
+      entry.left = 0
+    }
+  }
+
+  /** Holds what matches until `release()`; `reached` resolves when the first request has come. */
+  hold(
+    target: FaultTarget,
+    how: { readonly afterBytes?: number } = {},
+  ): { readonly reached: Promise<void>; release(): void } {
+    const gate = Promise.withResolvers<void>()
+    const reached = Promise.withResolvers<void>()
+    const wait = () => {
+      reached.resolve()
+      return gate.promise
+    }
+    this.fault(target, { gate: wait, gateAfter: how.afterBytes ?? 0 })
+    return { reached: reached.promise, release: () => gate.resolve() }
+  }
+
+  clearFaults(): void {
+    this.#faults.length = 0
+  }
+
+  /** Forgets all tokens, as if they had expired. */
+  revokeTokens(): void {
+    this.#tokens.clear()
+  }
+
+  // -------------------------------------------------------------------------------------------- log
+
+  /** How many requests matched, e.g. `{kind: 'blob', method: 'GET'}`. */
+  count(target: FaultTarget): number {
+    return this.requests.filter((request) => matches(target, request)).length
+  }
+
+  // -------------------------------------------------------------------------------------------- HTTP
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const logged = await parse(request)
+    this.requests.push(logged)
+    const fault = this.#takeFault(logged)
+    if (fault.reset) {
+      request.socket.resetAndDestroy()
+      return
+    }
+    if (fault.stallHeaders) return
+    if (fault.gate !== undefined && !fault.gateAfter) await fault.gate()
+    if (fault.redirectTo !== undefined) {
+      const { redirectTo } = fault
+      const location = typeof redirectTo === 'string' ? redirectTo : redirectTo(logged.path)
+      response.writeHead(fault.status ?? 307, { location, ...fault.headers }).end()
+      return
+    }
+    if (fault.status !== undefined && fault.status >= 300) {
+      const body = fault.body ?? json({ errors: [{ code: 'UNKNOWN', message: 'as told' }] })
+      response.writeHead(fault.status, { 'content-type': 'application/json', ...fault.headers })
+      response.end(logged.method === 'HEAD' ? undefined : body)
+      return
+    }
+    const answer = this.#answer(logged)
+    await send(request, response, logged, answer, fault)
+  }
+
+  #takeFault(request: LoggedRequest): Fault {
+    for (const entry of this.#faults) {
+      if (entry.left <= 0 || !matches(entry.target, request)) continue
+      if (entry.skip > 0) {
+        entry.skip -= 1
+        continue
+      }
+      entry.left -= 1
+      return entry.fault
+    }
+    return {}
+  }
+
+  #answer(request: LoggedRequest): Reply {
+    const { kind, name, reference } = request
+    if (kind === 'token') return this.#token(request)
+    const challenge = this.#challenge(request)
+    if (challenge !== undefined) return challenge
+    if (kind === 'ping') return { status: 200, headers: JSON_TYPE, body: json({}) }
+    const repository = this.#repositories.get(name)
+    if (repository === undefined) return unknown('NAME_UNKNOWN')
+    if (kind === 'tags') return this.#tags(request, repository)
+    if (kind === 'referrers') return this.#referrers(request, repository)
+    if (kind === 'blob') {
+      const body = repository.blobs.get(reference)
+      return body === undefined ? unknown('BLOB_UNKNOWN') : blobReply(body, reference)
+    }
+    const digest = repository.tags.get(reference) ?? reference
+    const manifest = kind === 'manifest' ? repository.manifests.get(digest) : undefined
+    if (manifest === undefined) return unknown('MANIFEST_UNKNOWN')
+    const headers = { 'content-type': manifest.mediaType, 'docker-content-digest': digest }
+    return { status: 200, headers, body: manifest.bytes }
+  }
+
+  #challenge(request: LoggedRequest): Reply | undefined {
+    const { auth } = this
+    if (auth === undefined) return undefined
+    const given = request.headers.authorization ?? ''
+    const isIn =
+      auth.scheme === 'basic'
+        ? given === basic(auth)
+        : this.#tokens.has(`${given.replace('Bearer ', '')} ${scopeOf(request.name)}`)
+    if (isIn) return undefined
+    const realm = auth.realm ?? `${this.url}/token`
+    const bearer = `Bearer realm="${realm}",service="fake",scope="${scopeOf(request.name)}"`
+    const challenge = auth.scheme === 'basic' ? 'Basic realm="fake"' : bearer
+    return {
+      status: 401,
+      headers: { ...JSON_TYPE, 'www-authenticate': challenge },
+      body: json({ errors: [{ code: 'UNAUTHORIZED' }] }),
+    }
+  }
+
+  #token(request: LoggedRequest): Reply {
+    const { auth } = this
+    const query = new URL(request.path, 'http://x').searchParams
+    const form = new URLSearchParams(request.body)
+    const scope = query.get('scope') ?? form.get('scope') ?? ''
+    const isRefused =
+      (auth?.username !== undefined && request.headers.authorization !== basic(auth)) ||
+      (auth?.identityToken !== undefined && form.get('refresh_token') !== auth.identityToken)
+    if (isRefused) return { status: 401, headers: JSON_TYPE, body: json({ errors: [] }) }
+    const token = `token-${this.#tokens.size}-${this.requests.length}`
+    this.#tokens.add(`${token} ${scope}`)
+    return {
+      status: 200,
+      headers: JSON_TYPE,
+      body: json({ token, expires_in: auth?.expiresIn ?? 300 }),
+    }
+  }
+
+  #tags(request: LoggedRequest, repository: Repository): Reply {
+    const query = new URL(request.path, 'http://x').searchParams
+    const last = query.get('last') ?? ''
+    const n = Math.min(Number(query.get('n') ?? this.pageSize), this.pageSize)
+    const rest = [...repository.tags.keys()].sort().filter((tag) => tag > last)
+    const tags = rest.slice(0, n)
+    const next = `</v2/${request.name}/tags/list?n=${n}&last=${tags.at(-1)}>; rel="next"`
+    const headers = { ...JSON_TYPE, ...(rest.length > n && n > 0 && { link: next }) }
+    return { status: 200, headers, body: json({ name: request.name, tags }) }
+  }
+
+  #referrers(request: LoggedRequest, repository: Repository): Reply {
+    if (!this.hasReferrers) return unknown('NOT_FOUND')
+    const manifests = [...repository.manifests.values()].flatMap((manifest) => {
+      const parsed = JSON.parse(Buffer.from(manifest.bytes).toString()) as {
+        subject?: { digest?: string }
+        artifactType?: string
+        annotations?: Record<string, string>
+      }
+      if (parsed.subject?.digest !== request.reference) return []
+      const { artifactType, annotations } = parsed
+      const size = manifest.bytes.byteLength
+      const { mediaType, digest } = manifest
+      return [{ mediaType, digest, size, artifactType, annotations }]
+    })
+    const mediaType = 'application/vnd.oci.image.index.v1+json'
+    const body = json({ schemaVersion: 2, mediaType, manifests })
+    return { status: 200, headers: { 'content-type': mediaType }, body }
+  }
+
+  #repository(name: string): Repository {
+    let repository = this.#repositories.get(name)
+    if (repository === undefined) {
+      repository = { manifests: new Map(), tags: new Map(), blobs: new Map() }
+      this.#repositories.set(name, repository)
+    }
+    return repository
+  }
+}
+
+interface Reply {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array
+  readonly ranges?: boolean
+}
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+
+async function parse(request: IncomingMessage): Promise<LoggedRequest> {
+  const path = request.url ?? ''
+  const chunks: Uint8Array[] = []
+  for await (const chunk of request) chunks.push(chunk as Uint8Array)
+  const base = {
+    method: request.method ?? '',
+    path,
+    headers: request.headers,
+    body: Buffer.concat(chunks).toString(),
+  }
+  const [plain = ''] = path.split('?')
+  if (plain === '/v2/') return { ...base, kind: 'ping', name: '', reference: '' }
+  if (plain === '/token') return { ...base, kind: 'token', name: '', reference: '' }
+  const match = /^\/v2\/(.+)\/(manifests|blobs|tags|referrers)\/([^/]+)$/.exec(plain)
+  const [, name = '', noun = '', reference = ''] = match ?? []
+  const kinds = {
+    manifests: 'manifest',
+    blobs: 'blob',
+    tags: 'tags',
+    referrers: 'referrers',
+  } as const
+  const kind = Object.hasOwn(kinds, noun) ? kinds[noun as keyof typeof kinds] : 'other'
+  return { ...base, kind, name, reference }
+}
+
+function matches(target: FaultTarget, request: LoggedRequest): boolean {
+  const kind = target.blob ? 'blob' : target.manifest ? 'manifest' : target.kind
+  const reference = target.blob ?? target.manifest ?? target.reference
+  return (
+    (kind === undefined || kind === request.kind) &&
+    (reference === undefined || reference === request.reference) &&
+    (target.name === undefined || target.name === request.name) &&
+    (target.method === undefined || target.method === request.method)
+  )
+}
+
+async function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  logged: LoggedRequest,
+  reply: Reply,
+  fault: Fault,
+): Promise<void> {
+  const whole = fault.body ?? corrupted(reply.body, fault.corruptAt)
+  const range = reply.ranges && !fault.ignoreRange ? rangeOf(logged, whole, fault) : undefined
+  const body = range ? whole.subarray(range.start, range.end) : whole
+  const headers: Record<string, string> = {
+    ...reply.headers,
+    ...(range && { 'content-range': `bytes ${range.start}-${range.end - 1}/${whole.byteLength}` }),
+    ...(!fault.chunked && { 'content-length': String(body.byteLength + (fault.lengthDelta ?? 0)) }),
+    ...fault.headers,
+  }
+  if (fault.noDigestHeader) delete headers['docker-content-digest']
+  response.strictContentLength = false
+  response.writeHead(fault.status ?? (range ? 206 : reply.status), headers)
+  if (logged.method === 'HEAD') {
+    response.end()
+    return
+  }
+  const gateAfter = fault.gateAfter || undefined
+  const cut = fault.dropAfter ?? fault.stallAfter ?? gateAfter
+  await write(response, body.subarray(0, cut), fault.bytesPerSecond)
+  if (fault.stallAfter !== undefined) return
+  if (fault.dropAfter !== undefined) {
+    await flushed(response)
+    request.socket.destroy()
+    return
+  }
+  if (gateAfter !== undefined) {
+    await flushed(response)
+    await fault.gate?.()
+    await write(response, body.subarray(gateAfter), fault.bytesPerSecond)
+  }
+  response.end()
+}
+
+async function write(
+  response: ServerResponse,
+  body: Uint8Array,
+  bytesPerSecond: number | undefined,
+): Promise<void> {
+  if (bytesPerSecond === undefined) {
+    response.write(body)
+    return
+  }
+  // Twenty pieces a second are smooth enough.
+  const piece = Math.max(1, Math.round(bytesPerSecond / 20))
+  for (let at = 0; at < body.byteLength && !response.destroyed; at += piece) {
+    response.write(body.subarray(at, at + piece))
+    await sleep(50)
+  }
+}
+
+function flushed(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => response.write('', () => resolve()))
+}
+
+function rangeOf(
+  request: LoggedRequest,
+  whole: Uint8Array,
+  fault: Fault,
+): { readonly start: number; readonly end: number } | undefined {
+  const match = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '')
+  const condition = request.headers['if-range']
+  if (match === null) return undefined
+  if (condition !== undefined && condition !== `"${request.reference}"`) return undefined
+  const start = Number(match[1]) + (fault.shiftRange ?? 0)
+  const end = match[2] ? Math.min(Number(match[2]) + 1, whole.byteLength) : whole.byteLength
+  return start < end ? { start, end } : undefined
+}
+
+function corrupted(body: Uint8Array, at: number | undefined): Uint8Array {
+  if (at === undefined) return body
+  const copy = Uint8Array.from(body)
+  copy[at] = (copy[at] ?? 0) ^ 1
+  return copy
+}
+
+function blobReply(body: Uint8Array, digest: string): Reply {
+  const headers = {
+    'content-type': 'application/octet-stream',
+    'docker-content-digest': digest,
+    'accept-ranges': 'bytes',
+    etag: `"${digest}"`,
+  }
+  return { status: 200, headers, body, ranges: true }
+}
+
+function unknown(code: string): Reply {
+  return { status: 404, headers: JSON_TYPE, body: json({ errors: [{ code }] }) }
+}
+
+function scopeOf(name: string): string {
+  return `repository:${name}:pull`
+}
+
+function basic(auth: FakeAuth): string {
+  return `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}`
+}
