@@ -12,9 +12,12 @@ const ADVICE =
   'listen on 127.0.0.1 only, set listen[].tls.clientCa, or set allowOpenCredentials: true if everyone may have those images'
 
 /** True when others than this machine's users get in without proving who they are, and nobody said that this is meant. */
-export function isOpenToAll(config: Pick<Config, 'listen' | 'allowOpenCredentials'>): boolean {
+export function isOpenToAll(
+  config: Pick<Config, 'listen' | 'auth' | 'allowOpenCredentials'>,
+): boolean {
   return (
     !config.allowOpenCredentials &&
+    config.auth.mode === 'none' &&
     config.listen.some(({ host, tls }) => !isLoopback(host) && tls?.clientCa === undefined)
   )
 }

@@ -113,7 +113,9 @@ const convert = z.strictObject({
       error: 'must be auto or a whole number from 1 to 1024',
     })
     .default('auto')
-    .describe('Layers converted at a time; `auto`: one per processor.'),
+    .describe(
+      'Layers converted at a time; `auto`: two per processor, since some wait for upstream.',
+    ),
   headerWait: timer('20s').describe('How long a manifest request waits before early headers.'),
   waitBudget: timer('10m').describe('When a waiting request gives up; its conversion goes on.'),
   onSlow: onSlow
@@ -158,7 +160,9 @@ const limits = z.strictObject({
     .max(31)
     .default(27)
     .describe('Largest zstd window that is read, as a power of two (27: 128 MiB).'),
-  queue: count(64).describe('Conversions that may wait for their turn; more are answered 503.'),
+  queue: count(64).describe(
+    'Conversions under way beyond one per processor; more are answered 503.',
+  ),
   connectTimeout: timer('10s').describe('To connect to an upstream, TLS included.'),
   upstreamHeaders: timer('30s').describe("To an upstream's response headers."),
   upstreamIdle: timer('30s').describe('Without a byte from an upstream.'),
