@@ -8,8 +8,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
+import { type FakeAuth, FakeGuard } from './fake-guard.ts'
 import {
   type FakeImage,
   type FakeIndex,
@@ -19,81 +19,22 @@ import {
   type ImageOptions,
   json,
 } from './fake-image.ts'
+import {
+  type Fault,
+  type FaultTarget,
+  JSON_TYPE,
+  type LoggedRequest,
+  matches,
+  parseRequest,
+  type Reply,
+  send,
+} from './fake-wire.ts'
 
 export interface RegistryOptions {
   readonly auth?: FakeAuth | undefined
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string } | undefined
   /** Default 127.0.0.1. */
   readonly host?: string
-}
-
-/** Who may pull. With `bearer` the token service is the registry itself at `/token`, unless `realm` says otherwise. */
-export interface FakeAuth {
-  readonly scheme: 'basic' | 'bearer'
-  /** Without them anonymous tokens are given. */
-  readonly username?: string
-  readonly password?: string
-  readonly identityToken?: string
-  readonly realm?: string
-  readonly expiresIn?: number
-}
-
-/** What a fault applies to; what is left out matches everything. */
-export interface FaultTarget {
-  readonly kind?: RequestKind
-  readonly name?: string
-  /** A tag or a digest. */
-  readonly reference?: string
-  /** Short for `{kind: 'blob', reference}`. */
-  readonly blob?: string
-  /** Short for `{kind: 'manifest', reference}`. */
-  readonly manifest?: string
-  readonly method?: 'GET' | 'HEAD'
-}
-
-export interface Fault {
-  /** How many requests it hits; default: all. */
-  readonly times?: number
-  /** Requests that pass before it begins. */
-  readonly skip?: number
-  readonly status?: number
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: Uint8Array
-  /** No answer, but a reset. */
-  readonly reset?: boolean
-  /** Closes the connection after so many bytes of the body. */
-  readonly dropAfter?: number
-  /** Sends so many bytes of the body and then nothing more. 0: not even headers, with `stallHeaders`. */
-  readonly stallAfter?: number
-  readonly stallHeaders?: boolean
-  readonly bytesPerSecond?: number
-  /** Flips a bit of the byte at this offset of the blob or manifest. */
-  readonly corruptAt?: number
-  /** Added to Content-Length. */
-  readonly lengthDelta?: number
-  /** No Content-Length: chunked. */
-  readonly chunked?: boolean
-  readonly ignoreRange?: boolean
-  /** Added to the start of every range. */
-  readonly shiftRange?: number
-  readonly noDigestHeader?: boolean
-  readonly redirectTo?: string | ((path: string) => string)
-  /** Waits for this before it answers. */
-  readonly gate?: () => Promise<unknown>
-  /** Sends so many bytes before it waits for the gate. */
-  readonly gateAfter?: number
-}
-
-export type RequestKind = 'ping' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'token' | 'other'
-
-export interface LoggedRequest {
-  readonly method: string
-  readonly path: string
-  readonly kind: RequestKind
-  readonly name: string
-  readonly reference: string
-  readonly headers: IncomingMessage['headers']
-  readonly body: string
 }
 
 interface Repository {
@@ -108,15 +49,14 @@ export class FakeRegistry implements AsyncDisposable {
   hasReferrers = true
   /** Tags per page at most. */
   pageSize = 1000
-  auth: FakeAuth | undefined
+  readonly guard: FakeGuard
   readonly #repositories = new Map<string, Repository>()
   readonly #faults: { target: FaultTarget; fault: Fault; left: number; skip: number }[] = []
-  readonly #tokens = new Set<string>()
   readonly #server: Server
   readonly #scheme: string
 
   private constructor(options: RegistryOptions) {
-    this.auth = options.auth
+    this.guard = new FakeGuard(options.auth)
     this.#scheme = options.tls ? 'https' : 'http'
     const handle = (request: IncomingMessage, response: ServerResponse) => {
       this.#handle(request, response).catch(() => request.socket.destroy())
@@ -244,11 +184,6 @@ export class FakeRegistry implements AsyncDisposable {
     this.#faults.length = 0
   }
 
-  /** Forgets all tokens, as if they had expired. */
-  revokeTokens(): void {
-    this.#tokens.clear()
-  }
-
   // -------------------------------------------------------------------------------------------- log
 
   /** How many requests matched, e.g. `{kind: 'blob', method: 'GET'}`. */
@@ -259,7 +194,7 @@ export class FakeRegistry implements AsyncDisposable {
   // -------------------------------------------------------------------------------------------- HTTP
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const logged = await parse(request)
+    const logged = await parseRequest(request)
     this.requests.push(logged)
     const fault = this.#takeFault(logged)
     if (fault.reset) {
@@ -299,8 +234,8 @@ export class FakeRegistry implements AsyncDisposable {
 
   #answer(request: LoggedRequest): Reply {
     const { kind, name, reference } = request
-    if (kind === 'token') return this.#token(request)
-    const challenge = this.#challenge(request)
+    if (kind === 'token') return this.guard.token(request)
+    const challenge = this.guard.challenge(request, this.url)
     if (challenge !== undefined) return challenge
     if (kind === 'ping') return { status: 200, headers: JSON_TYPE, body: json({}) }
     const repository = this.#repositories.get(name)
@@ -316,43 +251,6 @@ export class FakeRegistry implements AsyncDisposable {
     if (manifest === undefined) return unknown('MANIFEST_UNKNOWN')
     const headers = { 'content-type': manifest.mediaType, 'docker-content-digest': digest }
     return { status: 200, headers, body: manifest.bytes }
-  }
-
-  #challenge(request: LoggedRequest): Reply | undefined {
-    const { auth } = this
-    if (auth === undefined) return undefined
-    const given = request.headers.authorization ?? ''
-    const isIn =
-      auth.scheme === 'basic'
-        ? given === basic(auth)
-        : this.#tokens.has(`${given.replace('Bearer ', '')} ${scopeOf(request.name)}`)
-    if (isIn) return undefined
-    const realm = auth.realm ?? `${this.url}/token`
-    const bearer = `Bearer realm="${realm}",service="fake",scope="${scopeOf(request.name)}"`
-    const challenge = auth.scheme === 'basic' ? 'Basic realm="fake"' : bearer
-    return {
-      status: 401,
-      headers: { ...JSON_TYPE, 'www-authenticate': challenge },
-      body: json({ errors: [{ code: 'UNAUTHORIZED' }] }),
-    }
-  }
-
-  #token(request: LoggedRequest): Reply {
-    const { auth } = this
-    const query = new URL(request.path, 'http://x').searchParams
-    const form = new URLSearchParams(request.body)
-    const scope = query.get('scope') ?? form.get('scope') ?? ''
-    const isRefused =
-      (auth?.username !== undefined && request.headers.authorization !== basic(auth)) ||
-      (auth?.identityToken !== undefined && form.get('refresh_token') !== auth.identityToken)
-    if (isRefused) return { status: 401, headers: JSON_TYPE, body: json({ errors: [] }) }
-    const token = `token-${this.#tokens.size}-${this.requests.length}`
-    this.#tokens.add(`${token} ${scope}`)
-    return {
-      status: 200,
-      headers: JSON_TYPE,
-      body: json({ token, expires_in: auth?.expiresIn ?? 300 }),
-    }
   }
 
   #tags(request: LoggedRequest, repository: Repository): Reply {
@@ -395,133 +293,6 @@ export class FakeRegistry implements AsyncDisposable {
   }
 }
 
-interface Reply {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: Uint8Array
-  readonly ranges?: boolean
-}
-
-const JSON_TYPE = { 'content-type': 'application/json' }
-
-async function parse(request: IncomingMessage): Promise<LoggedRequest> {
-  const path = request.url ?? ''
-  const chunks: Uint8Array[] = []
-  for await (const chunk of request) chunks.push(chunk as Uint8Array)
-  const base = {
-    method: request.method ?? '',
-    path,
-    headers: request.headers,
-    body: Buffer.concat(chunks).toString(),
-  }
-  const [plain = ''] = path.split('?')
-  if (plain === '/v2/') return { ...base, kind: 'ping', name: '', reference: '' }
-  if (plain === '/token') return { ...base, kind: 'token', name: '', reference: '' }
-  const match = /^\/v2\/(.+)\/(manifests|blobs|tags|referrers)\/([^/]+)$/.exec(plain)
-  const [, name = '', noun = '', reference = ''] = match ?? []
-  const kinds = {
-    manifests: 'manifest',
-    blobs: 'blob',
-    tags: 'tags',
-    referrers: 'referrers',
-  } as const
-  const kind = Object.hasOwn(kinds, noun) ? kinds[noun as keyof typeof kinds] : 'other'
-  return { ...base, kind, name, reference }
-}
-
-function matches(target: FaultTarget, request: LoggedRequest): boolean {
-  const kind = target.blob ? 'blob' : target.manifest ? 'manifest' : target.kind
-  const reference = target.blob ?? target.manifest ?? target.reference
-  return (
-    (kind === undefined || kind === request.kind) &&
-    (reference === undefined || reference === request.reference) &&
-    (target.name === undefined || target.name === request.name) &&
-    (target.method === undefined || target.method === request.method)
-  )
-}
-
-async function send(
-  request: IncomingMessage,
-  response: ServerResponse,
-  logged: LoggedRequest,
-  reply: Reply,
-  fault: Fault,
-): Promise<void> {
-  const whole = fault.body ?? corrupted(reply.body, fault.corruptAt)
-  const range = reply.ranges && !fault.ignoreRange ? rangeOf(logged, whole, fault) : undefined
-  const body = range ? whole.subarray(range.start, range.end) : whole
-  const headers: Record<string, string> = {
-    ...reply.headers,
-    ...(range && { 'content-range': `bytes ${range.start}-${range.end - 1}/${whole.byteLength}` }),
-    ...(!fault.chunked && { 'content-length': String(body.byteLength + (fault.lengthDelta ?? 0)) }),
-    ...fault.headers,
-  }
-  if (fault.noDigestHeader) delete headers['docker-content-digest']
-  response.strictContentLength = false
-  response.writeHead(fault.status ?? (range ? 206 : reply.status), headers)
-  if (logged.method === 'HEAD') {
-    response.end()
-    return
-  }
-  const gateAfter = fault.gateAfter || undefined
-  const cut = fault.dropAfter ?? fault.stallAfter ?? gateAfter
-  await write(response, body.subarray(0, cut), fault.bytesPerSecond)
-  if (fault.stallAfter !== undefined) return
-  if (fault.dropAfter !== undefined) {
-    await flushed(response)
-    request.socket.destroy()
-    return
-  }
-  if (gateAfter !== undefined) {
-    await flushed(response)
-    await fault.gate?.()
-    await write(response, body.subarray(gateAfter), fault.bytesPerSecond)
-  }
-  response.end()
-}
-
-async function write(
-  response: ServerResponse,
-  body: Uint8Array,
-  bytesPerSecond: number | undefined,
-): Promise<void> {
-  if (bytesPerSecond === undefined) {
-    response.write(body)
-    return
-  }
-  // Twenty pieces a second are smooth enough.
-  const piece = Math.max(1, Math.round(bytesPerSecond / 20))
-  for (let at = 0; at < body.byteLength && !response.destroyed; at += piece) {
-    response.write(body.subarray(at, at + piece))
-    await sleep(50)
-  }
-}
-
-function flushed(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => response.write('', () => resolve()))
-}
-
-function rangeOf(
-  request: LoggedRequest,
-  whole: Uint8Array,
-  fault: Fault,
-): { readonly start: number; readonly end: number } | undefined {
-  const match = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '')
-  const condition = request.headers['if-range']
-  if (match === null) return undefined
-  if (condition !== undefined && condition !== `"${request.reference}"`) return undefined
-  const start = Number(match[1]) + (fault.shiftRange ?? 0)
-  const end = match[2] ? Math.min(Number(match[2]) + 1, whole.byteLength) : whole.byteLength
-  return start < end ? { start, end } : undefined
-}
-
-function corrupted(body: Uint8Array, at: number | undefined): Uint8Array {
-  if (at === undefined) return body
-  const copy = Uint8Array.from(body)
-  copy[at] = (copy[at] ?? 0) ^ 1
-  return copy
-}
-
 function blobReply(body: Uint8Array, digest: string): Reply {
   const headers = {
     'content-type': 'application/octet-stream',
@@ -534,12 +305,4 @@ function blobReply(body: Uint8Array, digest: string): Reply {
 
 function unknown(code: string): Reply {
   return { status: 404, headers: JSON_TYPE, body: json({ errors: [{ code }] }) }
-}
-
-function scopeOf(name: string): string {
-  return `repository:${name}:pull`
-}
-
-function basic(auth: FakeAuth): string {
-  return `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}`
 }

@@ -1,5 +1,7 @@
 /** Opens the real upstream adapter on a fake registry, impatient, with its events on record. */
+
 import { systemClock } from '../../src/lib/clock.ts'
+import type { ByteStream } from '../../src/lib/streams.ts'
 import type { Clock, Upstream, Upstreams } from '../../src/ports.ts'
 import type {
   UpstreamEvents,
@@ -70,6 +72,14 @@ export function openUpstream(
 
 export function upstreamSettings(settings: Partial<UpstreamSettings> = {}): UpstreamSettings {
   return { mirrors: [], tls: { verify: true }, allowedRealms: [], ...settings }
+}
+
+/** What an upstream hands out, to its end. */
+export async function bytesOf(from: { readonly body: ByteStream } | undefined): Promise<Buffer> {
+  if (from === undefined) throw new Error('it is not there')
+  const chunks: Uint8Array[] = []
+  for await (const chunk of from.body) chunks.push(chunk)
+  return Buffer.concat(chunks)
 }
 
 /** Never sleeps, but tells how long it should have. */

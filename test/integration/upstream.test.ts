@@ -1,9 +1,8 @@
 /** The upstream adapter against a registry on a real socket: what it promises when all is well. */
 import { describe, expect, test } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
-import { bytesOf } from '../helpers/bytes.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
-import { openUpstream } from '../helpers/open-upstream.ts'
+import { bytesOf, openUpstream } from '../helpers/open-upstream.ts'
 
 describe('manifests', () => {
   test('resolves a tag by one HEAD that accepts images and indexes of both dialects', async () => {
