@@ -13,6 +13,7 @@ export interface Layout {
   readonly sidecars: string
   readonly quarantine: string
   readonly tmp: string
+  readonly locks: string
   readonly catalog: string
   blob(digest: Digest): string
   sidecar(digest: Digest): string
@@ -29,6 +30,7 @@ export function layoutOf(data: string): Layout {
     sidecars,
     quarantine: join(data, 'quarantine'),
     tmp: join(data, 'tmp'),
+    locks: join(data, 'locks'),
     catalog: join(data, 'catalog.sqlite'),
     blob: (digest) => join(blobs, ...partsOf(digest)),
     sidecar: (digest) => `${join(sidecars, ...partsOf(digest))}.json`,

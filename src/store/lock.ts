@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import Sqlite from 'better-sqlite3'
 import { CrossdockError } from '../errors.ts'
 import { codeOf, storeFailure } from './failures.ts'
-import { makeFolder } from './layout.ts'
+import { layoutOf, makeFolder } from './layout.ts'
 
 /** How often a held lock is tried again, ms. */
 const RETRY_MS = 5
@@ -28,7 +28,7 @@ export class FileLock {
   /** False when somebody else holds it. */
   tryAcquire(): boolean {
     try {
-      this.#db ??= new Sqlite(this.#path, { timeout: 0 })
+      this.#db ??= openLock(this.#path)
       this.#db.exec('BEGIN EXCLUSIVE')
       return true
     } catch (error) {
@@ -53,12 +53,20 @@ export class FileLock {
   }
 }
 
+function openLock(path: string): Sqlite.Database {
+  const db = new Sqlite(path, { timeout: 0 })
+  // Nothing is ever written, so nothing needs a journal beside the lock.
+  db.pragma('journal_mode = MEMORY')
+  return db
+}
+
 /** Makes this process the data folder's server; throws when there is one already. */
 export async function acquireServerLock(data: string): Promise<AsyncDisposable> {
-  await makeFolder(data).catch((error) => {
+  const { locks } = layoutOf(data)
+  await makeFolder(locks).catch((error) => {
     throw storeFailure(`make the data folder ${data}`, error)
   })
-  const lock = new FileLock(join(data, 'server.lock'))
+  const lock = new FileLock(join(locks, 'server'))
   if (!lock.tryAcquire()) {
     lock.close()
     throw new CrossdockError(

@@ -32,8 +32,8 @@ export async function openStore(deps: {
   try {
     await makeFolder(layout.blobs)
     await makeFolder(layout.sidecars)
-    const temp = opening.use(await TempFiles.open(layout.tmp))
-    const lock = new FileLock(join(layout.data, 'sidecars.lock'))
+    const temp = opening.use(await TempFiles.open(layout))
+    const lock = new FileLock(join(layout.locks, 'sidecars'))
     opening.defer(() => lock.close())
     const blobs = new FsBlobs(layout, temp)
     const sidecars = new FsSidecars(layout, temp, lock)
@@ -60,7 +60,7 @@ async function openCatalog(
   fill: (db: Database) => Promise<void>,
 ): Promise<Database> {
   if ((await inspect(layout)) === 'usable') return openSound(layout)
-  const lock = new FileLock(join(layout.data, 'catalog.lock'))
+  const lock = new FileLock(join(layout.locks, 'catalog'))
   try {
     await lock.acquire()
     // Whoever held the lock before may have rebuilt it.

@@ -1,76 +1,88 @@
 /**
- * Temp files, each process's in a folder of its own under `tmp/`, whose lock lives as long as the process: so whoever starts
- * next can tell what nobody owns any more, and sweeps it.
+ * Temp files, each named after its process's lock, which lives as long as the process: so whoever starts next can tell what
+ * nobody owns any more, and sweeps it.
  */
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { storeFailure } from './failures.ts'
-import { FOLDER_MODE, makeFolder } from './layout.ts'
+import { type Layout, makeFolder } from './layout.ts'
 import { FileLock } from './lock.ts'
 
-const LOCK_SUFFIX = '.lock'
+/** A process's lock; the others in that folder have names. */
+const OWNER = /^[0-9a-f]{8}-[0-9a-f-]{27}$/
 
 export class TempFiles implements AsyncDisposable {
-  readonly #folder: string
+  readonly #layout: Layout
+  readonly #owner: string
   readonly #lock: FileLock
   #count = 0
 
-  private constructor(folder: string, lock: FileLock) {
-    this.#folder = folder
+  private constructor(layout: Layout, owner: string, lock: FileLock) {
+    this.#layout = layout
+    this.#owner = owner
     this.#lock = lock
   }
 
-  /** Sweeps what dead processes left, then opens this one's own folder. */
-  static async open(tmp: string): Promise<TempFiles> {
+  /** Sweeps what dead processes left, then takes this one's lock. */
+  static async open(layout: Layout): Promise<TempFiles> {
     try {
-      await makeFolder(tmp)
-      await sweep(tmp)
+      await makeFolder(layout.tmp)
+      await makeFolder(layout.locks)
+      await sweep(layout)
       for (;;) {
-        const folder = join(tmp, randomUUID())
-        const lock = new FileLock(`${folder}${LOCK_SUFFIX}`)
-        // A sweeper may have taken the new lock file for an old one: then the next name is tried.
+        const owner = randomUUID()
+        const lock = new FileLock(join(layout.locks, owner))
+        // A sweeper may have taken the new lock for an old one: then the next name is tried.
         if (lock.tryAcquire() && (await exists(lock.path))) {
-          await mkdir(folder, { mode: FOLDER_MODE })
-          return new TempFiles(folder, lock)
+          return new TempFiles(layout, owner, lock)
         }
         lock.close()
       }
     } catch (error) {
-      throw storeFailure(`use the temp folder ${tmp}`, error)
+      throw storeFailure(`use the temp folder ${layout.tmp}`, error)
     }
   }
 
   /** A path that nobody else uses. */
   next(): string {
     this.#count += 1
-    return join(this.#folder, String(this.#count))
+    return join(this.#layout.tmp, `${this.#owner}.${this.#count}`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.#folder, { recursive: true, force: true })
-    await rm(this.#lock.path, { force: true })
+    for (const name of await readdir(this.#layout.tmp)) {
+      if (ownerOf(name) === this.#owner) await remove(join(this.#layout.tmp, name))
+    }
+    await remove(this.#lock.path)
     this.#lock.close()
   }
 }
 
-/** Removes everything under `tmp` whose lock nobody holds. */
-async function sweep(tmp: string): Promise<void> {
-  const owners = new Set<string>()
-  for (const name of await readdir(tmp)) {
-    owners.add(name.endsWith(LOCK_SUFFIX) ? name.slice(0, -LOCK_SUFFIX.length) : name)
+/** Removes every temp file whose owner's lock nobody holds, and such locks. */
+async function sweep(layout: Layout): Promise<void> {
+  const owned = Map.groupBy(await readdir(layout.tmp), ownerOf)
+  for (const name of await readdir(layout.locks)) {
+    if (OWNER.test(name) && !owned.has(name)) owned.set(name, [])
   }
-  for (const owner of owners) {
-    const lock = new FileLock(join(tmp, `${owner}${LOCK_SUFFIX}`))
+  for (const [owner, files] of owned) {
+    const lock = new FileLock(join(layout.locks, owner))
     try {
       if (!lock.tryAcquire()) continue
-      await rm(join(tmp, owner), { recursive: true, force: true })
-      await rm(lock.path, { force: true })
-      await rm(`${lock.path}-journal`, { force: true })
+      for (const file of files) await remove(join(layout.tmp, file))
+      await remove(lock.path)
     } finally {
       lock.close()
     }
   }
+}
+
+function ownerOf(file: string): string {
+  return file.split('.', 1)[0] || 'nobody'
+}
+
+async function remove(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true })
 }
 
 async function exists(path: string): Promise<boolean> {
