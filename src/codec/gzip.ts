@@ -9,8 +9,14 @@ import { decodeThrough, TrailingDataError } from './transform.ts'
 /** Uncompressed bytes of a member that we write; changing it changes bytes: raise the format's revision. */
 const MEMBER_SIZE = 4 * 1024 * 1024
 
-/** Bytes of one output buffer of the decoder. */
-const OUTPUT_SIZE = 1024 * 1024
+/**
+ * Bytes of one output buffer of the decoder. Its slices lie side by side and fill it exactly, so an encoder that wants
+ * pieces of this size gets them without a copy.
+ */
+const OUTPUT_SIZE = 4 * 1024 * 1024
+
+/** Bytes that are decoded ahead of the reader, so that both can work at the same time. */
+const READ_AHEAD = OUTPUT_SIZE
 
 /** Header byte 9, the operating system: 255 is "unknown", the same wherever we run. */
 const OS_OFFSET = 9
@@ -35,9 +41,6 @@ async function* inflate(bytes: ByteStream): AsyncGenerator<Uint8Array> {
     throw explain(error)
   }
 }
-
-/** Bytes that are decoded ahead of the reader, so that both can work at the same time. */
-const READ_AHEAD = 2 * OUTPUT_SIZE
 
 function explain(error: unknown): unknown {
   if (error instanceof TrailingDataError) {

@@ -52,6 +52,7 @@ class Feed {
       const step = await this.#next()
       await written
       if (this.#decoder.destroyed) return
+      if (this.#decoder.bytesWritten !== this.size) throw new TrailingDataError()
       if (step.done) break
       this.size += step.value.byteLength
       written = this.#write(step.value)

@@ -1,11 +1,11 @@
 /** zstd (RFC 8878): decodes any mix of frames, encodes independent ones so that all cores can help. */
 import { constants, createZstdDecompress, type ZstdOptions } from 'node:zlib'
-import { compress, decompress } from '@mongodb-js/zstd'
 import { CrossdockError } from '../errors.ts'
 import { type ByteStream, inPieces, limit, mapOrdered } from '../lib/streams.ts'
 import type { Codec, DecodeLimits, EncodeContext } from './codec.ts'
 import { beyondLimit, corrupt } from './failure.ts'
 import { decodeThrough } from './transform.ts'
+import { compressFrame, decompressFrames } from './zstd-frame.ts'
 import { type FrameBatch, FrameWalker } from './zstd-frames.ts'
 
 /** Uncompressed bytes of a frame that we write; changing it changes bytes: raise the format's revision. */
@@ -47,7 +47,7 @@ async function* decode(bytes: ByteStream, limits: DecodeLimits): AsyncGenerator<
 
 /** The walker has bounded what can come out, so the call needs no limit of its own. */
 async function decodeBatch(batch: FrameBatch): Promise<Uint8Array> {
-  return await decompress(asBuffer(batch.bytes)).catch((error: unknown) => {
+  return await decompressFrames(batch.bytes).catch((error: unknown) => {
     throw corrupt('zstd', error instanceof Error ? error.message : String(error), 'corrupt', error)
   })
 }
@@ -75,7 +75,7 @@ async function* encode(
   let isEmpty = true
   const frames = mapOrdered(
     inPieces(bytes, FRAME_SIZE),
-    (piece) => compress(asBuffer(piece), level),
+    (piece) => compressFrame(piece, level),
     context.concurrency,
   )
   for await (const frame of frames) {
@@ -83,9 +83,5 @@ async function* encode(
     isEmpty = false
     yield frame
   }
-  if (isEmpty) yield await compress(Buffer.alloc(0), level)
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (isEmpty) yield await compressFrame(new Uint8Array(0), level)
 }
