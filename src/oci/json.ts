@@ -21,6 +21,8 @@ export interface JsonRules {
 const MAX_DEPTH = 64
 /** A thousand children with all their annotations need fewer; more only serves to collide in hash tables. */
 const MAX_KEYS = 20_000
+/** Elements and members together: keeps the time for 4 MiB of the smallest values near that for 4 MiB of text. */
+const MAX_VALUES = 200_000
 
 /** A place of a string literal, quotes included, in UTF-16 units. */
 export interface Span {
@@ -122,26 +124,24 @@ function scan(text: string, rules: JsonRules, visit?: Visit): void {
   const frames: Frame[] = []
   let frame: Frame | undefined
   let keys = 0
+  let values = 0
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
-    if (code === QUOTE) {
+    const isOpening = code === OPEN_OBJECT || code === OPEN_ARRAY
+    if (isOpening || code === COMMA) {
+      if (++values > MAX_VALUES) throw tooMany(MAX_VALUES, 'values', rules)
+      if (isOpening) frame = openFrame(frames, code === OPEN_ARRAY, rules)
+      else if (frame !== undefined) frame.expectsKey = !frame.isArray
+    } else if (code === QUOTE) {
       const end = endOfString(text, at)
       if (frame?.expectsKey) {
-        if (++keys > MAX_KEYS) throw malformed(rules.what, `has over ${MAX_KEYS} keys`, 'json-keys')
+        if (++keys > MAX_KEYS) throw tooMany(MAX_KEYS, 'keys', rules)
         readKey(frame, text.slice(at, end), rules)
       } else {
         checkString(text, at, end, rules)
         visit?.(frames, at, end)
       }
       at = end - 1
-    } else if (code === COMMA) {
-      if (frame !== undefined) frame.expectsKey = !frame.isArray
-    } else if (code === OPEN_OBJECT || code === OPEN_ARRAY) {
-      const isArray = code === OPEN_ARRAY
-      frame = { isArray, key: '', expectsKey: !isArray, keys: undefined }
-      if (frames.push(frame) > MAX_DEPTH) {
-        throw malformed(rules.what, `is nested deeper than ${MAX_DEPTH}`, 'json-depth')
-      }
     } else if (code === CLOSE_OBJECT || code === CLOSE_ARRAY) {
       frames.pop()
       frame = frames.at(-1)
@@ -149,6 +149,16 @@ function scan(text: string, rules: JsonRules, visit?: Visit): void {
       at = endOfNumber(text, at, rules) - 1
     }
   }
+}
+
+function openFrame(frames: Frame[], isArray: boolean, rules: JsonRules): Frame {
+  const frame: Frame = { isArray, key: '', expectsKey: !isArray, keys: undefined }
+  if (frames.push(frame) <= MAX_DEPTH) return frame
+  throw malformed(rules.what, `is nested deeper than ${MAX_DEPTH}`, 'json-depth')
+}
+
+function tooMany(max: number, found: 'keys' | 'values', rules: JsonRules): CrossdockError {
+  return malformed(rules.what, `has more than ${max} ${found}`, `json-${found}`)
 }
 
 function readKey(frame: Frame, literal: string, rules: JsonRules): void {

@@ -134,12 +134,7 @@ describe('a manifest', () => {
 })
 
 describe('a manifest that nobody should see', () => {
-  const table: readonly (readonly [
-    title: string,
-    document: Document,
-    reason?: string,
-    kind?: string,
-  ])[] = [
+  const table: [title: string, document: Document, reason?: string, kind?: string][] = [
     ['digest md5', layer({ digest: 'md5:d41d8cd98f00b204e9800998ecf8427e' }), 'digest'],
     ['digest too short', layer({ digest: 'sha256:abc' }), 'digest'],
     ['digest in capitals', layer({ digest: `sha256:${'A'.repeat(64)}` }), 'digest'],
