@@ -1,0 +1,57 @@
+/** Parts of a layer that are compressed alone, several at a time, and come out in order with their places in the blob. */
+import { Semaphore } from '../lib/semaphore.ts'
+import { join } from '../lib/streams.ts'
+import type { TocEntry } from './toc.ts'
+
+/** One gzip member or zstd frame to be. */
+export interface Piece {
+  readonly parts: readonly Uint8Array[]
+  /** Bytes in `parts`. */
+  readonly size: number
+  /** The entry, of a file or of a chunk, whose content begins here. */
+  readonly chunk?: TocEntry | undefined
+  /** The file whose content ends here; set only where the table of contents says so. */
+  readonly closes?: TocEntry | undefined
+  /** Entries that are complete when the place of this piece is known, in order. */
+  readonly settles: readonly TocEntry[]
+}
+
+/** What may wait at a time: enough for all cores while one large piece holds up the order. */
+const MAX_PIECES = 256
+const MAX_BYTES = 32 * 1024 * 1024
+
+/** Same order for any concurrency. Returns what the source returned. */
+export async function* compressPieces<F>(
+  pieces: AsyncGenerator<Piece, F>,
+  compress: (bytes: Uint8Array) => Promise<Uint8Array>,
+  context: { readonly concurrency: number; readonly signal?: AbortSignal | undefined },
+): AsyncGenerator<{ readonly piece: Piece; readonly bytes: Uint8Array }, F> {
+  const slots = new Semaphore(context.concurrency)
+  const waiting: { readonly piece: Piece; readonly result: Promise<Uint8Array> }[] = []
+  let bytes = 0
+  try {
+    for (;;) {
+      const step = await pieces.next()
+      context.signal?.throwIfAborted()
+      if (!step.done) {
+        const piece = step.value
+        const result = slots.run(() => compress(join(piece.parts)))
+        result.catch(() => undefined)
+        waiting.push({ piece, result })
+        bytes += piece.size
+      }
+      while (
+        waiting.length > (step.done ? 0 : MAX_PIECES) ||
+        (bytes > MAX_BYTES && waiting.length > 1)
+      ) {
+        const head = waiting.shift()
+        if (head === undefined) break
+        bytes -= head.piece.size
+        yield { piece: head.piece, bytes: await head.result }
+      }
+      if (step.done) return step.value
+    }
+  } finally {
+    await pieces.return(undefined as never)
+  }
+}

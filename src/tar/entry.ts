@@ -1,0 +1,64 @@
+/** What an entry of a tar is, as Go's archive/tar reads it: container runtimes all use that reader. */
+
+export type EntryType =
+  | 'reg'
+  | 'hardlink'
+  | 'symlink'
+  | 'char'
+  | 'block'
+  | 'dir'
+  | 'fifo'
+  | 'global'
+
+/** Seconds since 1970 and the nanoseconds after them (0 to 999,999,999). */
+export interface TarTime {
+  readonly seconds: number
+  readonly nanos: number
+}
+
+export interface TarEntry {
+  readonly type: EntryType
+  /** As written in the tar: `./a`, `/a` and `dir/` keep their spelling. */
+  readonly name: string
+  /** Target of a hard link or symlink. */
+  readonly linkName: string
+  /** The number in the header, file type bits and all. */
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  readonly userName: string
+  readonly groupName: string
+  /** Bytes of content; 0 for everything but regular files and global headers. */
+  readonly size: number
+  readonly mtime: TarTime
+  readonly atime: TarTime | undefined
+  readonly ctime: TarTime | undefined
+  readonly devMajor: number
+  readonly devMinor: number
+  readonly xattrs: ReadonlyMap<string, Uint8Array>
+  /** Keys of all PAX records that apply to this entry, or that a global header sets. */
+  readonly paxKeys: readonly string[]
+  /** False when the name, the link's target or an xattr's name is not UTF-8, so that JSON cannot carry it. */
+  readonly isText: boolean
+  /** False when the owner's or group's name is not UTF-8. */
+  readonly hasTextOwner: boolean
+}
+
+/** The tar is broken, or readers disagree about what it holds. */
+export class AmbiguousTarError extends Error {
+  override readonly name = 'AmbiguousTarError'
+}
+
+/** The path an entry lands at, without a leading slash; the root is empty. */
+export function cleanName(name: string): string {
+  if (CLEAN.test(name)) return name
+  const parts: string[] = []
+  for (const part of name.split('/')) {
+    if (part === '..') parts.pop()
+    else if (part !== '' && part !== '.') parts.push(part)
+  }
+  return parts.join('/')
+}
+
+/** Names that are clean already, which nearly all are: no empty, `.` or `..` component. */
+const CLEAN = /^(?!\.{1,2}(?:\/|$))[^/]+(?:\/(?!\.{1,2}(?:\/|$))[^/]+)*$/
