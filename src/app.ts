@@ -12,7 +12,7 @@ import { Pulls } from './convert/pulls.ts'
 import { Staging } from './convert/staging.ts'
 import { systemClock } from './lib/clock.ts'
 import { createTelemetry, type Telemetry } from './lib/telemetry.ts'
-import { DEFAULT_MODEL_LIMITS } from './oci/manifest.ts'
+import { DEFAULT_MODEL_LIMITS, type ModelLimits } from './oci/manifest.ts'
 import { parsePlatform } from './oci/platform.ts'
 import type { BlobStore, Catalog, Clock, SidecarStore, Upstreams } from './ports.ts'
 import { Blobs } from './pull/blobs.ts'
@@ -25,6 +25,8 @@ export interface App extends AsyncDisposable {
   readonly config: Config
   readonly access: Access
   readonly profiles: Profiles
+  /** Of what is read as a manifest, config or layer. */
+  readonly limits: ModelLimits
   readonly telemetry: Telemetry
   readonly clock: Clock
   readonly store: BlobStore
@@ -147,6 +149,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     config,
     access,
     profiles,
+    limits,
     telemetry,
     clock,
     store,

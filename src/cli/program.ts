@@ -3,6 +3,8 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { ConfigError, suggestion } from '../config/problem.ts'
 import { CLIENTS, type ClientName, clientCommand } from './client-setup.ts'
 import { checkCommand, schemaCommand, showCommand } from './config-commands.ts'
+import { type ExportOptions, exportCommand } from './export.ts'
+import { importCommand } from './import.ts'
 import { inspectCommand } from './inspect.ts'
 import { listCommand } from './list.ts'
 import { describeError, EXIT, UsageError } from './output.ts'
@@ -78,6 +80,8 @@ function createProgram(system: System, outcome: { code: number }): Command {
     .option('--json', 'print what was staged as JSON')
     .action(async (refs: string[], options) => end(stageCommand(refs, options, system)))
 
+  addBundles(program, system, end)
+
   common(program.command('list'))
     .description('list what is in the store: names, profiles, sizes, last use')
     .argument('[glob]', 'pattern over UPSTREAM/REPOSITORY:TAG; * within a component, ** across')
@@ -98,6 +102,44 @@ function createProgram(system: System, outcome: { code: number }): Command {
 
   addConfig(program, system, end)
   return program
+}
+
+function addBundles(
+  program: Command,
+  system: System,
+  end: (code: number | Promise<number>) => Promise<void>,
+): void {
+  common(program.command('export'))
+    .description('write images into one archive or folder, to carry across an air gap')
+    .argument('<ref...>', 'what one would type after "docker pull", suffix included')
+    .requiredOption('-o, --output <file|dir>', 'an archive (.tar, .tar.zst, .tar.xz) or a folder')
+    .option(
+      '--platform <os/arch>',
+      'platform of an index to carry, or all; may be repeated',
+      collect,
+    )
+    .option('--compress <how>', 'none, zstd or xz around the whole archive; default: by extension')
+    .option('--level <n>', 'level of that compression')
+    .option('--threads <n>', 'threads of that compression; default: one per processor')
+    .option('--format <format>', 'oci, or docker for docker load alone', 'oci')
+    .option('--with-sources', 'carry the originals of converted images, too')
+    .option(
+      '--since <bundle>',
+      'leave out what this earlier bundle carries; may be repeated',
+      gather,
+    )
+    .option('--split <size>', 'volumes of at most this size, with checksums')
+    .option('--json', 'print JSON')
+    .action(async (refs: string[], options: ExportOptions) =>
+      end(exportCommand(refs, options, system)),
+    )
+
+  common(program.command('import'))
+    .description('load bundles and what other tools exported; verified before anything is served')
+    .argument('<file|dir...>', 'bundle, OCI layout, docker save or ctr export; of volumes any one')
+    .option('--name <name>', 'repository of images that carry no name; default: localhost/FILE')
+    .option('--json', 'print JSON')
+    .action(async (paths: string[], options) => end(importCommand(paths, options, system)))
 }
 
 function addConfig(
@@ -151,6 +193,10 @@ function refuseUnknownCommand(args: readonly string[], program: Command): void {
 
 function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, ...value.split(',').filter(Boolean)]
+}
+
+function gather(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value]
 }
 
 function parseCount(value: string): number {

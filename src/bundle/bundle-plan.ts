@@ -1,0 +1,40 @@
+/** What an import makes known: names, manifests and conversions, whichever tool wrote the bundle. */
+import type { Digest } from '../oci/digest.ts'
+import type { Manifest } from '../oci/manifest.ts'
+import type { RawManifest, Repository } from '../ports.ts'
+import type { BundledConversion } from './description.ts'
+
+export interface PlannedManifest {
+  readonly repository: Repository
+  readonly raw: RawManifest
+  readonly parsed: Manifest
+  readonly tags: readonly string[]
+}
+
+export interface PlannedImage {
+  /** What a client asks for. */
+  readonly name: string
+  readonly digest: Digest
+  readonly profile?: string | undefined
+}
+
+export interface BundlePlan {
+  /** For people. */
+  readonly images: readonly PlannedImage[]
+  readonly manifests: readonly PlannedManifest[]
+  readonly conversions: readonly BundledConversion[]
+  /** Configs and layers that come with the bundle or came with those that it builds on. */
+  readonly blobs: ReadonlySet<Digest>
+}
+
+/** What planning needs of the outside. */
+export interface PlanContext {
+  /** Bytes of a blob that is in the store. */
+  readonly read: (digest: Digest, maxBytes: number) => Promise<Uint8Array>
+  readonly parse: (raw: RawManifest) => Manifest
+  /** Repository of a full or familiar name without tag: `alpine`, `ghcr.io/a/b`. */
+  readonly locate: (name: string) => Repository
+  /** Where images go that have no repository in their name: `localhost/bundle`. */
+  readonly fallback: Repository
+  readonly maxManifestBytes: number
+}

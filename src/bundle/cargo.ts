@@ -1,0 +1,192 @@
+/** What goes into a bundle: every manifest, config and layer that the chosen images, their sources and referrers need. */
+import type { Pulls } from '../convert/pulls.ts'
+import type { Digest } from '../oci/digest.ts'
+import { isAttestation } from '../oci/image-kind.ts'
+import type { Descriptor, ImageManifest, Manifest, Platform } from '../oci/manifest.ts'
+import { findMediaType } from '../oci/media-type.ts'
+import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
+import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
+import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type { Referrers } from './referrers.ts'
+
+export interface CargoManifest {
+  readonly repository: Repository
+  readonly raw: RawManifest
+  readonly parsed: Manifest
+  readonly tags: Set<string>
+}
+
+export interface CargoBlob {
+  readonly digest: Digest
+  readonly size: number
+  /** Through which it is read. */
+  readonly repository: Repository
+}
+
+/** An image that was asked for, as it lies in the bundle. */
+export interface Shipment {
+  readonly root: RawManifest
+  readonly images: readonly ShippedImage[]
+  /** Present when the image was converted. */
+  readonly conversion: ConvertedImage | undefined
+}
+
+export interface ShippedImage {
+  readonly manifest: ImageManifest
+  readonly platform: Platform | undefined
+}
+
+export interface ShipOptions {
+  readonly platforms: 'all' | readonly Platform[]
+  readonly withSources: boolean
+}
+
+/** A signature of a signature of an SBOM is the most that is followed. */
+const MAX_REFERRER_DEPTH = 3
+
+export class Cargo {
+  readonly #pulls: Pulls
+  readonly #manifests: Manifests
+  readonly #catalog: Catalog
+  readonly #referrers: Referrers
+  /** By repository and digest, in the order in which they were found. */
+  readonly #found = new Map<string, CargoManifest>()
+  readonly #blobs = new Map<Digest, CargoBlob>()
+  readonly #conversions = new Map<string, ConvertedImage>()
+  /** Manifests of referrers, which no client should take for images. */
+  readonly #attached = new Map<string, CargoManifest>()
+
+  constructor(deps: {
+    readonly pulls: Pulls
+    readonly manifests: Manifests
+    readonly catalog: Catalog
+    readonly referrers: Referrers
+  }) {
+    this.#pulls = deps.pulls
+    this.#manifests = deps.manifests
+    this.#catalog = deps.catalog
+    this.#referrers = deps.referrers
+  }
+
+  get manifests(): readonly CargoManifest[] {
+    return [...this.#found.values()]
+  }
+
+  get attached(): readonly CargoManifest[] {
+    return [...this.#attached.values()]
+  }
+
+  get blobs(): readonly CargoBlob[] {
+    return [...this.#blobs.values()]
+  }
+
+  get conversions(): readonly ConvertedImage[] {
+    return [...this.#conversions.values()]
+  }
+
+  /** Adds an image that is staged: what its puller gets, how it was made and from what, and what refers to either. */
+  async ship(repository: Repository, digest: Digest, options: ShipOptions): Promise<Shipment> {
+    const subjects: Digest[] = []
+    const images: ShippedImage[] = []
+    const tree = { repository, platforms: options.platforms, subjects }
+    const root = await this.#add({ ...tree, withBlobs: true, images }, digest)
+    const conversion = await this.#conversionOf(repository, digest)
+    if (conversion !== undefined) {
+      const withBlobs = options.withSources
+      await this.#add({ ...tree, withBlobs, images: [] }, conversion.source)
+    }
+    await this.#attach(repository, subjects, 1)
+    return { root: root.raw, images, conversion }
+  }
+
+  /** Notes that a tag names a manifest. */
+  claim(repository: Repository, tag: string, digest: Digest): void {
+    this.#found.get(keyOf(repository, digest))?.tags.add(tag)
+  }
+
+  async #conversionOf(repository: Repository, target: Digest): Promise<ConvertedImage | undefined> {
+    const made = await this.#catalog.conversions.listImages({ target })
+    const here = made.filter((one) => isSameRepository(one.repository, repository))
+    for (const one of here) this.#conversions.set(`${keyOf(repository, target)} ${one.recipe}`, one)
+    return here[0]
+  }
+
+  async #add(tree: Tree, digest: Digest, platform?: Platform): Promise<CargoManifest> {
+    const { repository } = tree
+    const key = keyOf(repository, digest)
+    const raw = await this.#pulls.byDigest(repository, digest, undefined)
+    const { mediaType, bytes } = raw
+    const parsed = this.#manifests.parse(raw)
+    const found = this.#found.get(key) ?? {
+      repository,
+      raw: { digest, mediaType, bytes },
+      parsed,
+      tags: new Set<string>(),
+    }
+    this.#found.set(key, found)
+    if (!tree.subjects.includes(digest)) tree.subjects.push(digest)
+    await this.#conversionOf(repository, digest)
+    if (parsed.kind === 'image') {
+      this.#addBlobs(repository, parsed, tree.withBlobs)
+      tree.images.push({ manifest: parsed, platform })
+      return found
+    }
+    for (const child of parsed.manifests) {
+      if (isWanted(child, tree)) await this.#add(tree, child.digest, child.platform)
+    }
+    return found
+  }
+
+  /** The config always: a conversion cannot be checked or made again without it. */
+  #addBlobs(repository: Repository, image: ImageManifest, withLayers: boolean): void {
+    for (const { digest, size, mediaType } of [image.config, ...(withLayers ? image.layers : [])]) {
+      if (findMediaType(mediaType)?.foreign || this.#blobs.has(digest)) continue
+      this.#blobs.set(digest, { digest, size, repository })
+    }
+  }
+
+  async #attach(repository: Repository, subjects: readonly Digest[], depth: number): Promise<void> {
+    if (depth > MAX_REFERRER_DEPTH) return
+    for (const subject of subjects) {
+      for (const { digest, tag } of await this.#referrers.list(repository, subject)) {
+        const next: Digest[] = []
+        const key = keyOf(repository, digest)
+        const isNew = !this.#found.has(key)
+        const tree = { repository, platforms: 'all', withBlobs: true, subjects: next } as const
+        const found = await this.#add({ ...tree, images: [] }, digest)
+        if (tag !== undefined) found.tags.add(tag)
+        if (!isNew) continue
+        this.#attached.set(key, found)
+        for (const one of next) this.#attached.set(keyOf(repository, one), found)
+        await this.#attach(repository, next, depth + 1)
+      }
+    }
+  }
+}
+
+/** What is followed below a manifest. */
+interface Tree extends Pick<ShipOptions, 'platforms'> {
+  readonly repository: Repository
+  readonly withBlobs: boolean
+  /** Collects every manifest that something may refer to. */
+  readonly subjects: Digest[]
+  readonly images: ShippedImage[]
+}
+
+function isWanted(child: Descriptor, { platforms }: Tree): boolean {
+  if (platforms === 'all' || child.platform === undefined) return true
+  const { platform } = child
+  return !isAttestation(child) && platforms.some((one) => matchesPlatform(one, platform))
+}
+
+/** What is carried of an index, for people. */
+export function platformsOf(images: readonly ShippedImage[]): string[] {
+  const named = images
+    .map(({ platform }) => platform)
+    .filter((platform) => platform !== undefined && platform.os !== 'unknown')
+  return [...new Set(named.map((platform) => formatPlatform(platform as Platform)))]
+}
+
+export function keyOf(repository: Repository, digest: Digest): string {
+  return `${repository.upstream}/${repository.name}@${digest}`
+}

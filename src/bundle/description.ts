@@ -1,0 +1,158 @@
+/** `bundle.json`: what a bundle holds and what it leaves out, for people and for the import on the far side. */
+import { CrossdockError } from '../errors.ts'
+import { type Digest, digestOf, isDigest } from '../oci/digest.ts'
+import type { ConvertedImage } from '../ports.ts'
+
+export const DESCRIPTION_FILE = 'bundle.json'
+
+/** Raise when an older crossdock could not import what a newer one writes. */
+const VERSION = 1
+
+export interface BundleDescription {
+  readonly images: readonly BundledImage[]
+  /** Everything that is a manifest: images, indexes, their sources, signatures and SBOMs. */
+  readonly manifests: readonly BundledManifest[]
+  /** How converted manifests came about, so that tags with a suffix are answered without converting again. */
+  readonly conversions: readonly BundledConversion[]
+  /** The bundles that must be imported before this one. */
+  readonly requires: readonly RequiredBundle[]
+  /** What lies in this bundle. */
+  readonly blobs: readonly BundledBlob[]
+  /** What belongs to it and lies in the required bundles. */
+  readonly omitted: readonly BundledBlob[]
+}
+
+/** One reference that was exported. */
+export interface BundledImage {
+  /** The name that clients find it under: `docker.io/library/alpine:3`. */
+  readonly name: string
+  /** What was asked for: `docker.io/library/alpine:3-zstd`. */
+  readonly reference: string
+  readonly digest: Digest
+  readonly mediaType: string
+  /** `undefined`: the original. */
+  readonly profile?: string | undefined
+  readonly revision?: number | undefined
+  readonly source?: Digest | undefined
+  /** Whether the source's layers are here, too. */
+  readonly withSource?: boolean | undefined
+  /** Of the images that are carried; an index may name more. */
+  readonly platforms: readonly string[]
+  /** Of config and layers, bytes. */
+  readonly size: number
+}
+
+export interface BundledManifest {
+  /** `docker.io/library/alpine` */
+  readonly repository: string
+  readonly digest: Digest
+  readonly mediaType: string
+  readonly size: number
+  readonly tags: readonly string[]
+}
+
+/** Time and duration say nothing about the result and would make two bundles of the same thing differ. */
+export type BundledConversion = Omit<ConvertedImage, 'convertedAt' | 'seconds'>
+
+export interface RequiredBundle {
+  readonly id: Digest
+  /** The file's name when the delta was made. */
+  readonly name: string
+}
+
+export interface BundledBlob {
+  readonly digest: Digest
+  readonly size: number
+}
+
+export interface IdentifiedBundle extends BundleDescription {
+  /** Digest of all the rest. */
+  readonly id: Digest
+}
+
+export function formatDescription(bundle: BundleDescription): string {
+  const { images, manifests, conversions, requires, blobs, omitted } = bundle
+  const rest = { images, requires, manifests, conversions, blobs, omitted }
+  const id = digestOf(new TextEncoder().encode(JSON.stringify(rest)))
+  return `${JSON.stringify({ bundleVersion: VERSION, id, ...rest }, null, 2)}\n`
+}
+
+/** Throws `badManifest` for what is no description, `refused` for one of a newer crossdock. */
+export function parseDescription(bytes: Uint8Array): IdentifiedBundle {
+  const raw = parseJson(bytes)
+  const { bundleVersion } = raw as { bundleVersion?: unknown }
+  if (typeof bundleVersion === 'number' && bundleVersion > VERSION) {
+    throw new CrossdockError(
+      'refused',
+      `the bundle is of version ${bundleVersion}, this crossdock reads up to ${VERSION}; update crossdock`,
+    )
+  }
+  const bundle = raw as IdentifiedBundle & { bundleVersion: number }
+  const isSound =
+    bundleVersion === VERSION &&
+    isDigest(bundle.id) &&
+    isListOf(bundle.images, (one) => typeof one.name === 'string' && isDigest(one.digest)) &&
+    isListOf(bundle.manifests, isSoundManifest) &&
+    isListOf(bundle.conversions, isSoundConversion) &&
+    isListOf(bundle.requires, (one) => isDigest(one.id) && typeof one.name === 'string') &&
+    isListOf(bundle.blobs, isSoundBlob) &&
+    isListOf(bundle.omitted, isSoundBlob)
+  if (isSound) return bundle
+  throw malformed()
+}
+
+function isListOf<T>(list: readonly T[], isSound: (item: T) => boolean): boolean {
+  return (
+    Array.isArray(list) &&
+    list.every((item) => item !== null && typeof item === 'object' && isSound(item))
+  )
+}
+
+function isSoundBlob(blob: BundledBlob): boolean {
+  return isDigest(blob.digest) && Number.isSafeInteger(blob.size) && blob.size >= 0
+}
+
+function isSoundManifest(manifest: BundledManifest): boolean {
+  return (
+    isSoundBlob(manifest) &&
+    /^[^/]+\/./.test(manifest.repository) &&
+    typeof manifest.mediaType === 'string' &&
+    Array.isArray(manifest.tags) &&
+    manifest.tags.every((tag) => typeof tag === 'string')
+  )
+}
+
+function isSoundConversion(made: BundledConversion): boolean {
+  return (
+    typeof made.recipe === 'string' &&
+    typeof made.profile === 'string' &&
+    typeof made.repository?.upstream === 'string' &&
+    typeof made.repository.name === 'string' &&
+    isDigest(made.source) &&
+    isSoundBlob({ digest: made.target, size: made.size }) &&
+    isListOf(
+      made.layers,
+      (layer) =>
+        isDigest(layer.source) &&
+        isDigest(layer.diffId) &&
+        isSoundBlob({ digest: layer.target, size: layer.size }),
+    )
+  )
+}
+
+function parseJson(bytes: Uint8Array): object {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
+    if (value !== null && typeof value === 'object') return value
+  } catch {
+    // Said below.
+  }
+  throw malformed()
+}
+
+function malformed(): CrossdockError {
+  return new CrossdockError(
+    'badManifest',
+    `${DESCRIPTION_FILE} in the bundle is malformed; copy the bundle again or make it again`,
+  )
+}

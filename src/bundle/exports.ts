@@ -1,0 +1,160 @@
+/** `export`: images staged, collected and written as a layout or archive that crossdock and every client can load. */
+import type { Pulls } from '../convert/pulls.ts'
+import type { StageTask, Staging } from '../convert/staging.ts'
+import { CrossdockError } from '../errors.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Platform } from '../oci/manifest.ts'
+import { splitSuffix } from '../oci/reference.ts'
+import type { Catalog, Upstreams } from '../ports.ts'
+import { type Blobs, blobUnknown } from '../pull/blobs.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import type { Tags } from '../pull/tags.ts'
+import { Cargo, type Shipment } from './cargo.ts'
+import type { IdentifiedBundle } from './description.ts'
+import { type FileEntry, smallFile } from './entry.ts'
+import { blobPath } from './layout-files.ts'
+import { type ExportedImage, type Manifesto, writeManifesto } from './manifesto.ts'
+import { compressOuter, type OuterOptions } from './outer-compression.ts'
+import { type WrittenFile, writeArchive, writeFolder } from './output-files.ts'
+import { Referrers } from './referrers.ts'
+import { writeTar } from './tar-archive.ts'
+
+export interface ExportTask {
+  readonly images: readonly ExportItem[]
+  readonly withSources: boolean
+  /** `docker`: what `docker load` of any version reads, and nothing of the OCI layout. */
+  readonly format: 'oci' | 'docker'
+  /** Bundles that the far side has already. */
+  readonly since: readonly PriorBundle[]
+  readonly target: ExportTarget
+}
+
+export interface ExportItem extends StageTask {
+  /** As it is to be called in the bundle, without profile suffix: default is the reference's own name. */
+  readonly name?: string | undefined
+}
+
+export type ExportTarget =
+  | { readonly kind: 'folder'; readonly path: string }
+  | {
+      readonly kind: 'archive'
+      readonly path: string
+      readonly outer: OuterOptions
+      /** Bytes of a volume. */
+      readonly split?: number | undefined
+    }
+
+/** What a delta need not carry. */
+export interface PriorBundle {
+  readonly name: string
+  /** `undefined`: some other tool made it. */
+  readonly bundle: IdentifiedBundle | undefined
+  readonly blobs: ReadonlySet<Digest>
+}
+
+export interface Exported {
+  readonly files: readonly WrittenFile[]
+  readonly manifesto: Manifesto
+  readonly warnings: readonly string[]
+}
+
+export interface ExportDeps {
+  readonly staging: Staging
+  readonly pulls: Pulls
+  readonly manifests: Manifests
+  readonly blobs: Blobs
+  readonly tags: Tags
+  readonly catalog: Catalog
+  readonly upstreams: Upstreams
+  readonly profiles: { readonly suffixes: readonly string[] }
+  readonly offline: boolean
+  /** Whose image `docker load` of an index gets. */
+  readonly dockerPlatform: Platform
+}
+
+export class Exports {
+  readonly #deps: ExportDeps
+
+  constructor(deps: ExportDeps) {
+    this.#deps = deps
+  }
+
+  /** Resolves when the bundle is durable under its final name; otherwise nothing of it is left. */
+  async export(task: ExportTask): Promise<Exported> {
+    const referrers = new Referrers(this.#deps)
+    const cargo = new Cargo({ ...this.#deps, referrers })
+    const images: ExportedImage[] = []
+    for (const item of task.images) images.push(await this.#ship(cargo, item, task))
+    const manifesto = writeManifesto(cargo, images, task, this.#deps.dockerPlatform)
+    const files = await this.#write(task.target, this.#files(manifesto))
+    return { files, manifesto, warnings: referrers.warnings }
+  }
+
+  async #ship(cargo: Cargo, item: ExportItem, task: ExportTask): Promise<ExportedImage> {
+    const { repository, platforms, reference } = item
+    const { digest } = await this.#deps.staging.stage(item)
+    const shipment = await cargo.ship(repository, digest, {
+      platforms,
+      withSources: task.withSources,
+    })
+    const full = `${repository.upstream}/${repository.name}`
+    if ('digest' in reference) {
+      const asked = `${full}@${reference.digest}`
+      return {
+        ...shipment,
+        repository,
+        reference: asked,
+        baseName: item.name ?? asked,
+        isTagged: false,
+      }
+    }
+    const tag = await this.#claim(cargo, item, reference.tag, shipment)
+    return {
+      ...shipment,
+      repository,
+      reference: `${full}:${reference.tag}`,
+      baseName: item.name ?? `${full}:${tag}`,
+      isTagged: true,
+    }
+  }
+
+  /** The tag that names the source; a suffix of ours is not part of it. */
+  async #claim(
+    cargo: Cargo,
+    { repository }: ExportItem,
+    tag: string,
+    { root, conversion }: Shipment,
+  ): Promise<string> {
+    const source = conversion?.source ?? root.digest
+    const split = splitSuffix(tag, this.#deps.profiles.suffixes)
+    for (const candidate of [tag, ...(split ? [split.base] : [])]) {
+      const known = await this.#deps.catalog.tags.find(repository, candidate)
+      if (known?.digest !== source && known?.digest !== root.digest) continue
+      cargo.claim(repository, candidate, known.digest)
+      return candidate
+    }
+    throw new CrossdockError(
+      'manifestUnknown',
+      `tag ${repository.upstream}/${repository.name}:${tag} moved while it was exported; export it again`,
+    )
+  }
+
+  async *#files(manifesto: Manifesto): AsyncGenerator<FileEntry> {
+    for (const { name, content } of manifesto.files) yield smallFile(name, content)
+    for (const item of manifesto.content) {
+      const { digest, size } = item
+      if ('bytes' in item) {
+        yield smallFile(blobPath(digest), item.bytes)
+        continue
+      }
+      const blob = await this.#deps.pulls.blob(item.repository, digest)
+      if (blob === undefined) throw blobUnknown(item.repository, digest)
+      yield { kind: 'file', name: blobPath(digest), size, read: () => blob.read() }
+    }
+  }
+
+  #write(target: ExportTarget, files: AsyncIterable<FileEntry>): Promise<readonly WrittenFile[]> {
+    if (target.kind === 'folder') return writeFolder(target.path, files)
+    return writeArchive(target.path, compressOuter(writeTar(files), target.outer), target.split)
+  }
+}

@@ -1,0 +1,171 @@
+/** The plan of an OCI layout that some other tool wrote: `ctr export`, skopeo, umoci, podman, Docker 25 and newer. */
+import { CrossdockError } from '../errors.ts'
+import { type Digest, isDigest } from '../oci/digest.ts'
+import type { Descriptor } from '../oci/manifest.ts'
+import { findMediaType } from '../oci/media-type.ts'
+import { parseReference } from '../oci/reference.ts'
+import type { BlobStat, Repository } from '../ports.ts'
+import { isSameRepository } from '../pull/manifests.ts'
+import type { BundlePlan, PlanContext, PlannedImage, PlannedManifest } from './bundle-plan.ts'
+import { IMAGE_NAME, type LayoutRoot, REF_NAME } from './layout-files.ts'
+
+/** Indexes in indexes. */
+const MAX_NESTING = 3
+
+/** Throws `badManifest` when something that an image needs is not there. */
+export async function planLayout(
+  index: Uint8Array,
+  found: (digest: Digest) => BlobStat | undefined,
+  context: PlanContext,
+): Promise<BundlePlan> {
+  const walk = new Walk(found, context)
+  const images: PlannedImage[] = []
+  const unnamed: LayoutRoot[] = []
+  const roots = parseRoots(index)
+  for (const root of roots) {
+    const place = placeOf(root, context)
+    if (place === undefined && roots.length > 1) {
+      unnamed.push(root)
+      continue
+    }
+    const { repository, tag } = place ?? { repository: context.fallback, tag: 'latest' }
+    await walk.add(repository, root, tag)
+    images.push({ name: nameOf(repository, tag, root.digest), digest: root.digest })
+  }
+  for (const root of await walk.attach(unnamed)) {
+    await walk.add(context.fallback, root, undefined)
+    images.push({ name: nameOf(context.fallback, undefined, root.digest), digest: root.digest })
+  }
+  return { images, manifests: walk.manifests, conversions: [], blobs: walk.blobs }
+}
+
+export function parseRoots(index: Uint8Array): LayoutRoot[] {
+  let raw: { manifests?: unknown }
+  try {
+    raw = JSON.parse(new TextDecoder().decode(index)) as typeof raw
+  } catch (cause) {
+    throw malformed(cause)
+  }
+  const roots = Array.isArray(raw?.manifests) ? (raw.manifests as LayoutRoot[]) : []
+  const isSound = (root: LayoutRoot) =>
+    typeof root?.digest === 'string' && isDigest(root.digest) && typeof root.mediaType === 'string'
+  if (roots.length === 0 || !roots.every(isSound)) throw malformed()
+  return roots
+}
+
+/** containerd's name, else the reference name: a full name, or a tag alone. `undefined`: it has neither. */
+function placeOf(
+  { annotations, digest }: LayoutRoot,
+  context: PlanContext,
+): { readonly repository: Repository; readonly tag: string | undefined } | undefined {
+  const name = annotations?.[IMAGE_NAME] ?? annotations?.[REF_NAME]
+  if (name === undefined || name === '') return undefined
+  if (!/[/:@]/.test(name)) return { repository: context.fallback, tag: name }
+  const reference = parseReference(name)
+  const isByDigest = reference.digest === digest && reference.tag === undefined
+  return {
+    repository: context.locate(reference.name),
+    tag: isByDigest ? undefined : (reference.tag ?? 'latest'),
+  }
+}
+
+class Walk {
+  readonly #found: (digest: Digest) => BlobStat | undefined
+  readonly #context: PlanContext
+  readonly #manifests: (PlannedManifest & { readonly tags: string[] })[] = []
+  readonly blobs = new Set<Digest>()
+
+  constructor(found: (digest: Digest) => BlobStat | undefined, context: PlanContext) {
+    this.#found = found
+    this.#context = context
+  }
+
+  get manifests(): readonly PlannedManifest[] {
+    return this.#manifests
+  }
+
+  /** Adds a manifest and all below it. */
+  async add(
+    repository: Repository,
+    root: Pick<Descriptor, 'digest' | 'mediaType'>,
+    tag: string | undefined,
+    depth = 1,
+  ): Promise<void> {
+    const known = this.#manifests.find(
+      (one) => one.raw.digest === root.digest && isSameRepository(one.repository, repository),
+    )
+    if (known !== undefined) {
+      if (tag !== undefined) known.tags.push(tag)
+      return
+    }
+    if (depth > MAX_NESTING) return
+    if (this.#found(root.digest) === undefined) throw incomplete(root.digest)
+    const { digest, mediaType } = root
+    const { read, parse, maxManifestBytes } = this.#context
+    const raw = { digest, mediaType, bytes: await read(digest, maxManifestBytes) }
+    const parsed = parse(raw)
+    this.#manifests.push({ repository, raw, parsed, tags: tag === undefined ? [] : [tag] })
+    if (parsed.kind === 'image') {
+      this.#addBlobs([parsed.config, ...parsed.layers])
+      return
+    }
+    // An index may name platforms that were not exported.
+    const here = parsed.manifests.filter((child) => this.#found(child.digest) !== undefined)
+    const [first] = parsed.manifests
+    if (here.length === 0 && first !== undefined) throw incomplete(first.digest)
+    for (const child of here) await this.add(repository, child, undefined, depth + 1)
+  }
+
+  /** Puts roots without a name beside what they refer to; gives back the others. */
+  async attach(roots: readonly LayoutRoot[]): Promise<LayoutRoot[]> {
+    let left = [...roots]
+    for (let before = -1; before !== left.length; ) {
+      before = left.length
+      const next: LayoutRoot[] = []
+      for (const root of left) if (!(await this.#attachOne(root))) next.push(root)
+      left = next
+    }
+    return left
+  }
+
+  async #attachOne(root: LayoutRoot): Promise<boolean> {
+    const { digest, mediaType } = root
+    if (this.#found(digest) === undefined) throw incomplete(digest)
+    const { read, parse, maxManifestBytes } = this.#context
+    const bytes = await read(digest, maxManifestBytes)
+    const { subject } = parse({ digest, mediaType, bytes })
+    const holders = this.#manifests.filter((one) => one.raw.digest === subject?.digest)
+    for (const { repository } of holders) await this.add(repository, root, undefined)
+    return holders.length > 0
+  }
+
+  #addBlobs(parts: readonly Descriptor[]): void {
+    for (const { digest, size, mediaType } of parts) {
+      const here = this.#found(digest)
+      if (here === undefined && findMediaType(mediaType)?.foreign) continue
+      if (here?.size !== size) throw incomplete(digest)
+      this.blobs.add(digest)
+    }
+  }
+}
+
+export function nameOf(repository: Repository, tag: string | undefined, digest: Digest): string {
+  const { upstream, name } = repository
+  return `${upstream}/${name}${tag === undefined ? `@${digest}` : `:${tag}`}`
+}
+
+function incomplete(digest: Digest): CrossdockError {
+  return new CrossdockError(
+    'badManifest',
+    `the layout is incomplete: ${digest} is named and not there; export the image again, all platforms included`,
+    { reason: 'blob-missing' },
+  )
+}
+
+function malformed(cause?: unknown): CrossdockError {
+  return new CrossdockError(
+    'badManifest',
+    'index.json of the layout is malformed or names no image; export the image again',
+    { cause },
+  )
+}

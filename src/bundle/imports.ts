@@ -1,0 +1,113 @@
+/** `import`: a bundle's content verified and taken in, then made known, so that a failure leaves the store as before. */
+import { CrossdockError } from '../errors.ts'
+import { collect } from '../lib/streams.ts'
+import type { Digest } from '../oci/digest.ts'
+import { type ModelLimits, parseImageConfig } from '../oci/manifest.ts'
+import type { BlobStore, Catalog, Clock, Repository, SidecarStore } from '../ports.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import type { BundlePlan } from './bundle-plan.ts'
+import { DESCRIPTION_FILE, parseDescription } from './description.ts'
+import { type ArchiveContext, planDockerArchive } from './docker-archive.ts'
+import { planLayout } from './foreign-layout.ts'
+import type { BundleInput } from './input-files.ts'
+import { Intake } from './intake.ts'
+import { DOCKER_FILE, INDEX_FILE } from './layout-files.ts'
+import { checkRequired, planOwnBundle } from './own-bundle.ts'
+import { Register } from './register.ts'
+
+export interface ImportOptions {
+  /** Repository of images that carry no name of their own. */
+  readonly fallback: Repository
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Imported {
+  readonly bundle: string
+  readonly images: BundlePlan['images']
+  readonly manifests: number
+  readonly conversions: number
+  /** Blobs and bytes that were not in the store before. */
+  readonly added: { readonly blobs: number; readonly bytes: number }
+}
+
+export interface ImportDeps {
+  readonly store: BlobStore
+  readonly sidecars: SidecarStore
+  readonly catalog: Catalog
+  readonly manifests: Manifests
+  readonly clock: Clock
+  readonly limits: ModelLimits
+  readonly maxLayerBytes: number
+  readonly locate: (name: string) => Repository
+}
+
+export class Imports {
+  readonly #deps: ImportDeps
+
+  constructor(deps: ImportDeps) {
+    this.#deps = deps
+  }
+
+  /** Resolves when everything is durable and served. Throws what is wrong with the bundle. */
+  async import(input: BundleInput, options: ImportOptions): Promise<Imported> {
+    const { store } = this.#deps
+    const intake = new Intake(store, async (name, bytes) => {
+      // A delta that does not fit is refused before its gigabytes are read.
+      if (name !== DESCRIPTION_FILE) return
+      await checkRequired(parseDescription(bytes), (digest) => store.stat(digest))
+    })
+    let plan: BundlePlan
+    try {
+      await intake.take(input.entries(), options.signal)
+      plan = await this.#plan(intake, input, options)
+    } catch (error) {
+      await intake.discard()
+      if (!options.signal?.aborted) await input.explain()
+      throw error
+    }
+    const register = new Register(this.#deps)
+    await register.record(plan)
+    const wanted = new Set([...plan.blobs, ...plan.manifests.map(({ raw }) => raw.digest)])
+    const { added: blobs, addedBytes: bytes } = intake
+    await intake.discard((digest) => wanted.has(digest))
+    return {
+      bundle: input.name,
+      images: plan.images,
+      manifests: plan.manifests.length,
+      conversions: plan.conversions.length,
+      added: { blobs, bytes },
+    }
+  }
+
+  /** The best description that the bundle has. */
+  async #plan(intake: Intake, input: BundleInput, options: ImportOptions): Promise<BundlePlan> {
+    const context = this.#context(intake, options)
+    const found = (digest: Digest) => intake.find(digest)
+    const own = intake.metadata(DESCRIPTION_FILE)
+    if (own !== undefined) return await planOwnBundle(parseDescription(own), found, context)
+    const index = intake.metadata(INDEX_FILE)
+    if (index !== undefined) return await planLayout(index, found, context)
+    const docker = intake.metadata(DOCKER_FILE)
+    if (docker !== undefined) return await planDockerArchive(docker, context)
+    throw new CrossdockError(
+      'badManifest',
+      `${input.name} is no image archive: it has neither index.json nor manifest.json; give a bundle, an OCI layout or what docker save wrote`,
+    )
+  }
+
+  #context(intake: Intake, options: ImportOptions): ArchiveContext {
+    const { store, manifests, limits, locate, maxLayerBytes } = this.#deps
+    return {
+      read: (digest, maxBytes) => collect(store.read(digest), maxBytes),
+      stream: (digest) => store.read(digest),
+      parse: (raw) => manifests.parse(raw),
+      parseConfig: (bytes) => parseImageConfig(bytes, limits),
+      findFile: (name) => intake.findFile(name),
+      locate,
+      fallback: options.fallback,
+      maxManifestBytes: limits.maxManifestBytes,
+      maxConfigBytes: limits.maxConfigBytes,
+      maxLayerBytes,
+    }
+  }
+}

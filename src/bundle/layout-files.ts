@@ -1,0 +1,71 @@
+/** The files of an OCI image layout (image-spec "image-layout.md"), and the one that `docker load` reads beside them. */
+import { algorithmOf, type Digest, hexOf, isDigest } from '../oci/digest.ts'
+import { INDEX_TYPES } from '../oci/media-type.ts'
+
+export const LAYOUT_FILE = 'oci-layout'
+export const INDEX_FILE = 'index.json'
+/** Of docker-archives; Docker before 25 reads no other. */
+export const DOCKER_FILE = 'manifest.json'
+
+/** What podman and skopeo call an image in a layout. */
+export const REF_NAME = 'org.opencontainers.image.ref.name'
+/** What containerd and Docker call it. */
+export const IMAGE_NAME = 'io.containerd.image.name'
+/** Name of something that clients should not take for an image: a signature, say. */
+export const BUNDLED_NAME = 'dev.crossdock.reference'
+
+export const LAYOUT_CONTENT = '{"imageLayoutVersion":"1.0.0"}'
+
+const BLOB_PATH = /^blobs\/([a-z0-9]+)\/([0-9a-f]+)$/
+
+/** What `index.json` names. */
+export interface LayoutRoot {
+  readonly digest: Digest
+  readonly size: number
+  readonly mediaType: string
+  readonly artifactType?: string | undefined
+  readonly annotations?: Readonly<Record<string, string>> | undefined
+}
+
+/** One image in `manifest.json`. */
+export interface DockerImage {
+  readonly config: Digest
+  readonly layers: readonly Digest[]
+  /** Full names with tags. */
+  readonly names: readonly string[]
+}
+
+export function blobPath(digest: Digest): string {
+  return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`
+}
+
+/** `undefined`: some other file. */
+export function digestOfPath(path: string): Digest | undefined {
+  const [, algorithm, hex] = BLOB_PATH.exec(path) ?? []
+  const text = `${algorithm}:${hex}`
+  return isDigest(text) ? text : undefined
+}
+
+export function nameAnnotations(name: string): Record<string, string> {
+  return { [IMAGE_NAME]: name, [REF_NAME]: name }
+}
+
+export function formatLayoutIndex(roots: readonly LayoutRoot[]): string {
+  const manifests = roots.map(({ mediaType, digest, size, artifactType, annotations }) => ({
+    mediaType,
+    digest,
+    size,
+    ...(artifactType !== undefined && { artifactType }),
+    ...(annotations !== undefined && { annotations }),
+  }))
+  return `${JSON.stringify({ schemaVersion: 2, mediaType: INDEX_TYPES.oci, manifests }, null, 2)}\n`
+}
+
+export function formatDockerManifest(images: readonly DockerImage[]): string {
+  const list = images.map(({ config, layers, names }) => ({
+    Config: blobPath(config),
+    RepoTags: names.length > 0 ? names : null,
+    Layers: layers.map(blobPath),
+  }))
+  return `${JSON.stringify(list)}\n`
+}

@@ -1,0 +1,252 @@
+/** Pure: the metadata files of a bundle and the order of its content, the same for the same images on any machine. */
+import { CrossdockError } from '../errors.ts'
+import { type Digest, digestOf } from '../oci/digest.ts'
+import { describeUnconvertible, isAttestation } from '../oci/image-kind.ts'
+import type { ImageManifest, Platform } from '../oci/manifest.ts'
+import { findMediaType } from '../oci/media-type.ts'
+import { matchesPlatform } from '../oci/platform.ts'
+import type { Repository } from '../ports.ts'
+import { type Cargo, type CargoBlob, platformsOf, type Shipment } from './cargo.ts'
+import {
+  type BundleDescription,
+  type BundledBlob,
+  type BundledImage,
+  DESCRIPTION_FILE,
+  formatDescription,
+  type RequiredBundle,
+} from './description.ts'
+import type { ExportTask, PriorBundle } from './exports.ts'
+import {
+  BUNDLED_NAME,
+  DOCKER_FILE,
+  type DockerImage,
+  formatDockerManifest,
+  formatLayoutIndex,
+  INDEX_FILE,
+  LAYOUT_CONTENT,
+  LAYOUT_FILE,
+  type LayoutRoot,
+  nameAnnotations,
+} from './layout-files.ts'
+
+export interface ExportedImage extends Shipment {
+  readonly repository: Repository
+  readonly reference: string
+  /** What a client on the far side asks for: without profile suffix. */
+  readonly baseName: string
+  readonly isTagged: boolean
+}
+
+/** Everything about a bundle but the blobs' bytes. */
+export interface Manifesto {
+  readonly files: readonly { readonly name: string; readonly content: string }[]
+  /** In the order in which it is written. */
+  readonly content: readonly (CargoBlob | (BundledBlob & { readonly bytes: Uint8Array }))[]
+  readonly description: BundleDescription
+}
+
+/** Throws `refused` for what a docker-archive cannot carry. */
+export function writeManifesto(
+  cargo: Cargo,
+  exported: readonly ExportedImage[],
+  { format, since, withSources }: Pick<ExportTask, 'format' | 'since' | 'withSources'>,
+  dockerPlatform: Platform,
+): Manifesto {
+  const images = named(exported)
+  const prior = new Set(since.flatMap(({ blobs }) => [...blobs]))
+  const all = contentOf(cargo)
+  const content = all.filter(({ digest }) => !prior.has(digest))
+  const omitted = all.filter(({ digest }) => prior.has(digest)).map(plainBlob)
+  const description: BundleDescription = {
+    images: images.map((image) => describeImage(image, withSources)),
+    manifests: cargo.manifests
+      .map(({ repository, raw, tags }) => ({
+        repository: `${repository.upstream}/${repository.name}`,
+        digest: raw.digest,
+        mediaType: raw.mediaType,
+        size: raw.bytes.byteLength,
+        tags: [...tags].sort(),
+      }))
+      .sort((a, b) => compare(a.repository, b.repository) || compare(a.digest, b.digest)),
+    conversions: cargo.conversions
+      .map(({ convertedAt: _, seconds: __, ...made }) => made)
+      .sort((a, b) => compare(a.target, b.target) || compare(a.recipe, b.recipe)),
+    requires: requirements(since, omitted),
+    blobs: content.map(plainBlob),
+    omitted,
+  }
+  const docker = dockerImages(images, dockerPlatform, new Set(content.map(({ digest }) => digest)))
+  if (format === 'docker') refuseForDocker(images, docker)
+  const files = [
+    ...(format === 'oci' ? [{ name: LAYOUT_FILE, content: LAYOUT_CONTENT }] : []),
+    { name: DESCRIPTION_FILE, content: formatDescription(description) },
+    ...(format === 'oci'
+      ? [{ name: INDEX_FILE, content: formatLayoutIndex(rootsOf(cargo, images, withSources)) }]
+      : []),
+    ...(docker.size > 0
+      ? [{ name: DOCKER_FILE, content: formatDockerManifest([...docker.values()]) }]
+      : []),
+  ]
+  return { files, content, description }
+}
+
+interface Named extends ExportedImage {
+  readonly name: string
+}
+
+/** An original has the first claim to its name; of several conversions the first one gets it, the others keep their suffix. */
+function named(exported: readonly ExportedImage[]): readonly Named[] {
+  const sorted = exported
+    .filter((one, i) => exported.findIndex((other) => other.reference === one.reference) === i)
+    .sort((a, b) => compare(a.reference, b.reference))
+  const names = new Map<string, ExportedImage>()
+  const byClaim = [...sorted].sort(
+    (a, b) => Number(a.conversion !== undefined) - Number(b.conversion !== undefined),
+  )
+  for (const one of byClaim) {
+    names.set(names.has(one.baseName) ? one.reference : one.baseName, one)
+  }
+  const nameOf = new Map([...names].map(([name, one]) => [one, name]))
+  return sorted.map((one) => ({ ...one, name: nameOf.get(one) ?? one.reference }))
+}
+
+/** Manifests, then configs and layers, each once; sorted where the order of arguments would show. */
+function contentOf(cargo: Cargo): Manifesto['content'] {
+  const manifests = new Map<Digest, BundledBlob & { readonly bytes: Uint8Array }>()
+  for (const { raw } of cargo.manifests) {
+    const { digest, bytes } = raw
+    manifests.set(digest, { digest, size: bytes.byteLength, bytes })
+  }
+  const blobs = cargo.blobs.filter(({ digest }) => !manifests.has(digest))
+  // Small things first: configs and documents, so that readers know what is coming.
+  const sorted = [...blobs].sort((a, b) => a.size - b.size || compare(a.digest, b.digest))
+  return [...[...manifests.values()].sort((a, b) => compare(a.digest, b.digest)), ...sorted]
+}
+
+function requirements(
+  since: readonly PriorBundle[],
+  omitted: readonly BundledBlob[],
+): RequiredBundle[] {
+  if (omitted.length === 0) return []
+  const all = since.flatMap(({ bundle, name, blobs }) => [
+    ...(bundle?.requires ?? []),
+    { id: bundle?.id ?? digestOf(new TextEncoder().encode([...blobs].sort().join('\n'))), name },
+  ])
+  return [...new Map(all.map((one) => [one.id, one])).values()]
+}
+
+function describeImage(image: Named, withSources: boolean): BundledImage {
+  const { conversion, root, images } = image
+  const blobs = new Map(
+    images
+      .flatMap(({ manifest }) => [manifest.config, ...manifest.layers])
+      .map(({ digest, size }) => [digest, size]),
+  )
+  return {
+    name: image.name,
+    reference: image.reference,
+    digest: root.digest,
+    mediaType: root.mediaType,
+    ...(conversion && {
+      profile: conversion.profile,
+      revision: (JSON.parse(conversion.recipe) as { revision?: number }).revision,
+      source: conversion.source,
+      withSource: withSources,
+    }),
+    platforms: platformsOf(images),
+    size: [...blobs.values()].reduce((sum, size) => sum + size, 0),
+  }
+}
+
+/** What `index.json` names: the images under their names, then sources and referrers, which are no images to load. */
+function rootsOf(cargo: Cargo, images: readonly Named[], withSources: boolean): LayoutRoot[] {
+  const roots = images.map(({ name, root }): LayoutRoot => {
+    const { digest, mediaType, bytes } = root
+    return { digest, mediaType, size: bytes.byteLength, annotations: nameAnnotations(name) }
+  })
+  const listed = new Set<Digest>(images.map(({ root }) => root.digest))
+  const sources = withSources ? images.flatMap(({ conversion }) => conversion?.source ?? []) : []
+  const others = cargo.manifests
+    .filter((one) => cargo.attached.includes(one) || sources.includes(one.raw.digest))
+    .sort((a, b) => compare(a.raw.digest, b.raw.digest))
+  for (const { raw, parsed, repository, tags } of others) {
+    if (listed.has(raw.digest)) continue
+    listed.add(raw.digest)
+    const [tag] = [...tags].sort()
+    const { upstream, name } = repository
+    const type =
+      parsed.artifactType ?? (parsed.kind === 'image' ? parsed.config.mediaType : undefined)
+    roots.push({
+      digest: raw.digest,
+      mediaType: raw.mediaType,
+      size: raw.bytes.byteLength,
+      artifactType: parsed.subject === undefined ? undefined : type,
+      annotations: {
+        [BUNDLED_NAME]: `${upstream}/${name}${tag === undefined ? `@${raw.digest}` : `:${tag}`}`,
+      },
+    })
+  }
+  return roots
+}
+
+/** Of each image the one that a Docker of this platform runs; left out when a part of it is not in the bundle. */
+function dockerImages(
+  images: readonly Named[],
+  platform: Platform,
+  here: ReadonlySet<Digest>,
+): Map<Named, DockerImage> {
+  const found = new Map<Named, DockerImage>()
+  for (const image of images) {
+    const manifest = chooseImage(image, platform)
+    if (manifest === undefined || describeUnconvertible(manifest) !== undefined) continue
+    const parts = [manifest.config, ...manifest.layers]
+    const isWhole = parts.every(
+      (part) => here.has(part.digest) && findMediaType(part.mediaType)?.foreign !== true,
+    )
+    if (!isWhole) continue
+    found.set(image, {
+      config: manifest.config.digest,
+      layers: manifest.layers.map(({ digest }) => digest),
+      names: image.isTagged ? [image.name] : [],
+    })
+  }
+  return found
+}
+
+function chooseImage(image: Named, wanted: Platform): ImageManifest | undefined {
+  const runnable = image.images.filter(
+    ({ manifest, platform }) =>
+      platform === undefined || !isAttestation({ ...manifest, size: 0, platform }),
+  )
+  const fitting = runnable.find(({ platform }) => platform && matchesPlatform(wanted, platform))
+  return (fitting ?? runnable[0])?.manifest
+}
+
+function refuseForDocker(images: readonly Named[], docker: ReadonlyMap<Named, DockerImage>): void {
+  for (const image of images) {
+    const chosen = docker.get(image)
+    if (chosen === undefined) {
+      throw new CrossdockError(
+        'refused',
+        `${image.reference} cannot go into a docker-archive: it is no image of layers, or parts of it lie elsewhere; use --format oci`,
+      )
+    }
+    const zstd = image.images
+      .filter(({ manifest }) => manifest.config.digest === chosen.config)
+      .flatMap(({ manifest }) => manifest.layers)
+      .find(({ mediaType }) => findMediaType(mediaType)?.compression === 'zstd')
+    if (zstd === undefined) continue
+    throw new CrossdockError(
+      'refused',
+      `${image.reference} has zstd layers, which docker load before Docker 23 cannot read; export its -gzip or -none form, or use --format oci`,
+    )
+  }
+}
+
+function plainBlob({ digest, size }: BundledBlob): BundledBlob {
+  return { digest, size }
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b)
+}

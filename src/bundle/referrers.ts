@@ -1,0 +1,85 @@
+/** What refers to a manifest: signatures, SBOMs and the like, as upstream lists them or as an import left them here. */
+import { CrossdockError, isOutage } from '../errors.ts'
+import { type Digest, hexOf } from '../oci/digest.ts'
+import type { Catalog, Repository, Upstreams } from '../ports.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import type { Tags } from '../pull/tags.ts'
+
+export interface Referrer {
+  readonly digest: Digest
+  /** Set when a tag leads to it and no `subject` field. */
+  readonly tag?: string | undefined
+}
+
+/** Tags that cosign hangs on an image: `sha256-<hex>.sig`. */
+const COSIGN_SUFFIXES = ['sig', 'att', 'sbom'] as const
+
+/** The referrers tag schema of distribution-spec 1.1: an index of the referrers under this tag. */
+export function referrersTag(subject: Digest): string {
+  return subject.replace(':', '-').slice(0, 128)
+}
+
+export class Referrers {
+  readonly #catalog: Catalog
+  readonly #manifests: Manifests
+  readonly #tags: Tags
+  readonly #upstreams: Upstreams
+  readonly #offline: boolean
+  /** What upstreams would not say, for people. */
+  readonly warnings: string[] = []
+
+  constructor(deps: {
+    readonly catalog: Catalog
+    readonly manifests: Manifests
+    readonly tags: Tags
+    readonly upstreams: Upstreams
+    readonly offline: boolean
+  }) {
+    this.#catalog = deps.catalog
+    this.#manifests = deps.manifests
+    this.#tags = deps.tags
+    this.#upstreams = deps.upstreams
+    this.#offline = deps.offline
+  }
+
+  async list(repository: Repository, subject: Digest): Promise<readonly Referrer[]> {
+    const found = new Map<Digest, Referrer>()
+    for (const digest of await this.#listed(repository, subject)) found.set(digest, { digest })
+    for (const suffix of COSIGN_SUFFIXES) {
+      const tag = `${referrersTag(subject)}.${suffix}`
+      const resolved = await this.#tags.resolveLiteral(repository, tag)
+      if (resolved !== undefined) found.set(resolved.digest, { digest: resolved.digest, tag })
+    }
+    return [...found.values()]
+  }
+
+  async #listed(repository: Repository, subject: Digest): Promise<readonly Digest[]> {
+    const stored = await storedReferrers(this.#catalog, this.#manifests, repository, subject)
+    const upstream = this.#offline ? undefined : this.#upstreams.find(repository.upstream)
+    if (upstream === undefined) return stored
+    try {
+      const listed = await upstream.referrers(repository.name, subject)
+      return [...stored, ...listed.map(({ digest }) => digest)]
+    } catch (error) {
+      const isRefusal = error instanceof CrossdockError && error.kind === 'denied'
+      if (!isOutage(error) && !isRefusal) throw error
+      this.warnings.push(
+        `${repository.upstream}/${repository.name} did not say what refers to ${hexOf(subject).slice(0, 12)}: ${(error as Error).message}`,
+      )
+      return stored
+    }
+  }
+}
+
+/** What an import left under the tag of the referrers tag schema. */
+async function storedReferrers(
+  catalog: Catalog,
+  manifests: Manifests,
+  repository: Repository,
+  subject: Digest,
+): Promise<readonly Digest[]> {
+  const tag = await catalog.tags.find(repository, referrersTag(subject))
+  const raw = tag && (await manifests.findLocal(repository, tag.digest))
+  const index = raw && manifests.parse(raw)
+  return index?.kind === 'index' ? index.manifests.map(({ digest }) => digest) : []
+}

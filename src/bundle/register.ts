@@ -1,0 +1,165 @@
+/** Makes an import known: manifests and their links first, then how they were made, who refers to whom, and tags last. */
+import { type Digest, digestOf } from '../oci/digest.ts'
+import { INDEX_TYPES } from '../oci/media-type.ts'
+import type { Catalog, Clock, ConvertedImage, Link, Repository, SidecarStore } from '../ports.ts'
+import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type { BundlePlan, PlannedManifest } from './bundle-plan.ts'
+import type { BundledConversion } from './description.ts'
+import { referrersTag } from './referrers.ts'
+
+export class Register {
+  readonly #sidecars: SidecarStore
+  readonly #catalog: Catalog
+  readonly #manifests: Manifests
+  readonly #clock: Clock
+
+  constructor(deps: {
+    readonly sidecars: SidecarStore
+    readonly catalog: Catalog
+    readonly manifests: Manifests
+    readonly clock: Clock
+  }) {
+    this.#sidecars = deps.sidecars
+    this.#catalog = deps.catalog
+    this.#manifests = deps.manifests
+    this.#clock = deps.clock
+  }
+
+  /** All blobs are in the store already. A failure on the way leaves no tag that leads nowhere. */
+  async record(plan: BundlePlan): Promise<void> {
+    const { conversions } = plan
+    const madeOf = ({ repository, raw }: PlannedManifest) =>
+      conversions.find(
+        (one) => one.target === raw.digest && isSameRepository(one.repository, repository),
+      )
+    const sources = plan.manifests.filter((one) => madeOf(one) === undefined)
+    for (const one of sources) await this.#recordSource(one, plan)
+    for (const one of plan.manifests) {
+      const made = madeOf(one)
+      if (made !== undefined) await this.#recordMade(one, made, plan)
+    }
+    for (const one of conversions) await this.#recordConversion(one, plan)
+    await this.#recordReferrers(plan.manifests)
+    for (const one of plan.manifests) await this.#recordTags(one)
+  }
+
+  async #recordSource(one: PlannedManifest, plan: BundlePlan): Promise<void> {
+    await this.#manifests.record(one.repository, one.raw)
+    await this.#catalog.links.record(
+      one.repository,
+      linksOf(one, plan.blobs, () => 'proven'),
+    )
+  }
+
+  /** Like a conversion that was made here. */
+  async #recordMade(
+    one: PlannedManifest,
+    made: BundledConversion,
+    plan: BundlePlan,
+  ): Promise<void> {
+    const { repository, raw } = one
+    const { digest, mediaType, bytes } = raw
+    const size = bytes.byteLength
+    await this.#manifests.put(raw)
+    await this.#sidecars.update(digest, (current) => ({
+      digest,
+      size,
+      mediaType,
+      places: current?.places ?? [{ ...repository, tags: {} }],
+      conversion: this.#stamp(made),
+    }))
+    const targets = new Set(made.layers.map(({ target }) => target))
+    const source = plan.manifests.find(
+      (other) => other.raw.digest === made.source && isSameRepository(other.repository, repository),
+    )
+    const own = source?.parsed.kind === 'image' ? source.parsed.config.digest : undefined
+    const { parsed } = one
+    const standing = (blob: Digest): Link['standing'] => {
+      const isNewConfig = parsed.kind === 'image' && parsed.config.digest === blob && own !== blob
+      return targets.has(blob) || isNewConfig ? 'made' : 'proven'
+    }
+    await this.#catalog.links.record(repository, [
+      ...linksOf(one, plan.blobs, standing),
+      { digest, size, mediaType, standing: 'made' },
+    ])
+  }
+
+  async #recordConversion(made: BundledConversion, plan: BundlePlan): Promise<void> {
+    for (const layer of made.layers) await this.#catalog.conversions.recordLayer(layer)
+    await this.#catalog.conversions.recordImage(this.#stamp(made))
+    // What was converted for the near side is what pullers on the far side will want converted.
+    const { children } = JSON.parse(made.recipe) as { children?: readonly Digest[] }
+    const source = plan.manifests.find(({ raw }) => raw.digest === made.source)
+    if (children === undefined || source?.parsed.kind !== 'index') return
+    for (const { digest, platform } of source.parsed.manifests) {
+      const isMeant = children.includes(digest) && platform && platform.os !== 'unknown'
+      if (isMeant) await this.#catalog.platforms.learn(made.repository, platform)
+    }
+  }
+
+  #stamp(made: BundledConversion): ConvertedImage {
+    return { ...made, convertedAt: this.#clock.now(), seconds: 0 }
+  }
+
+  /** An index under the tag of the referrers tag schema for every subject, merged with what was there. */
+  async #recordReferrers(manifests: readonly PlannedManifest[]): Promise<void> {
+    for (const one of manifests) {
+      const { subject } = one.parsed
+      if (subject === undefined) continue
+      await this.#recordReferrer(one, subject.digest)
+    }
+  }
+
+  async #recordReferrer(one: PlannedManifest, subject: Digest): Promise<void> {
+    const { repository, raw, parsed } = one
+    const tag = referrersTag(subject)
+    const known = await this.#catalog.tags.find(repository, tag)
+    const before = known && (await this.#manifests.findLocal(repository, known.digest))
+    const listed = before === undefined ? [] : readDescriptors(before.bytes)
+    const type =
+      parsed.artifactType ?? (parsed.kind === 'image' ? parsed.config.mediaType : undefined)
+    const descriptor = {
+      mediaType: raw.mediaType,
+      digest: raw.digest,
+      size: raw.bytes.byteLength,
+      ...(type !== undefined && { artifactType: type }),
+      ...(parsed.annotations !== undefined && { annotations: parsed.annotations }),
+    }
+    const others = listed.filter(({ digest }) => digest !== raw.digest)
+    const all = [...others, descriptor].sort((a, b) => (a.digest < b.digest ? -1 : 1))
+    const bytes = new TextEncoder().encode(
+      JSON.stringify({ schemaVersion: 2, mediaType: INDEX_TYPES.oci, manifests: all }),
+    )
+    const index = { bytes, digest: digestOf(bytes), mediaType: INDEX_TYPES.oci }
+    await this.#tag(repository, index, tag)
+  }
+
+  async #recordTags({ repository, raw, tags }: PlannedManifest): Promise<void> {
+    for (const tag of new Set(tags)) await this.#tag(repository, raw, tag)
+  }
+
+  async #tag(repository: Repository, raw: PlannedManifest['raw'], name: string): Promise<void> {
+    const at = this.#clock.now()
+    await this.#manifests.record(repository, raw, { name, at })
+    await this.#catalog.tags.record(repository, name, { digest: raw.digest, checkedAt: at })
+  }
+}
+
+/** What of a manifest's config and layers the bundle brought. */
+function linksOf(
+  { parsed }: PlannedManifest,
+  blobs: ReadonlySet<Digest>,
+  standing: (digest: Digest) => Link['standing'],
+): Link[] {
+  if (parsed.kind === 'index') return []
+  return [parsed.config, ...parsed.layers]
+    .filter(({ digest }) => blobs.has(digest))
+    .map(({ digest, size }) => ({ digest, size, standing: standing(digest) }))
+}
+
+function readDescriptors(bytes: Uint8Array): readonly { readonly digest: Digest }[] {
+  const { manifests } = JSON.parse(new TextDecoder().decode(bytes)) as {
+    manifests?: readonly { readonly digest: Digest }[]
+  }
+  return manifests ?? []
+}

@@ -1,0 +1,162 @@
+/** `crossdock export`: images into one bundle that can be carried and loaded anywhere. */
+import { availableParallelism } from 'node:os'
+import { basename } from 'node:path'
+import type { App } from '../app.ts'
+import { type Exported, Exports, type ExportTarget } from '../bundle/exports.ts'
+import {
+  compressionOfName,
+  isArchiveName,
+  OUTER_COMPRESSIONS,
+  OUTER_LEVELS,
+  type OuterCompression,
+} from '../bundle/outer-compression.ts'
+import { isFolder } from '../bundle/output-files.ts'
+import { readPrior } from '../bundle/prior-bundle.ts'
+import { parseSize } from '../config/units.ts'
+import type { StageTask } from '../convert/staging.ts'
+import { parsePlatform } from '../oci/platform.ts'
+import { describeError, EXIT, formatBytes, formatTable, UsageError } from './output.ts'
+import { showProgress } from './progress-view.ts'
+import { parseImage } from './references.ts'
+import { type CommonOptions, openSession } from './session.ts'
+import type { System } from './system.ts'
+
+export interface ExportOptions extends CommonOptions {
+  readonly output: string
+  readonly platform?: readonly string[]
+  readonly compress?: string
+  readonly level?: string
+  readonly threads?: string
+  readonly format?: string
+  readonly withSources?: boolean
+  readonly since?: readonly string[]
+  readonly split?: string
+}
+
+export async function exportCommand(
+  refs: readonly string[],
+  options: ExportOptions,
+  system: System,
+): Promise<number> {
+  const format = options.format ?? 'oci'
+  if (format !== 'oci' && format !== 'docker') {
+    throw new UsageError(`--format ${format} does not exist; use oci or docker`)
+  }
+  const target = await targetOf(options, format)
+  const platforms = platformsOf(options.platform)
+  await using app = await openSession(options, system)
+  const images = refs.map((text) => ({ ...parseImage(text, app), platforms }))
+  const since = await Promise.all((options.since ?? []).map((path) => readPrior(path)))
+  const exports = createExports(app)
+  let exported: Exported
+  {
+    using _view = showProgress(app.progress, system.output)
+    const withSources = options.withSources ?? false
+    exported = await exports.export({ images, withSources, format, since, target })
+  }
+  for (const warning of exported.warnings) system.output.err(`crossdock: warning: ${warning}\n`)
+  system.output.out(options.json ? formatJson(exported) : formatSummary(exported))
+  return EXIT.ok
+}
+
+export function createExports(app: App): Exports {
+  const { config } = app
+  const [platform = 'linux/amd64'] = config.convert.defaultPlatforms
+  return new Exports({
+    ...app,
+    offline: config.cache.offline,
+    dockerPlatform: parsePlatform(platform),
+  })
+}
+
+/** A folder unless name or options say archive. Throws UsageError. */
+async function targetOf(options: ExportOptions, format: string): Promise<ExportTarget> {
+  const { output: path, compress, split } = options
+  const asksForArchive = compress !== undefined || split !== undefined || format === 'docker'
+  const isArchive = isArchiveName(path) || asksForArchive
+  if (!isArchive || (await isFolder(path))) {
+    if (asksForArchive) {
+      throw new UsageError(
+        `--output ${path} is a folder; give a file such as ${basename(path)}.tar`,
+      )
+    }
+    return { kind: 'folder', path }
+  }
+  const compression = compressionOf(compress, path)
+  const { min, max } = OUTER_LEVELS[compression]
+  return {
+    kind: 'archive',
+    path,
+    outer: {
+      compression,
+      level: parseNumber('--level', options.level, min, max),
+      threads: parseNumber('--threads', options.threads, 1, 256) ?? availableParallelism(),
+    },
+    split: split === undefined ? undefined : parseVolume(split),
+  }
+}
+
+function compressionOf(asked: string | undefined, path: string): OuterCompression {
+  if (asked === undefined) {
+    const byName = isArchiveName(path) ? compressionOfName(path) : 'none'
+    if (byName !== undefined) return byName
+    throw new UsageError(
+      `${path} has an extension that crossdock does not write; use .tar, .tar.zst or .tar.xz, or say --compress`,
+    )
+  }
+  const known = OUTER_COMPRESSIONS.find((one) => one === asked)
+  if (known !== undefined) return known
+  throw new UsageError(`--compress ${asked} does not exist; use ${OUTER_COMPRESSIONS.join(', ')}`)
+}
+
+function parseNumber(
+  option: string,
+  text: string | undefined,
+  min: number,
+  max: number,
+): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value
+  throw new UsageError(`${option} ${text} is not possible here; use ${min} to ${max}`)
+}
+
+function parseVolume(text: string): number {
+  const bytes = parseSize(text)
+  if (bytes !== undefined && bytes > 0) return bytes
+  throw new UsageError(`--split ${text} is no size; use 4GiB or 700MB, say`)
+}
+
+/** Without a platform everything that the index names, so that its digest keeps its meaning. */
+function platformsOf(given: readonly string[] | undefined): StageTask['platforms'] {
+  if (given === undefined || given.includes('all')) return 'all'
+  try {
+    return given.map(parsePlatform)
+  } catch (error) {
+    throw new UsageError(`--platform: ${describeError(error)}`, { cause: error })
+  }
+}
+
+function formatSummary({ files, manifesto }: Exported): string {
+  const { images, omitted, requires } = manifesto.description
+  const rows = images.map((image) => [
+    image.name,
+    image.profile ?? 'original',
+    image.platforms.join(' ') || '-',
+    formatBytes(image.size),
+    image.digest,
+  ])
+  const table = formatTable(['IMAGE', 'PROFILE', 'PLATFORMS', 'SIZE', 'DIGEST'], rows)
+  const delta =
+    omitted.length === 0
+      ? ''
+      : `${omitted.length} blobs left out, which ${requires.map(({ name }) => name).join(', ')} carries\n`
+  const written = files.map(({ path, size }) => `${path}  ${formatBytes(size)}\n`).join('')
+  return `${table}${delta}${written}`
+}
+
+function formatJson({ files, manifesto }: Exported): string {
+  const { images, requires, blobs, omitted } = manifesto.description
+  const sums = { blobs: blobs.length, omitted: omitted.length }
+  return `${JSON.stringify({ files, images, requires, ...sums }, null, 2)}\n`
+}

@@ -1,0 +1,92 @@
+/** `crossdock import`: bundles and what other tools exported, into the store. */
+import { basename } from 'node:path'
+import type { App } from '../app.ts'
+import { type Imported, Imports } from '../bundle/imports.ts'
+import { openBundle } from '../bundle/input-files.ts'
+import { locate } from '../http/target.ts'
+import type { Repository } from '../ports.ts'
+import { describeError, EXIT, formatBytes, formatTable, UsageError } from './output.ts'
+import { type CommonOptions, openSession } from './session.ts'
+import type { System } from './system.ts'
+
+export interface ImportOptions extends CommonOptions {
+  /** Repository of images that carry no name. */
+  readonly name?: string
+}
+
+type Outcome = { readonly path: string } & (
+  | { readonly imported: Imported }
+  | { readonly error: unknown }
+)
+
+export async function importCommand(
+  paths: readonly string[],
+  options: ImportOptions,
+  system: System,
+): Promise<number> {
+  await using app = await openSession(options, system)
+  const imports = createImports(app)
+  const stop = new AbortController()
+  const signals = system.signals()
+  void signals.first.then(() => stop.abort(new UsageError('interrupted; nothing was imported')))
+  const outcomes: Outcome[] = []
+  // One after the other: a delta may stand behind the bundle that it builds on.
+  for (const path of paths) {
+    try {
+      const fallback = fallbackOf(path, options.name, app)
+      const input = await openBundle(path)
+      const imported = await imports.import(input, { fallback, signal: stop.signal })
+      outcomes.push({ path, imported })
+    } catch (error) {
+      outcomes.push({ path, error })
+      if (stop.signal.aborted) break
+    }
+  }
+  system.output.out(options.json ? formatJson(outcomes) : formatSummary(outcomes))
+  for (const one of outcomes) {
+    if ('error' in one) system.output.err(`crossdock: ${one.path}: ${describeError(one.error)}\n`)
+  }
+  return outcomes.some((one) => 'error' in one) ? EXIT.failed : EXIT.ok
+}
+
+export function createImports(app: App): Imports {
+  return new Imports({
+    ...app,
+    limits: app.limits,
+    maxLayerBytes: app.config.limits.layerUncompressed,
+    locate: (name) => locateAny(name, app),
+  })
+}
+
+/** Any host will do: what an import brings counts as configured. */
+function locateAny(name: string, { upstreams }: App): Repository {
+  return locate(name, undefined, { upstreams, offline: true })
+}
+
+/** `localhost/NAME` after the file's name, unless `--name` says it. */
+function fallbackOf(path: string, name: string | undefined, app: App): Repository {
+  if (name !== undefined) return locateAny(name, app)
+  const stem = basename(path)
+    .replace(/\.(?:tar|tgz|txz|tzst|oci)(?:\..*)?$/i, '')
+    .toLowerCase()
+  const clean = stem.replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '')
+  return { upstream: 'localhost', name: clean || 'imported' }
+}
+
+function formatSummary(outcomes: readonly Outcome[]): string {
+  const done = outcomes.flatMap((one) => ('imported' in one ? [one.imported] : []))
+  if (done.length === 0) return ''
+  const rows = done.flatMap(({ images }) =>
+    images.map(({ name, profile, digest }) => [name, profile ?? 'original', digest]),
+  )
+  const blobs = done.reduce((sum, { added }) => sum + added.blobs, 0)
+  const bytes = done.reduce((sum, { added }) => sum + added.bytes, 0)
+  return `${formatTable(['IMAGE', 'PROFILE', 'DIGEST'], rows)}${blobs} new blobs, ${formatBytes(bytes)}\n`
+}
+
+function formatJson(outcomes: readonly Outcome[]): string {
+  const list = outcomes.map((one) =>
+    'error' in one ? { path: one.path, error: describeError(one.error) } : one.imported,
+  )
+  return `${JSON.stringify(list, null, 2)}\n`
+}
