@@ -1,0 +1,86 @@
+/** Pure: which blobs go when the store is over its budget, and why the others stay (design: "Storage"). */
+import type { Digest } from '../oci/digest.ts'
+
+/** A blob in the store and what decides about it. */
+export interface StoredBlob {
+  readonly digest: Digest
+  /** Bytes. */
+  readonly size: number
+  /** `orphan`: nothing links to it any more. */
+  readonly role: 'manifest' | 'config' | 'layer' | 'orphan'
+  /** When it was last served, converted from, linked or stored, ms since 1970: the latest of them. */
+  readonly touchedAt: number
+  /** True when the same bytes can be had again: from an upstream, or from their source by the encoder that made them. */
+  readonly comesBack: boolean
+}
+
+export interface EvictionPolicy {
+  /** ms since 1970. */
+  readonly now: number
+  /** Bytes that the store may hold. */
+  readonly maxSize: number
+  /** A blob that was touched less than this ago stays, ms. */
+  readonly leaseMs: number
+}
+
+export interface Victim {
+  readonly digest: Digest
+  readonly size: number
+  readonly touchedAt: number
+  readonly reason: 'orphan' | 'over-budget'
+}
+
+export interface EvictionPlan {
+  /** Bytes in the store before anything goes. */
+  readonly total: number
+  /** In the order in which they go. */
+  readonly victims: readonly Victim[]
+  /** Bytes that stay, by why they cannot go. */
+  readonly kept: {
+    readonly described: number
+    readonly leased: number
+    readonly irreplaceable: number
+  }
+  /** Bytes by which the store stays over its budget, since nothing more may go. */
+  readonly overBy: number
+}
+
+/** Evicting goes on to this part of the budget, so that the next blob does not start it again. */
+const LOW_WATER = 0.95
+
+/**
+ * Orphans go in any case once their lease is over. Above the budget, layers follow, least recently touched first, until
+ * the store is at 95 % of it. Manifests and configs stay: they are small, and every digest once handed out needs them.
+ */
+export function planEviction(blobs: readonly StoredBlob[], policy: EvictionPolicy): EvictionPlan {
+  const { now, maxSize, leaseMs } = policy
+  const kept = { described: 0, leased: 0, irreplaceable: 0 }
+  const orphans: StoredBlob[] = []
+  const layers: StoredBlob[] = []
+  let total = 0
+  for (const blob of blobs) {
+    total += blob.size
+    // A clock that was set back must not make everything look old, nor new for ever.
+    const isLeased = Math.abs(now - blob.touchedAt) < leaseMs
+    if (blob.role === 'manifest' || blob.role === 'config') kept.described += blob.size
+    else if (isLeased) kept.leased += blob.size
+    else if (blob.role === 'orphan') orphans.push(blob)
+    else if (!blob.comesBack) kept.irreplaceable += blob.size
+    else layers.push(blob)
+  }
+  const victims = orphans.map((blob) => victimOf(blob, 'orphan'))
+  let left = total - victims.reduce((sum, victim) => sum + victim.size, 0)
+  if (left > maxSize) {
+    layers.sort((a, b) => a.touchedAt - b.touchedAt || (a.digest < b.digest ? -1 : 1))
+    for (const blob of layers) {
+      if (left <= maxSize * LOW_WATER) break
+      victims.push(victimOf(blob, 'over-budget'))
+      left -= blob.size
+    }
+  }
+  return { total, victims, kept, overBy: Math.max(0, left - maxSize) }
+}
+
+function victimOf({ digest, size, touchedAt }: StoredBlob, reason: Victim['reason']): Victim {
+  return { digest, size, touchedAt, reason }
+}
