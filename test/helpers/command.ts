@@ -1,0 +1,107 @@
+/** Runs the command line in this process, with streams, folders and signals of its own. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { run } from '../../src/cli/program.ts'
+import type { System } from '../../src/cli/system.ts'
+
+export interface CommandResult {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+export interface RunningCommand {
+  readonly done: Promise<CommandResult>
+  /** Resolves with what matched on stdout. */
+  said(pattern: RegExp): Promise<string>
+  signal(): void
+}
+
+/** A folder with a configuration for one upstream, and commands that run in it. */
+export class Workplace implements AsyncDisposable {
+  readonly folder: string
+  readonly env: Record<string, string> = {}
+  stdin = ''
+  isTerminal = false
+
+  private constructor(folder: string) {
+    this.folder = folder
+  }
+
+  static async create(): Promise<Workplace> {
+    return new Workplace(await mkdtemp(join(tmpdir(), 'crossdock-command-')))
+  }
+
+  async write(name: string, text: string): Promise<string> {
+    const path = join(this.folder, name)
+    await writeFile(path, text)
+    return path
+  }
+
+  run(...args: readonly string[]): Promise<CommandResult> {
+    return this.start(...args).done
+  }
+
+  start(...args: readonly string[]): RunningCommand {
+    const text = { out: '', err: '' }
+    const listeners = new Set<() => void>()
+    const signals = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    let signalled = 0
+    const system: System = {
+      env: this.env,
+      cwd: this.folder,
+      home: this.folder,
+      hostname: 'proxy.example',
+      output: {
+        isTerminal: this.isTerminal,
+        columns: 100,
+        out: (more) => {
+          text.out += more
+          for (const listener of listeners) listener()
+        },
+        err: (more) => {
+          text.err += more
+        },
+      },
+      log: {
+        write: (line) => {
+          text.err += line
+        },
+      },
+      isLogTerminal: false,
+      stdin: async function* (this: Workplace) {
+        yield Buffer.from(this.stdin)
+      }.bind(this),
+      signals: () => ({
+        first: signals[0]?.promise ?? Promise.resolve(),
+        second: signals[1]?.promise ?? Promise.resolve(),
+      }),
+    }
+    const done = run(args, system).then((code) => ({ code, ...text }))
+    return {
+      done,
+      said: (pattern) =>
+        new Promise((resolve, reject) => {
+          const look = () => {
+            const found = pattern.exec(text.out)
+            if (found) resolve(found[1] ?? found[0])
+          }
+          listeners.add(look)
+          look()
+          done.then(
+            () => reject(new Error(`the command ended without saying ${pattern}: ${text.err}`)),
+            reject,
+          )
+        }),
+      signal: () => {
+        signals[signalled]?.resolve()
+        signalled += 1
+      },
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true })
+  }
+}

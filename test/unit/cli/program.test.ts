@@ -1,0 +1,121 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Workplace } from '../../helpers/command.ts'
+
+let place: Workplace
+beforeEach(async () => {
+  place = await Workplace.create()
+})
+afterEach(() => place[Symbol.asyncDispose]())
+
+describe('the command line', () => {
+  it('says its version', async () => {
+    expect(await place.run('--version')).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+    })
+  })
+
+  it('lists every command in its help', async () => {
+    const { code, out } = await place.run('--help')
+
+    expect(code).toBe(0)
+    for (const name of ['serve', 'stage', 'list', 'remove', 'inspect', 'config']) {
+      expect(out).toContain(`  ${name}`)
+    }
+  })
+
+  it.each([
+    [['serv'], 'did you mean serve?'],
+    [['list', '--colour'], "unknown option '--colour'"],
+    [['inspect'], 'missing required argument'],
+    [['stage'], 'nothing to stage'],
+    [['stage', '--jobs', '0', 'a'], 'must be a whole number from 1 to 64'],
+    [['stage', 'UPPER'], 'is not valid'],
+    [['stage', 'https://docker.io/alpine'], 'starts like a URL'],
+    [['stage', 'registry.example/alpine'], 'is not configured'],
+    [['stage', '-f', 'absent.txt'], 'cannot read the list absent.txt'],
+    [['stage', '--platform', 'windows', 'alpine'], '--platform'],
+    [['remove', `alpine@sha256:${'0'.repeat(64)}`], 'only names are forgotten'],
+    [['list', '--config', 'absent.yaml'], 'cannot read the configuration file'],
+    [['serve', '--listen', 'nowhere'], '--listen: listen[0].address: must be an address'],
+    [['config', 'client', 'rkt'], 'must be one of docker, containerd'],
+    [['config', 'client', 'docker', '--profile', 'lz4'], 'no such profile "lz4"'],
+  ])('ends with 2 and a reason for %j', async (args, reason) => {
+    const { code, err, out } = await place.run(...args)
+
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toContain(reason)
+    expect(err).not.toMatch(/^\s+at /m)
+  })
+
+  it('reports every mistake of a configuration with its place', async () => {
+    const file = await place.write(
+      'crossdock.yaml',
+      'cache: { maxSize: lots }\nrules: [{ match: "*" }]\n',
+    )
+
+    const { code, err } = await place.run('config', 'check')
+
+    expect(code).toBe(2)
+    expect(err).toContain(`${file}:1:19: cache.maxSize`)
+    expect(err).toContain(`${file}:2:9: rules[0].profile: missing`)
+  })
+
+  it.each(['config check', 'serve'])('refuses open credentials in "%s"', async (command) => {
+    await place.write(
+      'crossdock.yaml',
+      'upstreams: { docker.io: { username: me, password: hunter2 } }\n',
+    )
+
+    const { code, err } = await place.run(...command.split(' '))
+
+    expect(code).toBe(2)
+    expect(err).toContain('upstreams["docker.io"].username')
+    expect(err).not.toContain('hunter2')
+  })
+
+  it('fails a check for files that upstreams name and that are not there', async () => {
+    await place.write('crossdock.yaml', 'upstreams: { docker.io: { ca: ca.pem } }\n')
+
+    const { code, err } = await place.run('config', 'check')
+
+    expect(code).toBe(2)
+    expect(err).toContain('cannot read the file')
+  })
+
+  it('prints a JSON schema and the configuration in force', async () => {
+    const schema = JSON.parse((await place.run('config', 'schema')).out)
+    const shown = JSON.parse((await place.run('config', 'show', '--json', '--data', 'd')).out)
+
+    expect(schema.properties.cache.properties.maxSize).toBeDefined()
+    expect(shown).toMatchObject({ cache: { maxSize: '50GiB' }, data: `${place.folder}/d` })
+  })
+})
+
+describe('client set-up', () => {
+  it.each([
+    ['docker', '"registry-mirrors": ["http://proxy.example:5000/as/none/"]'],
+    ['containerd', '[host."http://proxy.example:5000/as/none"]'],
+    ['podman', 'location = "proxy.example:5000/as/none/docker.io"'],
+    ['buildkit', 'mirrors = ["proxy.example:5000/as/none"]'],
+    ['kubernetes', 'image: proxy.example:5000/docker.io/library/alpine:3-none'],
+  ])('of %s names this server and the profile', async (client, line) => {
+    const { code, out } = await place.run('config', 'client', client, '--profile', 'none')
+
+    expect(code).toBe(0)
+    expect(out).toContain(line)
+  })
+
+  it('follows the first listener: address, TLS', async () => {
+    await place.write(
+      'crossdock.yaml',
+      'listen: [{ address: "registry.example:443", tls: { cert: c, key: k } }]\nupstreams: { ghcr.io: {}, local: { url: "http://127.0.0.1:1" } }\ndefaultUpstream: ghcr.io\n',
+    )
+
+    const { out } = await place.run('config', 'client', 'podman')
+
+    expect(out).toContain('location = "registry.example:443/as/zstd/ghcr.io"')
+    expect(out).not.toContain('insecure')
+    expect(out).not.toContain('docker.io')
+  })
+})

@@ -1,0 +1,113 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Workplace } from '../../helpers/command.ts'
+import { FakeRegistry } from '../../helpers/fake-registry.ts'
+
+let registry: FakeRegistry
+let place: Workplace
+beforeEach(async () => {
+  registry = await FakeRegistry.start()
+  place = await Workplace.create()
+})
+afterEach(async () => {
+  await place[Symbol.asyncDispose]()
+  await registry[Symbol.asyncDispose]()
+})
+
+function configure(more = ''): Promise<string> {
+  return place.write(
+    'crossdock.yaml',
+    `listen: [{ address: 127.0.0.1:0 }]\nadmin: 127.0.0.1:0\ndefaultUpstream: local\nupstreams: { local: { url: "${registry.url}" }, docker.io: {} }\n${more}`,
+  )
+}
+
+describe('serve', () => {
+  it('is the default command and greets with a pull command for its very address', async () => {
+    await configure()
+    const server = place.start()
+
+    const port = await server.said(/serves on http:\/\/127\.0\.0\.1:(\d+)/)
+    const command = await server.said(/^ {2}docker pull .*$/m)
+    server.signal()
+
+    expect(command.trim()).toBe(`docker pull 127.0.0.1:${port}/docker.io/library/alpine:3-zstd`)
+    expect((await server.done).out).toContain(`data folder: ${place.folder}/data`)
+  })
+
+  it('refuses a data folder that another server uses', async () => {
+    await configure()
+    const server = place.start('serve')
+    await server.said(/Try it/)
+
+    const second = await place.run('serve')
+    server.signal()
+
+    expect(second).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('another crossdock server'),
+    })
+    expect(await server.done).toMatchObject({ code: 0 })
+  })
+
+  it('lets a request finish that a signal finds under way', async () => {
+    await configure()
+    const image = await registry.pushImage('team/app', '1')
+    const gate = Promise.withResolvers<void>()
+    registry.fault({ kind: 'manifest', name: 'team/app' }, { gate: () => gate.promise })
+    const server = place.start('serve')
+    const url = await server.said(/serves on (\S+)/)
+    const answer = fetch(`${url}/v2/team/app/manifests/1`)
+    while (registry.requests.length === 0) await new Promise((resolve) => setImmediate(resolve))
+
+    server.signal()
+    gate.resolve()
+
+    expect((await answer).headers.get('docker-content-digest')).toBe(image.digest)
+    expect(await server.done).toMatchObject({ code: 0 })
+  })
+
+  it('ends within the grace when a request does not, and at once at the second signal', async () => {
+    await configure('shutdownGrace: 500ms\n')
+    await registry.pushImage('team/app', '1')
+    registry.fault({ kind: 'manifest' }, { gate: () => new Promise(() => undefined) })
+    for (const signals of [1, 2]) {
+      const asked = registry.requests.length
+      const server = place.start('serve')
+      const url = await server.said(/serves on (\S+)/)
+      const answer = fetch(`${url}/v2/team/app/manifests/1`).then(
+        () => 'answered',
+        () => 'cut',
+      )
+      while (registry.requests.length === asked)
+        await new Promise((resolve) => setImmediate(resolve))
+
+      for (let sent = 0; sent < signals; sent += 1) server.signal()
+
+      expect(await server.done).toMatchObject({ code: signals === 1 ? 0 : 1 })
+      if (signals === 1) expect(await answer).toBe('cut')
+    }
+  })
+
+  it("does not use the Docker client's credentials when everyone could pull, and warns once", async () => {
+    place.env.DOCKER_CONFIG = place.folder
+    const auth = Buffer.from('me:hunter2').toString('base64')
+    await place.write('config.json', JSON.stringify({ auths: { [registry.host]: { auth } } }))
+    await configure()
+    registry.guard.auth = { scheme: 'basic', username: 'me', password: 'hunter2' }
+    await registry.pushImage('team/app', '1')
+    const statusOn = async (listen: string) => {
+      const server = place.start('serve', '--listen', listen)
+      const port = await server.said(/serves on http:\/\/[^:]+:(\d+)/)
+      const { status } = await fetch(`http://127.0.0.1:${port}/v2/team/app/manifests/1`)
+      server.signal()
+      return { status, err: (await server.done).err }
+    }
+
+    const open = await statusOn('0.0.0.0:0')
+    const closed = await statusOn('127.0.0.1:0')
+
+    expect(open.status).toBe(403)
+    expect(open.err.split('credentials_ignored')).toHaveLength(2)
+    expect(closed.status).toBe(200)
+    expect(closed.err).not.toContain('credentials_ignored')
+  })
+})

@@ -1,0 +1,134 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Workplace } from '../../helpers/command.ts'
+import { FakeRegistry } from '../../helpers/fake-registry.ts'
+
+let registry: FakeRegistry
+let place: Workplace
+beforeAll(async () => {
+  registry = await FakeRegistry.start()
+  place = await Workplace.create()
+  await place.write(
+    'crossdock.yaml',
+    `listen: [{ address: 127.0.0.1:0 }]\nadmin: 127.0.0.1:0\ndefaultUpstream: local\nupstreams: { local: { url: "${registry.url}" } }\n` +
+      'convert: { defaultPlatforms: [linux/amd64] }\n',
+  )
+})
+afterAll(async () => {
+  await place[Symbol.asyncDispose]()
+  await registry[Symbol.asyncDispose]()
+})
+
+describe('commands on a store', () => {
+  it('stages, lists, inspects from both ends and removes', async () => {
+    const image = await registry.pushImage('team/app', '1', { layers: 2 })
+
+    const staged = JSON.parse((await place.run('stage', '--json', 'team/app:1-zstd')).out)
+    expect(staged).toMatchObject([
+      { name: 'local/team/app:1-zstd', conversion: expect.stringMatching(/^converted; seconds=/) },
+    ])
+    const converted: string = staged[0].digest
+
+    const listed = JSON.parse((await place.run('list', '--json')).out)
+    expect(listed).toMatchObject([
+      { name: 'local/team/app:1', profile: 'original', digest: image.digest },
+      { name: 'local/team/app:1', profile: 'zstd', digest: converted, storedSize: listed[1].size },
+    ])
+
+    for (const end of [
+      `team/app@${image.digest}`,
+      `team/app@${converted}`,
+      'local/team/app:1-zstd',
+    ]) {
+      const inspected = JSON.parse((await place.run('inspect', '--json', end)).out)
+      expect(inspected.source.digest).toBe(image.digest)
+      expect(inspected.conversions).toMatchObject([{ profile: 'zstd', digest: converted }])
+    }
+
+    expect(await place.run('remove', 'team/app:1-gzip')).toMatchObject({ code: 1 })
+    expect(await place.run('remove', 'team/app:1-zstd')).toMatchObject({ code: 0 })
+    expect(JSON.parse((await place.run('list', '--json')).out)).toHaveLength(1)
+    expect(await place.run('remove', 'team/app:1')).toMatchObject({ code: 0 })
+    expect(await place.run('list')).toMatchObject({
+      code: 0,
+      out: '',
+      err: expect.stringContaining('nothing'),
+    })
+  })
+
+  it('lists what a pattern names, with or without upstream and tag', async () => {
+    await registry.pushImage('glob/one', '1')
+    await registry.pushImage('glob/two', '2')
+    await place.run('stage', 'glob/one:1', 'glob/two:2')
+
+    const names = async (glob: string) => {
+      const { out } = await place.run('list', '--json', glob)
+      return JSON.parse(out).map((entry: { name: string }) => entry.name)
+    }
+
+    expect(await names('glob/*')).toEqual(['local/glob/one:1', 'local/glob/two:2'])
+    expect(await names('local/**/two')).toEqual(['local/glob/two:2'])
+    expect(await names('**:1')).toContain('local/glob/one:1')
+    expect(await names('glob')).toEqual([])
+  })
+
+  it('stages what a list names, and fails for those that are not there alone', async () => {
+    await registry.pushImage('listed/one', '1')
+    place.stdin = '# what the cluster runs\nlisted/one:1   # the first\n\nlisted/missing:1\n'
+
+    const { code, out } = await place.run('stage', '-f', '-')
+
+    expect(code).toBe(1)
+    expect(out).toMatch(/local\/listed\/one:1 .*original/)
+    expect(out).toMatch(
+      /local\/listed\/missing:1 .*failed: manifest local\/listed\/missing:1 is not there/,
+    )
+  })
+
+  it('stages the platforms that are asked for', async () => {
+    const index = await registry.pushIndex('multi/app', '1', {
+      platforms: ['linux/amd64', 'linux/arm64'],
+    })
+
+    await place.run('stage', 'multi/app:1-zstd', '--platform', 'linux/amd64,linux/arm64')
+    const { out } = await place.run('inspect', '--json', `multi/app@${index.digest}`)
+
+    expect(JSON.parse(out).conversions[0].images).toMatchObject([
+      { platform: 'linux/amd64' },
+      { platform: 'linux/arm64' },
+    ])
+  })
+
+  it('gives to pullers at once what a command staged while the server runs', async () => {
+    await registry.pushImage('live/app', '1')
+    const server = place.start('serve')
+    const url = await server.said(/serves on (\S+)/)
+
+    await place.run('stage', 'live/app:1-zstd')
+    const answer = await fetch(`${url}/v2/live/app/manifests/1-zstd`)
+    await answer.arrayBuffer()
+    server.signal()
+
+    expect(answer.headers.get('crossdock-conversion')).toBe('hit')
+    expect(await server.done).toMatchObject({ code: 0 })
+  })
+
+  it('shows bars on a terminal', async () => {
+    await registry.pushImage('bars/app', '1', { layers: 2 })
+    place.isTerminal = true
+
+    const { err, code } = await place.run('stage', 'bars/app:1-zstd')
+    place.isTerminal = false
+
+    expect(code).toBe(0)
+    expect(err).not.toContain('(zstd): done')
+  })
+
+  it('says in plain lines what happens where nobody can see bars', async () => {
+    await registry.pushImage('lines/app', '1')
+
+    const { err } = await place.run('stage', 'lines/app:1-zstd')
+
+    expect(err).toMatch(/local\/lines\/app@sha256:[0-9a-f]+ \(zstd\): done in /)
+    expect(err).not.toContain('\x1b[')
+  })
+})
