@@ -36,6 +36,9 @@ export interface ServerLimits {
   readonly keepAliveMs: number
 }
 
+/** How often a closing listener looks for idle connections, ms. */
+const IDLE_SWEEP_MS = 50
+
 /** An app that hands everything it does not know to `answer`, and reports each request. */
 export function createApp(
   answer: (exchange: Exchange) => Promise<void>,
@@ -114,10 +117,13 @@ export async function listen(
     url: `${scheme}://${formatHost(config.host)}:${port}`,
     closeConnections: () => server.closeAllConnections(),
     async [Symbol.asyncDispose]() {
+      // Clients keep their connections after the last answer; nobody tells when one falls idle.
+      const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS)
       await new Promise<void>((resolve) => {
         server.close(() => resolve())
         server.closeIdleConnections()
       })
+      clearInterval(sweep)
     },
   }
 }
