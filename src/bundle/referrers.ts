@@ -1,6 +1,7 @@
 /** What refers to a manifest: signatures, SBOMs and the like, as upstream lists them or as an import left them here. */
 import { CrossdockError, isOutage } from '../errors.ts'
 import { type Digest, hexOf } from '../oci/digest.ts'
+import { referrersTag } from '../oci/reference.ts'
 import type { Catalog, Repository, Upstreams } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
@@ -13,11 +14,6 @@ export interface Referrer {
 
 /** Tags that cosign hangs on an image: `sha256-<hex>.sig`. */
 const COSIGN_SUFFIXES = ['sig', 'att', 'sbom'] as const
-
-/** The referrers tag schema of distribution-spec 1.1: an index of the referrers under this tag. */
-export function referrersTag(subject: Digest): string {
-  return subject.replace(':', '-').slice(0, 128)
-}
 
 export class Referrers {
   readonly #catalog: Catalog

@@ -1,11 +1,11 @@
 /** Makes an import known: manifests and their links first, then how they were made, who refers to whom, and tags last. */
 import { type Digest, digestOf } from '../oci/digest.ts'
 import { INDEX_TYPES } from '../oci/media-type.ts'
+import { referrersTag } from '../oci/reference.ts'
 import type { Catalog, Clock, ConvertedImage, Link, Repository, SidecarStore } from '../ports.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
 import type { BundlePlan, PlannedManifest } from './bundle-plan.ts'
 import type { BundledConversion } from './description.ts'
-import { referrersTag } from './referrers.ts'
 
 export class Register {
   readonly #sidecars: SidecarStore

@@ -1,8 +1,11 @@
-/** Tag lists and referrers: upstream's own, passed on. */
+/** Tag lists and referrers: upstream's own, passed on; offline what an import brought. */
 import type { Profiles } from '../config/profiles.ts'
 import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
+import type { Descriptor } from '../oci/manifest.ts'
+import { isReferrersTag, referrersTag } from '../oci/reference.ts'
 import type { Catalog, Repository, TagPage, Upstreams } from '../ports.ts'
+import type { Manifests } from '../pull/manifests.ts'
 import type { Exchange, Headers } from './exchange.ts'
 
 const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json'
@@ -12,17 +15,20 @@ const MAX_PAGE = 1000
 
 export class Lists {
   readonly #catalog: Catalog
+  readonly #manifests: Manifests
   readonly #upstreams: Upstreams
   readonly #profiles: Profiles
   readonly #offline: boolean
 
   constructor(deps: {
     readonly catalog: Catalog
+    readonly manifests: Manifests
     readonly upstreams: Upstreams
     readonly profiles: Profiles
     readonly offline: boolean
   }) {
     this.#catalog = deps.catalog
+    this.#manifests = deps.manifests
     this.#upstreams = deps.upstreams
     this.#profiles = deps.profiles
     this.#offline = deps.offline
@@ -64,8 +70,10 @@ export class Lists {
     params: URLSearchParams,
     headers: Headers,
   ): Promise<void> {
-    const upstream = this.#offline ? undefined : this.#upstreams.find(repository.upstream)
-    const all = (await upstream?.referrers(repository.name, digest)) ?? []
+    const all = this.#offline
+      ? await this.#storedReferrers(repository, digest)
+      : ((await this.#upstreams.find(repository.upstream)?.referrers(repository.name, digest)) ??
+        [])
     const artifactType = params.get('artifactType')
     const manifests =
       artifactType === null ? all : all.filter((one) => one.artifactType === artifactType)
@@ -85,7 +93,9 @@ export class Lists {
     asked: { readonly n: number | undefined; readonly last: string | undefined },
   ): Promise<TagPage | undefined> {
     const tags: string[] = []
-    for await (const { tag } of this.#catalog.tags.list(repository)) tags.push(tag)
+    for await (const { tag } of this.#catalog.tags.list(repository)) {
+      if (!isReferrersTag(tag)) tags.push(tag)
+    }
     if (tags.length === 0) return undefined
     const { n = tags.length, last } = asked
     const rest = last === undefined ? tags : tags.filter((tag) => tag > last)
@@ -94,6 +104,14 @@ export class Lists {
     return rest.length > n && end !== undefined
       ? { tags: page, next: { n, last: end } }
       : { tags: page }
+  }
+
+  /** An import leaves them as the referrers tag schema says, which old clients ask for as well. */
+  async #storedReferrers(repository: Repository, digest: Digest): Promise<readonly Descriptor[]> {
+    const tag = await this.#catalog.tags.find(repository, referrersTag(digest))
+    const raw = tag && (await this.#manifests.findLocal(repository, tag.digest))
+    const index = raw && this.#manifests.parse(raw)
+    return index?.kind === 'index' ? index.manifests : []
   }
 
   #suffixed(tag: string): string[] {

@@ -19,6 +19,8 @@ const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
 const HOST = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?$/
 const SCHEME = /^[a-z][a-z0-9+.-]*:\/\//i
 
+const MAX_TAG_LENGTH = 128
+
 /** Many registries and clients set this limit, host included. */
 const MAX_NAME_LENGTH = 255
 
@@ -52,6 +54,15 @@ export function splitSuffix(
     if (TAG.test(base) && suffix.length > (found?.suffix.length ?? 0)) found = { base, suffix }
   }
   return found
+}
+
+/** Where referrers are listed by the referrers tag schema (distribution-spec 1.1): `sha256-<hex>`. */
+export function referrersTag(subject: Digest): string {
+  return subject.replace(':', '-').slice(0, MAX_TAG_LENGTH)
+}
+
+export function isReferrersTag(tag: string): boolean {
+  return /^(?:sha256-[0-9a-f]{64}|sha512-[0-9a-f]{121})$/.test(tag)
 }
 
 /** `[host[:port]/]name[:tag][@digest]`. Throws `nameInvalid`, `tagInvalid`, `digestInvalid`. */
