@@ -123,10 +123,11 @@ function createDistribution(app: App): Distribution {
   return new Distribution({
     pulls: app.pulls,
     blobs: app.blobs,
-    lists: new Lists({ catalog, upstreams, profiles, offline }),
+    lists: new Lists({ ...app, offline }),
     profiles,
     names: { upstreams, offline },
     rules: compileRules(config.rules),
+    access: app.access,
     clock: app.clock,
     headerWaitMs: config.convert.headerWait,
     waitBudgetMs: config.convert.waitBudget,
