@@ -67,7 +67,10 @@ export class Download {
     this.#first = this.#accept(answer, this.#start)
     const etag = answer.header('etag')
     if (etag?.startsWith('"')) this.#etag = etag
-    setTimeout(() => this.#first?.answer.close(), UNREAD_MS).unref()
+    setTimeout(() => {
+      this.#first?.answer.close()
+      this.#first = undefined
+    }, UNREAD_MS).unref()
     return true
   }
 
@@ -78,7 +81,8 @@ export class Download {
     this.#first = undefined
     let offset = this.#start
     let tries = 0
-    while (!this.#isComplete(offset)) {
+    // An empty blob is asked for to its end as well.
+    while (offset === this.#start || !this.#isComplete(offset)) {
       try {
         part ??= await this.#reopen(offset, tries)
         for await (const chunk of rate.watch(wanted(part, offset))) {
@@ -109,12 +113,13 @@ export class Download {
   }
 
   get #end(): number | undefined {
-    return this.#settings.range?.end ?? this.#total
+    const asked = this.#settings.range?.end
+    if (asked === undefined || this.#total === undefined) return asked ?? this.#total
+    return Math.min(asked, this.#total)
   }
 
-  /** An empty blob is still asked for to its end, once. */
   #isComplete(offset: number): boolean {
-    return this.#end !== undefined && offset >= this.#end && offset > this.#start
+    return this.#end !== undefined && offset >= this.#end
   }
 
   async #reopen(offset: number, tries: number): Promise<Part> {

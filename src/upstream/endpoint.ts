@@ -81,9 +81,7 @@ export class Endpoint {
     let patience = MOST_PATIENCE_MS
     for (let attempt = 0; ; attempt += 1) {
       try {
-        const answer = await this.#try(ask)
-        this.#breaker.recordAnswer()
-        return answer
+        return await this.#try(ask)
       } catch (error) {
         if (!(error instanceof Setback)) throw error
         const asked = error.retryAfterMs ?? 0
@@ -108,7 +106,6 @@ export class Endpoint {
 
   #giveUp(ask: Ask, setback: Setback): CrossdockError {
     if (setback.isOutage) this.#breaker.recordFailure()
-    else this.#breaker.recordAnswer()
     const { reason } = setback.failure
     this.#settings.events.upstreamError?.({ ...this.#labels(ask.kind), reason })
     return setback.failure
@@ -192,7 +189,10 @@ export class Endpoint {
       const response = await dialer.request(url, { method, headers, isTrusted, signal })
       status = response.statusCode
       const answer = new Answer(url, response, hop.isElsewhere)
-      if (!hop.isElsewhere) this.#noteQuota(answer)
+      if (!hop.isElsewhere) {
+        this.#noteQuota(answer)
+        if (status < 500) this.#breaker.recordAnswer()
+      }
       return answer
     } catch (error) {
       if (ask.signal?.aborted) throw error
