@@ -17,7 +17,7 @@ import {
   LayerRefusedError,
 } from './format.ts'
 import { compressPieces } from './pieces.ts'
-import { TOC_NAME, type TocJson, TocWriter } from './toc.ts'
+import { addEntries, TOC_NAME, type TocJson, TocWriter } from './toc.ts'
 
 export const TOC_DIGEST = 'containerd.io/snapshot/stargz/toc.digest'
 export const UNCOMPRESSED_SIZE = 'io.containers.estargz.uncompressed-size'
@@ -68,7 +68,7 @@ async function* encode(
   for await (const { piece, bytes } of members) {
     if (piece.chunk !== undefined) piece.chunk.offset = position
     position += bytes.byteLength
-    for (const entry of piece.settles) toc.add(entry)
+    await addEntries(toc, piece.settles)
     yield bytes
   }
   const json = toc.finish()

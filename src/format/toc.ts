@@ -1,4 +1,5 @@
 /** Table of contents of the lazy formats (stargz-snapshotter "docs/estargz.md", and podman's dialect of it): entries and their JSON. */
+import { setImmediate } from 'node:timers/promises'
 import { type Digest, Hasher } from '../oci/digest.ts'
 import { AmbiguousTarError, cleanName, type TarEntry, type TarTime } from '../tar/entry.ts'
 
@@ -174,5 +175,16 @@ export class TocWriter {
     this.#text = ''
     this.#hasher.update(bytes)
     this.#parts.push(bytes)
+  }
+}
+
+/** Entries that are written before other work gets its turn: well below a millisecond. */
+const BATCH = 256
+
+/** Adds entries without holding up the event loop, however many there are. */
+export async function addEntries(toc: TocWriter, entries: readonly TocEntry[]): Promise<void> {
+  for (const [i, entry] of entries.entries()) {
+    toc.add(entry)
+    if (i % BATCH === BATCH - 1) await setImmediate()
   }
 }

@@ -1,0 +1,140 @@
+/**
+ * zstd:chunked: zstd layers that podman and CRI-O fetch in parts (containers/storage "pkg/chunked") and stargz-snapshotter reads
+ * lazily. One blob has what both need; two formats, for no descriptor may carry the annotations of both. The tar stays as it is.
+ */
+import { compressFrame } from '../codec/zstd-frame.ts'
+import type { ByteStream } from '../lib/streams.ts'
+import { readTar } from '../tar/reader.ts'
+import { refusing, TOC_DIGEST, UNCOMPRESSED_SIZE } from './estargz.ts'
+import type { EncodedLayer, Format, FormatOptions, LayerContext } from './format.ts'
+import { compressPieces } from './pieces.ts'
+import { addEntries, TocWriter } from './toc.ts'
+import {
+  chunkedFooter,
+  MetadataWriter,
+  type Position,
+  skippableFrame,
+} from './zstd-chunked-frames.ts'
+import { FrameCutter } from './zstd-chunked-pieces.ts'
+import { TarSplitWriter } from './zstd-chunked-tar-split.ts'
+
+const PODMAN = 'io.github.containers.zstd-chunked.'
+const STARGZ = 'io.containers.zstd-chunked.'
+const CHECKSUM = 'manifest-checksum'
+const POSITION = 'manifest-position'
+const TAR_SPLIT_POSITION = 'tarsplit-position'
+
+const shared = {
+  encoding: 'zstdchunked',
+  revision: 1,
+  options: {
+    // Levels beyond 19 need windows that some clients refuse.
+    level: { type: 'integer', default: 3, min: 1, max: 19, doc: 'Compression level of zstd.' },
+  },
+  compression: 'zstd',
+  dialects: ['oci'],
+  keepsDiffIds: true,
+  convertsAllPlatforms: false,
+  fallback: 'zstd',
+  encode: (tar, options, context) => refusing(encode(tar, options, context)),
+} satisfies Partial<Format>
+
+export const zstdchunked: Format = {
+  ...shared,
+  name: 'zstdchunked',
+  suffixes: ['zstdchunked'],
+  doc: 'zstd:chunked layers, of which podman and CRI-O fetch only what they lack',
+  keeps: ({ annotations = {} }) =>
+    annotations[PODMAN + CHECKSUM] !== undefined &&
+    annotations[PODMAN + TAR_SPLIT_POSITION] !== undefined &&
+    annotations[TOC_DIGEST] === undefined,
+  annotations: (facts) =>
+    hasAll(facts)
+      ? {
+          [PODMAN + CHECKSUM]: facts.tocChecksum,
+          [PODMAN + POSITION]: facts.tocPosition,
+          [PODMAN + TAR_SPLIT_POSITION]: facts.tarSplitPosition,
+        }
+      : {},
+}
+
+export const zstdchunkedStargz: Format = {
+  ...shared,
+  name: 'zstdchunked-stargz',
+  suffixes: ['zstdchunked-stargz'],
+  doc: 'the same layers, marked for stargz-snapshotter',
+  keeps: ({ annotations = {} }) =>
+    annotations[STARGZ + CHECKSUM] !== undefined &&
+    annotations[TOC_DIGEST] !== undefined &&
+    annotations[PODMAN + CHECKSUM] === undefined,
+  annotations: (facts) =>
+    hasAll(facts)
+      ? {
+          [TOC_DIGEST]: facts.tocDigest,
+          [UNCOMPRESSED_SIZE]: facts.uncompressedSize,
+          [STARGZ + CHECKSUM]: facts.tocChecksum,
+          [STARGZ + POSITION]: facts.tocPosition,
+        }
+      : {},
+}
+
+/** What descriptors of either kind are made from. */
+interface Facts extends Readonly<Record<string, string>> {
+  readonly tocDigest: string
+  readonly tocChecksum: string
+  readonly tocPosition: string
+  readonly tarSplitPosition: string
+  readonly uncompressedSize: string
+}
+
+/** A layer that had to take its plain form has no facts, and must get no annotations. */
+function hasAll(facts: Readonly<Record<string, string>>): facts is Facts {
+  return facts.tocChecksum !== undefined
+}
+
+async function* encode(
+  tar: ByteStream,
+  options: FormatOptions,
+  context: LayerContext,
+): AsyncGenerator<Uint8Array, EncodedLayer> {
+  const level = Number(options.level)
+  const tarSplit = new MetadataWriter(level)
+  const cutter = new FrameCutter(new TarSplitWriter(tarSplit))
+  const toc = new TocWriter()
+  const pieces = cutter.cut(readTar(tar))
+  let position = 0
+  for await (const { piece, bytes } of compressPieces(pieces, framed(level), context)) {
+    if (piece.chunk !== undefined) piece.chunk.offset = position
+    position += bytes.byteLength
+    if (piece.closes !== undefined) piece.closes.endOffset = position
+    await addEntries(toc, piece.settles)
+    yield bytes
+  }
+  const split = await tarSplit.finish()
+  const json = toc.finish({ tarSplitDigest: split.digest })
+  const table = new MetadataWriter(level)
+  for (const part of json.parts) table.add(part)
+  const packed = await table.finish()
+  const tocFrame = skippableFrame(packed, position)
+  yield* tocFrame.bytes
+  const splitFrame = skippableFrame(split, tocFrame.end)
+  yield* splitFrame.bytes
+  yield chunkedFooter(tocFrame.position)
+  return {
+    facts: {
+      tocDigest: json.digest,
+      tocChecksum: packed.digest,
+      tocPosition: `${textOf(tocFrame.position)}:1`,
+      tarSplitPosition: textOf(splitFrame.position),
+      uncompressedSize: String(cutter.size),
+    } satisfies Facts,
+  }
+}
+
+function framed(level: number): (bytes: Uint8Array) => Promise<Uint8Array> {
+  return (bytes) => compressFrame(bytes, level)
+}
+
+function textOf({ offset, size, plainSize }: Position): string {
+  return `${offset}:${size}:${plainSize}`
+}
