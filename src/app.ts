@@ -10,6 +10,7 @@ import { Layers } from './convert/layers.ts'
 import { Progress } from './convert/progress.ts'
 import { Pulls } from './convert/pulls.ts'
 import { Staging } from './convert/staging.ts'
+import { Substitutes } from './convert/substitutes.ts'
 import { systemClock } from './lib/clock.ts'
 import { createTelemetry, type Telemetry } from './lib/telemetry.ts'
 import { DEFAULT_MODEL_LIMITS, type ModelLimits } from './oci/manifest.ts'
@@ -141,6 +142,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     images,
     layers,
     profiles,
+    substitutes: offline ? new Substitutes({ catalog, manifests, blobs }) : undefined,
     defaultPlatforms: config.convert.defaultPlatforms.map(parsePlatform),
   })
   const staging = new Staging({ catalog, pulls, manifests, progress })

@@ -13,6 +13,7 @@ import type { Tags } from '../pull/tags.ts'
 import type { ImageFlight, Images, ImageTask } from './images.ts'
 import type { Layers } from './layers.ts'
 import type { Acceptance } from './plan.ts'
+import type { Substitutes } from './substitutes.ts'
 
 export interface TagAsk {
   readonly repository: Repository
@@ -59,6 +60,7 @@ export class Pulls {
   readonly #images: Images
   readonly #layers: Layers
   readonly #profiles: Profiles
+  readonly #substitutes: Substitutes | undefined
   readonly #defaultPlatforms: readonly Platform[]
   /** By repository and digest of an original child that lies in an index handed out with others converted. */
   readonly #unconverted = new LRUCache<string, readonly Unconverted[]>({ max: 20_000 })
@@ -71,6 +73,8 @@ export class Pulls {
     readonly images: Images
     readonly layers: Layers
     readonly profiles: Profiles
+    /** Offline alone. */
+    readonly substitutes?: Substitutes | undefined
     readonly defaultPlatforms: readonly Platform[]
   }) {
     this.#catalog = deps.catalog
@@ -80,6 +84,7 @@ export class Pulls {
     this.#images = deps.images
     this.#layers = deps.layers
     this.#profiles = deps.profiles
+    this.#substitutes = deps.substitutes
     this.#defaultPlatforms = deps.defaultPlatforms
   }
 
@@ -90,7 +95,7 @@ export class Pulls {
     const raw = resolved && (await this.#manifests.get(ask.repository, resolved.digest))
     if (raw === undefined) throw manifestUnknown(ask.repository, `:${tag}`)
     const plain: ManifestAnswer = { ...raw, warnings: [], stale: resolved?.stale ?? false }
-    if (profile === undefined) return plain
+    if (profile === undefined) return (await this.#substitute(ask, plain)) ?? plain
     const { format } = profile
     if (format === undefined) return { ...plain, conversion: 'original; reason=asked' }
     const unreadable = ask.cannotRead(profile)
@@ -100,6 +105,8 @@ export class Pulls {
     const task = await this.#task(ask, raw, profile, format)
     const made = await this.#images.find(task)
     if (made !== undefined) return await this.#converted(task, plain, made, 'hit')
+    const substitute = await this.#substitute(ask, plain, profile)
+    if (substitute !== undefined) return substitute
     const flight = this.#images.convert(task)
     const answer = this.#finish(task, plain, flight)
     answer.catch(() => undefined)
@@ -154,6 +161,15 @@ export class Pulls {
       const platforms = await this.#platforms(repository, 'auto')
       this.#images.convert({ ...task, platforms }).result.catch(() => undefined)
     }
+  }
+
+  async #substitute(
+    { repository }: TagAsk,
+    plain: ManifestAnswer,
+    profile?: Profile,
+  ): Promise<ManifestAnswer | undefined> {
+    const raw = await this.#substitutes?.find(repository, plain, profile?.name)
+    return raw && { ...plain, ...raw, conversion: 'hit' }
   }
 
   async #resolve(ask: TagAsk) {
