@@ -8,10 +8,14 @@ import type { ByteStream } from '../lib/streams.ts'
 import { algorithmOf, type Digest, Hasher } from '../oci/digest.ts'
 import type { BlobStat, BlobWriter, ByteRange, ExpectedBlob } from '../ports.ts'
 import { storeFailure } from './failures.ts'
-import { fileBytes, READ_SIZE } from './file-bytes.ts'
+import { fileBytes } from './file-bytes.ts'
+import { RecentBytes } from './recent-bytes.ts'
 
 /** The end of a blob that no reader sees before the digest matches, bytes: one block of any file system. */
 export const HELD_BACK = 64 * 1024
+
+/** Bytes that may wait for the disk while it is busy with as many. */
+const MAX_QUEUED = 512 * 1024
 
 /** What the writer needs from the store that it writes for. */
 export interface BlobHome {
@@ -36,6 +40,14 @@ export class FileBlobWriter implements BlobWriter {
   readonly #stored = Promise.withResolvers<BlobStat>()
   #state: State = 'writing'
   #received = 0
+  /** Bytes in the file, open to readers. */
+  #written = 0
+  /** Bytes on their way into the file, and those that wait behind them. */
+  #batch: Promise<void> = Promise.resolve()
+  #queue: Uint8Array[] = []
+  #queued = 0
+  #flushing: Promise<void> | undefined
+  readonly #recent = new RecentBytes()
   #stat: BlobStat | undefined
   #failure: unknown
   /** Resolved and replaced whenever there is news for readers. */
@@ -74,20 +86,19 @@ export class FileBlobWriter implements BlobWriter {
     if (size !== undefined && this.#received + bytes.byteLength > size) {
       await this.#failWith(this.#mismatch('badSize', `has more than the ${size} bytes expected`))
     }
-    try {
-      // The file is written while the same bytes are hashed.
-      const writing = writeFully(this.#handle, bytes, this.#received)
-      this.#hasher.update(bytes)
-      await writing
-    } catch (error) {
-      await this.#failWith(storeFailure(`write ${this.#name()}`, error))
-    }
-    this.#mustWrite()
+    this.#queue.push(bytes)
+    this.#queued += bytes.byteLength
     this.#received += bytes.byteLength
-    this.#tell()
+    this.#flushing ??= this.#flush()
+    // The file is written while the same bytes are hashed and the next ones arrive.
+    this.#hasher.update(bytes)
+    while (this.#queued > MAX_QUEUED) await this.#batch.catch(() => undefined)
+    this.#mustWrite()
   }
 
   async commit(): Promise<BlobStat> {
+    this.#mustWrite()
+    await this.#flushing
     this.#mustWrite()
     this.#state = 'committing'
     const stat = await this.#check()
@@ -125,6 +136,12 @@ export class FileBlobWriter implements BlobWriter {
       for (;;) {
         const end = await this.#readableTo(position, range.end)
         if (end <= position) return
+        const recent = this.#recent.find(position, end)
+        if (recent !== undefined) {
+          position += recent.byteLength
+          yield recent
+          continue
+        }
         for await (const bytes of fileBytes(this.#handle, { start: position, end })) {
           position += bytes.byteLength
           yield bytes
@@ -135,16 +152,38 @@ export class FileBlobWriter implements BlobWriter {
     }
   }
 
+  /** Writes the queue in as few calls as there are waits for the disk. */
+  async #flush(): Promise<void> {
+    try {
+      while (this.#queue.length > 0) {
+        const batch = this.#queue
+        const size = this.#queued
+        this.#queue = []
+        this.#queued = 0
+        this.#batch = writeFully(this.#handle, batch, this.#written, size)
+        await this.#batch
+        for (const bytes of batch) {
+          this.#recent.add(this.#written, bytes)
+          this.#written += bytes.byteLength
+        }
+        this.#tell()
+      }
+    } catch (error) {
+      if (this.#state !== 'failed') await this.#fail(storeFailure(`write ${this.#name()}`, error))
+    } finally {
+      this.#flushing = undefined
+    }
+  }
+
   /** Waits until there is more than `position`; `position` itself is the end. */
   async #readableTo(position: number, end: number): Promise<number> {
     for (;;) {
       // Once verified, the bytes are good whatever becomes of the writer.
       if (this.#stat !== undefined) return Math.min(end, this.#stat.size)
       if (this.#state === 'failed') throw this.#failure
-      const readable = Math.min(end, this.#received, this.#heldFrom())
+      const readable = Math.min(end, this.#written, this.#heldFrom())
       if (position >= end) return position
-      // Less than a whole read is worth waiting for nothing: a trickle must reach its reader.
-      if (readable > position) return Math.min(readable, position + 16 * READ_SIZE)
+      if (readable > position) return readable
       await this.#news.promise
     }
   }
@@ -183,6 +222,8 @@ export class FileBlobWriter implements BlobWriter {
   async #fail(cause: unknown): Promise<void> {
     this.#state = 'failed'
     this.#failure = cause
+    this.#queue = []
+    this.#queued = 0
     this.#verified.reject(cause)
     this.#stored.reject(cause)
     this.#tell()
@@ -213,19 +254,23 @@ export class FileBlobWriter implements BlobWriter {
 
   async #leave(): Promise<void> {
     this.#users -= 1
-    if (this.#users === 0) await this.#handle.close()
+    if (this.#users > 0) return
+    this.#recent.clear()
+    await this.#handle.close()
   }
 }
 
-async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  let written = 0
-  while (written < bytes.byteLength) {
-    const { bytesWritten } = await handle.write(
-      bytes,
-      written,
-      bytes.byteLength - written,
-      position + written,
-    )
+async function writeFully(
+  handle: FileHandle,
+  batch: readonly Uint8Array[],
+  position: number,
+  size: number,
+): Promise<void> {
+  let { bytesWritten: written } = await handle.writev(batch, position)
+  if (written === size) return
+  const whole = Buffer.concat(batch, size)
+  while (written < size) {
+    const { bytesWritten } = await handle.write(whole, written, size - written, position + written)
     written += bytesWritten
   }
 }
