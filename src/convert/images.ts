@@ -9,7 +9,7 @@ import { RecentFailures } from '../lib/recent-failures.ts'
 import { type Digest, digestOf } from '../oci/digest.ts'
 import type { ImageIndex, ImageManifest, Platform } from '../oci/manifest.ts'
 import type { Dialect } from '../oci/media-type.ts'
-import { INDEX_TYPES, MANIFEST_TYPES } from '../oci/media-type.ts'
+import { findMediaType, INDEX_TYPES, MANIFEST_TYPES } from '../oci/media-type.ts'
 import { type LayerChange, patchDiffIds, rewriteImage, rewriteIndex } from '../oci/rewrite.ts'
 import type {
   Catalog,
@@ -584,6 +584,6 @@ function keptLayer(layer: { readonly digest: Digest; readonly size: number } | u
 }
 
 /** Foreign layers lie elsewhere; the registry need not have them. */
-function isPulledHere(layer: { readonly urls?: readonly string[] | undefined }): boolean {
-  return layer.urls === undefined || layer.urls.length === 0
+function isPulledHere(layer: { readonly mediaType: string }): boolean {
+  return findMediaType(layer.mediaType)?.foreign !== true
 }

@@ -217,7 +217,7 @@ export class Layers {
         return await this.#fallBack(key, task, progress, error)
       }
       this.#converted(key, 'failed', began, task.source.size, 0)
-      throw error
+      throw naming(task, error)
     }
   }
 
@@ -341,6 +341,19 @@ function textOf(key: LayerKey): string {
 function formatOf(key: LayerKey): Format | undefined {
   const format = findFormat(key.encoding)
   return format?.revision === key.revision ? format : undefined
+}
+
+/** Decoders do not know which layer they read; whoever is told about it must. */
+function naming(task: LayerTask, error: unknown): unknown {
+  if (!(error instanceof CrossdockError) || !error.message.startsWith('layer ')) return error
+  const { digest } = task.source
+  if (error.message.includes(digest)) return error
+  const { upstream, name } = task.repository
+  const message = error.message.replace('layer ', `layer ${digest} of ${upstream}/${name} `)
+  return new CrossdockError(error.kind, message, {
+    cause: error,
+    ...(error.reason !== undefined && { reason: error.reason }),
+  })
 }
 
 /** What the source unpacks to; the layer's own diffID unless the format changed the tar. */
