@@ -1,6 +1,6 @@
 /** No compression: a tar as it is, told from noise by its first header. */
-import { limit } from '../lib/streams.ts'
-import type { Codec } from './codec.ts'
+import { type ByteStream, limit } from '../lib/streams.ts'
+import type { Codec, EncodeContext } from './codec.ts'
 import { beyondLimit } from './failure.ts'
 
 const BLOCK = 512
@@ -14,7 +14,14 @@ export const none: Codec = {
   matches: isTar,
   decode: (bytes, limits) =>
     limit(bytes, limits.maxOutput, () => beyondLimit('none', limits.maxOutput)),
-  encode: (bytes) => bytes,
+  encode: (bytes, _level, context) => pass(bytes, context),
+}
+
+async function* pass(bytes: ByteStream, context: EncodeContext): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes) {
+    context.signal?.throwIfAborted()
+    yield chunk
+  }
 }
 
 /** True for nothing at all, for an end-of-archive block, and for a header (ustar, GNU, v7). */

@@ -84,7 +84,10 @@ export async function peek(
     seen.push(step.value)
     missing -= step.value.byteLength
   }
-  return { head: join(seen).subarray(0, size), rest: resume(seen, iterator) }
+  const rest = resume(seen, iterator)
+  // A generator that has not begun would not end its source when it is closed.
+  await rest.next()
+  return { head: join(seen).subarray(0, size), rest }
 }
 
 async function* resume(
@@ -92,6 +95,7 @@ async function* resume(
   iterator: AsyncIterator<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
   try {
+    yield new Uint8Array(0)
     yield* seen
     for (let step = await iterator.next(); !step.done; step = await iterator.next()) {
       yield step.value

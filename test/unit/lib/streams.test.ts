@@ -111,6 +111,13 @@ describe('peek', () => {
     )
   })
 
+  it('ends its source when the rest is closed unread', async () => {
+    const source = new Source([new Uint8Array(3), new Uint8Array(3)])
+    const { rest } = await peek(source.read(), 2)
+    await rest.return(undefined)
+    expect(source.isClosed).toBe(true)
+  })
+
   it('ends its source when the rest is left early', async () => {
     const source = new Source([new Uint8Array(3), new Uint8Array(3), new Uint8Array(3)])
     const { rest } = await peek(source.read(), 2)

@@ -1,0 +1,62 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  canonicalOptions,
+  defaultOptions,
+  FORMATS,
+  findFormat,
+} from '../../../src/format/formats.ts'
+
+describe('FORMATS', () => {
+  it('names every format and suffix once', () => {
+    const names = FORMATS.flatMap((format) => [...new Set([format.name, ...format.suffixes])])
+    expect(new Set(names).size).toBe(names.length)
+  })
+
+  it('falls back to formats that exist', () => {
+    for (const { fallback } of FORMATS) {
+      if (fallback !== undefined) expect(findFormat(fallback)?.name).toBe(fallback)
+    }
+  })
+
+  it('finds a format by its name and by its encoding', () => {
+    for (const format of FORMATS) {
+      expect(findFormat(format.name)).toBe(format)
+      expect(findFormat(format.encoding)?.encoding).toBe(format.encoding)
+    }
+    expect(findFormat('tar')).toBeUndefined()
+  })
+})
+
+describe('canonicalOptions', () => {
+  it('is the same text whatever the order of the options', () => {
+    fc.assert(
+      fc.property(
+        fc.dictionary(fc.string(), fc.oneof(fc.integer(), fc.string())),
+        fc.compareFunc(),
+        (options, order) => {
+          const shuffled = Object.fromEntries(
+            Object.entries(options).toSorted(([a], [b]) => order(a, b)),
+          )
+          expect(canonicalOptions(shuffled)).toBe(canonicalOptions(options))
+          expect(JSON.parse(canonicalOptions(options))).toEqual({ ...options })
+        },
+      ),
+    )
+  })
+
+  it('is plain JSON with the names in order', () => {
+    expect(canonicalOptions({ level: 3, chunk: '4MiB' })).toBe('{"chunk":"4MiB","level":3}')
+  })
+})
+
+describe('defaultOptions', () => {
+  it('fills in every option', () => {
+    const defaults = FORMATS.map((format) => [format.name, defaultOptions(format)])
+    expect(Object.fromEntries(defaults)).toMatchObject({
+      gzip: { level: 6 },
+      zstd: { level: 3 },
+      none: {},
+    })
+  })
+})
