@@ -88,7 +88,7 @@ export class Dialer implements AsyncDisposable {
       headersTimeout: limits.upstreamHeaders,
       bodyTimeout: limits.upstreamIdle,
       maxHeaderSize: MAX_HEADER_BYTES,
-      connect: { ...tls, allowH2: false, ...(!isTrusted && { lookup: this.#guardedLookup }) },
+      connect: { ...tls, allowH2: false, lookup: isTrusted ? this.#lookup : this.#guardedLookup },
     }
     if (proxy === undefined) return new Agent(options)
     const { connect: _, ...rest } = options

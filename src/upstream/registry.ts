@@ -16,7 +16,8 @@ import type { Surroundings } from './settings.ts'
 const MIRROR_TRIES = 2
 /** Of one page of tags or referrers. */
 const MAX_LIST_BYTES = 4 * 1024 * 1024
-const NAME = /^[a-z0-9]+(?:[._/-]+[a-z0-9]+)*$/
+/** distribution-spec: components of letters and digits with one separator between, joined by slashes. */
+const NAME = /^[a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*$/
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
 
 export class Registry implements Upstream {
