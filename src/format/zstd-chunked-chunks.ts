@@ -111,30 +111,52 @@ export class ContentCutter {
     this.#start = end
   }
 
-  /** The hot loop: locals only, and 32-bit arithmetic that wraps. */
+  /** Rolls the sum over data and cuts where it says so. */
   #roll(buffer: Uint8Array, from: number, to: number): void {
-    const window = this.#window
     const base = this.#position - from
+    const early = Math.min(to, from + WINDOW)
+    for (let i = from; i < to; ) {
+      const end = Math.min(i < early ? early : to, this.#start + MAX_CHUNK - base)
+      i = i < early ? this.#rollWindow(buffer, i, end) : this.#rollBuffer(buffer, i, end)
+      const isSplit = (this.#s2 & SPLIT) === SPLIT
+      if (isSplit || base + i - this.#start === MAX_CHUNK) this.#cut(base + i)
+    }
+    if (to - from >= WINDOW) {
+      this.#window.set(buffer.subarray(to - WINDOW, to))
+      this.#at = 0
+    }
+    this.#position = base + to
+  }
+
+  /** Bytes whose predecessors by a window lie in an earlier part. */
+  #rollWindow(buffer: Uint8Array, from: number, end: number): number {
+    for (let i = from; i < end; i += 1) {
+      const byte = buffer[i] as number
+      const drop = this.#window[this.#at] as number
+      this.#s1 = (this.#s1 + byte - drop) | 0
+      this.#s2 = (this.#s2 + this.#s1 - WINDOW * (drop + OFFSET)) | 0
+      this.#window[this.#at] = byte
+      this.#at = (this.#at + 1) % WINDOW
+      if ((this.#s2 & SPLIT) === SPLIT) return i + 1
+    }
+    return end
+  }
+
+  /** The hot loop: locals only, no stores, and 32-bit arithmetic that wraps. */
+  #rollBuffer(buffer: Uint8Array, from: number, end: number): number {
     let s1 = this.#s1
     let s2 = this.#s2
-    let at = this.#at
-    let limit = this.#start + MAX_CHUNK - base
-    for (let i = from; i < to; i += 1) {
-      const byte = buffer[i] as number
-      const drop = window[at] as number
-      s1 = (s1 + byte - drop) | 0
+    let i = from
+    while (i < end) {
+      const drop = buffer[i - WINDOW] as number
+      s1 = (s1 + (buffer[i] as number) - drop) | 0
       s2 = (s2 + s1 - WINDOW * (drop + OFFSET)) | 0
-      window[at] = byte
-      at = (at + 1) & (WINDOW - 1)
-      if ((s2 & SPLIT) === SPLIT || i + 1 === limit) {
-        this.#cut(base + i + 1)
-        limit = i + 1 + MAX_CHUNK
-      }
+      i += 1
+      if ((s2 & SPLIT) === SPLIT) break
     }
     this.#s1 = s1
     this.#s2 = s2
-    this.#at = at
-    this.#position = base + to
+    return i
   }
 }
 
