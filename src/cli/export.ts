@@ -1,6 +1,6 @@
 /** `crossdock export`: images into one bundle that can be carried and loaded anywhere. */
 import { availableParallelism } from 'node:os'
-import { basename } from 'node:path'
+import { basename, resolve } from 'node:path'
 import type { App } from '../app.ts'
 import { type Exported, Exports, type ExportTarget } from '../bundle/exports.ts'
 import {
@@ -42,11 +42,14 @@ export async function exportCommand(
   if (format !== 'oci' && format !== 'docker') {
     throw new UsageError(`--format ${format} does not exist; use oci or docker`)
   }
-  const target = await targetOf(options, format)
+  const path = resolve(system.cwd, options.output)
+  const target = await targetOf({ ...options, output: path }, format)
   const platforms = platformsOf(options.platform)
   await using app = await openSession(options, system)
   const images = refs.map((text) => ({ ...parseImage(text, app), platforms }))
-  const since = await Promise.all((options.since ?? []).map((path) => readPrior(path)))
+  const since = await Promise.all(
+    (options.since ?? []).map((one) => readPrior(resolve(system.cwd, one))),
+  )
   const exports = createExports(app)
   let exported: Exported
   {

@@ -1,5 +1,5 @@
 /** `crossdock import`: bundles and what other tools exported, into the store. */
-import { basename } from 'node:path'
+import { basename, resolve } from 'node:path'
 import type { App } from '../app.ts'
 import { type Imported, Imports } from '../bundle/imports.ts'
 import { openBundle } from '../bundle/input-files.ts'
@@ -34,7 +34,7 @@ export async function importCommand(
   for (const path of paths) {
     try {
       const fallback = fallbackOf(path, options.name, app)
-      const input = await openBundle(path)
+      const input = await openBundle(resolve(system.cwd, path))
       const imported = await imports.import(input, { fallback, signal: stop.signal })
       outcomes.push({ path, imported })
     } catch (error) {

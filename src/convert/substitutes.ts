@@ -42,7 +42,7 @@ export class Substitutes {
     return undefined
   }
 
-  /** Whether all layers of it lie here; of an index, those of one image. */
+  /** Whether all layers of it lie here; of an index, those of every image whose manifest came along. */
   async #isWhole(repository: Repository, raw: RawManifest): Promise<boolean> {
     const manifest = this.#manifests.parse(raw)
     if (manifest.kind === 'image') {
@@ -52,12 +52,14 @@ export class Substitutes {
       }
       return true
     }
+    let found = 0
     for (const child of manifest.manifests) {
-      if (isAttestation(child)) continue
       const childRaw = await this.#manifests.findLocal(repository, child.digest)
-      if (childRaw !== undefined && (await this.#isWhole(repository, childRaw))) return true
+      if (childRaw === undefined || isAttestation(child)) continue
+      if (!(await this.#isWhole(repository, childRaw))) return false
+      found += 1
     }
-    return false
+    return found > 0
   }
 }
 
