@@ -127,7 +127,7 @@ describeWith(['registry', 'clients', 'containerd'], 'levers', () => {
 
   // ---------------------------------------------------------------------------------- podman's mirrors
 
-  for (const name of ['podman4', 'podman', 'skopeo22'] as const) {
+  for (const name of ['podman4', 'podman'] as const) {
     test(`a mirror location in registries.conf: ${name}`, async () => {
       const path = await writeClientFile(
         name,

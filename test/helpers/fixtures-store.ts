@@ -26,10 +26,12 @@ export async function findWrongBlobs(data: string): Promise<readonly string[]> {
   return wrong
 }
 
-/** Files that work in progress would leave behind. */
+/** Files that work in progress would leave behind; the lock of the living process is none. */
 export async function findTemporaries(data: string): Promise<readonly string[]> {
   const entries = await readdir(join(data, 'tmp'), { recursive: true, withFileTypes: true }).catch(
     () => [],
   )
-  return entries.filter((entry) => entry.isFile()).map((entry) => entry.name)
+  return entries
+    .filter((entry) => entry.isFile() && !/\.lock(?:-journal|-wal|-shm)?$/.test(entry.name))
+    .map((entry) => entry.name)
 }

@@ -38,11 +38,12 @@ export async function expectConformance(
   repository: string,
   references: readonly string[],
   results: string,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<string> {
   const { status, stdout, stderr } = await runCommand(
     join(SHARED, 'oracles', 'conformance.sh'),
     [url, repository, ...references],
-    { env: { CROSSDOCK_TOOLS: join(TOOLS, '..'), RESULTS: results, OCI_REFERRERS: '1' } },
+    { env: { CROSSDOCK_TOOLS: join(TOOLS, '..'), RESULTS: results, OCI_REFERRERS: '1', ...env } },
   )
   if (status !== 0) throw new Error(`conformance of ${repository}: ${stdout}\n${stderr}`)
   return stdout
