@@ -3,7 +3,8 @@
  * what should not be decoded: large windows, dictionaries, legacy formats.
  */
 import { CrossdockError } from '../errors.ts'
-import { type ByteStream, close, join } from '../lib/streams.ts'
+import { type ByteStream, join } from '../lib/streams.ts'
+import { Cursor } from './cursor.ts'
 import { corrupt } from './failure.ts'
 
 /** Whole frames that follow each other, ready for one call of a decoder. */
@@ -16,8 +17,11 @@ export interface FrameBatch {
 /** A batch takes frames until it has so many bytes, or so many could come out of it. */
 const BATCH_BYTES = 1024 * 1024
 const BATCH_OUTPUT = 4 * 1024 * 1024
-/** A frame that may unpack to more is decoded as a stream. */
-const LARGE_OUTPUT = 8 * 1024 * 1024
+/** A frame that may unpack to more, or has more bytes itself, is decoded as a stream. */
+const LARGE = 8 * 1024 * 1024
+
+/** Bytes of a large frame that go to the decoder at a time. */
+const PIECE_BYTES = 256 * 1024
 
 const MAGIC = 0xfd2fb528
 /** 0x184d2a50 to 0x184d2a5f. */
@@ -25,7 +29,7 @@ const SKIPPABLE_MAGIC = 0x184d2a5
 const MAX_BLOCK = 128 * 1024
 
 /** Headers that are walked before other work gets its turn; a hostile stream may hold nothing but headers. */
-const HEADERS_A_TURN = 4096
+const HEADERS_A_TURN = 1024
 
 const BLOCK_RLE = 1
 const BLOCK_COMPRESSED = 2
@@ -43,6 +47,8 @@ interface OpenFrame {
   readonly parts: Uint8Array[]
   size: number
   maxOutput: number
+  /** True when its last block is there. */
+  isWhole: boolean
 }
 
 export class FrameWalker {
@@ -63,8 +69,8 @@ export class FrameWalker {
     let maxOutput = 0
     for (;;) {
       const frame = await this.#frame()
-      if (frame !== undefined && frame.maxOutput <= LARGE_OUTPUT) {
-        parts.push(...frame.parts)
+      if (frame?.isWhole) {
+        for (const part of frame.parts) append(parts, part)
         size += frame.size
         maxOutput += frame.maxOutput
         if (size < BATCH_BYTES && maxOutput < BATCH_OUTPUT) continue
@@ -74,7 +80,7 @@ export class FrameWalker {
       size = 0
       maxOutput = 0
       if (frame === undefined) return
-      if (frame.maxOutput > LARGE_OUTPUT) {
+      if (!frame.isWhole) {
         this.#large = frame
         return
       }
@@ -97,24 +103,25 @@ export class FrameWalker {
     await this.#skip()
     if (this.#cursor.isAtEnd) return undefined
     const header = await this.#header()
-    const frame: OpenFrame = { header, parts: [], size: 0, maxOutput: 0 }
+    const frame: OpenFrame = { header, parts: [], size: 0, maxOutput: 0, isWhole: false }
     await this.#take(frame, header.size)
-    while (frame.maxOutput <= LARGE_OUTPUT) {
-      if (await this.#block(frame)) return frame
+    while (!frame.isWhole && frame.maxOutput <= LARGE && frame.size <= LARGE) {
+      await this.#block(frame)
     }
     return frame
   }
 
   async *#restOf(frame: OpenFrame): AsyncGenerator<Uint8Array> {
-    for (let isLast = false; !isLast; ) {
-      if (frame.parts.length > 0) yield join(frame.parts.splice(0))
-      while (!isLast && frame.parts.length < 8) isLast = await this.#block(frame)
+    for (;;) {
+      yield join(frame.parts.splice(0))
+      if (frame.isWhole) return
+      frame.size = 0
+      while (!frame.isWhole && frame.size < PIECE_BYTES) await this.#block(frame)
     }
-    yield join(frame.parts)
   }
 
-  /** Takes one block, and the checksum after the last one; true when it was the last. */
-  async #block(frame: OpenFrame): Promise<boolean> {
+  /** Takes one block, and the checksum after the last one. */
+  async #block(frame: OpenFrame): Promise<void> {
     await this.#turn()
     const head = (await this.#need(3)).readUIntLE(0, 3)
     const isLast = (head & 1) === 1
@@ -127,7 +134,7 @@ export class FrameWalker {
     frame.maxOutput += type === BLOCK_COMPRESSED ? maxBlock : size
     const checksum = isLast && hasChecksum ? 4 : 0
     await this.#take(frame, 3 + (type === BLOCK_RLE ? 1 : size) + checksum)
-    return isLast
+    frame.isWhole = isLast
   }
 
   /** Skippable frames, wherever they stand. */
@@ -168,7 +175,7 @@ export class FrameWalker {
     frame.size += size
     for (let rest = size; rest > 0; ) {
       const part = await this.#some(rest)
-      frame.parts.push(part)
+      append(frame.parts, part)
       rest -= part.byteLength
     }
   }
@@ -189,54 +196,13 @@ export class FrameWalker {
   }
 }
 
-/** Reads forward over chunks without copying what lies within one. */
-class Cursor {
-  readonly #iterator: AsyncIterator<Uint8Array>
-  #chunk: Uint8Array = new Uint8Array(0)
-  #at = 0
-  #isDone = false
-  #pull: Promise<unknown> | undefined
-
-  constructor(bytes: ByteStream) {
-    this.#iterator = bytes[Symbol.asyncIterator]()
-  }
-
-  get isAtEnd(): boolean {
-    return this.#isDone && this.#at === this.#chunk.byteLength
-  }
-
-  /** Makes sure that `size` bytes, a few, lie side by side; false when the stream ends before. */
-  async fill(size: number): Promise<boolean> {
-    while (this.#chunk.byteLength - this.#at < size) {
-      if (this.#isDone) return false
-      const pull = this.#iterator.next()
-      this.#pull = pull
-      const step = await pull
-      this.#pull = undefined
-      if (step.done) {
-        this.#isDone = true
-        continue
-      }
-      const left = this.#chunk.subarray(this.#at)
-      this.#chunk = left.byteLength === 0 ? step.value : join([left, step.value])
-      this.#at = 0
-    }
-    return true
-  }
-
-  look(size: number): Buffer {
-    return Buffer.from(this.#chunk.buffer, this.#chunk.byteOffset + this.#at, size)
-  }
-
-  /** Up to `size` bytes of the current chunk. */
-  take(size: number): Uint8Array {
-    const part = this.#chunk.subarray(this.#at, this.#at + size)
-    this.#at += part.byteLength
-    return part
-  }
-
-  async close(): Promise<void> {
-    if (!this.#isDone) await close(this.#iterator, this.#pull)
+/** Adds a part, to the last one where it goes on from there: frames and blocks are many, chunks are few. */
+function append(parts: Uint8Array[], part: Uint8Array): void {
+  const last = parts.at(-1)
+  if (last?.buffer === part.buffer && last.byteOffset + last.byteLength === part.byteOffset) {
+    parts[parts.length - 1] = join([last, part])
+  } else {
+    parts.push(part)
   }
 }
 

@@ -189,6 +189,17 @@ describe('zstd decoder', () => {
     )
   })
 
+  it('reads a frame of 200,000 empty blocks, and one that ends just where it proves large', async () => {
+    const empty = frame(0, [0x50], Buffer.alloc(600_000), raw(Buffer.from('end'), true))
+    expect((await decode(empty, [1_000_000])).toString()).toBe('end')
+    for (const blocks of [63, 64, 65, 66]) {
+      const body = Buffer.alloc(4 * blocks, rle(7, 128 * 1024, false))
+      const one = frame(0, [0x50], body, raw(Buffer.from('end'), true))
+      const decoded = await decode(Buffer.concat([one, one, sound]))
+      expect(decoded.length).toBe(2 * (blocks * 128 * 1024 + 3) + text.length)
+    }
+  })
+
   it('skips 100,000 skippable frames', async () => {
     const bytes = Buffer.concat([Buffer.alloc(800_000, skippable(Buffer.alloc(0))), sound])
     expect(await decode(bytes, [65_536])).toEqual(text)
