@@ -1,0 +1,58 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { ConfigError } from '../../../src/config/problem.ts'
+import { upstreamSettings } from '../../../src/config/upstream-files.ts'
+
+let folder = ''
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'upstream-files-'))
+})
+
+afterEach(async () => {
+  await rm(folder, { recursive: true })
+})
+
+const plain = { mirrors: [], tlsVerify: true, allowedRealms: [] }
+
+test('reads passwords without their last line end, and certificates as they are', async () => {
+  const file = async (name: string, text: string) => {
+    await writeFile(join(folder, name), text)
+    return join(folder, name)
+  }
+  const local = {
+    ...plain,
+    username: 'robot',
+    passwordFile: await file('password', ' p w \n'),
+    ca: await file('ca.pem', 'CA\n'),
+    cert: await file('cert.pem', 'CERT\n'),
+    key: await file('key.pem', 'KEY\n'),
+    tlsVerify: false,
+  }
+
+  const settings = await upstreamSettings({ upstreams: { local, other: plain } })
+
+  expect(settings.local).toMatchObject({
+    username: 'robot',
+    password: ' p w ',
+    tls: { ca: 'CA\n', cert: 'CERT\n', key: 'KEY\n', verify: false },
+  })
+  expect(settings.other?.password).toBeUndefined()
+})
+
+test('names every file that cannot be read, with its place in the configuration', async () => {
+  const upstreams = {
+    'ghcr.io': { ...plain, passwordFile: join(folder, 'none') },
+    local: { ...plain, ca: folder },
+  }
+
+  const error: unknown = await upstreamSettings({ upstreams }).catch((cause: unknown) => cause)
+
+  expect(error).toBeInstanceOf(ConfigError)
+  const { problems } = error as ConfigError
+  expect(problems).toHaveLength(2)
+  expect(problems.join()).toContain('upstreams["ghcr.io"].passwordFile')
+  expect(problems.join()).toContain('upstreams.local.ca')
+})
