@@ -181,7 +181,7 @@ export class Layers {
     const abort = new AbortController()
     try {
       const tar = new HashedTar(this.#decode(source, progress))
-      const encoder = task.format.encode(tar.read(), task.options, {
+      await using encoder = task.format.encode(tar.read(), task.options, {
         concurrency: this.#concurrency,
         signal: abort.signal,
         reopen: () => this.#decode(source),
