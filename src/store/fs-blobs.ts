@@ -5,7 +5,14 @@ import { join } from 'node:path'
 import { CrossdockError } from '../errors.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import { algorithmOf, type Digest, Hasher, hexOf, isDigest } from '../oci/digest.ts'
-import type { BlobStat, BlobStore, BlobWriter, ByteRange, ExpectedBlob } from '../ports.ts'
+import type {
+  BlobStat,
+  BlobStore,
+  BlobWriter,
+  ByteRange,
+  ExpectedBlob,
+  ReadOptions,
+} from '../ports.ts'
 import { isMissing, storeFailure } from './failures.ts'
 import { fileBytes } from './file-bytes.ts'
 import { FileBlobWriter } from './growing-blob.ts'
@@ -36,18 +43,21 @@ export class FsBlobs implements BlobStore {
     }
   }
 
-  async *read(digest: Digest, range?: ByteRange): ByteStream & AsyncGenerator<Uint8Array> {
+  async *read(
+    digest: Digest,
+    range?: ByteRange,
+    options: ReadOptions = {},
+  ): ByteStream & AsyncGenerator<Uint8Array> {
     const handle = await this.#open(digest)
     try {
       const { size, identity } = await identify(handle)
       const wanted = range ?? { start: 0, end: size }
       if (wanted.start > wanted.end || wanted.end > size) throw rangeInvalid(digest, wanted, size)
-      const bytes = fileBytes(handle, wanted)
       const isWhole = wanted.start === 0 && wanted.end === size
       if (isWhole && this.#sound.get(digest) !== identity) {
-        yield* this.#verified(digest, identity, bytes)
+        yield* this.#verified(digest, identity, fileBytes(handle, wanted))
       } else {
-        yield* complete(digest, wanted, bytes)
+        yield* complete(digest, wanted, fileBytes(handle, wanted, options))
       }
     } catch (error) {
       throw storeFailure(`read blob ${digest}`, error)

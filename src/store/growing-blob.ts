@@ -93,6 +93,7 @@ export class FileBlobWriter implements BlobWriter {
     // The file is written while the same bytes are hashed and the next ones arrive.
     this.#hasher.update(bytes)
     while (this.#queued > MAX_QUEUED) await this.#batch.catch(() => undefined)
+    if (this.#state === 'failed') await this.#flushing
     this.#mustWrite()
   }
 
@@ -227,8 +228,11 @@ export class FileBlobWriter implements BlobWriter {
     this.#verified.reject(cause)
     this.#stored.reject(cause)
     this.#tell()
-    await this.#home.discard()
-    await this.#leave()
+    // What cannot be tidied up now is swept at the next start; the cause is what matters.
+    await this.#home.discard().catch(() => undefined)
+    // Readers that hold the file open must not hold its space.
+    if (this.#stat === undefined) await this.#handle.truncate(0).catch(() => undefined)
+    await this.#leave().catch(() => undefined)
   }
 
   async #failWith(error: CrossdockError): Promise<never> {

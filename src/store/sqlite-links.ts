@@ -58,7 +58,7 @@ export class SqliteLinks implements LinkCatalog {
 
   async isProvenAt(upstream: string, digest: Digest): Promise<boolean> {
     const row = this.#db.get(
-      `SELECT 1 FROM links JOIN repositories ON id = repository
+      `SELECT 1 FROM links CROSS JOIN repositories ON id = repository
        WHERE digest = ? AND standing = ${PROVEN} AND upstream = ? LIMIT 1`,
       bytesOf(digest),
       upstream,
@@ -69,7 +69,7 @@ export class SqliteLinks implements LinkCatalog {
   async holders(digest: Digest): Promise<readonly (Repository & Link)[]> {
     const rows = this.#db.all(
       `SELECT upstream, name, digest, size, media_type, standing
-       FROM links JOIN repositories ON id = repository
+       FROM links CROSS JOIN repositories ON id = repository
        WHERE digest = ? ORDER BY upstream, name`,
       bytesOf(digest),
     )

@@ -1,4 +1,4 @@
-/** Last uses on SQLite: collected in memory, written in one transaction now and then and at the end. */
+/** Last uses on SQLite: collected in memory, written now and then and at the end. */
 import type { Digest } from '../oci/digest.ts'
 import type { UsageCatalog } from '../ports.ts'
 import type { Database } from './sqlite-database.ts'
@@ -10,9 +10,12 @@ const FLUSH_MS = 5_000
 /** Touches collected at most; eviction needs no more than a rough order. */
 const FLUSH_COUNT = 10_000
 
+/** Touches written in one transaction: a millisecond or two. */
+const AT_ONCE = 200
+
 export class SqliteUsage implements UsageCatalog {
   readonly #db: Database
-  #pending = new Map<Digest, number>()
+  readonly #pending = new Map<Digest, number>()
   #timer: NodeJS.Timeout | undefined
 
   constructor(db: Database) {
@@ -40,9 +43,21 @@ export class SqliteUsage implements UsageCatalog {
   async flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    if (this.#pending.size === 0) return
+    while (this.#pending.size > 0) {
+      this.#writeSome()
+      // Requests come before bookkeeping.
+      if (this.#pending.size > 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    await this.#db.sync()
+  }
+
+  #writeSome(): void {
+    const some: [Digest, number][] = []
+    for (const entry of this.#pending) {
+      if (some.push(entry) === AT_ONCE) break
+    }
     this.#db.transaction(() => {
-      for (const [digest, at] of this.#pending) {
+      for (const [digest, at] of some) {
         this.#db.run(
           `INSERT INTO usage (digest, served_at) VALUES (?, ?)
            ON CONFLICT DO UPDATE SET served_at = excluded.served_at
@@ -52,6 +67,6 @@ export class SqliteUsage implements UsageCatalog {
         )
       }
     })
-    this.#pending = new Map()
+    for (const [digest] of some) this.#pending.delete(digest)
   }
 }
