@@ -38,6 +38,11 @@ export interface ExpectedBlob {
   readonly size?: number | undefined
 }
 
+export interface ReadOptions {
+  /** A chunk is valid only until the next one is asked for: its memory is used again. Saves the collector gigabytes. */
+  readonly reuse?: boolean
+}
+
 /** Content-addressed bytes. A digest is visible only when all its bytes are durable. */
 export interface BlobStore {
   stat(digest: Digest): Promise<BlobStat | undefined>
@@ -46,7 +51,7 @@ export interface BlobStore {
    * block is held back until the digest matches. Throws `blobUnknown` when the blob is not there and `badDigest` when its
    * bytes rotted (it is quarantined then).
    */
-  read(digest: Digest, range?: ByteRange): ByteStream
+  read(digest: Digest, range?: ByteRange, options?: ReadOptions): ByteStream
   /** Begins a blob in a temp file. */
   create(expected: ExpectedBlob): Promise<BlobWriter>
   /** True when there was something to delete. Open readers go on reading. */
@@ -261,7 +266,9 @@ export interface UpstreamBlob {
 export interface TagPage {
   readonly tags: readonly string[]
   /** `last` and `n` of the next page. */
-  readonly next?: { readonly n?: number | undefined; readonly last?: string | undefined } | undefined
+  readonly next?:
+    | { readonly n?: number | undefined; readonly last?: string | undefined }
+    | undefined
 }
 
 /**

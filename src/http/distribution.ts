@@ -31,6 +31,9 @@ export interface DistributionDeps {
   readonly touch: (digest: Digest) => void
 }
 
+/** The exchange is done with a chunk before it asks for the next one. */
+const REUSE = { reuse: true } as const
+
 interface Target {
   readonly principal: Principal | undefined
   readonly repository: Repository
@@ -281,7 +284,7 @@ export class Distribution {
     this.#deps.touch(digest)
     this.#deps.served('blob', blob.growing === undefined ? 'store' : 'upstream')
     exchange.begin(200, { ...headers, 'Content-Length': blob.size })
-    await exchange.stream(blob.read())
+    await exchange.stream(blob.read(undefined, REUSE))
   }
 
   async #parts(
@@ -297,7 +300,7 @@ export class Distribution {
       if (blob === undefined) throw blobUnknown(repository, digest)
       this.#deps.touch(digest)
       this.#deps.served('blob', blob.growing === undefined ? 'store' : 'upstream')
-      return blob.read(range)
+      return blob.read(range, REUSE)
     }
     const [only] = ranges
     if (ranges.length === 1 && only !== undefined) {

@@ -112,7 +112,7 @@ export class Exchange {
       for await (const chunk of body) {
         if (this.#outgoing.destroyed) return this.#left()
         this.bytes += chunk.byteLength
-        if (!this.#outgoing.write(chunk)) await this.#drained()
+        await this.#taken(chunk)
       }
       return !this.#outgoing.destroyed || this.#left()
     } catch (error) {
@@ -168,7 +168,8 @@ export class Exchange {
     }
   }
 
-  #drained(): Promise<void> {
+  /** Writes a chunk and waits until its memory is no longer needed: the system has it, or the connection is gone. */
+  #taken(chunk: Uint8Array): Promise<void> {
     const outgoing = this.#outgoing
     return new Promise((resolve) => {
       const stalled = setTimeout(() => {
@@ -177,13 +178,11 @@ export class Exchange {
       }, STALLED_CLIENT_MS)
       const done = () => {
         clearTimeout(stalled)
-        outgoing.off('drain', done)
         outgoing.off('close', done)
         resolve()
       }
-      outgoing.on('drain', done)
       outgoing.on('close', done)
-      if (outgoing.destroyed) done()
+      outgoing.write(chunk, done)
     })
   }
 }

@@ -17,6 +17,7 @@ import type {
   Catalog,
   GrowingBlob,
   Link,
+  ReadOptions,
   Repository,
   Upstream,
   Upstreams,
@@ -28,7 +29,7 @@ export interface OpenBlob {
   readonly size: number
   /** Present while the blob is still on its way into the store. */
   readonly growing?: GrowingBlob | undefined
-  read(range?: ByteRange): ByteStream
+  read(range?: ByteRange, options?: ReadOptions): ByteStream
 }
 
 export interface BlobEvents {
@@ -218,7 +219,10 @@ export class Blobs {
   }
 
   #stored(stat: BlobStat): OpenBlob {
-    return { ...stat, read: (range) => this.#store.read(stat.digest, range) }
+    return {
+      ...stat,
+      read: (range, options) => this.#store.read(stat.digest, range, options),
+    }
   }
 
   async #follow(
