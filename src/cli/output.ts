@@ -5,6 +5,7 @@ export interface Output {
   /** True when a person looks at it. */
   readonly isTerminal: boolean
   readonly columns: number
+  readonly rows: number
   out(text: string): void
   err(text: string): void
 }

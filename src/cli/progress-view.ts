@@ -5,6 +5,9 @@ import { formatBytes, formatSeconds, type Output } from './output.ts'
 
 const REDRAW_MS = 150
 const BAR = 24
+const SHORT_DIGEST = 12
+/** Rates come from the last seconds, so that a stall shows. */
+const RATE_WINDOW_MS = 3_000
 
 /** Shows what happens until it is disposed of. */
 export function showProgress(progress: Progress, output: Output): Disposable {
@@ -14,7 +17,7 @@ export function showProgress(progress: Progress, output: Output): Disposable {
 function showLines(progress: Progress, output: Output): Disposable {
   const said = new Map<number, string>()
   const stop = progress.subscribe((job) => {
-    const state = job.state
+    const { state } = job
     if (said.get(job.id) === state || state === 'planning') return
     said.set(job.id, state)
     output.err(`${describeLine(job)}\n`)
@@ -24,7 +27,7 @@ function showLines(progress: Progress, output: Output): Disposable {
 
 function describeLine(job: Job): string {
   const what = `${job.image} (${job.profile})`
-  const size = formatBytes(job.layers.reduce((sum, layer) => sum + layer.size, 0))
+  const size = formatBytes(sum(job.layers, (layer) => layer.size))
   if (job.state === 'converting') return `${what}: ${job.layers.length} blobs, ${size}`
   const seconds = formatSeconds(((job.endedAt ?? job.startedAt) - job.startedAt) / 1000)
   if (job.state === 'failed') return `${what}: failed after ${seconds}: ${job.reason ?? ''}`
@@ -33,16 +36,12 @@ function describeLine(job: Job): string {
 
 function showBars(progress: Progress, output: Output): Disposable {
   let drawn = 0
-  const rates = new Map<LayerProgress, { readonly since: number }>()
+  const rates = new Rates()
   const draw = () => {
-    const lines = progress
-      .list()
-      .filter((job) => job.endedAt === undefined)
-      .flatMap((job) => [
-        `${job.image} (${job.profile}) ${job.state}`,
-        ...job.layers.map((layer) => formatLayer(layer, rates)),
-      ])
-      .map((line) => line.slice(0, output.columns - 1))
+    const jobs = progress.list().filter((job) => job.endedAt === undefined)
+    const lines = drawJobs(jobs, rates, output.rows - 1).map((line) =>
+      line.slice(0, output.columns - 1),
+    )
     const up = drawn > 0 ? `\x1b[${drawn}A\x1b[J` : ''
     drawn = lines.length
     output.err(up + lines.map((line) => `${line}\n`).join(''))
@@ -56,23 +55,82 @@ function showBars(progress: Progress, output: Output): Disposable {
   }
 }
 
+/** One line for each job and layer; what does not fit into `rows` is left out, finished layers first, then waiting ones. */
+export function drawJobs(jobs: readonly Job[], rates: Rates, rows: number): string[] {
+  const layers = jobs.flatMap((job) => [...job.layers])
+  const room = Math.max(0, rows - jobs.length)
+  const shown = new Set([...layers].sort((a, b) => urgency(a) - urgency(b)).slice(0, room))
+  return jobs
+    .flatMap((job) => [
+      formatJob(job, rates),
+      ...job.layers.filter((layer) => shown.has(layer)).map((layer) => formatLayer(layer, rates)),
+    ])
+    .slice(0, Math.max(0, rows))
+}
+
+function urgency({ stage }: LayerProgress): number {
+  if (stage === 'converting' || stage === 'storing') return 0
+  return stage === 'waiting' ? 1 : 2
+}
+
+/** `docker.io/library/node@3f8a1b2c4d5e (zstd): 3 of 11 layers, 12.3 MiB / 221 MiB` */
+function formatJob(job: Job, rates: Rates): string {
+  const image = job.image.replace(/@sha256:([0-9a-f]+)/, (_, hex: string) => `@${shorten(hex)}`)
+  if (job.layers.length === 0) return `${image} (${job.profile}): ${job.state}`
+  const done = job.layers.filter(isOver).length
+  const received = sum(job.layers, receivedOf)
+  const size = sum(job.layers, (layer) => layer.size)
+  const rest = formatRate(rates.of(job, received), size - received)
+  return `${image} (${job.profile}): ${done} of ${job.layers.length} layers, ${formatBytes(received)} / ${formatBytes(size)}${rest}`
+}
+
 /** `  3f8a1b2c4d5e [=======>    ] converting  12.3 MiB / 40.1 MiB  38.0 MiB/s  0.7 s left` */
-function formatLayer(
-  layer: LayerProgress,
-  rates: Map<LayerProgress, { readonly since: number }>,
-): string {
-  const id = hexOf(layer.digest).slice(0, 12)
-  const isOver = layer.stage === 'done' || layer.stage === 'reused' || layer.stage === 'kept'
-  const part = isOver ? 1 : Math.min(1, layer.received / Math.max(1, layer.size))
+function formatLayer(layer: LayerProgress, rates: Rates): string {
+  const part = isOver(layer) ? 1 : Math.min(1, layer.received / Math.max(1, layer.size))
   const full = Math.round(part * BAR)
   const bar = `${'='.repeat(Math.max(0, full - 1))}${full > 0 ? '>' : ''}`.padEnd(BAR)
-  const head = `  ${id} [${bar}] ${layer.stage.padEnd(10)}`
-  if (isOver || layer.received === 0) return `${head} ${formatBytes(layer.size)}`
-  const now = performance.now()
-  const started = rates.get(layer) ?? { since: now }
-  rates.set(layer, started)
-  const seconds = (now - started.since) / 1000
-  const rate = seconds > 0 ? layer.received / seconds : 0
-  const left = rate > 0 ? `  ${formatSeconds((layer.size - layer.received) / rate)} left` : ''
-  return `${head} ${formatBytes(layer.received)} / ${formatBytes(layer.size)}  ${formatBytes(rate)}/s${left}`
+  const head = `  ${shorten(hexOf(layer.digest))} [${bar}] ${layer.stage.padEnd(10)}`
+  if (isOver(layer) || layer.received === 0) return `${head} ${formatBytes(layer.size)}`
+  const rest = formatRate(rates.of(layer, layer.received), layer.size - layer.received)
+  return `${head} ${formatBytes(layer.received)} / ${formatBytes(layer.size)}${rest}`
+}
+
+function formatRate(rate: number, left: number): string {
+  if (rate <= 0 || left <= 0) return ''
+  return `  ${formatBytes(rate)}/s  ${formatSeconds(left / rate)} left`
+}
+
+function isOver({ stage }: LayerProgress): boolean {
+  return stage === 'done' || stage === 'reused' || stage === 'kept' || stage === 'failed'
+}
+
+function receivedOf(layer: LayerProgress): number {
+  return isOver(layer) ? layer.size : Math.min(layer.received, layer.size)
+}
+
+function shorten(hex: string): string {
+  return hex.slice(0, SHORT_DIGEST)
+}
+
+function sum<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((total, item) => total + value(item), 0)
+}
+
+/** Bytes per second of whatever grows. */
+export class Rates {
+  readonly #samples = new WeakMap<object, { at: number; value: number }[]>()
+  readonly #now: () => number
+
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now
+  }
+
+  /** Notes a value and says how fast it grew over the last seconds. */
+  of(what: object, value: number): number {
+    const at = this.#now()
+    const recent = (this.#samples.get(what) ?? []).filter((one) => one.at > at - RATE_WINDOW_MS)
+    this.#samples.set(what, [...recent, { at, value }])
+    const [first] = recent
+    return first === undefined ? 0 : (value - first.value) / Math.max(0.001, (at - first.at) / 1000)
+  }
 }

@@ -19,6 +19,7 @@ export interface System {
 }
 
 const DEFAULT_COLUMNS = 80
+const DEFAULT_ROWS = 24
 
 export function systemSurroundings(from: NodeJS.Process): System {
   // A reader that left (`crossdock list | head`) is no failure.
@@ -33,7 +34,12 @@ export function systemSurroundings(from: NodeJS.Process): System {
     hostname: hostname(),
     output: {
       isTerminal: from.stderr.isTTY === true,
-      columns: from.stderr.columns ?? DEFAULT_COLUMNS,
+      get columns() {
+        return from.stderr.columns ?? DEFAULT_COLUMNS
+      },
+      get rows() {
+        return from.stderr.rows ?? DEFAULT_ROWS
+      },
       out: (text) => void from.stdout.write(text),
       err: (text) => void from.stderr.write(text),
     },

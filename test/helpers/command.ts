@@ -56,6 +56,7 @@ export class Workplace implements AsyncDisposable {
       output: {
         isTerminal: this.isTerminal,
         columns: 100,
+        rows: 30,
         out: (more) => {
           text.out += more
           for (const listener of listeners) listener()

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { loadConfig } from '../../../src/config/load.ts'
 import { ConfigError } from '../../../src/config/problem.ts'
+import { FORMATS } from '../../../src/format/formats.ts'
 
 async function problemsOf(settings: Record<string, unknown>): Promise<readonly string[]> {
   const env = Object.fromEntries(
@@ -54,7 +55,7 @@ describe('references of the configuration', () => {
     [
       'an unknown format',
       { x: { format: 'bzip2' } },
-      'profiles.x.format: must be one of gzip, zstd, none',
+      `profiles.x.format: must be one of ${FORMATS.map((one) => one.name).join(', ')}`,
     ],
     ['an unknown option', { x: { format: 'zstd', levle: 3 } }, 'profiles.x.levle: unknown key'],
     [

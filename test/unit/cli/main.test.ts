@@ -1,0 +1,76 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { Agent, get } from 'node:http'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Workplace } from '../../helpers/command.ts'
+
+const MAIN = join(import.meta.dirname, '../../../src/main.ts')
+
+let place: Workplace
+beforeEach(async () => {
+  place = await Workplace.create()
+  await place.write('crossdock.yaml', 'listen: [{ address: 127.0.0.1:0 }]\nadmin: off\n')
+})
+afterEach(() => place[Symbol.asyncDispose]())
+
+/** The program as a process of its own, with the environment that this machine's programs have, ours left out. */
+function start(args: readonly string[], execArgs: readonly string[] = []) {
+  const { UV_THREADPOOL_SIZE: _mine, ...env } = process.env
+  const child = spawn(process.execPath, [...execArgs, MAIN, ...args], {
+    cwd: place.folder,
+    env: { ...env, HOME: place.folder },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let out = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    out += text
+  })
+  const exited = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
+  const said = (pattern: RegExp) =>
+    new Promise<string>((resolve, reject) => {
+      const look = () => {
+        const found = pattern.exec(out)?.[1]
+        if (found !== undefined) resolve(found)
+      }
+      child.stdout.on('data', look)
+      void exited.then(() => reject(new Error(`ended without saying ${pattern}`)))
+    })
+  return { child, exited, said, output: () => out }
+}
+
+describe('the process', () => {
+  it('ends with the exit code of the command', async () => {
+    expect((await start(['--version']).exited)[0]).toBe(0)
+    expect((await start(['nonsense']).exited)[0]).toBe(2)
+  })
+
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'drains on %s and ends with 0, idle connections or not',
+    async (signal) => {
+      const server = start([])
+      const url = await server.said(/serves on (\S+)/)
+      const agent = new Agent({ keepAlive: true })
+      const [answer] = await once(get(`${url}/v2/`, { agent }), 'response')
+      answer.resume()
+      await once(answer, 'end')
+
+      server.child.kill(signal)
+
+      expect(await server.exited).toEqual([0, null])
+      agent.destroy()
+    },
+  )
+
+  it('gives compression two threads more than there are processors, before any of them starts', async () => {
+    const probe = await place.write(
+      'probe.mjs',
+      'process.on("exit", () => console.log("threads=" + process.env.UV_THREADPOOL_SIZE))',
+    )
+    const { exited, output } = start(['--version'], ['--import', `file://${probe}`])
+    await exited
+
+    expect(output()).toContain(`threads=${availableParallelism() + 2}`)
+  })
+})

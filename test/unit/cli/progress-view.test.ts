@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest'
+import { drawJobs, Rates } from '../../../src/cli/progress-view.ts'
+import type { Job, LayerProgress, LayerStage } from '../../../src/convert/progress.ts'
+import type { Digest } from '../../../src/oci/digest.ts'
+
+const MIB = 1024 * 1024
+
+function layer(n: number, stage: LayerStage, received = 0): LayerProgress {
+  const digest = `sha256:${n.toString(16).padStart(64, '0')}` as Digest
+  return { digest, size: 10 * MIB, stage, received, written: 0 }
+}
+
+function job(layers: readonly LayerProgress[]): Job {
+  const image = `docker.io/library/alpine@sha256:${'ab'.repeat(32)}`
+  return { id: 1, image, profile: 'zstd', startedAt: 0, state: 'converting', layers }
+}
+
+describe('progress bars', () => {
+  it('show bytes, rate, stage and time left of a layer, and of its image', () => {
+    let now = 0
+    const rates = new Rates(() => now)
+    const growing = layer(1, 'converting', 2 * MIB)
+    drawJobs([job([growing])], rates, 24)
+    now = 1000
+    growing.received = 5 * MIB
+
+    const lines = drawJobs([job([growing])], rates, 24)
+
+    expect(lines[0]).toContain('alpine@abababababab (zstd): 0 of 1 layers, 5.0 MiB / 10.0 MiB')
+    expect(lines[1]).toMatch(
+      /\[=+> +\] converting 5\.0 MiB \/ 10\.0 MiB {2}3\.0 MiB\/s {2}1\.7 s left$/,
+    )
+  })
+
+  it('shows a stall as no rate at all', () => {
+    let now = 0
+    const rates = new Rates(() => now)
+    const what = {}
+    rates.of(what, 100)
+    now = 5000
+    rates.of(what, 100)
+    now = 6000
+
+    expect(rates.of(what, 100)).toBe(0)
+  })
+
+  it('never draws more lines than the terminal has, and leaves out what is finished first', () => {
+    const layers = [
+      ...Array.from({ length: 20 }, (_, n) => layer(n, 'done')),
+      layer(20, 'converting', MIB),
+      ...Array.from({ length: 20 }, (_, n) => layer(n + 21, 'waiting')),
+    ]
+
+    const lines = drawJobs([job(layers)], new Rates(), 10)
+
+    expect(lines).toHaveLength(10)
+    expect(lines.join('\n')).toContain('converting')
+    expect(lines.join('\n')).not.toContain('done')
+  })
+
+  it('draws nothing where there is no room', () => {
+    expect(drawJobs([job([layer(1, 'waiting')])], new Rates(), 0)).toEqual([])
+  })
+})
