@@ -1,8 +1,17 @@
 /** The table of all formats. A new one is one line here. */
+import { estargz } from './estargz.ts'
 import type { Format, FormatOptions } from './format.ts'
 import { gzip, none, zstd } from './recompressed.ts'
+import { zstdchunked, zstdchunkedStargz } from './zstd-chunked.ts'
 
-export const FORMATS: readonly Format[] = [gzip, zstd, none]
+export const FORMATS: readonly Format[] = [
+  gzip,
+  zstd,
+  none,
+  estargz,
+  zstdchunked,
+  zstdchunkedStargz,
+]
 
 /** By name or by encoding, which names the same bytes. */
 export function findFormat(name: string): Format | undefined {

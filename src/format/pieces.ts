@@ -27,7 +27,7 @@ export async function* compressPieces<F>(
   context: { readonly concurrency: number; readonly signal?: AbortSignal | undefined },
 ): AsyncGenerator<{ readonly piece: Piece; readonly bytes: Uint8Array }, F> {
   const slots = new Semaphore(context.concurrency)
-  const waiting: { readonly piece: Piece; readonly result: Promise<Uint8Array> }[] = []
+  const waiting: Waiting[] = []
   let bytes = 0
   try {
     for (;;) {
@@ -35,15 +35,16 @@ export async function* compressPieces<F>(
       context.signal?.throwIfAborted()
       if (!step.done) {
         const piece = step.value
-        const result = slots.run(() => compress(join(piece.parts)))
-        result.catch(() => undefined)
-        waiting.push({ piece, result })
+        waiting.push(
+          started(
+            piece,
+            slots.run(() => compress(join(piece.parts))),
+          ),
+        )
         bytes += piece.size
       }
-      while (
-        waiting.length > (step.done ? 0 : MAX_PIECES) ||
-        (bytes > MAX_BYTES && waiting.length > 1)
-      ) {
+      const room = step.done ? 0 : MAX_PIECES
+      while (waiting.length > room || bytes > MAX_BYTES || waiting[0]?.isDone) {
         const head = waiting.shift()
         if (head === undefined) break
         bytes -= head.piece.size
@@ -54,4 +55,20 @@ export async function* compressPieces<F>(
   } finally {
     await pieces.return(undefined as never)
   }
+}
+
+interface Waiting {
+  readonly piece: Piece
+  readonly result: Promise<Uint8Array>
+  isDone: boolean
+}
+
+/** Remembers when it is done; a failure is thrown in its turn, and never unhandled. */
+function started(piece: Piece, result: Promise<Uint8Array>): Waiting {
+  const waiting: Waiting = { piece, result, isDone: false }
+  const done = () => {
+    waiting.isDone = true
+  }
+  result.then(done, done)
+  return waiting
 }

@@ -158,7 +158,8 @@ export class TocWriter {
   #isFirst = true
 
   add(entry: TocEntry): void {
-    this.#text += this.#isFirst ? JSON.stringify(entry) : `,${JSON.stringify(entry)}`
+    const json = JSON.stringify(inOrder(entry))
+    this.#text += this.#isFirst ? json : `,${json}`
     this.#isFirst = false
     if (this.#text.length >= PART_SIZE) this.#flush()
   }
@@ -175,6 +176,35 @@ export class TocWriter {
     this.#text = ''
     this.#hasher.update(bytes)
     this.#parts.push(bytes)
+  }
+}
+
+/** Keys in one order, whatever became known first: what is left out stays out. */
+function inOrder(entry: TocEntry): Record<keyof TocEntry, unknown> {
+  return {
+    type: entry.type,
+    name: entry.name,
+    linkName: entry.linkName,
+    mode: entry.mode,
+    size: entry.size,
+    uid: entry.uid,
+    gid: entry.gid,
+    userName: entry.userName,
+    groupName: entry.groupName,
+    modtime: entry.modtime,
+    accesstime: entry.accesstime,
+    changetime: entry.changetime,
+    devMajor: entry.devMajor,
+    devMinor: entry.devMinor,
+    xattrs: entry.xattrs,
+    digest: entry.digest,
+    offset: entry.offset,
+    endOffset: entry.endOffset,
+    innerOffset: entry.innerOffset,
+    chunkSize: entry.chunkSize,
+    chunkOffset: entry.chunkOffset,
+    chunkDigest: entry.chunkDigest,
+    chunkType: entry.chunkType,
   }
 }
 
