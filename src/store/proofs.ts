@@ -1,7 +1,7 @@
 /**
  * Journals of what no sidecar says, so that a rebuilt catalog opens no more and no less than the lost one: which repository
- * has proven or made which blob, and which platforms were learned. A manifest that names a blob proves nothing: anybody can
- * push one.
+ * has proven or made which blob, which platforms were learned, which tags were forgotten. A manifest that names a blob
+ * proves nothing: anybody can push one.
  */
 import { constants } from 'node:fs'
 import { open, readdir, readFile } from 'node:fs/promises'
@@ -14,9 +14,16 @@ import { FILE_MODE, type Layout, makeFolder, syncFolder } from './layout.ts'
 
 const SUFFIX = '.links'
 const PLATFORMS = 'platforms.jsonl'
+const FORGOTTEN = 'forgotten.jsonl'
 
 /** Appended at once, never rewritten: two processes cannot tear each other's lines. */
 const APPEND = constants.O_APPEND | constants.O_WRONLY
+
+/** Claims of this tag that are no younger than `at` (ms since 1970) are void. */
+export interface ForgottenTag extends Repository {
+  readonly tag: string
+  readonly at: number
+}
 
 interface ProofLine extends Repository {
   readonly size: number
@@ -39,6 +46,11 @@ export class Proofs {
     await this.#append(join(this.#layout.sidecars, PLATFORMS), { upstream, name, platform })
   }
 
+  /** A tag that has moved is claimed by every manifest it ever named; none of them may bring it back. */
+  async addForgotten({ upstream, name }: Repository, tag: string, at: number): Promise<void> {
+    await this.#append(join(this.#layout.sidecars, FORGOTTEN), { upstream, name, tag, at })
+  }
+
   async *list(): AsyncGenerator<Repository & Link> {
     for (const algorithm of ['sha256', 'sha512']) {
       const root = join(this.#layout.sidecars, algorithm)
@@ -54,6 +66,10 @@ export class Proofs {
   async *listPlatforms(): AsyncGenerator<Repository & { readonly platform: Platform }> {
     const lines = await readLines(join(this.#layout.sidecars, PLATFORMS))
     yield* lines as (Repository & { readonly platform: Platform })[]
+  }
+
+  async *listForgotten(): AsyncGenerator<ForgottenTag> {
+    yield* (await readLines(join(this.#layout.sidecars, FORGOTTEN))) as ForgottenTag[]
   }
 
   async *#read(digest: Digest): AsyncGenerator<Repository & Link> {

@@ -14,6 +14,10 @@ export async function rebuildCatalog(
   for await (const sidecar of from.sidecars.list()) {
     await addSidecar(catalog, sidecar, await namedBy(from.blobs, sidecar))
   }
+  for await (const { tag, at, ...repository } of from.proofs.listForgotten()) {
+    const known = await catalog.tags.find(repository, tag)
+    if (known !== undefined && known.checkedAt <= at) await catalog.tags.forget(repository, tag)
+  }
   for await (const { upstream, name, ...link } of from.proofs.list()) {
     await catalog.links.record({ upstream, name }, [link])
   }

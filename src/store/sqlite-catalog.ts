@@ -31,7 +31,7 @@ export class SqliteCatalog implements Catalog {
     this.#db = deps.db
     this.#clock = deps.clock
     this.#data = deps.data
-    this.tags = new SqliteTags(deps.db)
+    this.tags = new SqliteTags(deps.db, deps.clock, deps.proofs)
     this.links = new SqliteLinks(deps.db, deps.proofs)
     this.conversions = new SqliteConversions(deps.db)
     this.platforms = new SqlitePlatforms(deps.db, deps.proofs)

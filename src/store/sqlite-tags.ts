@@ -1,5 +1,6 @@
 /** Tags on SQLite. */
-import type { Repository, TagCatalog, TagRecord } from '../ports.ts'
+import type { Clock, Repository, TagCatalog, TagRecord } from '../ports.ts'
+import type { Proofs } from './proofs.ts'
 import type { Database } from './sqlite-database.ts'
 import { bytesOf, digestIn, intern, numberIn, REPOSITORY_ID, textIn } from './sqlite-values.ts'
 
@@ -8,9 +9,13 @@ const PAGE = 1_000
 
 export class SqliteTags implements TagCatalog {
   readonly #db: Database
+  readonly #clock: Clock
+  readonly #proofs: Proofs | undefined
 
-  constructor(db: Database) {
+  constructor(db: Database, clock: Clock, proofs: Proofs | undefined) {
     this.#db = db
+    this.#clock = clock
+    this.#proofs = proofs
   }
 
   async find({ upstream, name }: Repository, tag: string): Promise<TagRecord | undefined> {
@@ -35,7 +40,10 @@ export class SqliteTags implements TagCatalog {
     })
   }
 
-  async forget({ upstream, name }: Repository, tag: string): Promise<boolean> {
+  async forget(repository: Repository, tag: string): Promise<boolean> {
+    const { upstream, name } = repository
+    if ((await this.find(repository, tag)) === undefined) return false
+    await this.#proofs?.addForgotten(repository, tag, this.#clock.now())
     const sql = `DELETE FROM tags WHERE repository = ${REPOSITORY_ID} AND tag = ?`
     return this.#db.run(sql, upstream, name, tag) > 0
   }

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../../src/lib/clock.ts'
+import type { Clock } from '../../src/ports.ts'
 import { openStore, type Store } from '../../src/store/open.ts'
 
 export interface DiskStore extends Store {
@@ -11,19 +12,19 @@ export interface DiskStore extends Store {
   reopen(between?: () => Promise<void>): Promise<DiskStore>
 }
 
-export async function diskStore(): Promise<DiskStore> {
-  return await openIn(await mkdtemp(join(tmpdir(), 'crossdock-store-')))
+export async function diskStore(clock: Clock = systemClock): Promise<DiskStore> {
+  return await openIn(await mkdtemp(join(tmpdir(), 'crossdock-store-')), clock)
 }
 
-async function openIn(data: string): Promise<DiskStore> {
-  const store = await openStore({ data, clock: systemClock })
+async function openIn(data: string, clock: Clock): Promise<DiskStore> {
+  const store = await openStore({ data, clock })
   return {
     ...store,
     data,
     async reopen(between) {
       await store[Symbol.asyncDispose]()
       await between?.()
-      return await openIn(data)
+      return await openIn(data, clock)
     },
     async [Symbol.asyncDispose]() {
       await store[Symbol.asyncDispose]()

@@ -18,6 +18,9 @@ const REPOSITORIES: readonly Repository[] = [
   { upstream: 'ghcr.io', name: 'library/alpine' },
 ]
 const TAGS = ['1', '2', 'latest']
+/** Moves by one with every act. */
+let clock = 1_000
+const CLOCK = { ...systemClock, now: () => clock }
 const BLOBS = Array.from({ length: 6 }, (_, i) => digest(`blob ${i}`))
 
 let store: DiskStore | undefined
@@ -35,6 +38,7 @@ type Act =
       readonly tag?: number
     }
   | { readonly kind: 'prove'; readonly where: number; readonly blob: number }
+  | { readonly kind: 'forget'; readonly where: number; readonly tag: number }
   | { readonly kind: 'convert'; readonly source: number }
   | { readonly kind: 'learn'; readonly where: number; readonly architecture: string }
 
@@ -53,6 +57,11 @@ const ACT: fc.Arbitrary<Act> = fc.oneof(
     where: fc.nat(REPOSITORIES.length - 1),
     blob: fc.nat(BLOBS.length - 1),
   }),
+  fc.record({
+    kind: fc.constant('forget' as const),
+    where: fc.nat(REPOSITORIES.length - 1),
+    tag: fc.nat(TAGS.length - 1),
+  }),
   fc.record({ kind: fc.constant('convert' as const), source: fc.nat(3) }),
   fc.record({
     kind: fc.constant('learn' as const),
@@ -64,7 +73,7 @@ const ACT: fc.Arbitrary<Act> = fc.oneof(
 it('answers every question as before when the catalog is gone', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(ACT, { minLength: 1, maxLength: 12 }), async (acts) => {
-      await using first = await diskStore()
+      await using first = await diskStore(CLOCK)
       const targets = [...BLOBS, ...(await perform(first, acts))]
       const before = await answers(first.catalog, targets)
 
@@ -72,7 +81,7 @@ it('answers every question as before when the catalog is gone', async () => {
 
       expect(await answers(second.catalog, targets)).toEqual(before)
     }),
-    { numRuns: 25 },
+    { numRuns: 15 },
   )
 })
 
@@ -177,7 +186,20 @@ it('skips sidecars and journals that rotted', async () => {
   expect(await toArray(store.catalog.tags.list())).toEqual([])
 })
 
-let clock = 1_000
+it('does not bring back a tag that was forgotten after it had moved', async () => {
+  store = await diskStore(CLOCK)
+  await perform(store, [
+    { kind: 'manifest', where: 0, layers: [0], tag: 0 },
+    { kind: 'manifest', where: 0, layers: [1], tag: 0 },
+    { kind: 'forget', where: 0, tag: 0 },
+    { kind: 'manifest', where: 1, layers: [1], tag: 0 },
+  ])
+
+  store = await store.reopen(() => removeCatalog(store?.data ?? ''))
+
+  const left = await toArray(store.catalog.tags.list())
+  expect(left.map(({ name, tag }) => ({ name, tag }))).toEqual([{ name: 'evil/alpine', tag: '1' }])
+})
 
 async function perform(on: Store, acts: readonly Act[]) {
   const targets = []
@@ -188,6 +210,8 @@ async function perform(on: Store, acts: readonly Act[]) {
       await on.catalog.links.record(repositoryAt(act.where), [
         { digest: BLOBS[act.blob] ?? digest(''), size: 10, standing: 'proven' },
       ])
+    } else if (act.kind === 'forget') {
+      await on.catalog.tags.forget(repositoryAt(act.where), TAGS[act.tag] ?? '')
     } else if (act.kind === 'learn') {
       const platform = { os: 'linux', architecture: act.architecture }
       await on.catalog.platforms.learn(repositoryAt(act.where), platform)
