@@ -10,6 +10,8 @@ import type { TlsSettings, UpstreamLimits } from './settings.ts'
 
 /** Response headers beyond this are refused; bytes. */
 const MAX_HEADER_BYTES = 32 * 1024
+/** Before the next address of a name is tried, ms; Node's own is too short for distant registries. */
+const FAMILY_ATTEMPT_MS = 1_000
 /** How long the addresses of an upstream's own hosts are remembered, ms. */
 const OWN_ADDRESSES_MS = 60_000
 
@@ -39,6 +41,7 @@ export class Dialer implements AsyncDisposable {
   readonly #lookup: Lookup
   /** By proxy URL (or none) and trust. */
   readonly #dispatchers = new Map<string, Dispatcher>()
+  #isClosed = false
   #own: { readonly until: number; readonly classes: Promise<ReadonlySet<AddressClass>> } | undefined
 
   constructor(settings: DialerSettings) {
@@ -49,6 +52,7 @@ export class Dialer implements AsyncDisposable {
   /** Throws what undici throws, or an error with the code FORBIDDEN_ADDRESS. */
   async request(url: URL, request: DialRequest): Promise<Dispatcher.ResponseData> {
     const { method, headers, body, isTrusted, signal } = request
+    if (this.#isClosed) throw new Error('crossdock is shutting down')
     const literal = literalIn(url.hostname)
     if (!isTrusted && literal !== undefined && !(await this.#reachable()).has(classOf(literal))) {
       throw forbidden(url.hostname)
@@ -64,6 +68,7 @@ export class Dialer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true
     await Promise.all([...this.#dispatchers.values()].map((dispatcher) => dispatcher.destroy()))
     this.#dispatchers.clear()
   }
@@ -82,7 +87,11 @@ export class Dialer implements AsyncDisposable {
 
   #create(proxy: string | undefined, isTrusted: boolean): Dispatcher {
     const { limits } = this.#settings
-    const tls = { ...this.#tls(isTrusted), timeout: limits.connectTimeout }
+    const tls = {
+      ...this.#tls(isTrusted),
+      timeout: limits.connectTimeout,
+      autoSelectFamilyAttemptTimeout: FAMILY_ATTEMPT_MS,
+    }
     const options = {
       allowH2: false,
       headersTimeout: limits.upstreamHeaders,

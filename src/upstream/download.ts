@@ -227,7 +227,9 @@ export function checkIsBlob(answer: Answer, what: string): void {
       { reason: 'content-encoding' },
     )
   }
-  if (answer.contentType === 'text/html') {
+  // A registry that keeps web pages as blobs says so by their digest.
+  const isNamed = answer.header('docker-content-digest') !== undefined
+  if (answer.contentType === 'text/html' && !isNamed) {
     throw new CrossdockError(
       'badDigest',
       `${what}: ${answer.url.host} sends a web page instead; check the URL of this upstream, and for a log-in page in between`,

@@ -33,6 +33,8 @@ export interface EndpointSettings extends Surroundings {
   readonly dialer: Dialer
   /** False for an upstream out of a request, whose address is guarded like a redirect's. */
   readonly isConfigured: boolean
+  /** A mirror that is only slow is passed over as well: there is somebody else to ask. */
+  readonly isMirror: boolean
   readonly allowedRealms: readonly string[]
   readonly credentials: () => Promise<Credentials | undefined>
   readonly breaker: BreakerPolicy
@@ -105,7 +107,8 @@ export class Endpoint {
   }
 
   #giveUp(ask: Ask, setback: Setback): CrossdockError {
-    if (setback.isOutage) this.#breaker.recordFailure()
+    const isTooSlow = setback.failure.kind === 'upstreamTimeout' && this.#settings.isMirror
+    if (setback.isOutage || isTooSlow) this.#breaker.recordFailure()
     const { reason } = setback.failure
     this.#settings.events.upstreamError?.({ ...this.#labels(ask.kind), reason })
     return setback.failure

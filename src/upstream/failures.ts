@@ -37,11 +37,15 @@ const PASSING = new Set([
   'UND_ERR_SOCKET',
 ])
 const TIMEOUTS = new Set([
+  'DEADLINE',
   'ETIMEDOUT',
   'UND_ERR_BODY_TIMEOUT',
   'UND_ERR_CONNECT_TIMEOUT',
   'UND_ERR_HEADERS_TIMEOUT',
 ])
+
+/** The rest of them come from a registry that is up, if slow. */
+const CONNECT_TIMEOUTS = new Set(['ETIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT'])
 
 /** The code of a guarded look-up that found nothing but forbidden addresses. */
 export const FORBIDDEN_ADDRESS = 'CROSSDOCK_FORBIDDEN_ADDRESS'
@@ -49,7 +53,7 @@ export const FORBIDDEN_ADDRESS = 'CROSSDOCK_FORBIDDEN_ADDRESS'
 export function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown'
   const { code } = error as NodeJS.ErrnoException
-  if (error.name === 'TimeoutError') return 'ETIMEDOUT'
+  if (error.name === 'TimeoutError') return 'DEADLINE'
   return typeof code === 'string' ? code : error.name
 }
 
@@ -74,7 +78,7 @@ export function networkSetback(error: unknown, what: string, host: string): Setb
     const text = `${what}: ${host} does not answer in time (${code}); check the network, try again later`
     return new Setback(new CrossdockError('upstreamTimeout', text, details), {
       isWorthRetrying: false,
-      isOutage: code !== 'UND_ERR_HEADERS_TIMEOUT',
+      isOutage: CONNECT_TIMEOUTS.has(code),
     })
   }
   const advice = /CERT|TLS|SSL|SIGNATURE/.test(code)

@@ -123,6 +123,7 @@ class ConfiguredUpstreams implements Upstreams, AsyncDisposable {
     const registry = new Endpoint({
       ...common,
       url,
+      isMirror: false,
       breaker: BREAKER,
       retries: limits.retries,
       credentials: () => this.#credentials(url, entry),
@@ -132,6 +133,7 @@ class ConfiguredUpstreams implements Upstreams, AsyncDisposable {
         new Endpoint({
           ...common,
           url: mirror,
+          isMirror: true,
           breaker: MIRROR_BREAKER,
           retries: 0,
           credentials: () => this.#credentials(mirror, PUBLIC),

@@ -23,7 +23,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   'range-ignored': 'pulled',
   'range-wrong': 'badSize size',
   'content-encoding': 'badDigest content-encoding',
-  'html-blob': 'badDigest web-page',
+  'html-blob': 'badSize size',
   'empty-blob': 'badSize size',
   'blob-404': 'absent',
   'big-manifest': 'badSize too-large',
