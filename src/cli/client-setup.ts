@@ -1,5 +1,6 @@
 /** `crossdock config client`: how to point each client at this server, filled in and ready to paste. */
 import { formatAddress } from '../config/address.ts'
+import { DOCKER_HUB } from '../config/checks.ts'
 import { profilesOf } from '../config/profiles.ts'
 import type { Config } from '../config/schema.ts'
 import { EXIT, UsageError } from './output.ts'
@@ -13,8 +14,9 @@ export interface Setup {
   readonly address: string
   readonly scheme: 'http' | 'https'
   readonly profile: string
-  /** Upstreams that clients know by a host name. */
-  readonly hosts: readonly string[]
+  /** Upstreams that clients know by a host name, and where they are. */
+  readonly hosts: readonly { readonly name: string; readonly server: string }[]
+  readonly defaultUpstream: string
 }
 
 export interface ClientOptions {
@@ -41,6 +43,7 @@ export function clientCommand(
     scheme: listener?.tls === undefined ? 'http' : 'https',
     profile: profile.name,
     hosts: hostsOf(config),
+    defaultUpstream: config.defaultUpstream,
   }
   system.output.out(TEXTS[client](setup))
   return EXIT.ok
@@ -61,9 +64,17 @@ function addressOf(listener: Config['listen'][number] | undefined, hostname: str
 }
 
 /** Names that are hosts: an upstream that is only a name of ours, such as `local`, is reached by path alone. */
-function hostsOf(config: Config): string[] {
-  const hosts = Object.keys(config.upstreams).filter((name) => /[.:]/.test(name))
-  return hosts.length === 0 ? ['docker.io'] : hosts
+function hostsOf({ upstreams }: Config): Setup['hosts'] {
+  const hosts = Object.entries(upstreams)
+    .filter(([name]) => /[.:]/.test(name))
+    .map(([name, { url }]) =>
+      DOCKER_HUB.has(name)
+        ? { name: 'docker.io', server: 'https://registry-1.docker.io' }
+        : { name, server: url ?? `https://${name}` },
+    )
+  return hosts.length === 0
+    ? [{ name: 'registry.example', server: 'https://registry.example' }]
+    : hosts
 }
 
 function formatDocker(setup: Setup): string {
@@ -111,8 +122,8 @@ ${hostsTomls(setup, '/etc/containerd/certs.d')}
 function hostsTomls({ address, scheme, profile, hosts }: Setup, folder: string): string {
   return hosts
     .map(
-      (host) => `# ${folder}/${host}/hosts.toml
-server = "https://${host === 'docker.io' ? 'registry-1.docker.io' : host}"
+      ({ name, server }) => `# ${folder}/${name}/hosts.toml
+server = "${server}"
 
 [host."${scheme}://${address}/as/${profile}"]
   capabilities = ["pull", "resolve"]
@@ -121,27 +132,36 @@ server = "https://${host === 'docker.io' ? 'registry-1.docker.io' : host}"
     .join('\n')
 }
 
-function formatPodman({ address, scheme, profile, hosts }: Setup): string {
-  const insecure = scheme === 'http' ? '\ninsecure = true' : ''
-  const registries = hosts.map(
-    (host) => `[[registry]]
-prefix = "${host}"
-location = "${host}"
-
-[[registry.mirror]]
-location = "${address}/as/${profile}/${host}"${insecure}
-`,
-  )
+function formatPodman(setup: Setup): string {
+  const { address, scheme, profile, hosts } = setup
   const tls = scheme === 'http' ? ' --tls-verify=false' : ''
   return `# podman, buildah, skopeo, CRI-O: /etc/containers/registries.conf.d/crossdock.conf
 # By hand, without this file: podman pull${tls} ${address}/alpine:3-${profile}
 
-${registries.join('\n')}`
+${hosts.map(({ name }) => formatPodmanRegistry(name, setup)).join('\n')}`
+}
+
+/** podman sends neither \`ns\` nor a header, and takes no port within a name: such a host can only be the default upstream. */
+function formatPodmanRegistry(host: string, setup: Setup): string {
+  const { address, scheme, profile, defaultUpstream } = setup
+  if (host.includes(':') && host !== defaultUpstream) {
+    return `# ${host}: podman takes no port in a mirror's path; give the upstream a name without one, with "url", and
+# pull ${address}/as/${profile}/NAME/REPOSITORY:TAG
+`
+  }
+  const path = host.includes(':') ? '' : `/${host}`
+  return `[[registry]]
+prefix = "${host}"
+location = "${host}"
+
+[[registry.mirror]]
+location = "${address}/as/${profile}${path}"${scheme === 'http' ? '\ninsecure = true' : ''}
+`
 }
 
 function formatBuildkit({ address, scheme, profile, hosts }: Setup): string {
   const mirrors = hosts.map(
-    (host) => `[registry."${host}"]
+    ({ name }) => `[registry."${name}"]
   mirrors = ["${address}/as/${profile}"]
 `,
   )

@@ -10,7 +10,7 @@ import type { ParsedConfig } from './schema.ts'
 export type ConfigParts = Partial<ParsedConfig>
 
 /** One registry under three names. */
-const DOCKER_HUB: ReadonlySet<string> = new Set([
+export const DOCKER_HUB: ReadonlySet<string> = new Set([
   'docker.io',
   'index.docker.io',
   'registry-1.docker.io',

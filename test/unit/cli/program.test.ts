@@ -118,4 +118,17 @@ describe('client set-up', () => {
     expect(out).not.toContain('insecure')
     expect(out).not.toContain('docker.io')
   })
+
+  it('puts no port into a path for podman, which takes none there', async () => {
+    await place.write(
+      'crossdock.yaml',
+      'upstreams: { "a.example:5000": {}, "b.example:5000": {} }\ndefaultUpstream: a.example:5000\n',
+    )
+
+    const { out } = await place.run('config', 'client', 'podman')
+
+    expect(out).toContain('location = "proxy.example:5000/as/zstd"\n')
+    expect(out).not.toContain('/as/zstd/b.example:5000')
+    expect(out).toContain('# b.example:5000: podman takes no port')
+  })
 })
