@@ -68,5 +68,6 @@ describe('recompressed formats', () => {
       const { bytes } = await encodeWith(format, chunked(tar, [65_536]), options)
       expect(sha256(bytes)).toBe(digest)
     },
+    60_000,
   )
 })
