@@ -81,6 +81,7 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
     requestHeaderBytes: config.limits.requestHeader,
     headersTimeoutMs: 30_000,
     keepAliveMs: config.limits.keepAlive,
+    connections: config.limits.connections,
   }
   const health = { check: () => app.catalog.check(), isDraining: () => state.isDraining }
   const distribution = createDistribution(app)
@@ -93,6 +94,7 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
         (exchange) => distribution.answer(exchange, listener.profile),
         requestDone,
         (routes) => addHealth(routes, health),
+        config.limits.clientIdle,
       )
       listeners.push(await listenOn(answer, listener, limits))
     }
@@ -107,6 +109,7 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
             progress: app.progress,
           })
         },
+        config.limits.clientIdle,
       )
       listeners.push(await listenOn(admin, config.admin, limits))
     }

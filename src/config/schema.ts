@@ -182,7 +182,7 @@ const limits = z.strictObject({
     .min(1000)
     .max(1_000_000)
     .default(10_000)
-    .describe('Connections of all clients together.'),
+    .describe('Connections of clients on one listener; more are closed at once.'),
 })
 
 /** The whole configuration file. */

@@ -7,13 +7,11 @@ import type { ByteStream } from '../lib/streams.ts'
 
 export type Headers = Readonly<Record<string, string | number | string[]>>
 
-/** How long a client may take nothing while there is something for it, ms. */
-const STALLED_CLIENT_MS = 60_000
-
 export class Exchange {
   readonly id: string
   readonly incoming: IncomingMessage
   readonly #outgoing: ServerResponse
+  readonly #clientIdleMs: number
   /** For log and metrics. */
   route = 'none'
   conversion: string | undefined
@@ -25,8 +23,15 @@ export class Exchange {
   /** Bytes of the body that were handed to the socket. */
   bytes = 0
 
-  constructor(id: string, incoming: IncomingMessage, outgoing: ServerResponse) {
+  constructor(
+    id: string,
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+    /** How long the client may take nothing while there is something for it. */
+    clientIdleMs: number,
+  ) {
     this.id = id
+    this.#clientIdleMs = clientIdleMs
     this.incoming = incoming
     this.#outgoing = outgoing
   }
@@ -175,7 +180,7 @@ export class Exchange {
       const stalled = setTimeout(() => {
         this.cut = 'client-stalled'
         outgoing.destroy()
-      }, STALLED_CLIENT_MS)
+      }, this.#clientIdleMs)
       const done = () => {
         clearTimeout(stalled)
         outgoing.off('close', done)

@@ -34,6 +34,8 @@ export interface ServerLimits {
   readonly requestHeaderBytes: number
   readonly headersTimeoutMs: number
   readonly keepAliveMs: number
+  /** Connections of one listener; more are closed at once. */
+  readonly connections: number
 }
 
 /** How often a closing listener looks for idle connections, ms. */
@@ -44,12 +46,13 @@ export function createApp(
   answer: (exchange: Exchange) => Promise<void>,
   requestDone: (event: RequestEvent) => void,
   addRoutes: (app: Hono<Env>) => void,
+  clientIdleMs: number,
 ): Hono<Env> {
   const app = new Hono<Env>()
   addRoutes(app)
   app.all('*', async (c) => {
     const { incoming, outgoing } = c.env
-    const exchange = new Exchange(randomUUID(), incoming, outgoing)
+    const exchange = new Exchange(randomUUID(), incoming, outgoing, clientIdleMs)
     const began = performance.now()
     outgoing.once('close', () => {
       requestDone({
@@ -102,6 +105,7 @@ export async function listen(
           serverOptions: { ...options, ...tlsOptions(config.tls) },
         }),
   }) as Server
+  server.maxConnections = limits.connections
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(config.port, config.host, () => {
