@@ -36,6 +36,8 @@ export interface AuthorizerSettings {
   /** Who we are at this registry. */
   readonly credentials: () => Promise<Credentials | undefined>
   readonly asked: (status: number | undefined, ms: number) => void
+  /** What tokens are asked for; default: pulling alone. */
+  readonly actions?: 'pull' | 'pull,push' | undefined
 }
 
 interface Authorization {
@@ -79,15 +81,13 @@ export class Authorizer {
     const newer = this.find(repository)
     if (newer !== undefined && newer !== refused) return newer
     const challenges = parseChallenges(challengeHeader ?? '')
-    const found = await this.#flights.run(repository, () =>
-      this.#authorize(challenges, repository, what),
-    )
-    if (found === undefined || found.header === refused) {
-      this.#known.delete(repository)
-      return undefined
-    }
-    this.#known.set(repository, found)
-    return found.header
+    const found = await this.#flights.run(repository, async () => {
+      const authorization = await this.#authorize(challenges, repository, what)
+      if (authorization === undefined) this.#known.delete(repository)
+      else this.#known.set(repository, authorization)
+      return authorization
+    })
+    return found?.header === refused ? undefined : found?.header
   }
 
   async #authorize(
@@ -122,7 +122,8 @@ export class Authorizer {
     }
     const service = challenge.params.get('service')
     const scope = challenge.params.get('scope')
-    return { realm, service, scope: scopeFor(scope, repository) }
+    const { actions = 'pull' } = this.#settings
+    return { realm, service, scope: scopeFor(scope, repository, actions) }
   }
 
   async #fetchToken(service: TokenService, what: string): Promise<Authorization | undefined> {
@@ -186,16 +187,16 @@ export class Authorizer {
 }
 
 /**
- * The registry may name the repository as it likes (one that fronts another does), but we ask for pulling only, whatever it
- * would like us to ask for. What is no repository scope is passed on (some use a fixed word).
+ * The registry may name the repository as it likes (one that fronts another does), but we ask for our own actions
+ * only (pulling, unless an image is copied to it), whatever it would like us to ask for. What is no repository scope is passed on (some use a fixed word).
  */
-function scopeFor(asked: string | undefined, repository: string): string {
-  if (asked === undefined || !SCOPE.test(asked)) return `repository:${repository}:pull`
+function scopeFor(asked: string | undefined, repository: string, actions: string): string {
+  if (asked === undefined || !SCOPE.test(asked)) return `repository:${repository}:${actions}`
   const scopes = asked.split(' ').filter((scope) => scope !== '')
   const own = scopes.find((scope) => scope.startsWith('repository:') && scope.lastIndexOf(':') > 11)
-  if (own !== undefined) return `${own.slice(0, own.lastIndexOf(':'))}:pull`
+  if (own !== undefined) return `${own.slice(0, own.lastIndexOf(':'))}:${actions}`
   const [first] = scopes
-  return first === undefined || first.includes(':') ? `repository:${repository}:pull` : first
+  return first === undefined || first.includes(':') ? `repository:${repository}:${actions}` : first
 }
 
 function tokenRequest(service: TokenService, credentials: Credentials | undefined) {

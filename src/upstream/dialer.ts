@@ -1,6 +1,7 @@
 /** The only door to the network: pools by origin, TLS, proxies, timeouts, and a guard over what others make us dial. */
 import { type LookupAddress, lookup as systemLookup } from 'node:dns'
 import type { LookupFunction } from 'node:net'
+import type { Readable } from 'node:stream'
 import { getCACertificates } from 'node:tls'
 import { Agent, type Dispatcher, ProxyAgent } from 'undici'
 import { type AddressClass, classOf, literalIn, reachableFrom } from './addresses.ts'
@@ -16,9 +17,9 @@ const FAMILY_ATTEMPT_MS = 1_000
 const OWN_ADDRESSES_MS = 60_000
 
 export interface DialRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST'
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'PUT'
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: string | undefined
+  readonly body?: string | Uint8Array | Readable | undefined
   /** True for URLs out of the configuration; false for those that somebody else made up. */
   readonly isTrusted: boolean
   readonly signal?: AbortSignal | undefined

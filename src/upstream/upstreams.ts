@@ -8,6 +8,7 @@ import { Dialer, type Lookup } from './dialer.ts'
 import { Endpoint } from './endpoint.ts'
 import { Endpoints } from './endpoints.ts'
 import type { Environment } from './proxies.ts'
+import { RegistryWriter } from './push.ts'
 import { Registry } from './registry.ts'
 import type { UpstreamEvents, UpstreamLimits, UpstreamSettings } from './settings.ts'
 
@@ -39,11 +40,17 @@ const BREAKER: BreakerPolicy = { threshold: 5, coolOffMs: 5_000 }
 const MIRROR_BREAKER: BreakerPolicy = { threshold: 1, coolOffMs: 30_000 }
 const PUBLIC: UpstreamSettings = { mirrors: [], tls: { verify: true }, allowedRealms: [] }
 
-export function createUpstreams(settings: UpstreamsSettings): Upstreams & AsyncDisposable {
+/** Upstreams, and the same registries to push to. */
+export interface Registries extends Upstreams, AsyncDisposable {
+  /** By name, alias or host:port like `find`; one that is not configured is public https, or plain http on loopback. */
+  writer(host: string): RegistryWriter
+}
+
+export function createUpstreams(settings: UpstreamsSettings): Registries {
   return new ConfiguredUpstreams(settings)
 }
 
-class ConfiguredUpstreams implements Upstreams, AsyncDisposable {
+class ConfiguredUpstreams implements Registries {
   readonly default: Upstream
   readonly names: readonly string[]
   readonly #settings: UpstreamsSettings
@@ -75,6 +82,23 @@ class ConfiguredUpstreams implements Upstreams, AsyncDisposable {
   find(host: string): Upstream | undefined {
     const key = keyOf(host)
     return this.#configured.get(key) ?? this.#findAny(key)
+  }
+
+  writer(host: string): RegistryWriter {
+    const { upstreams, limits, clock, random, env, events } = this.#settings
+    const name = canonicalName(host)
+    const found = Object.entries(upstreams).find(
+      ([key, entry]) =>
+        canonicalName(key) === name || keyOf(urlOf(canonicalName(key), entry).host) === name,
+    )
+    const [key, entry] = found ?? [name, isLoopback(name) ? plain(name) : PUBLIC]
+    const url = urlOf(canonicalName(key), entry)
+    return new RegistryWriter({
+      ...{ limits, clock, random, env, events, url },
+      dialer: this.#dialer(entry, [url.hostname]),
+      allowedRealms: entry.allowedRealms,
+      credentials: () => this.#credentials(url, entry),
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -158,6 +182,15 @@ class ConfiguredUpstreams implements Upstreams, AsyncDisposable {
 
 function urlOf(name: string, entry: UpstreamSettings): URL {
   return new URL(entry.url ?? (name === HUB ? HUB_URL : `https://${name}`))
+}
+
+function plain(host: string): UpstreamSettings {
+  return { ...PUBLIC, url: `http://${host}` }
+}
+
+/** Where Docker, too, speaks plain http. */
+function isLoopback(host: string): boolean {
+  return /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/.test(host)
 }
 
 /** Lower case, without the port that https has anyway. */

@@ -29,6 +29,22 @@ describe('tokens', () => {
     expect(tokens.every(({ headers }) => headers.authorization === undefined)).toBe(true)
   })
 
+  test('are there for who hears of the challenge last', async () => {
+    await using registry = await FakeRegistry.start({ auth: { scheme: 'bearer' } })
+    await registry.pushImage('app', '1')
+    await registry.pushImage('app', '2')
+    await using opened = openUpstream(registry)
+    const late = registry.hold({ manifest: '2' })
+
+    const second = opened.upstream.resolve('app', '2')
+    await late.reached
+    await opened.upstream.resolve('app', '1')
+    late.release()
+
+    expect(await second).toBeDefined()
+    expect(registry.count({ kind: 'token' })).toBe(1)
+  })
+
   test('are renewed once when they are refused, and when they have expired', async () => {
     await using registry = await FakeRegistry.start({ auth: { scheme: 'bearer', expiresIn: 100 } })
     await registry.pushImage('app', '1')

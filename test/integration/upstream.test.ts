@@ -263,6 +263,20 @@ describe('names', () => {
     }
   })
 
+  test('docker.io is dialled as registry-1.docker.io, by whatever name it was asked for', async () => {
+    const asked: string[] = []
+    const lookup = (host: string, _: unknown, done: (error: Error) => void) => {
+      asked.push(host)
+      done(Object.assign(new Error('no such name'), { code: 'ENOTFOUND' }))
+    }
+    await using opened = openUpstream({ url: '' }, { ...settings, lookup: lookup as never })
+
+    const pull = opened.upstreams.find('index.docker.io')?.manifest('library/alpine', '3')
+
+    await expect(pull).rejects.toMatchObject({ kind: 'upstreamFailed', reason: 'ENOTFOUND' })
+    expect(asked).toEqual(['registry-1.docker.io'])
+  })
+
   test('any public name will do when the configuration says so, but no address and nothing local', async () => {
     await using opened = openUpstream({ url: '' }, { ...settings, allowAnyUpstream: true })
     const nameOf = (host: string) => opened.upstreams.find(host)?.name
