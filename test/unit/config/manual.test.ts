@@ -2,9 +2,17 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { configurationPage } from '../../../src/config/manual.ts'
+import { BUILT_INS } from '../../../src/config/profiles.ts'
 
 it('is what docs/configuration.md says; "npm run docs" brings it up to date', () => {
   const page = readFileSync(join(import.meta.dirname, '../../../docs/configuration.md'), 'utf8')
 
   expect(page === configurationPage()).toBe(true)
+})
+
+it('is not alone in knowing every built-in profile: the README has them all', () => {
+  const readme = readFileSync(join(import.meta.dirname, '../../../README.md'), 'utf8')
+  const suffixes = BUILT_INS.flatMap(({ name, aliases }) => [name, ...aliases])
+
+  expect(suffixes.filter((suffix) => !readme.includes(`\`-${suffix}\``))).toEqual([])
 })
