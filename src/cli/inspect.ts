@@ -60,9 +60,13 @@ function format(image: NamedImage, found: Inspection): string {
   return `${facts.join('\n')}\n\n${table}${isIndex ? `\nImages of the index that are in the store:\n${members}` : ''}`
 }
 
+/** Against the sources of the same platforms. */
 function formatShare(form: Form, source: Form): string {
-  if (source.size.total === 0) return '-'
-  return `${Math.round((form.size.total / source.size.total) * 100)} %`
+  const platforms = new Set(form.members.map(platformOf))
+  const same = source.members.filter((member) => platforms.has(platformOf(member)))
+  const before = same.reduce((total, member) => total + member.size.total, 0)
+  const after = form.members.reduce((total, member) => total + member.size.total, 0)
+  return before === 0 ? '-' : `${Math.round((after / before) * 100)} %`
 }
 
 function formatMember(form: Form, member: Member): string[] {

@@ -15,7 +15,7 @@ export interface Entry {
   readonly profile: string | undefined
   readonly digest: Digest
   readonly mediaType: string | undefined
-  /** Of the blobs below it: `total` as its manifests say, `stored` what of them lies in the store, bytes. */
+  /** Of the blobs below it, originals that a converted index still names left out: `total` as its manifests say, `stored` what of them lies in the store, bytes. */
   readonly size: Sizes
   /** ms since 1970; `undefined`: never. */
   readonly lastUsed: number | undefined
@@ -55,6 +55,8 @@ export interface Inspection {
   readonly conversions: readonly Form[]
 }
 
+const NOTHING: ReadonlySet<Digest> = new Set()
+
 export class Inventory {
   readonly #store: BlobStore
   readonly #catalog: Catalog
@@ -81,9 +83,10 @@ export class Inventory {
     for await (const { upstream, name, tag, digest } of this.#catalog.tags.list()) {
       if (!isWanted(`${upstream}/${name}:${tag}`)) continue
       const repository = { upstream, name }
-      yield await this.#entry(repository, tag, digest, undefined)
+      yield await this.#entry(repository, tag, digest, undefined, NOTHING)
+      const originals = await this.#originals(repository, digest)
       for (const made of await this.#conversions(repository, digest)) {
-        yield await this.#entry(repository, tag, made.target, made.profile)
+        yield await this.#entry(repository, tag, made.target, made.profile, originals)
       }
     }
   }
@@ -110,22 +113,19 @@ export class Inventory {
     const raw = await this.#manifests.get(repository, made?.source ?? digest)
     if (raw === undefined) return undefined
     const conversions: Form[] = []
+    const originals = await this.#originals(repository, raw.digest)
     for (const one of await this.#conversions(repository, raw.digest)) {
       const converted = await this.#manifests.findLocal(repository, one.target)
       const { profile, convertedAt, seconds } = one
-      if (converted) {
-        conversions.push({
-          ...(await this.#form(repository, converted, profile)),
-          convertedAt,
-          seconds,
-        })
-      }
+      if (converted === undefined) continue
+      const form = await this.#form(repository, converted, profile, originals)
+      conversions.push({ ...form, convertedAt, seconds })
     }
     return {
       repository,
       digest,
       profile: made?.profile,
-      source: await this.#form(repository, raw, undefined),
+      source: await this.#form(repository, raw, undefined, NOTHING),
       conversions,
     }
   }
@@ -163,9 +163,10 @@ export class Inventory {
     tag: string,
     digest: Digest,
     profile: string | undefined,
+    originals: ReadonlySet<Digest>,
   ): Promise<Entry> {
     const raw = await this.#manifests.findLocal(repository, digest)
-    const form = raw && (await this.#form(repository, raw, profile))
+    const form = raw && (await this.#form(repository, raw, profile, originals))
     return {
       repository,
       tag,
@@ -184,13 +185,22 @@ export class Inventory {
     return known.length === 0 ? undefined : Math.max(...known)
   }
 
+  /** Children of a source index: where a converted index still names them, they are no conversion. */
+  async #originals(repository: Repository, digest: Digest): Promise<ReadonlySet<Digest>> {
+    const raw = await this.#manifests.findLocal(repository, digest)
+    const manifest = raw && this.#manifests.parse(raw)
+    if (manifest?.kind !== 'index') return NOTHING
+    return new Set(manifest.manifests.map((child) => child.digest))
+  }
+
   async #form(
     repository: Repository,
     raw: RawManifest,
     profile: string | undefined,
+    originals: ReadonlySet<Digest>,
   ): Promise<Form> {
     const blobs = new Map<Digest, number>()
-    const members = await this.#members(repository, raw, undefined, blobs)
+    const members = await this.#members(repository, raw, undefined, { blobs, originals })
     const { digest, mediaType } = raw
     return { profile, digest, mediaType, members, size: await this.#sizes(blobs) }
   }
@@ -200,21 +210,21 @@ export class Inventory {
     repository: Repository,
     raw: RawManifest,
     platform: Platform | undefined,
-    blobs: Map<Digest, number>,
+    walk: { readonly blobs: Map<Digest, number>; readonly originals: ReadonlySet<Digest> },
   ): Promise<Member[]> {
     const manifest = this.#manifests.parse(raw)
     if (manifest.kind === 'image') {
       const own = blobsOf(manifest)
-      for (const [digest, size] of own) blobs.set(digest, size)
+      for (const [digest, size] of own) walk.blobs.set(digest, size)
       const { length } = manifest.layers
       return [{ digest: raw.digest, platform, layers: length, size: await this.#sizes(own) }]
     }
     const members: Member[] = []
     for (const child of manifest.manifests) {
-      if (isAttestation(child)) continue
+      if (isAttestation(child) || walk.originals.has(child.digest)) continue
       const childRaw = await this.#manifests.findLocal(repository, child.digest)
       if (childRaw === undefined) continue
-      members.push(...(await this.#members(repository, childRaw, child.platform, blobs)))
+      members.push(...(await this.#members(repository, childRaw, child.platform, walk)))
     }
     return members
   }
