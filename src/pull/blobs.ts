@@ -46,7 +46,7 @@ const AHEAD = 8 * 1024 * 1024
 
 /** A blob on its way into the store, and the repositories that upstream let read it. */
 interface Download {
-  readonly blob: GrowingBlob
+  readonly blob: BlobWriter
   readonly admitted: Set<string>
 }
 
@@ -188,8 +188,11 @@ export class Blobs {
       digest: blob.digest,
       size: blob.size ?? answer.size,
     })
-    this.#downloads.set(key, { blob: writer, admitted: new Set([repository.name]) })
-    void this.#pump(key, repository, writer, answer.body, abort)
+    const download = { blob: writer, admitted: new Set([repository.name]) }
+    this.#downloads.set(key, download)
+    // Before any reader is told: whoever asks again after a failure gets a new download.
+    writer.verified.catch(() => this.#forget(key, download))
+    void this.#pump(key, repository, download, answer.body, abort)
     return writer
   }
 
@@ -197,15 +200,16 @@ export class Blobs {
   async #pump(
     key: string,
     repository: Repository,
-    writer: BlobWriter,
+    download: Download,
     body: ByteStream,
     abort: AbortController,
   ): Promise<void> {
+    const writer = download.blob
     let failed = false
     try {
       for await (const chunk of body) await writer.write(chunk)
       const stat = await writer.commit()
-      for (const name of this.#downloads.get(key)?.admitted ?? [repository.name]) {
+      for (const name of download.admitted) {
         await this.#catalog.links.record({ ...repository, name }, [{ ...stat, standing: 'proven' }])
       }
     } catch (error) {
@@ -213,9 +217,13 @@ export class Blobs {
       abort.abort()
       await writer.abort(error).catch(() => undefined)
     } finally {
-      this.#downloads.delete(key)
+      this.#forget(key, download)
       this.#events.fetched?.({ upstream: repository.upstream, bytes: writer.received, failed })
     }
+  }
+
+  #forget(key: string, download: Download): void {
+    if (this.#downloads.get(key) === download) this.#downloads.delete(key)
   }
 
   #stored(stat: BlobStat): OpenBlob {
