@@ -20,6 +20,7 @@ export class MemberCutter {
   readonly hasher: Hasher = new Hasher()
   readonly #chunkSize: number
   readonly #rules = new EntryRules()
+  readonly #owners = new OwnerNames()
   #parts: Uint8Array[] = []
   #size = 0
   #chunk: TocEntry | undefined
@@ -48,6 +49,7 @@ export class MemberCutter {
       )
     }
     const toc = estargzEntry(entry)
+    this.#owners.shorten(toc)
     if (this.#content === undefined && this.#size >= MAX_HEADERS) yield this.#take()
     this.#append(raw)
     if (entry.size > 0) {
@@ -103,4 +105,21 @@ export class MemberCutter {
     this.#settles = []
     return piece
   }
+}
+
+/** Readers give an entry without a name the last one of the same number, so a name is written when it changes. */
+class OwnerNames {
+  readonly #users = new Map<number, string>()
+  readonly #groups = new Map<number, string>()
+
+  shorten(toc: TocEntry): void {
+    if (!isNews(this.#users, toc.uid, toc.userName)) delete toc.userName
+    if (!isNews(this.#groups, toc.gid, toc.groupName)) delete toc.groupName
+  }
+}
+
+function isNews(known: Map<number, string>, id = 0, name: string | undefined): boolean {
+  if (name === undefined || known.get(id) === name) return false
+  known.set(id, name)
+  return true
 }

@@ -6,7 +6,7 @@ import type { ByteStream } from '../lib/streams.ts'
 import { AmbiguousTarError, cleanName, type TarEntry } from '../tar/entry.ts'
 import { readTar, type TarEvent } from '../tar/reader.ts'
 import { fileHeader, paddingOf } from '../tar/writer.ts'
-import { isReserved, NO_PREFETCH_LANDMARK, PREFETCH_LANDMARK } from './toc.ts'
+import { EntryRules, isReserved, NO_PREFETCH_LANDMARK, PREFETCH_LANDMARK } from './toc.ts'
 
 /** Bytes that one reading may hold back because they come too early. */
 const MAX_HELD = 64 * 1024 * 1024
@@ -54,9 +54,12 @@ interface Unit {
 
 async function readUnits(tar: ByteStream): Promise<ReadonlyMap<string, Unit>> {
   const units = new Map<string, Unit>()
+  // Another order must not turn a layer that cannot be unpacked into one that can.
+  const rules = new EntryRules()
   for await (const event of userEvents(tar)) {
     if (event.kind !== 'entry') continue
     const { entry, raw } = event
+    rules.check(entry)
     const name = cleanName(entry.name)
     const target = entry.type === 'hardlink' ? cleanName(entry.linkName) : undefined
     const size = raw.byteLength + entry.size
@@ -166,9 +169,14 @@ async function* userEvents(tar: ByteStream): AsyncGenerator<TarEvent> {
   if (isEmpty) throw new AmbiguousTarError('the layer has no bytes at all')
 }
 
+/** Go ignores global headers but for showing them, other readers apply them: what matters to both is the same only without. */
 function isDropped(entry: TarEntry): boolean {
-  return entry.type === 'global' || isReserved(cleanName(entry.name))
+  if (entry.type !== 'global') return isReserved(cleanName(entry.name))
+  if (!entry.paxKeys.some((key) => GLOBAL_REFUSED.has(key))) return true
+  throw new AmbiguousTarError('a global header renames or resizes what follows')
 }
+
+const GLOBAL_REFUSED = new Set(['path', 'linkpath', 'size'])
 
 function* landmark(name: string): Generator<TarEvent> {
   yield { kind: 'entry', entry: plainFile(name, 1), raw: fileHeader(name, 1) }
