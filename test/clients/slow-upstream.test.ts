@@ -64,7 +64,9 @@ describeWith(
           .map((line) => line.userAgent ?? '')
       for (const name of EARLY) {
         const { userAgent } = getClient(name)
-        await expect.poll(() => pending().some((one) => userAgent.test(one)), name).toBe(true)
+        await expect
+          .poll(() => pending().some((one) => userAgent.test(one)), { message: name })
+          .toBe(true)
       }
       for (const name of names) await forget(name)
     })

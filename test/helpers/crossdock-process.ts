@@ -17,6 +17,8 @@ export interface CrossdockOptions {
   readonly data?: string
   /** The Node.js to run it with. */
   readonly node?: string
+  /** A program that runs it, e.g. `taskset`, with its arguments. */
+  readonly command?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
 }
 
@@ -64,7 +66,9 @@ export async function startCrossdock(options: CrossdockOptions = {}): Promise<Cr
   // JSON is YAML.
   await writeFile(file, JSON.stringify(configOf(options), null, 2))
   const args = ['serve', '--config', file, '--data', data, '--admin', '127.0.0.1:0']
-  const child = spawn(options.node ?? process.execPath, [join(ROOT, 'src', 'main.ts'), ...args], {
+  const node = options.node ?? process.execPath
+  const [program = node, ...words] = [...(options.command ?? []), node]
+  const child = spawn(program, [...words, join(ROOT, 'src', 'main.ts'), ...args], {
     cwd: folder,
     env: { ...cleanEnvironment(), DOCKER_CONFIG: folder, HOME: folder, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -47,7 +47,7 @@ export async function listLies(): Promise<readonly Lie[]> {
   return (await (await fetch(`http://${registry.host}/lies.json`)).json()) as readonly Lie[]
 }
 
-async function findFreePort(): Promise<number> {
+export async function findFreePort(): Promise<number> {
   const server = createServer()
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

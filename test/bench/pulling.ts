@@ -1,0 +1,152 @@
+/** Whole conversions, from a registry into the store and on to a client, against the ways without crossdock. */
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { startCrossdock } from '../helpers/crossdock-process.ts'
+import { REGISTRY, ROOTFS } from '../helpers/fixtures.ts'
+import { mustRun } from '../helpers/fixtures-command.ts'
+import { openGateway } from '../helpers/fixtures-gateway.ts'
+import { pullImage } from '../helpers/fixtures-puller.ts'
+import { readImage, readManifest } from '../helpers/fixtures-registry.ts'
+import { comparePair, formatTime, timed } from './measure.ts'
+import type { Section } from './row.ts'
+import { IMAGE, openFolder, shell, sourceLayers } from './source.ts'
+
+/** Of an upstream on the far side of a good line, bytes/s. */
+const UPSTREAM_RATE = 50_000_000
+const MAX_SLOWDOWN = 1.25
+const PULLERS = 200
+
+export const coldConversion: Section = {
+  name: 'cold',
+  async measure(runs) {
+    const ours = async () => {
+      await using crossdock = await startCrossdock()
+      return timed(() => expectManifest(`${crossdock.host}/${IMAGE}-zstd`))
+    }
+    const what = `cold ${IMAGE}-zstd manifest from a registry, stored durably`
+    const pipe = await comparePair(runs, ours, pipeline)
+    const skopeo = await comparePair(runs, ours, skopeoCopy)
+    return [
+      {
+        what,
+        against: 'zcat | zstd -3 -T2, files',
+        ours: formatTime(pipe.ours),
+        theirs: formatTime(pipe.theirs),
+        ratio: pipe.theirs / pipe.ours,
+        least: 1,
+      },
+      {
+        what,
+        against: 'skopeo copy --dest-compress-format zstd',
+        ours: formatTime(skopeo.ours),
+        theirs: formatTime(skopeo.theirs),
+        ratio: skopeo.theirs / skopeo.ours,
+        least: 2,
+      },
+    ]
+  },
+}
+
+export const coldPull: Section = {
+  name: 'pull',
+  async measure(runs) {
+    await using folder = await openFolder()
+    await using upstream = await openGateway({ to: REGISTRY, bytesPerSecond: UPSTREAM_RATE })
+    const copy = async (image: string) => {
+      const out = join(folder.path, 'image')
+      await rm(out, { recursive: true, force: true })
+      return timed(() =>
+        mustRun('skopeo', [
+          'copy',
+          '-q',
+          '--src-tls-verify=false',
+          `docker://${image}`,
+          `dir:${out}`,
+        ]),
+      )
+    }
+    const pair = await comparePair(
+      runs,
+      async () => {
+        await using crossdock = await startCrossdock({ upstream: upstream.host })
+        return copy(`${crossdock.host}/${IMAGE}-zstd`)
+      },
+      () => copy(`${upstream.host}/${IMAGE}`),
+    )
+    return [
+      {
+        what: `cold pull of ${IMAGE}-zstd, upstream limited to 50 MB/s (skopeo)`,
+        against: 'cold pull of the original from the same upstream',
+        ours: formatTime(pair.ours),
+        theirs: formatTime(pair.theirs),
+        ratio: pair.theirs / pair.ours,
+        least: 1 / MAX_SLOWDOWN,
+      },
+    ]
+  },
+}
+
+export const singleFlight: Section = {
+  name: 'single-flight',
+  async measure() {
+    const image = 'plain-src:1'
+    await using gateway = await openGateway({ to: REGISTRY, bytesPerSecond: 2_000_000 })
+    await using crossdock = await startCrossdock({ upstream: gateway.host })
+    const pulls = Array.from({ length: PULLERS }, () =>
+      pullImage(`${crossdock.host}/${image}-zstd`),
+    )
+    const failed = (await Promise.all(pulls)).filter((result) => result.outcome !== 'pulled').length
+    const most = Math.max(...gateway.blobGets().values())
+    const layers = (await readImage(`${REGISTRY}/${image}`)).document.layers?.length ?? 0
+    const converted = await crossdock.metric('crossdock_layers_converted_total')
+    return [
+      {
+        what: `${PULLERS} pullers of one cold image`,
+        ours: `${most} GET per blob, ${converted} conversions of ${layers} layers, ${failed} failed`,
+        bound: '1 GET per blob, 1 conversion per layer',
+        met: failed === 0 && most === 1 && converted === layers,
+      },
+    ]
+  },
+}
+
+async function expectManifest(image: string): Promise<void> {
+  const answer = await readManifest(image)
+  if (answer.status !== 200) throw new Error(`${image}: ${answer.status} ${answer.bytes}`)
+}
+
+async function pipeline(): Promise<number> {
+  await using folder = await openFolder()
+  const layers = await sourceLayers()
+  return timed(async () => {
+    for (const [i, { file }] of layers.entries()) {
+      await shell(`zcat < ${file} | zstd -q -3 -T2 > ${folder.path}/${i}`)
+    }
+  })
+}
+
+/** The current skopeo, from the root file system of the clients. */
+async function skopeoCopy(): Promise<number> {
+  const out = join(ROOTFS, 'tmp', 'bench-oci')
+  await rm(out, { recursive: true, force: true })
+  const seconds = await timed(() =>
+    mustRun('chroot', [
+      ROOTFS,
+      'skopeo',
+      'copy',
+      '-q',
+      '--src-tls-verify=false',
+      '--dest-compress-format',
+      'zstd',
+      '--dest-force-compress-format',
+      `docker://${REGISTRY}/${IMAGE}`,
+      'oci:/tmp/bench-oci:1',
+    ]),
+  )
+  const index = JSON.parse(await readFile(join(out, 'index.json'), 'utf8'))
+  const digest: string = index.manifests[0].digest
+  const manifest = await readFile(join(out, 'blobs', digest.replace(':', '/')), 'utf8')
+  if (!manifest.includes('tar+zstd')) throw new Error('skopeo did not convert')
+  await rm(out, { recursive: true, force: true })
+  return seconds
+}

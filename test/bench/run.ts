@@ -1,0 +1,63 @@
+/**
+ * The comparison of design section 8, side by side in one run: npm run bench -- [--all] [--only NAME] [--runs N] [--markdown]
+ * Needs what test/setup.sh --peers installs. Exit code 1 when something that was measured is not met.
+ */
+import { cpus } from 'node:os'
+import { parseArgs } from 'node:util'
+import { findMissing } from '../helpers/fixtures.ts'
+import { setup } from '../helpers/fixtures-setup.ts'
+import { lazyFormats, recompression } from './encoding.ts'
+import { coldConversion, coldPull, singleFlight } from './pulling.ts'
+import { type AnyRow, formatRows, isMet, type Section } from './row.ts'
+import { largeCatalog, largeLayer } from './scale.ts'
+import { warm } from './serving.ts'
+
+const SECTIONS: readonly Section[] = [
+  recompression,
+  coldConversion,
+  coldPull,
+  warm,
+  lazyFormats,
+  singleFlight,
+  largeLayer,
+  largeCatalog,
+]
+
+const { values } = parseArgs({
+  options: {
+    all: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true },
+    runs: { type: 'string', default: '3' },
+    markdown: { type: 'boolean', default: false },
+  },
+})
+const missing = findMissing(['registry', 'oracles', 'peers'])
+if (missing === undefined) {
+  process.exitCode = await main()
+} else {
+  console.error(`cannot compare: ${missing} is not there; run test/setup.sh --peers`)
+  process.exitCode = 2
+}
+
+async function main(): Promise<number> {
+  const end = await setup()
+  const rows: AnyRow[] = []
+  try {
+    for (const section of SECTIONS.filter(isWanted)) {
+      console.error(`measuring ${section.name}`)
+      rows.push(...(await section.measure(Number(values.runs))))
+    }
+  } finally {
+    await end()
+  }
+  const [cpu] = cpus()
+  console.log(`${cpus().length} x ${cpu?.model.trim()}, Node ${process.version}, ${process.arch}`)
+  console.log(`\n${formatRows(rows, values.markdown)}\n`)
+  console.log(`${rows.filter(isMet).length} of ${rows.length} met`)
+  return rows.every(isMet) ? 0 : 1
+}
+
+function isWanted(section: Section): boolean {
+  if (values.only !== undefined) return values.only.includes(section.name)
+  return values.all || !section.isLong
+}
