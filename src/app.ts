@@ -15,12 +15,12 @@ import { systemClock } from './lib/clock.ts'
 import { createTelemetry, type Telemetry } from './lib/telemetry.ts'
 import { DEFAULT_MODEL_LIMITS, type ModelLimits } from './oci/manifest.ts'
 import { parsePlatform } from './oci/platform.ts'
-import type { BlobStore, Catalog, Clock, SidecarStore, Upstreams } from './ports.ts'
+import type { BlobStore, Catalog, Clock, SidecarStore } from './ports.ts'
 import { Blobs } from './pull/blobs.ts'
 import { Manifests } from './pull/manifests.ts'
 import { Tags } from './pull/tags.ts'
 import { openStore } from './store/open.ts'
-import { createUpstreams } from './upstream/upstreams.ts'
+import { createUpstreams, type Registries } from './upstream/upstreams.ts'
 
 export interface App extends AsyncDisposable {
   readonly config: Config
@@ -33,7 +33,7 @@ export interface App extends AsyncDisposable {
   readonly store: BlobStore
   readonly sidecars: SidecarStore
   readonly catalog: Catalog
-  readonly upstreams: Upstreams
+  readonly upstreams: Registries
   readonly tags: Tags
   readonly manifests: Manifests
   readonly blobs: Blobs

@@ -14,6 +14,8 @@ export interface PlannedManifest {
 export interface PlannedImage {
   /** What a client asks for. */
   readonly name: string
+  /** What leads to it in this store: the name, or for a converted image the name with its suffix. */
+  readonly reference: string
   readonly digest: Digest
   readonly profile?: string | undefined
 }

@@ -39,6 +39,8 @@ export interface ShippedImage {
 export interface ShipOptions {
   readonly platforms: 'all' | readonly Platform[]
   readonly withSources: boolean
+  /** False: how a converted image was made stays here, as where it goes nobody could use that. */
+  readonly withHistory?: boolean
 }
 
 /** A signature of a signature of an SBOM is the most that is followed. */
@@ -91,7 +93,7 @@ export class Cargo {
     const tree = { repository, platforms: options.platforms, subjects }
     const root = await this.#add({ ...tree, withBlobs: true, images }, digest)
     const conversion = await this.#conversionOf(repository, digest)
-    if (conversion !== undefined) {
+    if (conversion !== undefined && options.withHistory !== false) {
       const withBlobs = options.withSources
       await this.#add({ ...tree, withBlobs, images: [] }, conversion.source)
     }

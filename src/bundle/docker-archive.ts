@@ -9,7 +9,7 @@ import { CONFIG_TYPES, layerMediaType, MANIFEST_TYPES } from '../oci/media-type.
 import { parseReference } from '../oci/reference.ts'
 import type { BlobStat, RawManifest } from '../ports.ts'
 import type { BundlePlan, PlanContext, PlannedImage, PlannedManifest } from './bundle-plan.ts'
-import { nameOf } from './foreign-layout.ts'
+import { plannedImage } from './foreign-layout.ts'
 
 /** What docker-archives need beyond what every plan needs. */
 export interface ArchiveContext extends PlanContext {
@@ -50,7 +50,7 @@ export async function planDockerArchive(
       const repository = reference ? context.locate(reference.name) : context.fallback
       const tag = reference?.tag ?? 'latest'
       manifests.push({ repository, raw, parsed: context.parse(raw), tags: [tag] })
-      images.push({ name: nameOf(repository, tag, raw.digest), digest: raw.digest })
+      images.push(plannedImage(repository, tag, raw.digest))
     }
   }
   return { images, manifests, conversions: [], blobs }

@@ -7,7 +7,7 @@ import { parseReference } from '../oci/reference.ts'
 import type { BlobStat, Repository } from '../ports.ts'
 import { isSameRepository } from '../pull/manifests.ts'
 import type { BundlePlan, PlanContext, PlannedImage, PlannedManifest } from './bundle-plan.ts'
-import { IMAGE_NAME, type LayoutRoot, REF_NAME } from './layout-files.ts'
+import { cosignHint, IMAGE_NAME, type LayoutRoot, REF_NAME } from './layout-files.ts'
 
 /** Indexes in indexes. */
 const MAX_NESTING = 3
@@ -22,6 +22,7 @@ export async function planLayout(
   const images: PlannedImage[] = []
   const unnamed: LayoutRoot[] = []
   const roots = parseRoots(index)
+  if (roots.length === 0) throw malformed()
   for (const root of roots) {
     const place = placeOf(root, context)
     if (place === undefined && roots.length > 1) {
@@ -30,15 +31,16 @@ export async function planLayout(
     }
     const { repository, tag } = place ?? { repository: context.fallback, tag: 'latest' }
     await walk.add(repository, root, tag)
-    images.push({ name: nameOf(repository, tag, root.digest), digest: root.digest })
+    images.push(plannedImage(repository, tag, root.digest))
   }
   for (const root of await walk.attach(unnamed)) {
     await walk.add(context.fallback, root, undefined)
-    images.push({ name: nameOf(context.fallback, undefined, root.digest), digest: root.digest })
+    images.push(plannedImage(context.fallback, undefined, root.digest))
   }
   return { images, manifests: walk.manifests, conversions: [], blobs: walk.blobs }
 }
 
+/** What `index.json` names; throws `badManifest` when it is malformed. */
 export function parseRoots(index: Uint8Array): LayoutRoot[] {
   let raw: { manifests?: unknown }
   try {
@@ -49,7 +51,7 @@ export function parseRoots(index: Uint8Array): LayoutRoot[] {
   const roots = Array.isArray(raw?.manifests) ? (raw.manifests as LayoutRoot[]) : []
   const isSound = (root: LayoutRoot) =>
     typeof root?.digest === 'string' && isDigest(root.digest) && typeof root.mediaType === 'string'
-  if (roots.length === 0 || !roots.every(isSound)) throw malformed()
+  if (!roots.every(isSound)) throw malformed()
   return roots
 }
 
@@ -132,10 +134,11 @@ class Walk {
     const { digest, mediaType } = root
     if (this.#found(digest) === undefined) throw incomplete(digest)
     const { read, parse, maxManifestBytes } = this.#context
+    const hint = cosignHint(root)
     const bytes = await read(digest, maxManifestBytes)
-    const { subject } = parse({ digest, mediaType, bytes })
-    const holders = this.#manifests.filter((one) => one.raw.digest === subject?.digest)
-    for (const { repository } of holders) await this.add(repository, root, undefined)
+    const subject = hint?.subject ?? parse({ digest, mediaType, bytes }).subject?.digest
+    const holders = this.#manifests.filter((one) => one.raw.digest === subject)
+    for (const { repository } of holders) await this.add(repository, root, hint?.tag)
     return holders.length > 0
   }
 
@@ -149,9 +152,13 @@ class Walk {
   }
 }
 
-export function nameOf(repository: Repository, tag: string | undefined, digest: Digest): string {
-  const { upstream, name } = repository
-  return `${upstream}/${name}${tag === undefined ? `@${digest}` : `:${tag}`}`
+export function plannedImage(
+  { upstream, name }: Repository,
+  tag: string | undefined,
+  digest: Digest,
+): PlannedImage {
+  const full = `${upstream}/${name}${tag === undefined ? `@${digest}` : `:${tag}`}`
+  return { name: full, reference: full, digest }
 }
 
 function incomplete(digest: Digest): CrossdockError {

@@ -46,8 +46,19 @@ export function digestOfPath(path: string): Digest | undefined {
   return isDigest(text) ? text : undefined
 }
 
+/** A tag alone is no name to containerd. */
 export function nameAnnotations(name: string): Record<string, string> {
-  return { [IMAGE_NAME]: name, [REF_NAME]: name }
+  return { ...(/[/:]/.test(name) && { [IMAGE_NAME]: name }), [REF_NAME]: name }
+}
+
+/** What a tag of cosign's (`sha256-<hex>.sig`) says: whose signature the manifest is, which has no `subject` itself. */
+export function cosignHint({
+  annotations,
+}: LayoutRoot): { readonly tag: string; readonly subject: Digest } | undefined {
+  const name = annotations?.[REF_NAME] ?? annotations?.[BUNDLED_NAME] ?? ''
+  const [, tag, hex] = /(?:^|:)(sha256-([0-9a-f]{64})(?:\.[a-z]+)?)$/.exec(name) ?? []
+  const subject = `sha256:${hex}`
+  return tag !== undefined && isDigest(subject) ? { tag, subject } : undefined
 }
 
 export function formatLayoutIndex(roots: readonly LayoutRoot[]): string {

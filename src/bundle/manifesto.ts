@@ -28,6 +28,7 @@ import {
   type LayoutRoot,
   nameAnnotations,
 } from './layout-files.ts'
+import { typeOf } from './referrers-index.ts'
 
 export interface ExportedImage extends Shipment {
   readonly repository: Repository
@@ -159,7 +160,11 @@ function describeImage(image: Named, withSources: boolean): BundledImage {
 }
 
 /** What `index.json` names: the images under their names, then sources and referrers, which are no images to load. */
-function rootsOf(cargo: Cargo, images: readonly Named[], withSources: boolean): LayoutRoot[] {
+export function rootsOf(
+  cargo: Pick<Cargo, 'manifests' | 'attached'>,
+  images: readonly Pick<Named, 'name' | 'root' | 'conversion'>[],
+  withSources: boolean,
+): LayoutRoot[] {
   const roots = images.map(({ name, root }): LayoutRoot => {
     const { digest, mediaType, bytes } = root
     return { digest, mediaType, size: bytes.byteLength, annotations: nameAnnotations(name) }
@@ -174,13 +179,11 @@ function rootsOf(cargo: Cargo, images: readonly Named[], withSources: boolean): 
     listed.add(raw.digest)
     const [tag] = [...tags].sort()
     const { upstream, name } = repository
-    const type =
-      parsed.artifactType ?? (parsed.kind === 'image' ? parsed.config.mediaType : undefined)
     roots.push({
       digest: raw.digest,
       mediaType: raw.mediaType,
       size: raw.bytes.byteLength,
-      artifactType: parsed.subject === undefined ? undefined : type,
+      artifactType: parsed.subject === undefined ? undefined : typeOf(parsed),
       annotations: {
         [BUNDLED_NAME]: `${upstream}/${name}${tag === undefined ? `@${raw.digest}` : `:${tag}`}`,
       },
@@ -207,7 +210,7 @@ function dockerImages(
     found.set(image, {
       config: manifest.config.digest,
       layers: manifest.layers.map(({ digest }) => digest),
-      names: image.isTagged ? [image.name] : [],
+      names: image.isTagged && /[/:]/.test(image.name) ? [image.name] : [],
     })
   }
   return found

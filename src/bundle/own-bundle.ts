@@ -54,7 +54,12 @@ export async function planOwnBundle(
   for (const { target, source } of bundle.conversions) {
     for (const digest of [target, source]) if (!listed.has(digest)) throw unlisted(digest)
   }
-  const images = bundle.images.map(({ name, digest, profile }) => ({ name, digest, profile }))
+  const images = bundle.images.map(({ name, reference, digest, profile }) => ({
+    name,
+    reference,
+    digest,
+    profile,
+  }))
   return { images, manifests, conversions: bundle.conversions, blobs }
 }
 

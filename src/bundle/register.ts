@@ -1,11 +1,11 @@
 /** Makes an import known: manifests and their links first, then how they were made, who refers to whom, and tags last. */
-import { type Digest, digestOf } from '../oci/digest.ts'
-import { INDEX_TYPES } from '../oci/media-type.ts'
+import type { Digest } from '../oci/digest.ts'
 import { referrersTag } from '../oci/reference.ts'
 import type { Catalog, Clock, ConvertedImage, Link, Repository, SidecarStore } from '../ports.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
 import type { BundlePlan, PlannedManifest } from './bundle-plan.ts'
 import type { BundledConversion } from './description.ts'
+import { addReferrer } from './referrers-index.ts'
 
 export class Register {
   readonly #sidecars: SidecarStore
@@ -115,22 +115,7 @@ export class Register {
     const tag = referrersTag(subject)
     const known = await this.#catalog.tags.find(repository, tag)
     const before = known && (await this.#manifests.findLocal(repository, known.digest))
-    const listed = before === undefined ? [] : readDescriptors(before.bytes)
-    const type =
-      parsed.artifactType ?? (parsed.kind === 'image' ? parsed.config.mediaType : undefined)
-    const descriptor = {
-      mediaType: raw.mediaType,
-      digest: raw.digest,
-      size: raw.bytes.byteLength,
-      ...(type !== undefined && { artifactType: type }),
-      ...(parsed.annotations !== undefined && { annotations: parsed.annotations }),
-    }
-    const others = listed.filter(({ digest }) => digest !== raw.digest)
-    const all = [...others, descriptor].sort((a, b) => (a.digest < b.digest ? -1 : 1))
-    const bytes = new TextEncoder().encode(
-      JSON.stringify({ schemaVersion: 2, mediaType: INDEX_TYPES.oci, manifests: all }),
-    )
-    const index = { bytes, digest: digestOf(bytes), mediaType: INDEX_TYPES.oci }
+    const index = addReferrer(before?.bytes, raw, parsed)
     await this.#tag(repository, index, tag)
   }
 
@@ -155,11 +140,4 @@ function linksOf(
   return [parsed.config, ...parsed.layers]
     .filter(({ digest }) => blobs.has(digest))
     .map(({ digest, size }) => ({ digest, size, standing: standing(digest) }))
-}
-
-function readDescriptors(bytes: Uint8Array): readonly { readonly digest: Digest }[] {
-  const { manifests } = JSON.parse(new TextDecoder().decode(bytes)) as {
-    manifests?: readonly { readonly digest: Digest }[]
-  }
-  return manifests ?? []
 }

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { basename, resolve } from 'node:path'
 import type { App } from '../app.ts'
-import { type Exported, Exports, type ExportTarget } from '../bundle/exports.ts'
+import { type ExportDeps, type Exported, Exports, type ExportTarget } from '../bundle/exports.ts'
 import {
   compressionOfName,
   isArchiveName,
@@ -63,13 +63,13 @@ export async function exportCommand(
 }
 
 export function createExports(app: App): Exports {
+  return new Exports(exportDeps(app))
+}
+
+export function exportDeps(app: App): ExportDeps {
   const { config } = app
   const [platform = 'linux/amd64'] = config.convert.defaultPlatforms
-  return new Exports({
-    ...app,
-    offline: config.cache.offline,
-    dockerPlatform: parsePlatform(platform),
-  })
+  return { ...app, offline: config.cache.offline, dockerPlatform: parsePlatform(platform) }
 }
 
 /** A folder unless name or options say archive. Throws UsageError. */

@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { ConfigError, suggestion } from '../config/problem.ts'
 import { CLIENTS, type ClientName, clientCommand } from './client-setup.ts'
 import { checkCommand, schemaCommand, showCommand } from './config-commands.ts'
+import { copyCommand } from './copy.ts'
 import { type ExportOptions, exportCommand } from './export.ts'
 import { importCommand } from './import.ts'
 import { inspectCommand } from './inspect.ts'
@@ -140,6 +141,23 @@ function addBundles(
     .option('--name <name>', 'repository of images that carry no name; default: localhost/FILE')
     .option('--json', 'print JSON')
     .action(async (paths: string[], options) => end(importCommand(paths, options, system)))
+
+  common(program.command('copy'))
+    .description('copy an image, converted if asked, to another registry or a local layout')
+    .argument(
+      '<ref>',
+      'an image, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]',
+    )
+    .argument('<dest>', 'HOST/NAME:TAG, or a layout or archive as above; a profile suffix converts')
+    .option(
+      '--platform <os/arch>',
+      'platform of an index to copy, or all; may be repeated',
+      collect,
+    )
+    .option('--json', 'print JSON')
+    .action(async (ref: string, dest: string, options) =>
+      end(copyCommand(ref, dest, options, system)),
+    )
 }
 
 function addConfig(

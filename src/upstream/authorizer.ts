@@ -187,8 +187,8 @@ export class Authorizer {
 }
 
 /**
- * The registry may name the repository as it likes (one that fronts another does), but we ask for our own actions
- * only (pulling, unless an image is copied to it), whatever it would like us to ask for. What is no repository scope is passed on (some use a fixed word).
+ * The registry may name the repository as it likes (one that fronts another does), but we ask for our own actions only,
+ * whatever it would like us to ask for. What is no repository scope is passed on (some use a fixed word).
  */
 function scopeFor(asked: string | undefined, repository: string, actions: string): string {
   if (asked === undefined || !SCOPE.test(asked)) return `repository:${repository}:${actions}`

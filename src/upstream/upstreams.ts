@@ -95,6 +95,7 @@ class ConfiguredUpstreams implements Registries {
     const url = urlOf(canonicalName(key), entry)
     return new RegistryWriter({
       ...{ limits, clock, random, env, events, url },
+      name: canonicalName(key),
       dialer: this.#dialer(entry, [url.hostname]),
       allowedRealms: entry.allowedRealms,
       credentials: () => this.#credentials(url, entry),

@@ -1,0 +1,193 @@
+/** OCI layouts in folders, in place: one image read out of many, one image added to others. */
+import { mkdir, mkdtemp, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { CrossdockError } from '../errors.ts'
+import { type Digest, isDigest } from '../oci/digest.ts'
+import type { Entry, FileEntry } from './entry.ts'
+import { smallFile } from './entry.ts'
+import { parseRoots } from './foreign-layout.ts'
+import { type BundleInput, readFiles } from './input-files.ts'
+import {
+  blobPath,
+  cosignHint,
+  formatLayoutIndex,
+  IMAGE_NAME,
+  INDEX_FILE,
+  LAYOUT_CONTENT,
+  LAYOUT_FILE,
+  type LayoutRoot,
+  REF_NAME,
+} from './layout-files.ts'
+import { describeWriteError, syncFolder } from './output-files.ts'
+
+/** Larger ones are no manifests. */
+const MAX_MANIFEST = 4 * 1024 * 1024
+
+/** One image of a layout and what refers to it; the only one when no name is given. Throws `manifestUnknown`. */
+export async function openLayoutImage(
+  folder: string,
+  name: string | undefined,
+): Promise<BundleInput> {
+  const index = await readFile(join(folder, INDEX_FILE)).catch((cause: unknown) => {
+    throw new CrossdockError('notFound', `${folder} is no OCI layout: it has no index.json`, {
+      cause,
+    })
+  })
+  const roots = parseRoots(index)
+  const chosen = chooseRoot(roots, name, folder)
+  const wanted = new Set<Digest>()
+  await addClosure(folder, chosen.digest, wanted)
+  const kept = [chosen]
+  for (const root of roots.filter((one) => one !== chosen)) {
+    const hint = cosignHint(root)
+    const subject = hint?.subject ?? (await readDocument(folder, root.digest))?.subject?.digest
+    if (subject === undefined || !wanted.has(subject as Digest)) continue
+    await addClosure(folder, root.digest, wanted)
+    kept.push(root)
+  }
+  return {
+    name: folder,
+    explain: async () => undefined,
+    entries: () => entriesOf(folder, kept, wanted),
+  }
+}
+
+function chooseRoot(
+  roots: readonly LayoutRoot[],
+  name: string | undefined,
+  folder: string,
+): LayoutRoot {
+  const found = roots.filter((root) => name === undefined || isNamed(root, name))
+  const [first] = found
+  if (first !== undefined && (name !== undefined || found.length === 1)) return first
+  const names = roots.map((root) => nameOf(root) ?? root.digest)
+  throw new CrossdockError(
+    'manifestUnknown',
+    name === undefined
+      ? `${folder} holds several images; say which: ${names.slice(0, 10).join(', ')}`
+      : `${folder} has no image ${name}; it has ${names.slice(0, 10).join(', ')}`,
+    { reason: 'not-in-layout' },
+  )
+}
+
+export function isNamed({ annotations, digest }: LayoutRoot, name: string): boolean {
+  return annotations?.[REF_NAME] === name || annotations?.[IMAGE_NAME] === name || digest === name
+}
+
+function nameOf({ annotations }: LayoutRoot): string | undefined {
+  return annotations?.[REF_NAME] ?? annotations?.[IMAGE_NAME]
+}
+
+interface Document {
+  readonly manifests?: readonly { readonly digest?: string }[]
+  readonly config?: { readonly digest?: string }
+  readonly layers?: readonly { readonly digest?: string }[]
+  readonly subject?: { readonly digest?: string }
+}
+
+/** A manifest as far as its references go; the import parses it properly. */
+async function readDocument(folder: string, digest: Digest): Promise<Document | undefined> {
+  const path = join(folder, blobPath(digest))
+  const info = await stat(path).catch(() => undefined)
+  if (info === undefined || info.size > MAX_MANIFEST) return undefined
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as Document
+  } catch {
+    return undefined
+  }
+}
+
+async function addClosure(folder: string, digest: Digest, wanted: Set<Digest>): Promise<void> {
+  if (wanted.has(digest)) return
+  wanted.add(digest)
+  const { manifests = [], config, layers = [] } = (await readDocument(folder, digest)) ?? {}
+  for (const child of manifests) {
+    if (child.digest !== undefined && isDigest(child.digest)) {
+      await addClosure(folder, child.digest, wanted)
+    }
+  }
+  for (const blob of [config, ...layers]) {
+    if (blob?.digest !== undefined && isDigest(blob.digest)) wanted.add(blob.digest)
+  }
+}
+
+async function* entriesOf(
+  folder: string,
+  roots: readonly LayoutRoot[],
+  wanted: ReadonlySet<Digest>,
+): AsyncGenerator<Entry> {
+  yield smallFile(LAYOUT_FILE, LAYOUT_CONTENT)
+  yield smallFile(INDEX_FILE, formatLayoutIndex(roots))
+  for (const digest of wanted) {
+    const path = join(folder, blobPath(digest))
+    const info = await stat(path).catch(() => undefined)
+    // A child that is not there is an index's business; the import knows what an image cannot do without.
+    if (info === undefined) continue
+    yield { kind: 'file', name: blobPath(digest), size: info.size, read: () => readFiles([path]) }
+  }
+}
+
+/**
+ * Adds images to a layout, made if need be; one of the same name is replaced. `index.json` comes last, so that a reader sees
+ * the layout as it was or as it will be.
+ */
+export async function addToLayout(
+  folder: string,
+  roots: readonly LayoutRoot[],
+  blobs: AsyncIterable<FileEntry>,
+): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true })
+    const temporary = await mkdtemp(join(folder, '.crossdock-'))
+    try {
+      const folders = new Set<string>()
+      for await (const blob of blobs) await addBlob(folder, temporary, blob, folders)
+      for (const one of folders) await syncFolder(one)
+      const known = await readFile(join(folder, INDEX_FILE)).catch(() => undefined)
+      const others = (known === undefined ? [] : parseRoots(known)).filter(
+        (old) => !roots.some((root) => replaces(root, old)),
+      )
+      await put(join(folder, LAYOUT_FILE), temporary, smallFile(LAYOUT_FILE, LAYOUT_CONTENT))
+      const index = smallFile(INDEX_FILE, formatLayoutIndex([...others, ...roots]))
+      await put(join(folder, INDEX_FILE), temporary, index)
+      await syncFolder(folder)
+    } finally {
+      await rm(temporary, { recursive: true, force: true })
+    }
+  } catch (error) {
+    throw describeWriteError(folder, error)
+  }
+}
+
+function replaces(root: LayoutRoot, old: LayoutRoot): boolean {
+  const name = nameOf(root)
+  return name === undefined
+    ? root.digest === old.digest && nameOf(old) === undefined
+    : nameOf(old) === name
+}
+
+async function addBlob(
+  folder: string,
+  temporary: string,
+  blob: FileEntry,
+  folders: Set<string>,
+): Promise<void> {
+  const path = join(folder, blob.name)
+  const known = await stat(path).catch(() => undefined)
+  if (known?.size === blob.size) return
+  await mkdir(dirname(path), { recursive: true })
+  await put(path, temporary, blob)
+  folders.add(dirname(path))
+}
+
+async function put(path: string, temporary: string, entry: FileEntry): Promise<void> {
+  const draft = join(temporary, basename(path))
+  const file = await open(draft, 'w', 0o644)
+  try {
+    for await (const chunk of entry.read()) await file.writeFile(chunk)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(draft, path)
+}

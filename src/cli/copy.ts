@@ -1,0 +1,196 @@
+/** `crossdock copy`: an image to another registry, or from one local archive or layout to another without any registry. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { type App, openApp } from '../app.ts'
+import { type Copied, Copies } from '../bundle/copies.ts'
+import type { ExportItem } from '../bundle/exports.ts'
+import { openBundle } from '../bundle/input-files.ts'
+import { openLayoutImage } from '../bundle/layout-folder.ts'
+import { compressionOfName, isArchiveName } from '../bundle/outer-compression.ts'
+import { isFolder } from '../bundle/output-files.ts'
+import type { StageTask } from '../convert/staging.ts'
+import { CrossdockError } from '../errors.ts'
+import { parsePlatform } from '../oci/platform.ts'
+import { parseReference, splitSuffix } from '../oci/reference.ts'
+import { createExports, exportDeps } from './export.ts'
+import { createImports } from './import.ts'
+import { describeError, EXIT, formatBytes, UsageError } from './output.ts'
+import { formatPlace, type Place, parsePlace } from './places.ts'
+import { showProgress } from './progress-view.ts'
+import { parseImage } from './references.ts'
+import { type CommonOptions, loadFor, openSession } from './session.ts'
+import type { System } from './system.ts'
+
+export interface CopyOptions extends CommonOptions {
+  readonly platform?: readonly string[]
+}
+
+export async function copyCommand(
+  from: string,
+  to: string,
+  options: CopyOptions,
+  system: System,
+): Promise<number> {
+  const source = resolvePlace(parsePlace(from), system)
+  const target = resolvePlace(parsePlace(to), system)
+  const platforms = platformsOf(options.platform)
+  await using stack = new AsyncDisposableStack()
+  const app =
+    source.kind === 'registry'
+      ? stack.use(await openSession(options, system))
+      : await openScratch(options, system, stack)
+  const item =
+    source.kind === 'registry' ? parseImage(source.reference, app) : await load(source, app)
+  const wanted = withProfileOf(target, item, app)
+  let copied: Copied
+  {
+    using _view = showProgress(app.progress, system.output)
+    copied = await copyTo(target, { ...wanted, platforms }, app)
+  }
+  for (const warning of copied.warnings) system.output.err(`crossdock: warning: ${warning}\n`)
+  system.output.out(options.json ? formatJson(target, copied) : formatSummary(target, copied))
+  return EXIT.ok
+}
+
+/** A store of its own that goes away: a local copy leaves no traces among what is served. */
+async function openScratch(
+  options: CopyOptions,
+  system: System,
+  stack: AsyncDisposableStack,
+): Promise<App> {
+  const { config } = await loadFor(options, system)
+  const data = await mkdtemp(join(tmpdir(), 'crossdock-copy-'))
+  stack.defer(() => rm(data, { recursive: true, force: true }))
+  const log = { ...config.log, level: 'warn' as const }
+  const local = { ...config, data, log, cache: { ...config.cache, offline: true } }
+  const around = { env: system.env, log: system.log, dockerConfig: undefined }
+  return stack.use(await openApp(local, around))
+}
+
+/** Imports one image of a layout or archive; the only one when none is named. */
+async function load(source: Place & { readonly kind: 'local' }, app: App): Promise<ExportItem> {
+  const { path, name } = source
+  const isLayout = source.transport === 'oci' && (await isFolder(path))
+  const split = name === undefined ? undefined : splitSuffix(name, app.profiles.suffixes)
+  const input = !isLayout
+    ? await openBundle(path)
+    : await openLayoutImage(path, name).catch((error: unknown) => {
+        const isAbsent = error instanceof CrossdockError && error.reason === 'not-in-layout'
+        if (!isAbsent || split === undefined) throw error
+        return openLayoutImage(path, split.base)
+      })
+  const fallback = { upstream: 'localhost', name: 'image' }
+  const { images } = await createImports(app).import(input, { fallback })
+  const candidates = name === undefined ? [undefined] : [name, ...(split ? [split.base] : [])]
+  for (const candidate of candidates) {
+    const found = images.filter((one) => candidate === undefined || fits(one.name, candidate))
+    const [image] = found
+    if (image === undefined || (candidate === undefined && found.length > 1)) continue
+    const item = parseImage(image.reference, app)
+    const isSuffixed = candidate !== name && 'tag' in item.reference
+    if (!isSuffixed) return { ...item, platforms: 'all', profile: undefined }
+    const profile = app.profiles.find(split?.suffix ?? '')
+    return { ...item, platforms: 'all', profile }
+  }
+  const names = images
+    .map((one) => one.name)
+    .slice(0, 10)
+    .join(', ')
+  throw new UsageError(
+    name === undefined
+      ? `${path} holds several images; say which: ${names}`
+      : `${path} has no image ${name}; it has ${names}`,
+  )
+}
+
+/** A tag alone, a familiar name or a full one. */
+function fits(full: string, name: string): boolean {
+  return full === name || full.endsWith(`:${name}`) || full.endsWith(`/${name}`)
+}
+
+/** `oci:IN:1` to `oci:OUT:1-zstd` converts, unless the source says a profile itself. */
+function withProfileOf(
+  target: Place,
+  item: Pick<ExportItem, 'repository' | 'reference' | 'profile'>,
+  app: App,
+): Pick<ExportItem, 'repository' | 'reference' | 'profile'> {
+  const { reference } = item
+  const own = 'tag' in reference && splitSuffix(reference.tag, app.profiles.suffixes)
+  const tag = target.kind === 'registry' ? parseReference(target.reference).tag : target.name
+  const split =
+    tag === undefined ? undefined : splitSuffix(tag.replace(/^.*:/, ''), app.profiles.suffixes)
+  if (own || item.profile !== undefined || split === undefined) return item
+  return { ...item, profile: app.profiles.find(split.suffix) }
+}
+
+async function copyTo(target: Place, item: ExportItem, app: App): Promise<Copied> {
+  const copies = new Copies(exportDeps(app))
+  if (target.kind === 'registry') {
+    const { name, tag, digest } = parseReference(target.reference)
+    const slash = name.indexOf('/')
+    const host = name.slice(0, Math.max(0, slash))
+    if (!/[.:]|^localhost$/.test(host) && !app.upstreams.names.includes(host)) {
+      throw new UsageError(
+        `${target.reference} names no registry to copy to; write HOST/NAME:TAG, or oci:FOLDER`,
+      )
+    }
+    const repository = name.slice(slash + 1)
+    return await copies.toRegistry(item, app.upstreams.writer(host), {
+      repository,
+      tag: digest === undefined ? tag : undefined,
+    })
+  }
+  const name = target.name ?? nameOf(item)
+  if (target.transport === 'oci') return await copies.toLayout(item, target.path, name)
+  const compression = isArchiveName(target.path) ? compressionOfName(target.path) : 'none'
+  if (compression === undefined) {
+    throw new UsageError(`${target.path}: use .tar, .tar.zst or .tar.xz`)
+  }
+  const { manifesto, warnings } = await createExports(app).export({
+    images: [{ ...item, name }],
+    withSources: false,
+    format: target.transport === 'docker-archive' ? 'docker' : 'oci',
+    since: [],
+    target: {
+      kind: 'archive',
+      path: target.path,
+      outer: { compression, threads: availableParallelism() },
+    },
+  })
+  const [image] = manifesto.description.images
+  if (image === undefined) throw new Error('an export of one image describes one image')
+  const { digest, mediaType, profile } = image
+  return { digest, mediaType, conversion: profile, warnings }
+}
+
+function nameOf({ repository, reference }: ExportItem): string {
+  const { upstream, name } = repository
+  return `${upstream}/${name}${'tag' in reference ? `:${reference.tag}` : `@${reference.digest}`}`
+}
+
+function resolvePlace(place: Place, system: System): Place {
+  return place.kind === 'local' ? { ...place, path: resolve(system.cwd, place.path) } : place
+}
+
+function platformsOf(given: readonly string[] | undefined): StageTask['platforms'] {
+  if (given === undefined || given.includes('all')) return 'all'
+  try {
+    return given.map(parsePlatform)
+  } catch (error) {
+    throw new UsageError(`--platform: ${describeError(error)}`, { cause: error })
+  }
+}
+
+function formatSummary(target: Place, { digest, conversion, pushed }: Copied): string {
+  const how = conversion === undefined ? '' : ` (${conversion})`
+  const sums =
+    pushed === undefined
+      ? ''
+      : `${pushed.uploaded} blobs uploaded, ${formatBytes(pushed.bytes)}; ${pushed.mounted} mounted, ${pushed.reused} there already\n`
+  return `${formatPlace(target)}  ${digest}${how}\n${sums}`
+}
+
+function formatJson(target: Place, { warnings: _, ...copied }: Copied): string {
+  return `${JSON.stringify({ target: formatPlace(target), ...copied }, null, 2)}\n`
+}
