@@ -1,7 +1,7 @@
 /** The composition root: configuration in, everything wired together out. The only file that knows every concrete class. */
 import { availableParallelism } from 'node:os'
 import { Access } from './access/access.ts'
-import { Policy } from './access/policy.ts'
+import { readAccessRules } from './access/rules.ts'
 import { type Profiles, profilesOf } from './config/profiles.ts'
 import type { Config } from './config/schema.ts'
 import { upstreamSettings } from './config/upstream-files.ts'
@@ -146,7 +146,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     defaultPlatforms: config.convert.defaultPlatforms.map(parsePlatform),
   })
   const staging = new Staging({ catalog, pulls, manifests, progress })
-  const access = new Access({ mode: 'none' }, new Policy({ groups: {}, rules: [] }))
+  const access = new Access(await readAccessRules(config.auth))
   return {
     config,
     access,

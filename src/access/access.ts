@@ -24,27 +24,31 @@ export type AccessMode =
 /** `WWW-Authenticate` of a 401: what every client answers with the credentials of its login. */
 export const CHALLENGE = 'Basic realm="crossdock", charset="UTF-8"'
 
-export class Access {
-  readonly #mode: AccessMode
-  #policy: Policy
+export interface AccessRules {
+  readonly mode: AccessMode
+  readonly policy: Policy
+}
 
-  constructor(mode: AccessMode, policy: Policy) {
-    this.#mode = mode
-    this.#policy = policy
+export class Access {
+  #rules: AccessRules
+
+  constructor(rules: AccessRules) {
+    this.#rules = rules
   }
 
-  /** Takes new rules; pulls under way go on. */
-  replacePolicy(policy: Policy): void {
-    this.#policy = policy
+  /** Takes new users and rules; pulls under way go on. */
+  replace(rules: AccessRules): void {
+    this.#rules = rules
   }
 
   /** `undefined`: nobody is asked who they are. Throws `unauthorized` for missing or wrong credentials. */
   async identify(credentials: Credentials): Promise<Principal | undefined> {
-    if (this.#mode.mode === 'none') return undefined
-    if (this.#mode.mode === 'mtls') return principalOf(credentials.certificate)
+    const { mode } = this.#rules
+    if (mode.mode === 'none') return undefined
+    if (mode.mode === 'mtls') return principalOf(credentials.certificate)
     const basic = parseBasic(credentials.authorization)
     if (basic === undefined) throw unauthorized('this registry asks for a login')
-    if (await this.#mode.users.isRight(basic.name, basic.password)) {
+    if (await mode.users.isRight(basic.name, basic.password)) {
       return { name: basic.name, groups: [] }
     }
     throw unauthorized('the user name or the password is wrong')
@@ -52,7 +56,7 @@ export class Access {
 
   /** Throws `nameUnknown` for what the policy hides: whoever may not see a repository learns nothing about it. */
   authorize(principal: Principal | undefined, ask: PolicyAsk): void {
-    if (principal === undefined || this.#policy.allows(principal, ask)) return
+    if (principal === undefined || this.#rules.policy.allows(principal, ask)) return
     throw new CrossdockError(
       'nameUnknown',
       `repository ${ask.repository} is not there for ${JSON.stringify(principal.name.slice(0, 80))}; ask the operator to allow it in auth.policy`,

@@ -51,7 +51,7 @@ export function parseHtpasswd(file: string, text: string): ReadonlyMap<string, s
 export type CompareBcrypt = (password: string, hash: string) => Promise<boolean>
 
 export class Users {
-  #hashes: ReadonlyMap<string, string>
+  readonly #hashes: ReadonlyMap<string, string>
   readonly #compare: CompareBcrypt
   readonly #slots = new Semaphore(1)
   readonly #key = randomBytes(32)
@@ -61,12 +61,6 @@ export class Users {
   constructor(hashes: ReadonlyMap<string, string>, compare: CompareBcrypt) {
     this.#hashes = hashes
     this.#compare = compare
-  }
-
-  /** Takes a new file's users; old passwords are no longer believed. */
-  replace(hashes: ReadonlyMap<string, string>): void {
-    this.#hashes = hashes
-    this.#believed.clear()
   }
 
   /** Throws `overloaded` when too many checks wait. */
@@ -91,7 +85,7 @@ export class Users {
       .run(() => this.#compare(password, hash ?? NOBODY))
       .finally(() => this.#checks.delete(key))
     this.#checks.set(key, check)
-    const isRight = (await check) && hash !== undefined && this.#hashes.get(name) === hash
+    const isRight = (await check) && hash !== undefined
     if (isRight) this.#believed.set(key, true)
     return isRight
   }

@@ -1,4 +1,5 @@
 /** `crossdock serve`: listeners up, greeting printed, drained on SIGTERM. */
+import { readAccessRules } from '../access/rules.ts'
 import type { App } from '../app.ts'
 import { isLoopback } from '../config/address.ts'
 import { refuseOpenCredentials } from '../config/credentials.ts'
@@ -25,6 +26,8 @@ export interface Signals {
   readonly first: Promise<void>
   /** Asks to stop at once. */
   readonly second: Promise<void>
+  /** Calls `listener` whenever the configuration should be read again. */
+  onReload(listener: () => void): void
 }
 
 /** What of the grace belongs to requests; the rest is for closing the store. */
@@ -42,11 +45,27 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
     await app[Symbol.asyncDispose]()
     throw error
   })
-  system.output.out(greeting(app, listeners))
+  system.output.out(await greeting(app, listeners))
+  signals.onReload(() => void reloadAccess(app, options, system))
   await signals.first
   state.isDraining = true
   app.telemetry.log.info({ event: 'draining' }, 'finishing requests before the end')
   return await stop(app, listeners, signals.second)
+}
+
+/** On SIGHUP: users and policy of now, or of before when the new ones cannot be used. */
+async function reloadAccess(app: App, options: CommonOptions, system: System): Promise<void> {
+  const { log } = app.telemetry
+  try {
+    const { config } = await loadFor(options, system)
+    app.access.replace(await readAccessRules(config.auth))
+    log.info({ event: 'access_reloaded' }, 'users and policy were read again')
+  } catch (error) {
+    log.error(
+      { event: 'access_kept', reason: error instanceof Error ? error.message : String(error) },
+      'the configuration cannot be used; users and policy stay as they were',
+    )
+  }
 }
 
 /** Requests may finish, conversions may not: whoever asks after the next start has them made again. */
@@ -164,13 +183,13 @@ function notAdmin(): CrossdockError {
 }
 
 /** What to type next, for this very address. */
-function greeting(app: App, listeners: readonly Listener[]): string {
+async function greeting(app: App, listeners: readonly Listener[]): Promise<string> {
   const admin = app.config.admin === undefined ? undefined : listeners.at(-1)
   const doors = listeners.filter((one) => one !== admin)
   const [door] = doors
   if (door === undefined) throw new Error('a server has at least one listener')
   const address = `${hostFor(door.config.host)}:${door.port}`
-  const image = exampleImage(app)
+  const image = await exampleImage(app)
   const lines = [
     `crossdock serves on ${doors.map((one) => one.url).join(', ')}`,
     ...(admin
@@ -193,8 +212,12 @@ function hostFor(host: string): string {
   return host === '::' || isLoopback(host) ? 'localhost' : formatHost(host)
 }
 
-function exampleImage({ upstreams }: App): string {
+/** Something that is there: an image of the default upstream that was pulled before, else the one that every registry has. */
+async function exampleImage({ upstreams, catalog }: App): Promise<string> {
   if (upstreams.default.name === 'docker.io') return 'alpine:3-zstd'
+  for await (const { upstream, name, tag } of catalog.tags.list()) {
+    if (upstream === upstreams.default.name) return `${name}:${tag}-zstd`
+  }
   const hasHub = upstreams.names.includes('docker.io')
-  return hasHub ? 'docker.io/library/alpine:3-zstd' : 'REPOSITORY:TAG-zstd'
+  return hasHub ? 'docker.io/library/alpine:3-zstd' : 'alpine:3-zstd'
 }

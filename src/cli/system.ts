@@ -61,5 +61,9 @@ function watchSignals(from: NodeJS.Process): Signals {
   }
   from.on('SIGTERM', seen)
   from.on('SIGINT', seen)
-  return { first: first.promise, second: second.promise }
+  return {
+    first: first.promise,
+    second: second.promise,
+    onReload: (listener) => void from.on('SIGHUP', listener),
+  }
 }

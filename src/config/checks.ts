@@ -71,6 +71,9 @@ function checkProfileNames(parts: ConfigParts): Problem[] {
       check(one.profile, ['listen', index, 'profile']),
     ),
     ...(parts.rules ?? []).flatMap((one, index) => check(one.profile, ['rules', index, 'profile'])),
+    ...(parts.auth?.policy ?? []).flatMap(({ profiles = [] }, index) =>
+      profiles.flatMap((name, i) => check(name, ['auth', 'policy', index, 'profiles', i])),
+    ),
   ]
 }
 
@@ -140,10 +143,24 @@ function checkWaits({ convert }: ConfigParts): Problem[] {
   return [{ path: ['convert', 'headerWait'], text: 'must not be longer than convert.waitBudget' }]
 }
 
-function checkAuth({ auth }: ConfigParts): Problem[] {
-  if (auth === undefined || auth.mode === 'none') return []
-  const text = `the mode ${auth.mode} is not available yet; use none, and listen[].tls.clientCa to let in known clients only`
-  return [{ path: ['auth', 'mode'], text }]
+function checkAuth({ auth, listen }: ConfigParts): Problem[] {
+  if (auth === undefined) return []
+  const problems: Problem[] = []
+  const complain = (path: Path, text: string) => problems.push({ path: ['auth', ...path], text })
+  if (auth.mode === 'token') {
+    complain(['mode'], 'the mode token is not available yet; use htpasswd or mtls')
+  }
+  if (auth.mode === 'htpasswd' && auth.htpasswd === undefined) {
+    complain(['htpasswd'], 'missing; name the file that "htpasswd -B -c FILE USER" makes')
+  }
+  if (auth.mode === 'none' && auth.policy.length > 0) {
+    complain(['policy'], 'needs to know who asks; set auth.mode to htpasswd or mtls')
+  }
+  const withoutCa = listen?.findIndex(({ tls }) => tls?.clientCa === undefined) ?? -1
+  if (auth.mode === 'mtls' && withoutCa >= 0) {
+    complain(['mode'], `mtls needs tls.clientCa on every listener; listen[${withoutCa}] has none`)
+  }
+  return problems
 }
 
 function canonical(name: string): string {

@@ -128,11 +128,42 @@ const convert = z.strictObject({
     .describe("What `platforms: auto` converts; without it the host's own platform."),
 })
 
+const policyRule = z.strictObject({
+  who: z
+    .array(text('a user, @group or *'))
+    .min(1)
+    .describe('Names of users (for certificates: common names), `@group`, or `*` for all of them.'),
+  match: z
+    .array(matching(RULE, 'a glob over UPSTREAM/REPOSITORY, e.g. docker.io/library/*'))
+    .min(1)
+    .describe('Globs over `upstream/repository`: `*` within a component, `**` across.'),
+  profiles: z
+    .array(profileRef)
+    .min(1)
+    .optional()
+    .describe('Profiles they may ask for, `original` among them; without it all.'),
+})
+
 const auth = z.strictObject({
   mode: z
     .enum(['none', 'htpasswd', 'token', 'mtls'])
     .default('none')
-    .describe('Who may pull. Only `none` is available yet.'),
+    .describe(
+      'Who may pull: everybody (`none`), users of a file (`htpasswd`), or holders of a client certificate (`mtls`).',
+    ),
+  htpasswd: file()
+    .optional()
+    .describe(
+      'File of `name:bcrypt hash` lines, as `htpasswd -B` writes them; read again on SIGHUP.',
+    ),
+  groups: z
+    .record(text('the name of a group'), z.array(text('the name of a user')))
+    .default({})
+    .describe('Group -> its members; for certificates an OU is a group, too.'),
+  policy: z
+    .array(policyRule)
+    .default([])
+    .describe('What they may pull; without rules everything, else what a rule allows.'),
 })
 
 const log = z.strictObject({

@@ -77,6 +77,7 @@ export class Workplace implements AsyncDisposable {
       signals: () => ({
         first: signals[0]?.promise ?? Promise.resolve(),
         second: signals[1]?.promise ?? Promise.resolve(),
+        onReload: () => undefined,
       }),
     }
     const done = run(args, system).then((code) => ({ code, ...text }))

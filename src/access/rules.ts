@@ -1,0 +1,32 @@
+/** Reads users and policy of a configuration, at start and again on SIGHUP. */
+import { readFile } from 'node:fs/promises'
+import { ConfigError } from '../config/problem.ts'
+import type { Config } from '../config/schema.ts'
+import type { AccessMode, AccessRules } from './access.ts'
+import { createBcrypt } from './bcrypt.ts'
+import { parseHtpasswd, Users } from './htpasswd.ts'
+import { Policy } from './policy.ts'
+
+/** Throws ConfigError with the line of the file that is wrong. */
+export async function readAccessRules(auth: Config['auth']): Promise<AccessRules> {
+  const policy = new Policy({
+    groups: auth.groups,
+    rules: auth.policy.map(({ who, match, profiles }) => ({ who, match, profiles })),
+  })
+  return { mode: await readMode(auth), policy }
+}
+
+async function readMode({ mode, htpasswd }: Config['auth']): Promise<AccessMode> {
+  if (mode === 'mtls') return { mode }
+  if (mode === 'none') return { mode }
+  // The configuration's checks refuse this; an open door must not be what is left when they change.
+  if (mode !== 'htpasswd' || htpasswd === undefined)
+    throw new Error(`auth.mode ${mode} is incomplete`)
+  try {
+    const users = parseHtpasswd(htpasswd, await readFile(htpasswd, 'utf8'))
+    return { mode: 'htpasswd', users: new Users(users, createBcrypt()) }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new ConfigError([`auth.htpasswd: cannot be used: ${reason}`], error)
+  }
+}
