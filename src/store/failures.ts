@@ -38,6 +38,12 @@ const TOO_MANY_FILES: Advice = {
   advice: 'raise the limit of open files (ulimit -n)',
 }
 
+const IN_THE_WAY: Advice = {
+  kind: 'internal',
+  what: 'a file is where a folder should be',
+  advice: 'move it away or choose another data folder with --data',
+}
+
 /** By code of Node's system errors and, without their extensions, of SQLite's. */
 const ADVICE: Readonly<Record<string, Advice>> = {
   ENOSPC: FULL,
@@ -52,6 +58,8 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   SQLITE_BUSY: BUSY,
   SQLITE_CORRUPT: CORRUPT,
   SQLITE_NOTADB: CORRUPT,
+  ENOTDIR: IN_THE_WAY,
+  EEXIST: IN_THE_WAY,
   EMFILE: TOO_MANY_FILES,
   ENFILE: TOO_MANY_FILES,
 }

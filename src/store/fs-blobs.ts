@@ -1,6 +1,6 @@
 /** The blob store on disk: temp file, check, fsync, rename, fsync of the folder; a first full read is verified. */
-import { constants, type Dirent } from 'node:fs'
-import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { constants, type Dirent, type Stats } from 'node:fs'
+import { type FileHandle, lstat, open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CrossdockError } from '../errors.ts'
 import type { ByteStream } from '../lib/streams.ts'
@@ -12,8 +12,11 @@ import type {
   ByteRange,
   ExpectedBlob,
   ReadOptions,
+  Soundness,
+  StoredStat,
 } from '../ports.ts'
-import { isMissing, storeFailure } from './failures.ts'
+import type { DiskSpace } from './disk-space.ts'
+import { codeOf, isMissing, storeFailure } from './failures.ts'
 import { fileBytes } from './file-bytes.ts'
 import { FileBlobWriter } from './growing-blob.ts'
 import { FILE_MODE, type Layout, makeFolder, publish, syncFolder } from './layout.ts'
@@ -22,25 +25,25 @@ import type { TempFiles } from './temp-files.ts'
 /** How many blobs are remembered as verified; one that was forgotten is verified again. */
 const REMEMBERED = 500_000
 
+/** Neither follows a link nor waits for a pipe's writer. */
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
 export class FsBlobs implements BlobStore {
   readonly #layout: Layout
   readonly #temp: TempFiles
+  readonly #space: DiskSpace
   /** What a blob's file looked like when its digest was last found right. */
   readonly #sound = new Map<Digest, string>()
 
-  constructor(layout: Layout, temp: TempFiles) {
+  constructor(layout: Layout, temp: TempFiles, space: DiskSpace) {
     this.#layout = layout
     this.#temp = temp
+    this.#space = space
   }
 
   async stat(digest: Digest): Promise<BlobStat | undefined> {
-    try {
-      const found = await stat(this.#layout.blob(digest))
-      return found.isFile() ? { digest, size: found.size } : undefined
-    } catch (error) {
-      if (isMissing(error)) return undefined
-      throw storeFailure(`look for blob ${digest}`, error)
-    }
+    const found = await this.#find(digest)
+    return found && { digest, size: found.size }
   }
 
   async *read(
@@ -69,11 +72,13 @@ export class FsBlobs implements BlobStore {
   async create(expected: ExpectedBlob): Promise<BlobWriter> {
     const path = this.#temp.next()
     try {
+      await this.#space.expect(expected.size ?? 0)
       return await FileBlobWriter.open(
         {
           open: () => open(path, 'wx+', FILE_MODE),
           publish: (stat) => this.#publish(path, stat),
           discard: () => rm(path, { force: true }),
+          claim: (bytes) => this.#space.claim(bytes),
           read: (digest, range) => this.read(digest, range),
         },
         expected,
@@ -94,25 +99,75 @@ export class FsBlobs implements BlobStore {
     }
   }
 
-  async *list(): AsyncGenerator<BlobStat> {
+  async verify(
+    digest: Digest,
+    pace: (bytes: number) => void | Promise<void> = () => undefined,
+  ): Promise<Soundness> {
+    const path = this.#layout.blob(digest)
+    if ((await this.#find(digest)) === undefined) {
+      // A folder, a link, a pipe: nothing that crossdock would put there.
+      return (await this.#setAside(digest, path)) ? 'rotten' : 'missing'
+    }
+    this.#sound.delete(digest)
+    try {
+      for await (const chunk of this.read(digest, undefined, { reuse: true })) {
+        await pace(chunk.byteLength)
+      }
+      return 'sound'
+    } catch (error) {
+      if (!(error instanceof CrossdockError)) throw error
+      if (error.kind === 'blobUnknown') return 'missing'
+      if (error.kind === 'badDigest') return 'rotten'
+      if (error.reason !== 'EIO') throw error
+      await this.#setAside(digest, path)
+      return 'rotten'
+    }
+  }
+
+  async room(): Promise<number | undefined> {
+    return await this.#space.room()
+  }
+
+  async *list(): AsyncGenerator<StoredStat> {
     for (const algorithm of ['sha256', 'sha512'] as const) {
       const root = join(this.#layout.blobs, algorithm)
       for (const folder of await entries(root)) {
         if (!folder.isDirectory()) continue
         for (const file of await entries(join(root, folder.name))) {
           const digest = `${algorithm}:${file.name}`
-          const found = isDigest(digest) ? await this.stat(digest) : undefined
-          if (found !== undefined) yield found
+          const found = isDigest(digest) ? await this.#find(digest) : undefined
+          if (found !== undefined) {
+            yield {
+              digest: digest as Digest,
+              size: found.size,
+              storedAt: Math.round(found.mtimeMs),
+            }
+          }
         }
       }
     }
   }
 
+  async #find(digest: Digest): Promise<Stats | undefined> {
+    try {
+      const found = await lstat(this.#layout.blob(digest))
+      return found.isFile() ? found : undefined
+    } catch (error) {
+      if (isMissing(error)) return undefined
+      throw storeFailure(`look for blob ${digest}`, error)
+    }
+  }
+
   async #open(digest: Digest): Promise<FileHandle> {
     try {
-      return await open(this.#layout.blob(digest), constants.O_RDONLY | constants.O_NOFOLLOW)
+      const handle = await open(this.#layout.blob(digest), OPEN_FLAGS)
+      if ((await handle.stat()).isFile()) return handle
+      await handle.close()
+      throw Object.assign(new Error('not a file'), { code: 'ENOENT' })
     } catch (error) {
-      if (!isMissing(error)) throw storeFailure(`open blob ${digest}`, error)
+      if (!isMissing(error) && codeOf(error) !== 'ELOOP') {
+        throw storeFailure(`open blob ${digest}`, error)
+      }
       throw new CrossdockError(
         'blobUnknown',
         `blob ${digest} is not in the store; pull it through its repository`,
@@ -124,7 +179,11 @@ export class FsBlobs implements BlobStore {
     const to = this.#layout.blob(digest)
     const handle = await open(from, 'r')
     try {
-      await publish(from, to)
+      await publish(from, to).catch(async (error) => {
+        // A folder stands in the way of a file, and nothing else does.
+        if (!(await this.#setAside(digest, to))) throw error
+        await publish(from, to)
+      })
       // Its digest was computed while it was written.
       this.#remember(digest, (await identify(handle)).identity)
     } finally {
@@ -164,12 +223,25 @@ export class FsBlobs implements BlobStore {
     if (handle === undefined) return
     try {
       if ((await identify(handle)).identity !== identity) return
-      this.#sound.delete(digest)
-      await makeFolder(this.#layout.quarantine)
-      await rename(path, join(this.#layout.quarantine, `${algorithmOf(digest)}-${hexOf(digest)}`))
-      await syncFolder(this.#layout.quarantine)
+      await this.#setAside(digest, path)
     } finally {
       await handle.close()
+    }
+  }
+
+  /** False when there was nothing. */
+  async #setAside(digest: Digest, path: string): Promise<boolean> {
+    this.#sound.delete(digest)
+    const aside = join(this.#layout.quarantine, `${algorithmOf(digest)}-${hexOf(digest)}`)
+    try {
+      await makeFolder(this.#layout.quarantine)
+      await rm(aside, { recursive: true, force: true })
+      await rename(path, aside)
+      await syncFolder(this.#layout.quarantine)
+      return true
+    } catch (error) {
+      if (isMissing(error)) return false
+      throw storeFailure(`quarantine blob ${digest}`, error)
     }
   }
 

@@ -23,6 +23,8 @@ export interface BlobHome {
   open(): Promise<FileHandle>
   /** Makes the synced temp file visible under its digest, durably. */
   publish(stat: BlobStat): Promise<void>
+  /** Throws `storeFull` when so many bytes more would take the last of the disk. */
+  claim(bytes: number): Promise<void>
   /** Removes the temp file. */
   discard(): Promise<void>
   /** Reads what was published. */
@@ -161,7 +163,7 @@ export class FileBlobWriter implements BlobWriter {
         const size = this.#queued
         this.#queue = []
         this.#queued = 0
-        this.#batch = writeFully(this.#handle, batch, this.#written, size)
+        this.#batch = this.#writeBatch(batch, size)
         await this.#batch
         for (const bytes of batch) {
           this.#recent.add(this.#written, bytes)
@@ -174,6 +176,11 @@ export class FileBlobWriter implements BlobWriter {
     } finally {
       this.#flushing = undefined
     }
+  }
+
+  async #writeBatch(batch: readonly Uint8Array[], size: number): Promise<void> {
+    await this.#home.claim(size)
+    await writeFully(this.#handle, batch, this.#written, size)
   }
 
   /** Waits until there is more than `position`; `position` itself is the end. */

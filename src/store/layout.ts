@@ -1,7 +1,8 @@
 /** Where things lie in the data folder, and how a file there becomes durable. */
-import { mkdir, open, rename } from 'node:fs/promises'
+import { mkdir, open, rename, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { algorithmOf, type Digest, hexOf } from '../oci/digest.ts'
+import { isMissing } from './failures.ts'
 
 /** Private images lie here: nobody but the user that runs crossdock reads them. */
 export const FOLDER_MODE = 0o700
@@ -52,13 +53,28 @@ export async function publish(from: string, to: string): Promise<void> {
   await syncFolder(folder)
 }
 
-/** Makes a folder and what is missing above it, all durable. */
+/**
+ * Makes a folder and what is missing above it, all durable. Not by Node's recursive mkdir: where a file system refuses with
+ * ENOENT (/proc, say) that one never ends, and it says ENOENT where the truth is a read-only file system.
+ */
 export async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
-  if (first === undefined) return
-  for (let made = folder; made.length >= first.length; made = dirname(made)) {
-    await syncFolder(dirname(made))
+  try {
+    await mkdir(folder, { mode: FOLDER_MODE })
+  } catch (error) {
+    if (await isFolder(folder)) return
+    const parent = dirname(folder)
+    if (!isMissing(error) || (await isFolder(parent))) throw error
+    await makeFolder(parent)
+    return await makeFolder(folder)
   }
+  await syncFolder(dirname(folder))
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
 }
 
 /** A new or renamed entry survives a power cut only when its folder is synced. */

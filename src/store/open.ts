@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { CrossdockError } from '../errors.ts'
 import type { BlobStore, Catalog, Clock, SidecarStore } from '../ports.ts'
+import { DiskSpace } from './disk-space.ts'
 import { isCorruption, isMissing, storeFailure } from './failures.ts'
 import { FsBlobs } from './fs-blobs.ts'
 import { FILE_MODE, type Layout, layoutOf, makeFolder, syncFolder } from './layout.ts'
@@ -35,7 +36,8 @@ export async function openStore(deps: {
     const temp = opening.use(await TempFiles.open(layout))
     const lock = new FileLock(join(layout.locks, 'sidecars'))
     opening.defer(() => lock.close())
-    const blobs = new FsBlobs(layout, temp)
+    const space = DiskSpace.of(layout.data, () => deps.clock.monotonic())
+    const blobs = new FsBlobs(layout, temp, space)
     const sidecars = new FsSidecars(layout, temp, lock)
     const proofs = new Proofs(layout)
     const fill = (db: Database) => {

@@ -28,6 +28,7 @@ export interface ForgottenTag extends Repository {
 interface ProofLine extends Repository {
   readonly size: number
   readonly standing: 'proven' | 'made'
+  readonly role?: 'config'
 }
 
 export class Proofs {
@@ -38,8 +39,9 @@ export class Proofs {
   }
 
   /** Durable when it resolves. */
-  async add({ upstream, name }: Repository, { digest, size, standing }: Link): Promise<void> {
-    await this.#append(this.#layout.proofs(digest), { upstream, name, size, standing })
+  async add({ upstream, name }: Repository, link: Link): Promise<void> {
+    const { digest, size, standing, role } = link
+    await this.#append(this.#layout.proofs(digest), { upstream, name, size, standing, role })
   }
 
   async addPlatform({ upstream, name }: Repository, platform: Platform): Promise<void> {
@@ -74,8 +76,8 @@ export class Proofs {
 
   async *#read(digest: Digest): AsyncGenerator<Repository & Link> {
     for (const line of (await readLines(this.#layout.proofs(digest))) as ProofLine[]) {
-      const { upstream, name, size, standing } = line
-      yield { upstream, name, digest, size, standing }
+      const { upstream, name, size, standing, role } = line
+      yield { upstream, name, digest, size, standing, ...(role && { role }) }
     }
   }
 

@@ -92,13 +92,19 @@ interface DescriptorShape {
 
 function linksIn(manifest: ManifestShape): Link[] {
   const { manifests, config, layers = [] } = manifest
-  const blobs = config === undefined ? layers : [config, ...layers]
-  return [
-    ...(manifests ?? []).map((one) => ({ ...one, isManifest: true })),
-    ...(manifests === undefined ? blobs : []).map((one) => ({ ...one, isManifest: false })),
-  ].flatMap(({ digest, size, mediaType, isManifest }) =>
-    isDigest(digest)
-      ? [{ digest, size, standing: 'named' as const, ...(isManifest && { mediaType }) }]
-      : [],
-  )
+  const named = [
+    ...(manifests ?? []).map((one) => linkTo(one, { mediaType: one.mediaType })),
+    ...(manifests !== undefined || config === undefined
+      ? []
+      : [linkTo(config, { role: 'config' })]),
+    ...(manifests === undefined ? layers : []).map((one) => linkTo(one, {})),
+  ]
+  return named.filter((link) => link !== undefined)
+}
+
+function linkTo(
+  { digest, size }: DescriptorShape,
+  what: Pick<Link, 'mediaType' | 'role'>,
+): Link | undefined {
+  return isDigest(digest) ? { digest, size, standing: 'named', ...what } : undefined
 }

@@ -8,6 +8,7 @@ import { SqliteConversions } from './sqlite-conversions.ts'
 import type { Database } from './sqlite-database.ts'
 import { SqliteLinks } from './sqlite-links.ts'
 import { SqlitePlatforms } from './sqlite-platforms.ts'
+import { SqliteRetention } from './sqlite-retention.ts'
 import { SqliteTags } from './sqlite-tags.ts'
 import { SqliteUsage } from './sqlite-usage.ts'
 
@@ -17,6 +18,7 @@ export class SqliteCatalog implements Catalog {
   readonly conversions: SqliteConversions
   readonly platforms: SqlitePlatforms
   readonly usage: SqliteUsage
+  readonly retention: SqliteRetention
   readonly #db: Database
   readonly #clock: Clock
   readonly #data: string
@@ -32,10 +34,11 @@ export class SqliteCatalog implements Catalog {
     this.#clock = deps.clock
     this.#data = deps.data
     this.tags = new SqliteTags(deps.db, deps.clock, deps.proofs)
-    this.links = new SqliteLinks(deps.db, deps.proofs)
+    this.links = new SqliteLinks(deps.db, deps.clock, deps.proofs)
     this.conversions = new SqliteConversions(deps.db)
     this.platforms = new SqlitePlatforms(deps.db, deps.proofs)
     this.usage = new SqliteUsage(deps.db)
+    this.retention = new SqliteRetention(deps.db, this.usage)
   }
 
   async check(): Promise<void> {

@@ -113,6 +113,10 @@ export class SqliteConversions implements ConversionCatalog {
     )
     return changed > 0
   }
+
+  async forgetLayer(target: Digest): Promise<boolean> {
+    return this.#db.run('DELETE FROM layers WHERE target = ?', bytesOf(target)) > 0
+  }
 }
 
 function layerIn(row: Row): ConvertedLayer {

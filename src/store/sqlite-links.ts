@@ -1,6 +1,6 @@
 /** Links on SQLite: which repository may open which bytes. */
 import type { Digest } from '../oci/digest.ts'
-import type { Link, LinkCatalog, Repository } from '../ports.ts'
+import type { Clock, Link, LinkCatalog, Repository } from '../ports.ts'
 import type { Proofs } from './proofs.ts'
 import type { Database, Row } from './sqlite-database.ts'
 import { bytesOf, digestIn, intern, numberIn, REPOSITORY_ID, textIn } from './sqlite-values.ts'
@@ -10,31 +10,37 @@ const STANDINGS = ['named', 'proven', 'made'] as const satisfies readonly Link['
 const NAMED = STANDINGS.indexOf('named')
 const PROVEN = STANDINGS.indexOf('proven')
 
-/** `named` gives way to everything, nothing else gives way; a media type that was not known is filled in. */
+/**
+ * `named` gives way to everything, nothing else gives way; a media type or role that was not known is filled in. The time
+ * follows, whoever links anew: that is what keeps a blob for as long as a lease.
+ */
 const RECORD = `
-  INSERT INTO links (digest, repository, size, media_type, standing) VALUES (?, ?, ?, ?, ?)
+  INSERT INTO links (digest, repository, size, media_type, standing, is_config, linked_at)
+  VALUES (?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT DO UPDATE SET
+    linked_at = max(linked_at, excluded.linked_at),
+    is_config = max(is_config, excluded.is_config),
     size = iif(standing = ${NAMED} AND excluded.standing <> ${NAMED}, excluded.size, size),
     media_type = iif(standing = ${NAMED} AND excluded.standing <> ${NAMED},
-      excluded.media_type, coalesce(media_type, excluded.media_type)),
-    standing = iif(standing = ${NAMED}, excluded.standing, standing)
-  WHERE (standing = ${NAMED} AND excluded.standing <> ${NAMED})
-    OR (media_type IS NULL AND excluded.media_type IS NOT NULL
-      AND (standing = ${NAMED} OR excluded.standing <> ${NAMED}))`
+      excluded.media_type, iif(standing = ${NAMED} OR excluded.standing <> ${NAMED},
+        coalesce(media_type, excluded.media_type), media_type)),
+    standing = iif(standing = ${NAMED}, excluded.standing, standing)`
 
 export class SqliteLinks implements LinkCatalog {
   readonly #db: Database
+  readonly #clock: Clock
   readonly #proofs: Proofs | undefined
 
   /** Without `proofs` (while rebuilding from them) none are written. */
-  constructor(db: Database, proofs: Proofs | undefined) {
+  constructor(db: Database, clock: Clock, proofs: Proofs | undefined) {
     this.#db = db
+    this.#clock = clock
     this.#proofs = proofs
   }
 
   async find({ upstream, name }: Repository, digest: Digest): Promise<Link | undefined> {
     const row = this.#db.get(
-      `SELECT digest, size, media_type, standing FROM links
+      `SELECT digest, size, media_type, standing, is_config FROM links
        WHERE digest = ? AND repository = ${REPOSITORY_ID}`,
       bytesOf(digest),
       upstream,
@@ -47,11 +53,13 @@ export class SqliteLinks implements LinkCatalog {
     for (const link of links) {
       if (await this.#needsProof(repository, link)) await this.#proofs?.add(repository, link)
     }
+    const now = this.#clock.now()
     this.#db.transaction(() => {
       const id = intern(this.#db, repository)
-      for (const { digest, size, mediaType, standing } of links) {
+      for (const { digest, size, mediaType, standing, role } of links) {
         const rank = STANDINGS.indexOf(standing)
-        this.#db.run(RECORD, bytesOf(digest), id, size, mediaType ?? null, rank)
+        const isConfig = role === 'config' ? 1 : 0
+        this.#db.run(RECORD, bytesOf(digest), id, size, mediaType ?? null, rank, isConfig, now)
       }
     })
   }
@@ -68,7 +76,7 @@ export class SqliteLinks implements LinkCatalog {
 
   async holders(digest: Digest): Promise<readonly (Repository & Link)[]> {
     const rows = this.#db.all(
-      `SELECT upstream, name, digest, size, media_type, standing
+      `SELECT upstream, name, digest, size, media_type, standing, is_config
        FROM links CROSS JOIN repositories ON id = repository
        WHERE digest = ? ORDER BY upstream, name`,
       bytesOf(digest),
@@ -95,5 +103,6 @@ function linkIn(row: Row): Link {
     size: numberIn(row, 'size'),
     ...(row.media_type !== null && { mediaType: textIn(row, 'media_type') }),
     standing,
+    ...(row.is_config === 1 && { role: 'config' }),
   }
 }

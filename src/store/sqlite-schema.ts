@@ -29,6 +29,8 @@ export const MIGRATIONS: readonly string[] = [
     size INTEGER NOT NULL,
     media_type TEXT,
     standing INTEGER NOT NULL,
+    is_config INTEGER NOT NULL,
+    linked_at INTEGER NOT NULL,
     PRIMARY KEY (digest, repository)
   ) STRICT, WITHOUT ROWID;
 
@@ -77,6 +79,16 @@ export const MIGRATIONS: readonly string[] = [
     served_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX usage_by_time ON usage (served_at);
+
+  CREATE TABLE released (
+    digest BLOB PRIMARY KEY,
+    released_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE chores (
+    name TEXT PRIMARY KEY,
+    done_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
 
   CREATE TABLE pulse (
     id INTEGER PRIMARY KEY CHECK (id = 1),
