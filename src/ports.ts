@@ -26,6 +26,12 @@ export interface BlobStat {
   readonly size: number
 }
 
+/** A blob as it lies in the store. */
+export interface StoredStat extends BlobStat {
+  /** When its bytes were put there, ms since 1970. */
+  readonly storedAt: number
+}
+
 /** Bytes `start` (inclusive) to `end` (exclusive). */
 export interface ByteRange {
   readonly start: number
@@ -56,8 +62,17 @@ export interface BlobStore {
   create(expected: ExpectedBlob): Promise<BlobWriter>
   /** True when there was something to delete. Open readers go on reading. */
   delete(digest: Digest): Promise<boolean>
-  list(): AsyncIterable<BlobStat>
+  list(): AsyncIterable<StoredStat>
+  /**
+   * Hashes a blob anew, whatever is remembered of it, and quarantines it when it rotted. `pace` is told of each piece read
+   * and may hold up the next.
+   */
+  verify(digest: Digest, pace?: (bytes: number) => void | Promise<void>): Promise<Soundness>
+  /** Bytes that may still be written before the disk's reserve is touched, negative when it is; `undefined`: no limit. */
+  room(): Promise<number | undefined>
 }
+
+export type Soundness = 'sound' | 'rotten' | 'missing'
 
 /** A blob while it arrives: one writer, any number of readers that follow it. */
 export interface GrowingBlob {
@@ -152,6 +167,8 @@ export interface Link {
    * `made`: crossdock made it from something proven here.
    */
   readonly standing: 'named' | 'proven' | 'made'
+  /** Present for configs of images, which are kept like manifests. */
+  readonly role?: 'config' | undefined
 }
 
 export interface LinkCatalog {
@@ -221,6 +238,8 @@ export interface ConversionCatalog {
   }): Promise<readonly ConvertedImage[]>
   recordImage(image: ConvertedImage): Promise<void>
   forgetImage(key: ImageKey): Promise<boolean>
+  /** Forgets every recipe that is said to give this blob; true when there was one. */
+  forgetLayer(target: Digest): Promise<boolean>
 }
 
 /** Platforms that pullers of a repository were seen to take. */
@@ -237,12 +256,33 @@ export interface UsageCatalog {
   flush(): Promise<void>
 }
 
+/** What decides how long a blob stays. */
+export interface Retention {
+  /** By whatever links to it: a manifest, an image's config, or anything else. */
+  readonly role: 'manifest' | 'config' | 'layer'
+  /** When it was last served or linked, ms since 1970. */
+  readonly touchedAt: number
+  /** True when its name was forgotten, and nobody has asked for it since. */
+  readonly isReleased: boolean
+}
+
+export interface RetentionCatalog {
+  /** `undefined`: nothing links to it. */
+  describe(digest: Digest): Promise<Retention | undefined>
+  /** Lets a blob go at the next collection, unless it is touched or linked again after `at`, ms since 1970. */
+  release(digests: readonly Digest[], at: number): Promise<void>
+  /** When a chore was last done, ms since 1970. */
+  lastDone(chore: string): Promise<number | undefined>
+  done(chore: string, at: number): Promise<void>
+}
+
 export interface Catalog extends AsyncDisposable {
   readonly tags: TagCatalog
   readonly links: LinkCatalog
   readonly conversions: ConversionCatalog
   readonly platforms: PlatformCatalog
   readonly usage: UsageCatalog
+  readonly retention: RetentionCatalog
   /** Throws when the catalog cannot be read and written. */
   check(): Promise<void>
 }

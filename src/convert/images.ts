@@ -433,7 +433,7 @@ export class Images {
       size,
       standing: 'made',
     }))
-    if (config) links.push({ ...config, standing: 'made' })
+    if (config) links.push({ ...config, standing: 'made', role: 'config' })
     return await this.#publish(task, written, { ...stamp, layers: made }, links)
   }
 

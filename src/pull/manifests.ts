@@ -195,14 +195,20 @@ interface TagClaim {
 }
 
 function namedBy(manifest: Manifest): Link[] {
-  const named =
-    manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : manifest.manifests
-  return named.map(({ digest, size, mediaType }) => ({
-    digest,
-    size,
-    mediaType: manifest.kind === 'index' ? mediaType : undefined,
-    standing: 'named' as const,
-  }))
+  const standing = 'named' as const
+  if (manifest.kind === 'index') {
+    return manifest.manifests.map(({ digest, size, mediaType }) => ({
+      digest,
+      size,
+      mediaType,
+      standing,
+    }))
+  }
+  const { config, layers } = manifest
+  return [
+    { digest: config.digest, size: config.size, standing, role: 'config' },
+    ...layers.map(({ digest, size }) => ({ digest, size, standing })),
+  ]
 }
 
 export function isSameRepository(a: Repository, b: Repository): boolean {

@@ -143,6 +143,7 @@ async function build(
 ): Promise<void> {
   const db = Database.open(path)
   try {
+    db.leaveSyncing()
     await fill(db)
   } finally {
     db.close()

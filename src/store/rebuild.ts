@@ -7,13 +7,20 @@ import type { Proofs } from './proofs.ts'
 /** Larger ones are never recorded; a sidecar beside such bytes is not ours. */
 const MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 
+/** Manifests read at the same time. */
+const AT_ONCE = 16
+
 export async function rebuildCatalog(
   catalog: Catalog,
   from: { readonly blobs: BlobStore; readonly sidecars: SidecarStore; readonly proofs: Proofs },
 ): Promise<void> {
+  let some: Sidecar[] = []
   for await (const sidecar of from.sidecars.list()) {
-    await addSidecar(catalog, sidecar, await namedBy(from.blobs, sidecar))
+    if (some.push(sidecar) < AT_ONCE) continue
+    await addSidecars(catalog, some, from.blobs)
+    some = []
   }
+  await addSidecars(catalog, some, from.blobs)
   for await (const { tag, at, ...repository } of from.proofs.listForgotten()) {
     const known = await catalog.tags.find(repository, tag)
     if (known !== undefined && known.checkedAt <= at) await catalog.tags.forget(repository, tag)
@@ -24,6 +31,15 @@ export async function rebuildCatalog(
   for await (const { platform, ...repository } of from.proofs.listPlatforms()) {
     await catalog.platforms.learn(repository, platform)
   }
+}
+
+async function addSidecars(
+  catalog: Catalog,
+  sidecars: readonly Sidecar[],
+  blobs: BlobStore,
+): Promise<void> {
+  const named = await Promise.all(sidecars.map((sidecar) => namedBy(blobs, sidecar)))
+  for (const [i, sidecar] of sidecars.entries()) await addSidecar(catalog, sidecar, named[i] ?? [])
 }
 
 async function addSidecar(

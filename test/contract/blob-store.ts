@@ -312,7 +312,8 @@ export async function put(blobs: BlobStore, bytes: Uint8Array) {
 }
 
 async function list(blobs: BlobStore): Promise<{ digest: Digest; size: number }[]> {
-  return await toArray(blobs.list())
+  const found = await toArray(blobs.list())
+  return found.map(({ digest, size }) => ({ digest, size }))
 }
 
 export async function collect(bytes: AsyncIterable<Uint8Array>): Promise<Uint8Array> {

@@ -2,7 +2,15 @@
 import { CrossdockError } from '../../src/errors.ts'
 import type { ByteStream } from '../../src/lib/streams.ts'
 import { algorithmOf, type Digest, digestOf } from '../../src/oci/digest.ts'
-import type { BlobStat, BlobStore, BlobWriter, ByteRange, ExpectedBlob } from '../../src/ports.ts'
+import type {
+  BlobStat,
+  BlobStore,
+  BlobWriter,
+  ByteRange,
+  ExpectedBlob,
+  Soundness,
+  StoredStat,
+} from '../../src/ports.ts'
 
 /** Chunks that readers get, bytes. */
 const CHUNK = 64 * 1024
@@ -12,6 +20,9 @@ const HELD_BACK = 64 * 1024
 
 export class MemoryBlobs implements BlobStore {
   readonly contents = new Map<Digest, Uint8Array>()
+  readonly #storedAt = new Map<Digest, number>()
+  /** What `room()` answers. */
+  free: number | undefined
 
   async stat(digest: Digest): Promise<BlobStat | undefined> {
     const bytes = this.contents.get(digest)
@@ -35,22 +46,45 @@ export class MemoryBlobs implements BlobStore {
   }
 
   async create(expected: ExpectedBlob): Promise<BlobWriter> {
-    return new MemoryBlobWriter(expected, (stat, bytes) => this.contents.set(stat.digest, bytes))
+    return new MemoryBlobWriter(expected, (stat, bytes) => this.#keep(stat.digest, bytes))
   }
 
   async delete(digest: Digest): Promise<boolean> {
     return this.contents.delete(digest)
   }
 
-  async *list(): AsyncGenerator<BlobStat> {
-    for (const [digest, bytes] of this.contents) yield { digest, size: bytes.byteLength }
+  async *list(): AsyncGenerator<StoredStat> {
+    for (const [digest, bytes] of this.contents) {
+      yield { digest, size: bytes.byteLength, storedAt: this.#storedAt.get(digest) ?? 0 }
+    }
+  }
+
+  async verify(
+    digest: Digest,
+    pace: (bytes: number) => void | Promise<void> = () => undefined,
+  ): Promise<Soundness> {
+    const bytes = this.contents.get(digest)
+    if (bytes === undefined) return 'missing'
+    await pace(bytes.byteLength)
+    if (digestOf(bytes, algorithmOf(digest)) === digest) return 'sound'
+    this.contents.delete(digest)
+    return 'rotten'
+  }
+
+  async room(): Promise<number | undefined> {
+    return this.free
   }
 
   /** Puts bytes there as if they had been pulled. */
-  put(bytes: Uint8Array): BlobStat {
+  put(bytes: Uint8Array, storedAt = 0): BlobStat {
     const digest = digestOf(bytes)
-    this.contents.set(digest, bytes)
+    this.#keep(digest, bytes, storedAt)
     return { digest, size: bytes.byteLength }
+  }
+
+  #keep(digest: Digest, bytes: Uint8Array, storedAt = Date.now()): void {
+    this.contents.set(digest, bytes)
+    this.#storedAt.set(digest, storedAt)
   }
 }
 

@@ -12,6 +12,8 @@ import type {
   LinkCatalog,
   PlatformCatalog,
   Repository,
+  Retention,
+  RetentionCatalog,
   TagCatalog,
   TagRecord,
   UsageCatalog,
@@ -23,6 +25,7 @@ export class MemoryCatalog implements Catalog {
   readonly conversions = new MemoryConversions()
   readonly platforms = new MemoryPlatforms()
   readonly usage = new MemoryUsage()
+  readonly retention = new MemoryRetention(this.links, this.usage)
 
   async check(): Promise<void> {}
 
@@ -59,6 +62,9 @@ class MemoryTags implements TagCatalog {
 
 class MemoryLinks implements LinkCatalog {
   readonly #links = new Map<string, Repository & Link>()
+  /** The clock that links are dated by. */
+  now: () => number = Date.now
+  readonly #linkedAt = new Map<Digest, number>()
 
   async find(repository: Repository, digest: Digest): Promise<Link | undefined> {
     const found = this.#links.get(textOf(repository, digest))
@@ -68,10 +74,17 @@ class MemoryLinks implements LinkCatalog {
   }
 
   async record({ upstream, name }: Repository, links: readonly Link[]): Promise<void> {
-    for (const { digest, size, mediaType, standing } of links) {
+    for (const { digest, size, mediaType, standing, role } of links) {
       const key = textOf({ upstream, name }, digest)
       const known = this.#links.get(key)
-      const link: Link = { digest, size, standing, ...(mediaType !== undefined && { mediaType }) }
+      const link: Link = {
+        digest,
+        size,
+        standing,
+        ...(mediaType !== undefined && { mediaType }),
+        ...((role ?? known?.role) !== undefined && { role: 'config' }),
+      }
+      this.#linkedAt.set(digest, this.now())
       this.#links.set(key, { upstream, name, ...(known ? merged(known, link) : link) })
     }
   }
@@ -85,10 +98,19 @@ class MemoryLinks implements LinkCatalog {
     const found = [...this.#links].filter(([, link]) => link.digest === digest)
     return found.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, link]) => link)
   }
+
+  linkedAt(digest: Digest): number {
+    return this.#linkedAt.get(digest) ?? 0
+  }
 }
 
 /** A better standing replaces `named`; a media type that was not known is filled in. */
 function merged(known: Link, next: Link): Link {
+  const both = next.role === undefined ? known : { ...known, role: next.role }
+  return mergedStanding(both, next)
+}
+
+function mergedStanding(known: Link, next: Link): Link {
   if (known.standing === 'named' && next.standing !== 'named') return next
   if (known.mediaType !== undefined || next.mediaType === undefined) return known
   if (known.standing !== 'named' && next.standing === 'named') return known
@@ -139,6 +161,12 @@ class MemoryConversions implements ConversionCatalog {
   async forgetImage(key: ImageKey): Promise<boolean> {
     return this.#images.delete(imageText(key))
   }
+
+  async forgetLayer(target: Digest): Promise<boolean> {
+    const found = [...this.#layers].filter(([, layer]) => layer.target === target)
+    for (const [key] of found) this.#layers.delete(key)
+    return found.length > 0
+  }
 }
 
 class MemoryPlatforms implements PlatformCatalog {
@@ -172,6 +200,41 @@ class MemoryUsage implements UsageCatalog {
   }
 
   async flush(): Promise<void> {}
+}
+
+class MemoryRetention implements RetentionCatalog {
+  readonly #links: MemoryLinks
+  readonly #usage: MemoryUsage
+  readonly #released = new Map<Digest, number>()
+  readonly #chores = new Map<string, number>()
+
+  constructor(links: MemoryLinks, usage: MemoryUsage) {
+    this.#links = links
+    this.#usage = usage
+  }
+
+  async describe(digest: Digest): Promise<Retention | undefined> {
+    const holders = await this.#links.holders(digest)
+    if (holders.length === 0) return undefined
+    const used = (await this.#usage.find(digest)) ?? 0
+    const touchedAt = Math.max(this.#links.linkedAt(digest), used)
+    const isManifest = holders.some((one) => one.mediaType !== undefined)
+    const isConfig = holders.some((one) => one.role === 'config')
+    const role = isManifest ? 'manifest' : isConfig ? 'config' : 'layer'
+    return { role, touchedAt, isReleased: touchedAt <= (this.#released.get(digest) ?? -1) }
+  }
+
+  async release(digests: readonly Digest[], at: number): Promise<void> {
+    for (const digest of digests) this.#released.set(digest, at)
+  }
+
+  async lastDone(chore: string): Promise<number | undefined> {
+    return this.#chores.get(chore)
+  }
+
+  async done(chore: string, at: number): Promise<void> {
+    this.#chores.set(chore, at)
+  }
 }
 
 function textOf({ upstream, name }: Repository, ...more: string[]): string {
