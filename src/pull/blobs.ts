@@ -184,10 +184,12 @@ export class Blobs {
     const abort = new AbortController()
     const answer = await upstream.blob(repository.name, blob, { signal: abort.signal })
     if (answer === undefined) return undefined
-    const writer = await this.#store.create({
-      digest: blob.digest,
-      size: blob.size ?? answer.size,
-    })
+    const writer = await this.#store
+      .create({ digest: blob.digest, size: blob.size ?? answer.size })
+      .catch((error) => {
+        abort.abort()
+        throw error
+      })
     const download = { blob: writer, admitted: new Set([repository.name]) }
     this.#downloads.set(key, download)
     // Before any reader is told: whoever asks again after a failure gets a new download.
