@@ -75,5 +75,20 @@ export async function* decompressOuter(bytes: ByteStream): AsyncGenerator<Uint8A
   if (head.byteLength === 0) {
     throw new CrossdockError('badManifest', 'the archive is empty; copy it again')
   }
-  yield* decodeLayer(rest, { maxOutput: MAX_ARCHIVE, maxWindowLog: MAX_WINDOW_LOG })
+  try {
+    yield* decodeLayer(rest, { maxOutput: MAX_ARCHIVE, maxWindowLog: MAX_WINDOW_LOG })
+  } catch (error) {
+    throw ofArchive(error)
+  }
+}
+
+/** Codecs speak of layers. */
+function ofArchive(error: unknown): unknown {
+  if (!(error instanceof CrossdockError) || !error.message.startsWith('layer ')) return error
+  const [what = ''] = error.message.slice('layer '.length).split(';')
+  return new CrossdockError(
+    error.kind,
+    `the archive ${what}; it is damaged or no image archive, copy it again`,
+    { cause: error },
+  )
 }
