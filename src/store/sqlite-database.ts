@@ -69,6 +69,11 @@ export class Database {
     }
   }
 
+  /** For filling a file that nobody uses yet; whoever does so syncs it as a whole at the end. */
+  leaveSyncing(): void {
+    this.#db.pragma('synchronous = OFF')
+  }
+
   close(): void {
     this.#db.close()
   }
