@@ -9,6 +9,7 @@ import { Images } from './convert/images.ts'
 import { Layers } from './convert/layers.ts'
 import { Progress } from './convert/progress.ts'
 import { Pulls } from './convert/pulls.ts'
+import { Regenerations } from './convert/regenerations.ts'
 import { Staging } from './convert/staging.ts'
 import { Substitutes } from './convert/substitutes.ts'
 import { systemClock } from './lib/clock.ts'
@@ -38,6 +39,7 @@ export interface App extends AsyncDisposable {
   readonly manifests: Manifests
   readonly blobs: Blobs
   readonly layers: Layers
+  readonly regenerations: Regenerations
   readonly images: Images
   readonly pulls: Pulls
   readonly staging: Staging
@@ -120,7 +122,16 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     // More layers than cores: some wait for upstream while others keep the cores busy.
     jobs: config.convert.jobs === 'auto' ? cores * 2 : config.convert.jobs,
     concurrency: cores,
-    events: { converted: (layer) => telemetry.layerConverted(layer) },
+    events: {
+      converted: (layer) => telemetry.layerConverted(layer),
+      used: (digest) => catalog.usage.touch(digest, clock.now()),
+    },
+  })
+  const regenerations = new Regenerations({
+    catalog,
+    manifests,
+    layers,
+    events: { irreproducible: (layer) => telemetry.irreproducible(layer) },
   })
   const progress = new Progress(() => clock.now())
   const images = new Images({
@@ -140,7 +151,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     manifests,
     blobs,
     images,
-    layers,
+    regenerations,
     profiles,
     substitutes: offline ? new Substitutes({ catalog, manifests, blobs }) : undefined,
     defaultPlatforms: config.convert.defaultPlatforms.map(parsePlatform),
@@ -162,6 +173,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     manifests,
     blobs,
     layers,
+    regenerations,
     images,
     pulls,
     staging,

@@ -17,6 +17,7 @@ import {
 } from '../http/server.ts'
 import { compileRules } from '../http/target.ts'
 import { acquireServerLock } from '../store/lock.ts'
+import { Touches } from '../upkeep/touches.ts'
 import { EXIT } from './output.ts'
 import { type CommonOptions, loadFor, openServer } from './session.ts'
 import type { System } from './system.ts'
@@ -140,8 +141,13 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
 }
 
 function createDistribution(app: App): Distribution {
-  const { config, catalog, upstreams, profiles } = app
+  const { config, upstreams, profiles } = app
   const { offline } = config.cache
+  const touches = new Touches({
+    ...app,
+    parse: (raw) => app.manifests.parse(raw),
+    leaseMs: config.cache.lease,
+  })
   return new Distribution({
     pulls: app.pulls,
     blobs: app.blobs,
@@ -154,7 +160,8 @@ function createDistribution(app: App): Distribution {
     headerWaitMs: config.convert.headerWait,
     waitBudgetMs: config.convert.waitBudget,
     served: (what, from) => app.telemetry.served(what, from),
-    touch: (digest) => catalog.usage.touch(digest, app.clock.now()),
+    touch: (digest) => touches.blob(digest),
+    handedOut: (manifest) => touches.manifest(manifest),
   })
 }
 

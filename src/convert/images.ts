@@ -178,11 +178,27 @@ export class Images {
       platforms: 'all',
     }
     const job = this.#progress.begin(nameOf(task), task.profile)
-    const survey = await this.#survey(task, source, 1, recipe.children)
-    if (survey.kind === 'original') return false
-    const image = await this.#write(task, survey, made, job)
-    this.#progress.end(job, 'done')
-    return image.target === target
+    let isSame = false
+    try {
+      const survey = await this.#survey(task, source, 1, recipe.children)
+      const image = survey.kind !== 'original' && (await this.#write(task, survey, made, job))
+      isSame = image !== false && image.target === target
+      return isSame
+    } finally {
+      this.#progress.end(job, isSame ? 'done' : 'failed')
+    }
+  }
+
+  /** The same for a config that was changed for a format. */
+  async remakeConfig(repository: Repository, config: Digest): Promise<boolean> {
+    for (const made of await this.#catalog.conversions.listImages({})) {
+      if (made.layers.length === 0 || !isSameRepository(made.repository, repository)) continue
+      const raw = await this.#manifests.findLocal(repository, made.target)
+      const image = raw && this.#manifests.parse(raw)
+      if (image?.kind !== 'image' || image.config.digest !== config) continue
+      return await this.remake(repository, made.target)
+    }
+    return false
   }
 
   #overloaded(task: ImageTask): ImageFlight {
@@ -442,6 +458,7 @@ export class Images {
     const blob = await this.#blobs.open(repository, digest)
     if (blob === undefined) throw blobUnknown(repository, digest)
     await blob.growing?.stored
+    this.#catalog.usage.touch(digest, this.#clock.now())
   }
 
   /** A new config where the format changed diffIDs; else the source's, which must be durable here as well. */

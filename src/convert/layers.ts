@@ -46,6 +46,8 @@ export interface LayerEvents {
     readonly bytesIn: number
     readonly bytesOut: number
   }): void
+  /** A blob was read or found for a conversion, which counts as being served. */
+  used?(digest: Digest): void
 }
 
 /** Fact of a layer whose tar was changed: what its source unpacked to. */
@@ -67,7 +69,6 @@ export class Layers {
   readonly #concurrency: number
   readonly #events: LayerEvents
   readonly #flights = new Map<string, Flight>()
-  readonly #regenerating = new Map<Digest, Promise<GrowingBlob>>()
   readonly #failures = new RecentFailures(FAILURE_MEMORY_MS)
 
   constructor(deps: {
@@ -96,13 +97,7 @@ export class Layers {
     const text = textOf(key)
     const running = this.#flights.get(text)
     if (running !== undefined) return this.#join(running, task)
-    const progress: LayerProgress = {
-      digest: task.source.digest,
-      size: task.source.size,
-      stage: 'waiting',
-      received: 0,
-      written: 0,
-    }
+    const progress = waiting(task)
     const result = this.#run(key, text, task, progress).finally(() => this.#flights.delete(text))
     result.catch(() => {
       progress.stage = 'failed'
@@ -111,16 +106,17 @@ export class Layers {
     return { progress, result }
   }
 
-  /**
-   * Opens a converted layer that is no longer in the store, while it is made again from its recipe.
-   * `undefined`: there is no recipe, or this build writes other bytes by now.
-   */
-  async regenerate(repository: Repository, target: Digest): Promise<OpenBlob | undefined> {
-    const recipe = await this.#catalog.conversions.findLayerByTarget(target)
-    const format = recipe && formatOf(recipe)
-    if (recipe === undefined || format === undefined) return undefined
-    const growing = await this.#regeneration(repository, recipe, format)
-    return { digest: target, size: recipe.size, growing, read: (range) => growing.read(range) }
+  /** Makes a known layer again, to the same digest or not at all; `onWriter` gets it as soon as it has begun. */
+  async make(
+    known: ConvertedLayer,
+    task: LayerTask,
+    onWriter: (growing: GrowingBlob) => void,
+  ): Promise<ConvertedLayer> {
+    const { source, encoding, options, revision, target, size } = known
+    const key = { source, encoding, options, revision }
+    const progress = waiting(task)
+    const expected = { digest: target, size }
+    return await this.#slots.run(() => this.#convert(key, task, progress, expected, onWriter))
   }
 
   get queued(): number {
@@ -154,11 +150,17 @@ export class Layers {
       await this.#mayRead(task)
       checkDiffId(task, sourceDiffId(known))
       progress.stage = 'reused'
+      this.#events.used?.(known.target)
       return known
     }
     this.#failures.check(text)
+    const convert = () => this.#slots.run(() => this.#convert(key, task, progress, {}))
     try {
-      return await this.#slots.run(() => this.#convert(key, task, progress, {}))
+      return await convert().catch(async (error) => {
+        // A source that has rotted in the store fails in many ways; it is in quarantine now, and upstream has it.
+        if ((await this.#store.verify(task.source.digest)) !== 'rotten') throw error
+        return await convert()
+      })
     } catch (error) {
       if (!isOutage(error)) this.#failures.record(text, error)
       throw error
@@ -176,6 +178,7 @@ export class Layers {
     const source = await this.#blobs.open(task.repository, task.source.digest)
     if (source === undefined) throw blobUnknown(task.repository, task.source.digest)
     progress.stage = 'converting'
+    this.#events.used?.(task.source.digest)
     const writer = await this.#store.create(expected)
     onWriter?.(writer)
     const abort = new AbortController()
@@ -208,6 +211,7 @@ export class Layers {
       }
       await this.#catalog.conversions.recordLayer(layer)
       progress.stage = 'done'
+      this.#events.used?.(task.source.digest)
       this.#converted(key, 'converted', began, task.source.size, stat.size)
       return layer
     } catch (error) {
@@ -242,37 +246,6 @@ export class Layers {
     const layer: ConvertedLayer = { ...plain, ...key, fallback: refusal.message }
     await this.#catalog.conversions.recordLayer(layer)
     return layer
-  }
-
-  #regeneration(
-    repository: Repository,
-    recipe: ConvertedLayer,
-    format: Format,
-  ): Promise<GrowingBlob> {
-    const running = this.#regenerating.get(recipe.target)
-    if (running !== undefined) return running
-    const started = Promise.withResolvers<GrowingBlob>()
-    this.#regenerating.set(recipe.target, started.promise)
-    const task: LayerTask = {
-      repository,
-      source: { digest: recipe.source, size: 0 },
-      diffId: sourceDiffId(recipe) as Digest,
-      format,
-      options: JSON.parse(recipe.options) as FormatOptions,
-    }
-    const progress: LayerProgress = {
-      digest: recipe.source,
-      size: 0,
-      stage: 'waiting',
-      received: 0,
-      written: 0,
-    }
-    const expected = { digest: recipe.target, size: recipe.size }
-    void this.#slots
-      .run(() => this.#convert(recipe, task, progress, expected, started.resolve))
-      .catch(started.reject)
-      .finally(() => this.#regenerating.delete(recipe.target))
-    return started.promise
   }
 
   #decode(source: OpenBlob, progress?: LayerProgress): ByteStream {
@@ -338,9 +311,8 @@ function textOf(key: LayerKey): string {
   return `${key.source} ${key.encoding} ${key.options} ${key.revision}`
 }
 
-function formatOf(key: LayerKey): Format | undefined {
-  const format = findFormat(key.encoding)
-  return format?.revision === key.revision ? format : undefined
+function waiting({ source }: LayerTask): LayerProgress {
+  return { ...source, stage: 'waiting', received: 0, written: 0 }
 }
 
 /** Decoders do not know which layer they read; whoever is told about it must. */
@@ -357,8 +329,8 @@ function naming(task: LayerTask, error: unknown): unknown {
 }
 
 /** What the source unpacks to; the layer's own diffID unless the format changed the tar. */
-function sourceDiffId(layer: ConvertedLayer): string {
-  return layer.facts[SOURCE_DIFF_ID] ?? layer.diffId
+export function sourceDiffId(layer: ConvertedLayer): Digest {
+  return (layer.facts[SOURCE_DIFF_ID] as Digest | undefined) ?? layer.diffId
 }
 
 function checkDiffId(task: LayerTask, found: string): void {

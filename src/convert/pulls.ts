@@ -11,8 +11,8 @@ import type { Blobs, OpenBlob } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
 import type { ImageFlight, Images, ImageTask } from './images.ts'
-import type { Layers } from './layers.ts'
 import type { Acceptance } from './plan.ts'
+import type { Regenerations } from './regenerations.ts'
 import type { Substitutes } from './substitutes.ts'
 
 export interface TagAsk {
@@ -58,7 +58,7 @@ export class Pulls {
   readonly #manifests: Manifests
   readonly #blobs: Blobs
   readonly #images: Images
-  readonly #layers: Layers
+  readonly #regenerations: Regenerations
   readonly #profiles: Profiles
   readonly #substitutes: Substitutes | undefined
   readonly #defaultPlatforms: readonly Platform[]
@@ -71,7 +71,7 @@ export class Pulls {
     readonly manifests: Manifests
     readonly blobs: Blobs
     readonly images: Images
-    readonly layers: Layers
+    readonly regenerations: Regenerations
     readonly profiles: Profiles
     /** Offline alone. */
     readonly substitutes?: Substitutes | undefined
@@ -82,7 +82,7 @@ export class Pulls {
     this.#manifests = deps.manifests
     this.#blobs = deps.blobs
     this.#images = deps.images
-    this.#layers = deps.layers
+    this.#regenerations = deps.regenerations
     this.#profiles = deps.profiles
     this.#substitutes = deps.substitutes
     this.#defaultPlatforms = deps.defaultPlatforms
@@ -144,9 +144,16 @@ export class Pulls {
   ): Promise<OpenBlob | undefined> {
     const link = await this.#catalog.links.find(repository, digest)
     if (link?.standing !== 'made') return await this.#blobs.open(repository, digest, range)
-    return (
-      (await this.#blobs.openStored(digest)) ?? (await this.#layers.regenerate(repository, digest))
-    )
+    const reopen = () => this.#remake(repository, digest)
+    return (await this.#blobs.openStored(digest, { size: link.size, reopen })) ?? (await reopen())
+  }
+
+  /** A converted layer, or a config that a format has changed. */
+  async #remake(repository: Repository, digest: Digest): Promise<OpenBlob | undefined> {
+    const layer = await this.#regenerations.open(repository, digest)
+    if (layer !== undefined) return layer
+    if (!(await this.#images.remakeConfig(repository, digest))) return undefined
+    return await this.#blobs.openStored(digest)
   }
 
   /** Notes that somebody pulled an original child of a converted index; converts it behind for the next puller. */

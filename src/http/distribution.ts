@@ -6,7 +6,7 @@ import type { Profile, Profiles } from '../config/profiles.ts'
 import { isPending, type ManifestAnswer, type PendingAnswer, type Pulls } from '../convert/pulls.ts'
 import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Clock, Repository } from '../ports.ts'
+import type { Clock, RawManifest, Repository } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { acceptanceOf, cannotRead, waitsForHead } from './client.ts'
 import type { Exchange, Headers } from './exchange.ts'
@@ -29,6 +29,8 @@ export interface DistributionDeps {
   readonly served: (what: 'manifest' | 'blob', from: 'store' | 'upstream') => void
   /** Notes that somebody used a digest. */
   readonly touch: (digest: Digest) => void
+  /** A manifest went out: whoever got it will ask for what it names. */
+  readonly handedOut: (manifest: RawManifest) => void
 }
 
 /** The exchange is done with a chunk before it asks for the next one. */
@@ -205,8 +207,10 @@ export class Distribution {
       )
     }
     if (mediaType === undefined) this.#sendManifest(exchange, target, answer)
-    else if (mediaType === answer.mediaType) exchange.finish(answer.bytes)
-    else {
+    else if (mediaType === answer.mediaType) {
+      this.#deps.handedOut(answer)
+      exchange.finish(answer.bytes)
+    } else {
       throw new CrossdockError('internal', `answer became ${answer.mediaType} after ${mediaType}`)
     }
   }
@@ -225,11 +229,11 @@ export class Distribution {
       ...(answer.conversion !== undefined && { 'Crossdock-Conversion': answer.conversion }),
       ...(warnings.length > 0 && { Warning: warnings }),
     }
+    this.#deps.handedOut(answer)
     if (matchesEtag(exchange.header('if-none-match'), etag)) {
       exchange.send(304, headers)
       return
     }
-    this.#deps.touch(answer.digest)
     this.#deps.served('manifest', answer.conversion?.startsWith('converted') ? 'upstream' : 'store')
     exchange.send(
       200,

@@ -85,6 +85,13 @@ export function createTelemetry(config: LogConfig, out: { write(line: string): v
       }
       log.debug({ event: 'layer_converted', ...layer })
     },
+    irreproducible(layer: { target: string; source: string; encoding: string }): void {
+      const { target, source, encoding } = layer
+      log.warn(
+        { event: 'layer_irreproducible', target, source, encoding },
+        'a converted layer came out differently than before; its images will be converted anew',
+      )
+    },
     upstreamRequest(request: {
       upstream: string
       kind: string

@@ -94,20 +94,32 @@ export class Blobs {
     range?: ByteRange,
   ): Promise<OpenBlob | undefined> {
     const link = await this.#catalog.links.find(repository, digest)
+    const reopen = () => this.open(repository, digest, range)
     if (isOpen(link)) {
-      const stored = await this.#store.stat(digest)
-      if (stored !== undefined) return this.#stored(stored)
+      const stored = await this.openStored(digest, { size: link.size, reopen })
+      if (stored !== undefined) return stored
     }
     const found = await this.#openUnproven(repository, digest, link)
     if (found === undefined) return undefined
-    if (!('received' in found)) return this.#stored(found)
+    if (!('received' in found)) return this.#stored(found, reopen)
     return await this.#follow(repository, digest, found, range)
   }
 
-  /** A blob that the caller knows the repository to link to, if it is in the store. */
-  async openStored(digest: Digest): Promise<OpenBlob | undefined> {
+  /**
+   * A blob that the caller knows the repository to link to, if it is in the store and, where `known`, of the right size.
+   * `reopen` gets it from elsewhere when it goes or turns out to be rotten before any byte of it was read.
+   */
+  async openStored(
+    digest: Digest,
+    known?: { readonly size: number; readonly reopen: () => Promise<OpenBlob | undefined> },
+  ): Promise<OpenBlob | undefined> {
     const stored = await this.#store.stat(digest)
-    return stored && this.#stored(stored)
+    if (stored === undefined) return undefined
+    if (known === undefined || stored.size === known.size)
+      return this.#stored(stored, known?.reopen)
+    // Cut or grown in the store: what is wrong goes into quarantine, what a link was wrong about is served.
+    if ((await this.#store.verify(digest)) !== 'sound') return undefined
+    return this.#stored(stored, known.reopen)
   }
 
   /**
@@ -228,11 +240,11 @@ export class Blobs {
     if (this.#downloads.get(key) === download) this.#downloads.delete(key)
   }
 
-  #stored(stat: BlobStat): OpenBlob {
-    return {
-      ...stat,
-      read: (range, options) => this.#store.read(stat.digest, range, options),
-    }
+  #stored(stat: BlobStat, reopen?: () => Promise<OpenBlob | undefined>): OpenBlob {
+    const read = (range?: ByteRange, options?: ReadOptions) =>
+      this.#store.read(stat.digest, range, options)
+    if (reopen === undefined) return { ...stat, read }
+    return { ...stat, read: (...how) => readOrReopen(read(...how), reopen, ...how) }
   }
 
   async #follow(
@@ -253,6 +265,33 @@ export class Blobs {
   #upstream(repository: Repository): Upstream | undefined {
     return this.#offline ? undefined : this.#upstreams.find(repository.upstream)
   }
+}
+
+/** Evicted between looking and reading, or found rotten in its first piece: nobody has seen a byte, so nobody need know. */
+async function* readOrReopen(
+  bytes: ByteStream,
+  reopen: () => Promise<OpenBlob | undefined>,
+  range?: ByteRange,
+  options?: ReadOptions,
+): AsyncGenerator<Uint8Array> {
+  let hasBegun = false
+  try {
+    for await (const chunk of bytes) {
+      hasBegun = true
+      yield chunk
+    }
+    return
+  } catch (error) {
+    if (hasBegun || !isGone(error)) throw error
+    const again = await reopen()
+    if (again === undefined) throw error
+    yield* again.read(range, options)
+  }
+}
+
+function isGone(error: unknown): boolean {
+  if (!(error instanceof CrossdockError)) return false
+  return error.kind === 'blobUnknown' || error.reason === 'rotten'
 }
 
 function isOpen(link: Link | undefined): link is Link {

@@ -1,0 +1,103 @@
+/** Converted layers that are no longer in the store, made again from their recipes: once for everybody, to the same digest. */
+import { CrossdockError } from '../errors.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Catalog, ConvertedLayer, GrowingBlob, Repository } from '../ports.ts'
+import type { OpenBlob } from '../pull/blobs.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import { type Layers, sourceDiffId } from './layers.ts'
+import { PendingBlob } from './pending-blob.ts'
+import { findRecipe, type LayerRecipe } from './recipes.ts'
+
+export interface RegenerationEvents {
+  /** The bytes came out differently; whatever was built on them is forgotten and will be made anew. */
+  irreproducible?(layer: ConvertedLayer): void
+}
+
+export class Regenerations {
+  readonly #catalog: Catalog
+  readonly #manifests: Manifests
+  readonly #layers: Layers
+  readonly #events: RegenerationEvents
+  readonly #running = new Map<Digest, PendingBlob>()
+
+  constructor(deps: {
+    readonly catalog: Catalog
+    readonly manifests: Manifests
+    readonly layers: Layers
+    readonly events?: RegenerationEvents
+  }) {
+    this.#catalog = deps.catalog
+    this.#manifests = deps.manifests
+    this.#layers = deps.layers
+    this.#events = deps.events ?? {}
+  }
+
+  /**
+   * Opens a converted layer at once; its bytes come as it is made again. `undefined`: there is no recipe, or this build
+   * writes other bytes by now.
+   */
+  async open(repository: Repository, target: Digest): Promise<OpenBlob | undefined> {
+    const recipe = await findRecipe(this.#catalog, target)
+    if ('lost' in recipe) return undefined
+    const growing = this.#running.get(target) ?? this.#start(repository, recipe)
+    return {
+      digest: target,
+      size: recipe.layer.size,
+      growing,
+      read: (range) => growing.read(range),
+    }
+  }
+
+  #start(repository: Repository, recipe: LayerRecipe): PendingBlob {
+    const { layer } = recipe
+    const { target, size, source } = layer
+    const writer = Promise.withResolvers<GrowingBlob>()
+    const pending = new PendingBlob({ digest: target, size }, writer.promise)
+    this.#running.set(target, pending)
+    const task = {
+      repository,
+      source: { digest: source, size: 0 },
+      diffId: sourceDiffId(layer),
+      format: recipe.format,
+      options: recipe.options,
+    }
+    void this.#layers
+      .make(layer, task, writer.resolve)
+      .catch(async (error) => {
+        writer.reject(error)
+        if (isMismatch(error, target)) await this.#forget(layer)
+      })
+      .catch(() => undefined)
+      .finally(() => this.#running.delete(target))
+    return pending
+  }
+
+  /** No puller shall be sent again to bytes that cannot be had. */
+  async #forget(layer: ConvertedLayer): Promise<void> {
+    const { conversions } = this.#catalog
+    await conversions.forgetLayer(layer.target)
+    const images = await conversions.listImages({})
+    const lost = new Set<Digest>()
+    for (const image of images) {
+      if (!image.layers.some(({ target }) => target === layer.target)) continue
+      lost.add(image.target)
+      await conversions.forgetImage(image)
+    }
+    for (const image of images.filter(({ layers }) => layers.length === 0)) {
+      const raw = await this.#manifests.findLocal(image.repository, image.target)
+      const index = raw && this.#manifests.parse(raw)
+      if (index?.kind !== 'index') continue
+      if (index.manifests.some(({ digest }) => lost.has(digest))) {
+        await conversions.forgetImage(image)
+      }
+    }
+    this.#events.irreproducible?.(layer)
+  }
+}
+
+/** The writer's own complaint about what came out, not one about what went in. */
+function isMismatch(error: unknown, target: Digest): boolean {
+  if (!(error instanceof CrossdockError)) return false
+  const isWrong = error.kind === 'badDigest' || error.kind === 'badSize'
+  return isWrong && error.message.startsWith(`blob ${target} `)
+}
