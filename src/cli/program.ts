@@ -71,7 +71,10 @@ function createProgram(system: System, outcome: { code: number }): Command {
   common(program.command('stage'))
     .description('pull and convert ahead, so that the first puller waits for nothing')
     .argument('[ref...]', 'what one would type after "docker pull", suffix included')
-    .option('-f, --file <file>', 'file with one REF a line, # for comments; - for standard input')
+    .option(
+      '-f, --file <file>',
+      'list of one REF a line, Kubernetes manifests, Compose file or rendered chart; - for stdin',
+    )
     .option(
       '--platform <os/arch>',
       'platform of an index to stage, or all; may be repeated',

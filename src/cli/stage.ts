@@ -1,6 +1,8 @@
 /** `crossdock stage`: pull and convert ahead, with progress for people and a summary for programs. */
 import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import type { App } from '../app.ts'
+import { findReferences } from '../bundle/references.ts'
 import type { Staged, StageTask } from '../convert/staging.ts'
 import { parsePlatform } from '../oci/platform.ts'
 import { describeError, EXIT, formatBytes, formatTable, type Output, UsageError } from './output.ts'
@@ -15,6 +17,14 @@ export interface StageOptions extends CommonOptions {
   readonly jobs: number
 }
 
+/** A reference with the platforms that a list says for it. */
+interface Wanted {
+  readonly text: string
+  readonly platforms: readonly string[]
+}
+
+type StagedImage = NamedImage & Pick<Wanted, 'platforms'>
+
 type Outcome = { readonly image: NamedImage } & (
   | { readonly staged: Staged; readonly seconds: number }
   | { readonly error: unknown }
@@ -25,26 +35,30 @@ export async function stageCommand(
   options: StageOptions,
   system: System,
 ): Promise<number> {
-  const texts = [
-    ...refs,
-    ...(options.file === undefined ? [] : await readRefs(options.file, system)),
-  ]
-  if (texts.length === 0)
+  const listed = options.file === undefined ? [] : await readRefs(options.file, system)
+  const wanted: readonly Wanted[] = [...refs.map((text) => ({ text, platforms: [] })), ...listed]
+  if (wanted.length === 0) {
     throw new UsageError('nothing to stage; name images or give a list with -f')
+  }
   await using app = await openSession(options, system)
-  const images = texts.map((text) => parseImage(text, app))
+  const images = wanted.map(({ text, platforms }) => ({ ...parseImage(text, app), platforms }))
   const outcomes = await stageAll(images, options, app, system.output)
   if (options.json) system.output.out(`${JSON.stringify(outcomes.map(describeOutcome), null, 2)}\n`)
   else system.output.out(formatSummary(outcomes))
   return outcomes.some((one) => 'error' in one) ? EXIT.failed : EXIT.ok
 }
 
-async function readRefs(file: string, system: System): Promise<string[]> {
-  const text = file === '-' ? await collectText(system.stdin()) : await readList(file)
-  return text
-    .split('\n')
-    .map((line) => line.replace(/#.*/, '').trim())
-    .filter(Boolean)
+/** Images of a list, of Kubernetes manifests, of a Compose file or of a rendered chart. */
+async function readRefs(file: string, system: System): Promise<readonly Wanted[]> {
+  const isStdin = file === '-'
+  const text = isStdin
+    ? await collectText(system.stdin())
+    : await readList(resolve(system.cwd, file))
+  try {
+    return findReferences(isStdin ? 'standard input' : file, text)
+  } catch (error) {
+    throw new UsageError(describeError(error), { cause: error })
+  }
 }
 
 async function readList(file: string): Promise<string> {
@@ -62,20 +76,21 @@ async function collectText(bytes: AsyncIterable<Uint8Array>): Promise<string> {
 }
 
 async function stageAll(
-  images: readonly NamedImage[],
+  images: readonly StagedImage[],
   options: StageOptions,
   app: App,
   output: Output,
 ): Promise<Outcome[]> {
   using _view = showProgress(app.progress, output)
-  const platforms = platformsOf(options.platform, app)
+  const common = platformsOf(options.platform, app)
   const outcomes: Outcome[] = []
   const queue = images.entries()
   const worker = async () => {
     for (const [index, image] of queue) {
       const began = app.clock.monotonic()
       try {
-        const staged = await app.staging.stage({ ...image, platforms })
+        const own = image.platforms.length > 0 ? platformsOf(image.platforms, app) : common
+        const staged = await app.staging.stage({ ...image, platforms: own })
         outcomes[index] = { image, staged, seconds: (app.clock.monotonic() - began) / 1000 }
       } catch (error) {
         outcomes[index] = { image, error }

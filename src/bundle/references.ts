@@ -1,0 +1,105 @@
+/** Image references in what people have at hand: a plain list, Kubernetes manifests, Compose files, rendered Helm charts. */
+import { YamlError } from '../config/document.ts'
+import { isYamlMap, type YamlMap, type YamlScalar, yamlMaps } from '../config/yaml-scalars.ts'
+import { CrossdockError } from '../errors.ts'
+import { parseReference } from '../oci/reference.ts'
+
+export interface FoundReference {
+  /** What one would type after `docker pull`. */
+  readonly text: string
+  /** From 1. */
+  readonly line: number
+  /** As written beside it; empty: none are said. */
+  readonly platforms: readonly string[]
+}
+
+/** A YAML document has a key somewhere that is followed by a space, a line end or a document mark. */
+const YAML = /^(?:---|[ \t]*(?:- +)?["']?[\w./-]+["']?[ \t]*:(?:[ \t]|$)|[ \t]*\{)/m
+
+/**
+ * Each reference once for each set of platforms, in the order of their lines. Throws `requestInvalid` that names the line
+ * (`deploy.yaml:12: ...`) of the first one that is none.
+ */
+export function findReferences(name: string, text: string): FoundReference[] {
+  const found = YAML.test(text) ? findInYaml(name, text) : findInList(text)
+  const sorted = [...found].sort((a, b) => a.line - b.line)
+  for (const one of sorted) check(name, one)
+  const seen = new Set<string>()
+  return sorted.filter(({ text: reference, platforms }) => {
+    const key = [reference, ...platforms].join(' ')
+    return !seen.has(key) && seen.add(key)
+  })
+}
+
+/** `REF [PLATFORM[,PLATFORM...]]`, with `#` for comments. */
+function findInList(text: string): FoundReference[] {
+  return text.split('\n').flatMap((content, i) => {
+    const [reference, ...platforms] = content
+      .replace(/(?:^|\s)#.*/, '')
+      .trim()
+      .split(/[\s,]+/)
+    return reference ? [{ text: reference, line: i + 1, platforms }] : []
+  })
+}
+
+function findInYaml(name: string, text: string): FoundReference[] {
+  return readMaps(name, text).flatMap((map) => {
+    const image = map.entries.get('image')
+    if (image === undefined) return []
+    const platform = map.entries.get('platform')
+    const platforms = platform && !isYamlMap(platform) ? [platform.text] : []
+    const reference = isYamlMap(image) ? composed(image) : image
+    return reference === undefined || reference.text === '' ? [] : [{ ...reference, platforms }]
+  })
+}
+
+function readMaps(name: string, text: string): readonly YamlMap[] {
+  try {
+    return yamlMaps(name, text)
+  } catch (cause) {
+    if (!(cause instanceof YamlError)) throw cause
+    throw new CrossdockError('requestInvalid', cause.message, { cause })
+  }
+}
+
+/** Values of Helm charts (`registry`, `repository`, `tag`, `digest`) and image volumes of Kubernetes (`reference`). */
+function composed({ entries }: YamlMap): YamlScalar | undefined {
+  const get = (key: string): YamlScalar | undefined => {
+    const value = entries.get(key)
+    return value === undefined || isYamlMap(value) || isNull(value) ? undefined : value
+  }
+  const reference = get('reference')
+  if (reference !== undefined) return reference
+  const repository = get('repository')
+  if (repository === undefined) return undefined
+  const registry = get('registry')
+  const tag = get('tag')
+  const digest = get('digest')
+  const text = [
+    registry ? `${registry.text}/` : '',
+    repository.text,
+    tag ? `:${tag.text}` : '',
+    digest ? `@${digest.text}` : '',
+  ].join('')
+  return { line: repository.line, text }
+}
+
+function isNull({ text }: YamlScalar): boolean {
+  return text === '' || text === '~' || text === 'null'
+}
+
+function check(name: string, { text, line }: FoundReference): void {
+  const fail = (problem: string, cause?: unknown) =>
+    new CrossdockError('requestInvalid', `${name}:${line}: ${problem}`, { cause })
+  const shown = JSON.stringify(text.slice(0, 200))
+  if (/\$\{?\w|\{\{/.test(text)) {
+    throw fail(
+      `image ${shown} holds a variable; render the file first (docker compose config, helm template, kustomize build)`,
+    )
+  }
+  try {
+    parseReference(text)
+  } catch (error) {
+    throw fail(error instanceof CrossdockError ? error.message : String(error), error)
+  }
+}

@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest'
+import { findReferences } from '../../../src/bundle/references.ts'
+
+const texts = (text: string) => findReferences('x', text).map((one) => one.text)
+
+describe('references in a list', () => {
+  it('are one a line, with comments and platforms', () => {
+    const list =
+      '# base\nalpine:3-zstd\n\nghcr.io/a/b@sha256:' +
+      `${'a'.repeat(64)} linux/amd64,linux/arm64 # both\nalpine:3-zstd\n`
+
+    expect(findReferences('list', list)).toEqual([
+      { text: 'alpine:3-zstd', line: 2, platforms: [] },
+      {
+        text: `ghcr.io/a/b@sha256:${'a'.repeat(64)}`,
+        line: 4,
+        platforms: ['linux/amd64', 'linux/arm64'],
+      },
+    ])
+  })
+
+  it('with a host and port are no YAML', () => {
+    expect(texts('registry.example:5000/a/b:1\nlocalhost:5000/c')).toEqual([
+      'registry.example:5000/a/b:1',
+      'localhost:5000/c',
+    ])
+  })
+
+  it('are none in an empty file', () => {
+    expect(texts('')).toEqual([])
+    expect(texts('# nothing\n')).toEqual([])
+  })
+})
+
+describe('references in YAML', () => {
+  it('are found in every kind of Kubernetes object, in all documents', () => {
+    const yaml = `
+apiVersion: v1
+kind: Pod
+spec:
+  initContainers: [{ name: i, image: "busybox:1.36" }]
+  containers:
+    - name: a
+      image: nginx:1.27 # web
+    - image: 'ghcr.io/team/app:2-zstd'
+  volumes:
+    - name: model
+      image: { reference: quay.io/team/model:1, pullPolicy: Always }
+---
+# a comment: image: not-me
+kind: List
+items:
+  - kind: CronJob
+    spec: { jobTemplate: { spec: { template: { spec: { containers: [ { image: nginx:1.27 }, { image: redis } ] } } } } }
+---
+kind: ConfigMap
+data:
+  text: |
+    image: inside-a-text
+`
+    expect(findReferences('k.yaml', yaml).map(({ text, line }) => [text, line])).toEqual([
+      ['busybox:1.36', 5],
+      ['nginx:1.27', 8],
+      ['ghcr.io/team/app:2-zstd', 9],
+      ['quay.io/team/model:1', 12],
+      ['redis', 18],
+    ])
+  })
+
+  it('are found in Compose files, with their platforms and anchors', () => {
+    const yaml = `
+x-base: &base
+  image: alpine:3
+  platform: linux/arm64
+services:
+  a: { build: . }
+  b: *base
+  c:
+    image: team/c
+`
+    expect(findReferences('compose.yaml', yaml)).toEqual([
+      { text: 'alpine:3', line: 3, platforms: ['linux/arm64'] },
+      { text: 'team/c', line: 9, platforms: [] },
+    ])
+  })
+
+  it('are put together from the values of a chart', () => {
+    const yaml = `
+image:
+  registry: ghcr.io
+  repository: team/app
+  tag: 1.20
+sidecar:
+  image: { repository: docker.io/envoy/envoy, digest: "sha256:${'b'.repeat(64)}", tag: "" }
+`
+    expect(texts(yaml)).toEqual([
+      'ghcr.io/team/app:1.20',
+      `docker.io/envoy/envoy@sha256:${'b'.repeat(64)}`,
+    ])
+  })
+
+  it('that are none are named with their line', () => {
+    expect(() => findReferences('d.yaml', 'a: 1\nspec:\n  image: Not/Valid\n')).toThrow(
+      /^d\.yaml:3: repository name "Not\/Valid" is not valid/,
+    )
+    expect(() => findReferences('d.yaml', `image: app:$${'{TAG}'}\n`)).toThrow(
+      /^d\.yaml:1: image "app:\$\{TAG\}" holds a variable; render the file first/,
+    )
+    expect(() => findReferences('d.yaml', 'a: {\nimage: x')).toThrow(/^d\.yaml:\d+: /)
+  })
+
+  it('do not blow up with anchors of anchors', () => {
+    const levels = Array.from({ length: 40 }, (_, i) => `a${i + 1}: &a${i + 1} [*a${i}, *a${i}]`)
+    const bomb = ['a0: &a0 { picture: x }', ...levels].join('\n')
+
+    expect(texts(bomb)).toEqual([])
+  })
+})
