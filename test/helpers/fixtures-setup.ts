@@ -22,25 +22,39 @@ export async function setup(): Promise<() => Promise<void>> {
 
 /** Daemons have fixed sockets and stores, so two runs must not use them at once. */
 async function lock(folder: string): Promise<() => Promise<void>> {
-  const owner = join(folder, 'pid')
+  let blocker: number | undefined
   for (;;) {
-    try {
-      await mkdir(folder)
-      await writeFile(owner, String(process.pid))
+    if (await tryMakeFolder(folder)) {
+      await writeFile(join(folder, 'pid'), String(process.pid))
       return () => rm(folder, { recursive: true, force: true })
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
-    const pid = Number(await readFile(owner, 'utf8').catch(() => 'NaN'))
-    if (Number.isNaN(pid) || isAlive(pid)) {
-      console.warn(`waiting for another test run${Number.isNaN(pid) ? '' : `, process ${pid}`}`)
-      await new Promise((resolve) => setTimeout(resolve, 2000))
-      if (!Number.isNaN(pid) || !Number.isNaN(await ownerOf(owner))) continue
+    const owner = await ownerOf(folder)
+    if (owner !== undefined && isAlive(owner)) {
+      if (owner !== blocker) console.warn(`waiting for another test run, process ${owner}`)
+      blocker = owner
+      await new Promise((resolve) => setTimeout(resolve, 1000))
+    } else {
+      await rm(folder, { recursive: true, force: true })
     }
-    await rm(folder, { recursive: true, force: true })
   }
 }
 
-async function ownerOf(file: string): Promise<number> {
-  return Number(await readFile(file, 'utf8').catch(() => 'NaN'))
+async function tryMakeFolder(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  }
+}
+
+/** Who holds the lock; a folder that is being filled gets a second to say so. */
+async function ownerOf(folder: string): Promise<number | undefined> {
+  for (let i = 0; i < 10; i++) {
+    const pid = Number.parseInt(await readFile(join(folder, 'pid'), 'utf8').catch(() => ''), 10)
+    if (!Number.isNaN(pid)) return pid
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  return undefined
 }
