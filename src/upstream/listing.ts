@@ -40,7 +40,7 @@ export async function readTags(
     }
     const next = nextPage(answer.header('link'), answer.url)
     tags.push(...tagsIn(parseObject(answer.bytes, what)))
-    if (next === undefined) return { tags }
+    if (next === undefined) return cutPage(tags, page)
     const last = next.searchParams.get('last')
     if (last !== null) {
       const n = Number(next.searchParams.get('n')) || page.n
@@ -49,6 +49,24 @@ export async function readTags(
     path = `${next.pathname}${next.search}`
   }
   throw tooManyPages(what)
+}
+
+/** The page that was asked for, where the registry sent every tag instead (distribution before 3 does). */
+function cutPage(
+  tags: readonly string[],
+  {
+    n = tags.length,
+    last,
+  }: { readonly n?: number | undefined; readonly last?: string | undefined },
+): TagPage {
+  // Registries order by case or without it: only what comes first in both orders was sent needlessly.
+  const isBefore = (tag: string) =>
+    last !== undefined && tag <= last && tag.toLowerCase() <= last.toLowerCase()
+  const rest = tags.filter((tag) => !isBefore(tag))
+  if (rest.length <= n) return { tags: rest }
+  const cut = rest.toSorted().slice(0, n)
+  const end = cut.at(-1)
+  return end === undefined ? { tags: cut } : { tags: cut, next: { n, last: end } }
 }
 
 /** distribution-spec "Listing Referrers", with the tag schema where the registry has no such API. */
