@@ -1,4 +1,5 @@
 /** The composition root: configuration in, everything wired together out. The only file that knows every concrete class. */
+import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { Access } from './access/access.ts'
 import { readAccessRules } from './access/rules.ts'
@@ -9,9 +10,12 @@ import { Images } from './convert/images.ts'
 import { Layers } from './convert/layers.ts'
 import { Progress } from './convert/progress.ts'
 import { Pulls } from './convert/pulls.ts'
+import { RecordImages, type Regenerate } from './convert/record-images.ts'
+import { Records } from './convert/records.ts'
 import { Regenerations } from './convert/regenerations.ts'
 import { Staging } from './convert/staging.ts'
 import { Substitutes } from './convert/substitutes.ts'
+import { chooseRecord, compileRules, locate } from './http/target.ts'
 import { systemClock } from './lib/clock.ts'
 import { createTelemetry, type Telemetry } from './lib/telemetry.ts'
 import { DEFAULT_MODEL_LIMITS, type ModelLimits } from './oci/manifest.ts'
@@ -41,6 +45,7 @@ export interface App extends AsyncDisposable {
   readonly layers: Layers
   readonly regenerations: Regenerations
   readonly images: Images
+  readonly recordImages: RecordImages
   readonly pulls: Pulls
   readonly staging: Staging
   readonly progress: Progress
@@ -145,6 +150,21 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     maxFlights: cores + config.limits.queue,
     events: { converted: (image) => telemetry.imageConverted(image) },
   })
+  const defaultPlatforms = config.convert.defaultPlatforms.map(parsePlatform)
+  const regenerate: Regenerate = (repository, digest) => regenerations.open(repository, digest)
+  const recordImages = new RecordImages({
+    ...{ catalog, manifests, blobs, upstreams, offline, regenerate },
+    platforms: defaultPlatforms,
+  })
+  const rules = compileRules(config.rules)
+  const records = new Records({
+    ...{ store, catalog, tags, manifests, upstreams, clock, offline },
+    images: recordImages,
+    configured: (repository, profile) => chooseRecord(repository, rules, profile),
+    locate: (name) => locate(name, undefined, { upstreams, offline }),
+    readFile: (path) => readFile(path),
+    windowMs: config.cache.tagWindow,
+  })
   const pulls = new Pulls({
     catalog,
     tags,
@@ -153,8 +173,9 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     images,
     regenerations,
     profiles,
+    records,
     substitutes: offline ? new Substitutes({ catalog, manifests, blobs }) : undefined,
-    defaultPlatforms: config.convert.defaultPlatforms.map(parsePlatform),
+    defaultPlatforms,
   })
   const staging = new Staging({ catalog, pulls, manifests, progress })
   const access = new Access(await readAccessRules(config.auth))
@@ -175,6 +196,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     layers,
     regenerations,
     images,
+    recordImages,
     pulls,
     staging,
     progress,

@@ -1,5 +1,7 @@
 /** What the parts of a configuration must have in common: names that exist, options that fit, keys that go together. */
+import { isAbsolute } from 'node:path'
 import { FORMATS } from '../format/formats.ts'
+import { parseReference } from '../oci/reference.ts'
 import { formatAddress } from './address.ts'
 import { readOptions } from './options.ts'
 import { type Path, type Problem, suggestion } from './problem.ts'
@@ -20,6 +22,7 @@ export function checkReferences(parts: ConfigParts): Problem[] {
   return [
     ...checkProfiles(parts),
     ...checkProfileNames(parts),
+    ...checkRecords(parts),
     ...checkListeners(parts),
     ...checkUpstreams(parts),
     ...checkDefaultUpstream(parts),
@@ -75,6 +78,34 @@ function checkProfileNames(parts: ConfigParts): Problem[] {
       profiles.flatMap((name, i) => check(name, ['auth', 'policy', index, 'profiles', i])),
     ),
   ]
+}
+
+/** Where lists are looked for; whether they are there is seen when they are needed. */
+function checkRecords({ profiles = {}, rules = [] }: ConfigParts): Problem[] {
+  const lists = [
+    ...Object.entries(profiles).map(([name, { record }]) => ({ path: ['profiles', name], record })),
+    ...rules.map(({ record }, index) => ({ path: ['rules', index], record })),
+  ]
+  const wrong = lists.flatMap(({ path, record }): Problem[] => {
+    if (record === undefined || isAbsolute(record) || isReference(record)) return []
+    return [{ path: [...path, 'record'], text: RECORD_HINT }]
+  })
+  const idle = rules.flatMap(({ profile, record }, index): Problem[] => {
+    if (profile !== undefined || record !== undefined) return []
+    return [{ path: ['rules', index], text: 'needs profile or record beside match' }]
+  })
+  return [...wrong, ...idle]
+}
+
+const RECORD_HINT = 'must be a file that starts with ./ or /, or an image reference'
+
+function isReference(text: string): boolean {
+  try {
+    parseReference(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function checkListeners({ listen = [], admin }: ConfigParts): Problem[] {

@@ -148,7 +148,8 @@ function settingsOf(flags: ConfigFlags) {
 
 function absolutePaths(value: unknown, schema: SchemaNode, base: string, path: Path = []): unknown {
   if (typeof value === 'string') {
-    const isPath = findNode(schema, path)?.path === true && value !== ''
+    const { path: kind } = findNode(schema, path) ?? {}
+    const isPath = kind === 'dotted' ? /^\.{1,2}\//.test(value) : kind === true && value !== ''
     return isPath && !isAbsolute(value) ? resolve(base, value) : value
   }
   if (Array.isArray(value)) {

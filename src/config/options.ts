@@ -1,15 +1,17 @@
 /** Options of a format as a profile writes them, checked against the format's table and filled in. */
-import type { FormatOptions, OptionSpec, OptionTable } from '../format/format.ts'
+import type { Format, FormatOptions, OptionSpec } from '../format/format.ts'
 import { type Problem, suggestion } from './problem.ts'
 import { parseSize } from './units.ts'
 
 /** Keys of a profile that are no options of its format. */
 const COMMON_KEYS: ReadonlySet<string> = new Set(['format', 'platforms', 'onSlow'])
 
+type OptionsOwner = Pick<Format, 'name' | 'options' | 'takesPriorities'>
+
 /** Options with their defaults; what is wrong is a problem at its key, and the default stands in for it. */
 export function readOptions(
   given: Readonly<Record<string, unknown>>,
-  format: { readonly name: string; readonly options: OptionTable },
+  format: OptionsOwner,
 ): { readonly options: FormatOptions; readonly problems: readonly Problem[] } {
   const problems: Problem[] = []
   const options: Record<string, number | string> = {}
@@ -21,7 +23,7 @@ export function readOptions(
     options[name] = read ?? spec.default
   }
   for (const name of Object.keys(given)) {
-    if (COMMON_KEYS.has(name) || Object.hasOwn(format.options, name)) continue
+    if (commonKeys(format).has(name) || Object.hasOwn(format.options, name)) continue
     problems.push({ path: [name], text: `unknown key; ${allowed(format, name)}` })
   }
   return { options, problems }
@@ -46,8 +48,12 @@ function expectation(spec: OptionSpec): string {
   return `must be ${what} from ${spec.min} to ${spec.max}`
 }
 
-function allowed(format: { readonly name: string; readonly options: OptionTable }, given: string) {
-  const names = [...COMMON_KEYS, ...Object.keys(format.options)]
+function commonKeys({ takesPriorities }: OptionsOwner): ReadonlySet<string> {
+  return takesPriorities ? new Set([...COMMON_KEYS, 'record']) : COMMON_KEYS
+}
+
+function allowed(format: OptionsOwner, given: string) {
+  const names = [...commonKeys(format), ...Object.keys(format.options)]
   return `a profile of format ${format.name} has ${names.join(', ')}${suggestion(given, names)}`
 }
 

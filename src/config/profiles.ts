@@ -15,6 +15,8 @@ export interface Profile {
   /** Every option of the format, filled in. */
   readonly options: FormatOptions
   readonly platforms: 'auto' | 'all' | readonly Platform[]
+  /** Where its priority list is: an absolute path or an image reference. */
+  readonly record: string | undefined
   readonly onSlow: 'wait' | 'original'
 }
 
@@ -92,6 +94,7 @@ function createProfile(
     format,
     options: format ? readOptions({ ...base.options, ...given }, format).options : {},
     platforms: typeof platforms === 'string' ? platforms : platforms.map(parsePlatform),
+    record: given.record,
     onSlow: given.onSlow ?? onSlow,
   }
 }

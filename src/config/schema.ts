@@ -87,6 +87,11 @@ const profile = z.looseObject({
   platforms: platforms
     .default('auto')
     .describe('Children of an index to convert: `auto`, `all` or a list.'),
+  record: record()
+    .optional()
+    .describe(
+      'Priority list of a format that takes one (eStargz): a file (`./FILE`, `/FILE`), or the reference of a record image or of an eStargz image.',
+    ),
   onSlow: onSlow
     .optional()
     .describe('What to do at `convert.headerWait`; default: `convert.onSlow`.'),
@@ -96,7 +101,12 @@ const rule = z.strictObject({
   match: matching(RULE, 'a glob over UPSTREAM/REPOSITORY, e.g. docker.io/library/*').describe(
     'Glob over `upstream/repository`: `*` within a component, `**` across.',
   ),
-  profile: profileRef.describe('The profile for what matches.'),
+  profile: profileRef.optional().describe('The profile for what matches.'),
+  record: record()
+    .optional()
+    .describe(
+      "Priority list for what matches, in place of the profile's `record`, whichever way the profile was chosen.",
+    ),
 })
 
 const cache = z.strictObject({
@@ -287,7 +297,8 @@ export interface SchemaNode {
   readonly minimum?: number
   readonly maximum?: number
   readonly unit?: 'bytes' | 'ms'
-  readonly path?: boolean
+  /** `dotted`: only when it starts with `./`, `../` or `/`. */
+  readonly path?: boolean | 'dotted'
   readonly secret?: boolean
 }
 
@@ -321,6 +332,11 @@ function matching(pattern: RegExp, what: string) {
 
 function file() {
   return text('the path of a file or folder').meta({ path: true })
+}
+
+/** Only what starts like a path is one, anything else is a reference. */
+function record() {
+  return text('a file (./FILE or /FILE) or an image reference').meta({ path: 'dotted' })
 }
 
 function count(byDefault: number) {

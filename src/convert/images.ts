@@ -33,6 +33,7 @@ import {
   reasonToKeep,
   selectChildren,
 } from './plan.ts'
+import { listIn } from './priority-lists.ts'
 import type { Job, Progress } from './progress.ts'
 
 /** What is asked of an image; everything here is part of its key. */
@@ -302,7 +303,8 @@ export class Images {
       const reason = reasonToKeep(manifest)
       if (reason !== undefined) return { kind: 'original', reason }
       const config = await this.#manifests.config(task.repository, manifest)
-      const plan = planImage(manifest, config, task.format, dialect)
+      const reorders = listIn(task.options) !== undefined
+      const plan = planImage(manifest, config, task.format, dialect, reorders)
       return plan.kind === 'original' ? plan : { kind: 'image', raw, image: manifest, plan }
     }
     if (depth > MAX_NESTING) {

@@ -22,6 +22,7 @@ import type {
   Repository,
 } from '../ports.ts'
 import { type Blobs, blobUnknown, type OpenBlob } from '../pull/blobs.ts'
+import { listIn, readList } from './priority-lists.ts'
 import type { LayerProgress } from './progress.ts'
 
 export interface LayerTask {
@@ -177,6 +178,8 @@ export class Layers {
     const began = performance.now()
     const source = await this.#blobs.open(task.repository, task.source.digest)
     if (source === undefined) throw blobUnknown(task.repository, task.source.digest)
+    const list = listIn(task.options)
+    const priorities = list && (await readList(this.#store, list))
     progress.stage = 'converting'
     this.#events.used?.(task.source.digest)
     const writer = await this.#store.create(expected)
@@ -188,6 +191,7 @@ export class Layers {
         concurrency: this.#concurrency,
         signal: abort.signal,
         reopen: () => this.#decode(source),
+        priorities,
       })
       let step = await encoder.next()
       for (; !step.done; step = await encoder.next()) {

@@ -57,6 +57,8 @@ export function planImage(
   config: ImageConfig,
   format: Format,
   dialect: Dialect,
+  /** True when layers that have this form already must be written again, in another order. */
+  reorders = false,
 ): ImagePlan {
   const reason = reasonToKeep(image)
   if (reason !== undefined) return { kind: 'original', reason }
@@ -67,7 +69,9 @@ export function planImage(
       { reason: 'layer-count' },
     )
   }
-  const steps = image.layers.map((layer, i) => planLayer(layer, config.diffIds[i], format, dialect))
+  const steps = image.layers.map((layer, i) =>
+    planLayer(layer, config.diffIds[i], format, dialect, reorders),
+  )
   const changes = steps.some((step) => step.kind === 'convert') || dialect !== image.dialect
   if (changes) return { kind: 'convert', dialect, steps }
   const isForeign = image.layers.every((layer) => findMediaType(layer.mediaType)?.foreign)
@@ -79,6 +83,7 @@ function planLayer(
   diffId: Digest | undefined,
   format: Format,
   dialect: Dialect,
+  reorders: boolean,
 ): LayerStep {
   const mediaType = layerMediaType(dialect, format.compression)
   const isForeign = findMediaType(layer.mediaType)?.foreign === true
@@ -86,7 +91,9 @@ function planLayer(
   const isEmpty = layer.size === 0
   if (diffId === undefined || mediaType === undefined || isForeign || isEmpty)
     return { kind: 'keep' }
-  return format.keeps(layer) ? { kind: 'keep' } : { kind: 'convert', diffId, mediaType }
+  return format.keeps(layer) && !reorders
+    ? { kind: 'keep' }
+    : { kind: 'convert', diffId, mediaType }
 }
 
 /** Lazy kinds whose layers are ordinary tars, so that another compression loses nothing but the laziness. */

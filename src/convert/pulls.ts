@@ -12,6 +12,8 @@ import type { Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
 import type { ImageFlight, Images, ImageTask } from './images.ts'
 import type { Acceptance } from './plan.ts'
+import { withList } from './priority-lists.ts'
+import type { Records } from './records.ts'
 import type { Regenerations } from './regenerations.ts'
 import type { Substitutes } from './substitutes.ts'
 
@@ -60,6 +62,7 @@ export class Pulls {
   readonly #images: Images
   readonly #regenerations: Regenerations
   readonly #profiles: Profiles
+  readonly #records: Records
   readonly #substitutes: Substitutes | undefined
   readonly #defaultPlatforms: readonly Platform[]
   /** By repository and digest of an original child that lies in an index handed out with others converted. */
@@ -73,6 +76,7 @@ export class Pulls {
     readonly images: Images
     readonly regenerations: Regenerations
     readonly profiles: Profiles
+    readonly records: Records
     /** Offline alone. */
     readonly substitutes?: Substitutes | undefined
     readonly defaultPlatforms: readonly Platform[]
@@ -84,6 +88,7 @@ export class Pulls {
     this.#images = deps.images
     this.#regenerations = deps.regenerations
     this.#profiles = deps.profiles
+    this.#records = deps.records
     this.#substitutes = deps.substitutes
     this.#defaultPlatforms = deps.defaultPlatforms
   }
@@ -94,7 +99,7 @@ export class Pulls {
     if (profile !== ask.profile) ask.admit?.(profile)
     const raw = resolved && (await this.#manifests.get(ask.repository, resolved.digest))
     if (raw === undefined) throw manifestUnknown(ask.repository, `:${tag}`)
-    const plain: ManifestAnswer = { ...raw, warnings: [], stale: resolved?.stale ?? false }
+    let plain: ManifestAnswer = { ...raw, warnings: [], stale: resolved?.stale ?? false }
     if (profile === undefined) return (await this.#substitute(ask, plain)) ?? plain
     const { format } = profile
     if (format === undefined) return { ...plain, conversion: 'original; reason=asked' }
@@ -102,7 +107,19 @@ export class Pulls {
     if (unreadable !== undefined) {
       return { ...plain, conversion: 'original; reason=client', warnings: [unreadable] }
     }
-    const task = await this.#task(ask, raw, profile, format)
+    const platforms = await this.#platforms(ask.repository, profile.platforms)
+    const { repository } = ask
+    const chosen = await this.#records.choose({ repository, tag, source: raw, profile, platforms })
+    plain = { ...plain, warnings: chosen.warnings }
+    const task: ImageTask = {
+      repository,
+      source: raw,
+      profile: profile.name,
+      format,
+      options: withList(profile.options, chosen.list),
+      acceptance: ask.acceptance,
+      platforms,
+    }
     const made = await this.#images.find(task)
     if (made !== undefined) return await this.#converted(task, plain, made, 'hit')
     const substitute = await this.#substitute(ask, plain, profile)
@@ -194,23 +211,6 @@ export class Pulls {
     }
   }
 
-  async #task(
-    ask: TagAsk,
-    source: RawManifest,
-    profile: Profile,
-    format: NonNullable<Profile['format']>,
-  ): Promise<ImageTask> {
-    return {
-      repository: ask.repository,
-      source,
-      profile: profile.name,
-      format,
-      options: profile.options,
-      acceptance: ask.acceptance,
-      platforms: await this.#platforms(ask.repository, profile.platforms),
-    }
-  }
-
   async #platforms(
     repository: Repository,
     wanted: Profile['platforms'],
@@ -232,7 +232,7 @@ export class Pulls {
       return {
         ...plain,
         conversion: `original; reason=${outcome.reason}`,
-        warnings: isLost ? [warning] : [],
+        warnings: isLost ? [...plain.warnings, warning] : plain.warnings,
       }
     }
     const { image } = outcome
@@ -249,7 +249,7 @@ export class Pulls {
     const raw = await this.#manifests.findLocal(task.repository, image.target)
     if (raw === undefined) throw manifestUnknown(task.repository, `@${image.target}`)
     this.#watchChildren(task, raw)
-    return { ...raw, conversion, warnings: [], stale: plain.stale }
+    return { ...raw, conversion, warnings: plain.warnings, stale: plain.stale }
   }
 
   /** Remembers which originals an index with converted children still names, to learn who pulls them. */

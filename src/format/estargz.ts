@@ -43,6 +43,7 @@ export const estargz: Format = {
   dialects: ['oci'],
   keepsDiffIds: false,
   convertsAllPlatforms: false,
+  takesPriorities: true,
   fallback: 'gzip',
   keeps: (layer) =>
     layer.mediaType.endsWith('gzip') && layer.annotations?.[TOC_DIGEST] !== undefined,

@@ -16,7 +16,12 @@ export type OptionSpec =
       /** `bytes` options may be written as `4MiB` in the configuration. */
       readonly unit?: 'bytes'
     }
-  | { readonly type: 'choice'; readonly default: string; readonly choices: readonly string[]; readonly doc: string }
+  | {
+      readonly type: 'choice'
+      readonly default: string
+      readonly choices: readonly string[]
+      readonly doc: string
+    }
 
 export type OptionTable = Readonly<Record<string, OptionSpec>>
 /** Every option of the table, filled in. */
@@ -55,6 +60,8 @@ export interface Format {
   readonly keepsDiffIds: boolean
   /** True when pullers of this format cannot read anything else, so that every platform is converted (gzip). */
   readonly convertsAllPlatforms: boolean
+  /** True when a priority list says which files of a layer come first; else it means nothing. */
+  readonly takesPriorities?: boolean
   /** Where a layer goes that this format must refuse (an ambiguous tar, say): a plainer format's name. */
   readonly fallback?: string
   /** True for a layer that is in this form already. */

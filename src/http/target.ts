@@ -54,7 +54,9 @@ function getUpstream(host: string, names: Names): string {
 export interface Rule {
   /** Glob over `upstream/repository`. */
   readonly match: string
-  readonly profile: string
+  readonly profile?: string | undefined
+  /** Where the priority list for what matches is: a file or a reference. */
+  readonly record?: string | undefined
 }
 
 export interface Levers {
@@ -81,19 +83,36 @@ export function chooseProfile(
     )
   }
   if (levers.listener !== undefined) return profiles.find(levers.listener)
-  const full = `${repository.upstream}/${repository.name}`
-  const rule = rules.find((one) => one.pattern.test(full))
-  return rule && profiles.find(rule.profile)
+  const name = ruleFor(repository, rules, 'profile')
+  return name === undefined ? undefined : profiles.find(name)
 }
 
-export interface CompiledRule {
+/** The priority list of the first rule that has one for the repository, else the profile's. */
+export function chooseRecord(
+  repository: Repository,
+  rules: readonly CompiledRule[],
+  profile: Profile,
+): string | undefined {
+  return ruleFor(repository, rules, 'record') ?? profile.record
+}
+
+/** What the first rule says that matches and says it. */
+function ruleFor(
+  { upstream, name }: Repository,
+  rules: readonly CompiledRule[],
+  key: 'profile' | 'record',
+): string | undefined {
+  const full = `${upstream}/${name}`
+  return rules.find((one) => one[key] !== undefined && one.pattern.test(full))?.[key]
+}
+
+export interface CompiledRule extends Omit<Rule, 'match'> {
   readonly pattern: RegExp
-  readonly profile: string
 }
 
 /** `*` stays within a component, `**` crosses them. */
 export function compileRules(rules: readonly Rule[]): readonly CompiledRule[] {
-  return rules.map(({ match, profile }) => ({ pattern: globPattern(match), profile }))
+  return rules.map(({ match, ...rest }) => ({ ...rest, pattern: globPattern(match) }))
 }
 
 export function globPattern(glob: string): RegExp {

@@ -1,0 +1,334 @@
+/**
+ * Which priority list a pull gets: what the configuration names for its repository or profile, else what lies beside the
+ * image upstream (a referrer of it, or a tag with `.record` behind). A configured list must be had; a found one is optional.
+ */
+import { LRUCache } from 'lru-cache'
+import type { Profile } from '../config/profiles.ts'
+import { CrossdockError, isOutage } from '../errors.ts'
+import type { FormatOptions } from '../format/format.ts'
+import { canonicalOptions } from '../format/formats.ts'
+import { priorityPaths, type RecordLine } from '../format/priorities.ts'
+import { SingleFlight } from '../lib/single-flight.ts'
+import { streamOf } from '../lib/streams.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Descriptor, Platform } from '../oci/manifest.ts'
+import { parseReference, referrersTag } from '../oci/reference.ts'
+import type {
+  BlobStore,
+  Catalog,
+  Clock,
+  ConvertedImage,
+  RawManifest,
+  Repository,
+  Upstreams,
+} from '../ports.ts'
+import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type { Tags } from '../pull/tags.ts'
+import { reasonToKeep, selectChildren } from './plan.ts'
+import {
+  linkToList,
+  listIn,
+  type PriorityList,
+  putList,
+  readList,
+  withoutList,
+} from './priority-lists.ts'
+import { readRecord } from './record-files.ts'
+import type { RecordImages } from './record-images.ts'
+
+/** What a referrer that holds a record calls itself. */
+export const RECORD_ARTIFACT = 'application/vnd.crossdock.record.v1'
+
+/** Behind a tag: where the list for whatever that tag names may lie. */
+const TAG_SUFFIX = '.record'
+const MAX_TAG_LENGTH = 128
+
+/** Children of an index that are asked for lists of their own. */
+const MAX_CHILDREN = 16
+
+const CREATED = 'org.opencontainers.image.created'
+
+export interface RecordAsk {
+  readonly repository: Repository
+  readonly tag: string
+  readonly source: RawManifest
+  readonly profile: Profile
+  readonly platforms: 'all' | readonly Platform[]
+}
+
+export interface RecordAnswer {
+  /** The list's blob, in the store unless it is only known by what was made with it. */
+  readonly list: Digest | undefined
+  /** Texts of `Warning: 299`. */
+  readonly warnings: readonly string[]
+}
+
+/** What one look-up gave, remembered for the tag window. */
+interface Finding {
+  readonly list: PriorityList | undefined
+  readonly warnings: readonly string[]
+}
+
+const NOTHING: Finding = { list: undefined, warnings: [] }
+
+export class Records {
+  readonly #store: BlobStore
+  readonly #catalog: Catalog
+  readonly #tags: Tags
+  readonly #manifests: Manifests
+  readonly #upstreams: Upstreams
+  readonly #images: RecordImages
+  readonly #configured: (repository: Repository, profile: Profile) => string | undefined
+  readonly #locate: (name: string) => Repository
+  readonly #readFile: (path: string) => Promise<Uint8Array>
+  readonly #clock: Clock
+  readonly #windowMs: number
+  readonly #offline: boolean
+  readonly #findings = new LRUCache<string, Finding & { readonly at: number }>({ max: 20_000 })
+  readonly #flights = new SingleFlight<Finding>()
+
+  constructor(deps: {
+    readonly store: BlobStore
+    readonly catalog: Catalog
+    readonly tags: Tags
+    readonly manifests: Manifests
+    readonly upstreams: Upstreams
+    readonly images: RecordImages
+    /** The file or reference that rules or profile name. */
+    readonly configured: (repository: Repository, profile: Profile) => string | undefined
+    /** Which repository a reference's name means. */
+    readonly locate: (name: string) => Repository
+    readonly readFile: (path: string) => Promise<Uint8Array>
+    readonly clock: Clock
+    /** How long an answer is believed, ms. */
+    readonly windowMs: number
+    readonly offline: boolean
+  }) {
+    this.#store = deps.store
+    this.#catalog = deps.catalog
+    this.#tags = deps.tags
+    this.#manifests = deps.manifests
+    this.#upstreams = deps.upstreams
+    this.#images = deps.images
+    this.#configured = deps.configured
+    this.#locate = deps.locate
+    this.#readFile = deps.readFile
+    this.#clock = deps.clock
+    this.#windowMs = deps.windowMs
+    this.#offline = deps.offline
+  }
+
+  /** Throws `badManifest` or `upstreamFailed` when a configured list cannot be had. */
+  async choose(ask: RecordAsk): Promise<RecordAnswer> {
+    const manifest = this.#manifests.parse(ask.source)
+    const isLeftAlone = manifest.kind === 'image' && reasonToKeep(manifest) !== undefined
+    if (!ask.profile.format?.takesPriorities || isLeftAlone)
+      return { list: undefined, warnings: [] }
+    const configured = this.#configured(ask.repository, ask.profile)
+    try {
+      const { list, warnings } =
+        configured === undefined ? await this.#find(ask) : await this.#get(ask, configured)
+      const isUnknown = list === undefined && configured === undefined && this.#offline
+      return { list: isUnknown ? (await this.#lastUsed(ask))?.list : list?.digest, warnings }
+    } catch (error) {
+      if (!isOutage(error)) throw error
+      return await this.#standIn(ask, configured, error)
+    }
+  }
+
+  /** Upstream cannot be asked: the order of the last conversion, so that pullers go on getting the same. */
+  async #standIn(
+    ask: RecordAsk,
+    configured: string | undefined,
+    cause: unknown,
+  ): Promise<RecordAnswer> {
+    const last = await this.#lastUsed(ask)
+    const why = cause instanceof Error ? cause.message : String(cause)
+    if (configured !== undefined && last?.list === undefined) {
+      throw cannotBeHad(configured, ask, 'upstreamFailed', cause)
+    }
+    const instead = last === undefined ? 'converted without one' : 'the last conversion is served'
+    return {
+      list: last?.list,
+      warnings: [`no priority list could be looked up, ${instead}: ${why}`],
+    }
+  }
+
+  async #get(ask: RecordAsk, configured: string): Promise<Finding> {
+    const { repository } = ask
+    return await this.#remember(`${nameOf(repository)} = ${configured}`, async () => {
+      try {
+        const lines = isRecordPath(configured)
+          ? await readRecord(streamOf(await this.#readFile(configured)), configured)
+          : await this.#linesAt(configured)
+        return await this.#keep(repository, lines)
+      } catch (error) {
+        throw isOutage(error) ? error : cannotBeHad(configured, ask, 'badManifest', error)
+      }
+    })
+  }
+
+  async #linesAt(reference: string): Promise<readonly RecordLine[]> {
+    const { name, tag = 'latest', digest } = parseReference(reference)
+    const repository = this.#locate(name)
+    const found = digest ?? (await this.#tags.resolve(repository, tag))?.digest
+    if (found !== undefined) return (await this.#images.read(repository, found)).lines
+    throw new CrossdockError('manifestUnknown', `there is no ${reference}`)
+  }
+
+  /** The image's own referrer, those of the children that are converted, the tag: the first that is there. */
+  async #find(ask: RecordAsk): Promise<Finding> {
+    const { repository, tag, source, platforms } = ask
+    const manifest = this.#manifests.parse(source)
+    const children =
+      manifest.kind === 'index' ? selectChildren(manifest, platforms).slice(0, MAX_CHILDREN) : []
+    const [own = NOTHING, ...below] = await Promise.all(
+      [source, ...children].map(({ digest }) => this.#referred(repository, digest)),
+    )
+    const findings = [own, await this.#joined(repository, below)]
+    if (findings.every(({ list }) => list === undefined)) {
+      findings.push(await this.#tagged(repository, tag))
+    }
+    const list = findings.map((one) => one.list).find((one) => one !== undefined)
+    return { list, warnings: findings.flatMap(({ warnings }) => warnings) }
+  }
+
+  async #referred(repository: Repository, subject: Digest): Promise<Finding> {
+    const key = `${nameOf(repository)}@${subject}`
+    return await this.#optional(repository, key, async () => {
+      const [newest] = (await this.#referrers(repository, subject))
+        .filter(({ artifactType }) => artifactType === RECORD_ARTIFACT)
+        .sort(newestFirst)
+      return newest?.digest
+    })
+  }
+
+  async #tagged(repository: Repository, tag: string): Promise<Finding> {
+    const name = `${tag}${TAG_SUFFIX}`
+    if (name.length > MAX_TAG_LENGTH) return NOTHING
+    const key = `${nameOf(repository)}:${name}`
+    return await this.#optional(repository, key, async () => {
+      return (await this.#tags.resolve(repository, name))?.digest
+    })
+  }
+
+  /** Lists of several platforms one after the other: what a layer does not hold is passed over. */
+  async #joined(repository: Repository, findings: readonly Finding[]): Promise<Finding> {
+    const lists = findings.flatMap(({ list }) => list?.digest ?? [])
+    const [first, ...others] = new Set(lists)
+    const warnings = findings.flatMap((one) => one.warnings)
+    if (others.length === 0) {
+      return { list: findings.find(({ list }) => list?.digest === first)?.list, warnings }
+    }
+    const key = `${nameOf(repository)} + ${lists.join(' ')}`
+    const joined = await this.#remember(key, async () => {
+      const paths = []
+      for (const list of lists) paths.push(...(await readList(this.#store, list)))
+      return await this.#keep(
+        repository,
+        paths.map((path) => ({ path })),
+      )
+    })
+    return { list: joined.list, warnings }
+  }
+
+  /** A list that may be missing, forbidden or broken; only that nobody could be asked is passed on. */
+  async #optional(
+    repository: Repository,
+    key: string,
+    find: () => Promise<Digest | undefined>,
+  ): Promise<Finding> {
+    return await this.#remember(key, async () => {
+      try {
+        const digest = await find()
+        if (digest === undefined) return NOTHING
+        const { lines } = await this.#images.read(repository, digest)
+        return await this.#keep(repository, lines)
+      } catch (error) {
+        if (isOutage(error) || !(error instanceof CrossdockError)) throw error
+        if (error.kind === 'denied') return NOTHING
+        return {
+          list: undefined,
+          warnings: [`the priority list ${key} is not used: ${error.message}`],
+        }
+      }
+    })
+  }
+
+  async #referrers(repository: Repository, subject: Digest): Promise<readonly Descriptor[]> {
+    if (!this.#offline) {
+      const upstream = this.#upstreams.find(repository.upstream)
+      return (await upstream?.referrers(repository.name, subject)) ?? []
+    }
+    const tag = await this.#catalog.tags.find(repository, referrersTag(subject))
+    const raw = tag && (await this.#manifests.findLocal(repository, tag.digest))
+    const index = raw && this.#manifests.parse(raw)
+    return index?.kind === 'index' ? index.manifests : []
+  }
+
+  async #keep(repository: Repository, lines: readonly RecordLine[]): Promise<Finding> {
+    const list = await putList(this.#store, priorityPaths(lines))
+    if (list !== undefined) await this.#catalog.links.record(repository, [linkToList(list)])
+    return { list, warnings: [] }
+  }
+
+  /** With which list the source was last converted for this profile; `undefined`: never. */
+  async #lastUsed({
+    repository,
+    source,
+    profile,
+  }: RecordAsk): Promise<{ readonly list: Digest | undefined } | undefined> {
+    const wanted = canonicalOptions(profile.options)
+    const made = await this.#catalog.conversions.listImages({ source: source.digest })
+    const [last] = made
+      .filter((one) => isSameRepository(one.repository, repository) && one.profile === profile.name)
+      .sort((a, b) => b.convertedAt - a.convertedAt)
+      .map(optionsOf)
+      .map((options) => ({ list: listIn(options), rest: canonicalOptions(withoutList(options)) }))
+      .filter(({ rest }) => rest === wanted)
+    return last
+  }
+
+  async #remember(key: string, find: () => Promise<Finding>): Promise<Finding> {
+    const known = this.#findings.get(key)
+    if (known !== undefined && this.#clock.monotonic() - known.at < this.#windowMs) return known
+    return await this.#flights.run(key, async () => {
+      const finding = await find()
+      this.#findings.set(key, { ...finding, at: this.#clock.monotonic() })
+      return finding
+    })
+  }
+}
+
+/** How a record in the configuration says that it is a file and no reference. */
+export function isRecordPath(text: string): boolean {
+  return /^\.{0,2}\//.test(text)
+}
+
+function newestFirst(a: Descriptor, b: Descriptor): number {
+  const [first = '', second = ''] = [a, b].map(({ annotations }) => annotations?.[CREATED])
+  if (first !== second) return first > second ? -1 : 1
+  return a.digest < b.digest ? -1 : 1
+}
+
+function optionsOf({ recipe }: ConvertedImage): FormatOptions {
+  return (JSON.parse(recipe) as { readonly options: FormatOptions }).options
+}
+
+function nameOf({ upstream, name }: Repository): string {
+  return `${upstream}/${name}`
+}
+
+function cannotBeHad(
+  configured: string,
+  { repository, profile }: RecordAsk,
+  kind: 'badManifest' | 'upstreamFailed',
+  cause: unknown,
+): CrossdockError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new CrossdockError(
+    kind,
+    `priority list ${configured}, configured for ${nameOf(repository)} in profile ${profile.name}, cannot be had: ${why}`,
+    { cause, reason: 'record' },
+  )
+}
