@@ -87,6 +87,8 @@ async function consecutive(stem: string): Promise<Volume[]> {
     .map((name) => name.slice(basename(stem).length + 1))
     .filter((number) => /^\d{3,4}$/.test(number))
     .map(Number)
+  // A lone file whose name ends in digits is no volume, unless it is the first.
+  if (numbers.length === 1 && numbers[0] !== 1) return []
   const last = numbers.reduce((most, number) => Math.max(most, number), 0)
   return Array.from({ length: last }, (_, i) => ({
     hex: undefined,

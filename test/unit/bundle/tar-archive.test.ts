@@ -1,0 +1,157 @@
+import fc from 'fast-check'
+import { extract, pack } from 'tar-stream'
+import { describe, expect, it } from 'vitest'
+import { type Entry, type FileEntry, smallFile } from '../../../src/bundle/entry.ts'
+import { readTar, writeTar } from '../../../src/bundle/tar-archive.ts'
+import { formatHeader, parseHeader } from '../../../src/bundle/tar-header.ts'
+import { collect, streamOf } from '../../../src/lib/streams.ts'
+import { chunked } from '../../helpers/bytes.ts'
+
+const names = fc
+  .array(fc.stringMatching(/^[a-z0-9_]{1,60}$/), { minLength: 1, maxLength: 4 })
+  .map((parts) => parts.join('/'))
+const files = fc.uniqueArray(
+  fc.record({ name: names, bytes: fc.uint8Array({ maxLength: 3000 }) }),
+  { selector: ({ name }) => name, maxLength: 6 },
+)
+
+describe('tar archives', () => {
+  it('come back as they were written, for any chunking', async () => {
+    await fc.assert(
+      fc.asyncProperty(files, fc.integer({ min: 1, max: 2000 }), async (given, size) => {
+        const archive = await written(given)
+        const back = await readAll(readTar(chunked(archive, [size])))
+        expect(back).toEqual(given.map(({ name, bytes }) => ({ name, bytes: Buffer.from(bytes) })))
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  it('are read by others', async () => {
+    await fc.assert(
+      fc.asyncProperty(files, async (given) => {
+        const reader = extract()
+        reader.end(await written(given))
+        const seen: object[] = []
+        for await (const entry of reader) {
+          const bytes = Buffer.from(await collect(entry as AsyncIterable<Uint8Array>, 10_000))
+          if (entry.header.type === 'file') seen.push({ name: entry.header.name, bytes })
+        }
+        expect(seen).toEqual(given.map(({ name, bytes }) => ({ name, bytes: Buffer.from(bytes) })))
+      }),
+      { numRuns: 30 },
+    )
+  })
+
+  it('of others are read, with long names and links', async () => {
+    const long = `${'d'.repeat(90)}/${'f'.repeat(120)}`
+    const archive = pack()
+    archive.entry({ name: './a' }, 'one')
+    archive.entry({ name: long }, 'two')
+    archive.entry({ name: 'x/layer.tar', type: 'symlink', linkname: '../a' })
+    archive.entry({ name: 'hard', type: 'link', linkname: 'a' })
+    archive.entry({ name: 'out', type: 'symlink', linkname: '../../etc/passwd' })
+    archive.entry({ name: 'folder', type: 'directory' })
+    archive.finalize()
+
+    const entries: Entry[] = []
+    for await (const entry of readTar(archive as AsyncIterable<Uint8Array>)) entries.push(entry)
+
+    expect(entries.map((one) => [one.name, one.kind === 'link' ? one.target : one.size])).toEqual([
+      ['a', 3],
+      [long, 3],
+      ['x/layer.tar', 'a'],
+      ['hard', 'a'],
+    ])
+  })
+
+  it('that end anywhere before their end are refused', async () => {
+    const archive = await written([
+      { name: 'a', bytes: Buffer.alloc(700, 1) },
+      { name: 'b', bytes: Buffer.alloc(10, 2) },
+    ])
+    // The end is marked by two blocks of zeros; one is enough to know it.
+    const last = archive.byteLength - 513
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 0, max: last }), async (cut) => {
+        const read = readAll(readTar(streamOf(archive.subarray(0, cut))))
+        await expect(read).rejects.toThrow(/archive is damaged|truncated/)
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it('with a flipped bit in a header are refused', async () => {
+    const archive = await written([{ name: 'a', bytes: Buffer.alloc(10) }])
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 0, max: 147 }), async (at) => {
+        const bad = Buffer.from(archive)
+        bad[at] = (bad[at] ?? 0) ^ 1
+        await expect(readAll(readTar(streamOf(bad)))).rejects.toThrow(/checksum of a header/)
+      }),
+    )
+  })
+
+  it('carry files beyond 8 GiB', () => {
+    const size = 20 * 2 ** 30
+    const bytes = formatHeader('blobs/sha256/x', size, '0')
+
+    expect(bytes.byteLength).toBe(3 * 512)
+    expect(Buffer.from(bytes).toString()).toContain(`20 size=${size}\n`)
+    expect(parseHeader(bytes.subarray(0, 512))?.type).toBe('x')
+  })
+
+  it('read sizes in base 256', () => {
+    const block = formatHeader('x', 0, '0').slice(0, 512)
+    block.fill(0, 124, 136)
+    new DataView(block.buffer).setBigUint64(128, 12n * 2n ** 30n)
+    block[124] = 0x80
+    block.fill(32, 148, 156)
+    const sum = block.reduce((total, byte) => total + byte, 0)
+    block.set(Buffer.from(`${sum.toString(8).padStart(6, '0')}\0 `), 148)
+
+    expect(parseHeader(block)?.size).toBe(12 * 2 ** 30)
+  })
+
+  it('refuse content that is not as long as it was said to be', async () => {
+    const lie: FileEntry = { ...smallFile('a', 'abc'), size: 5 }
+    async function* files() {
+      yield lie
+    }
+    await expect(collect(writeTar(files()), 10_000)).rejects.toThrow(/a has 3 bytes instead of 5/)
+  })
+
+  it('let go of their source when the reader leaves', async () => {
+    let closed = false
+    async function* source() {
+      try {
+        for (;;) yield formatHeader('a', 0, '0')
+      } finally {
+        closed = true
+      }
+    }
+    for await (const entry of readTar(source())) if (entry.name === 'a') break
+    expect(closed).toBe(true)
+  })
+})
+
+interface Given {
+  readonly name: string
+  readonly bytes: Uint8Array
+}
+
+async function written(given: readonly Given[]): Promise<Uint8Array> {
+  async function* entries() {
+    for (const { name, bytes } of given) yield smallFile(name, bytes)
+  }
+  return await collect(writeTar(entries()), 10_000_000)
+}
+
+async function readAll(entries: AsyncIterable<Entry>): Promise<Given[]> {
+  const found: Given[] = []
+  for await (const entry of entries) {
+    if (entry.kind !== 'file') continue
+    found.push({ name: entry.name, bytes: Buffer.from(await collect(entry.read(), 1_000_000)) })
+  }
+  return found
+}
