@@ -20,11 +20,16 @@ import { systemClock } from './lib/clock.ts'
 import { createTelemetry, type Telemetry } from './lib/telemetry.ts'
 import { DEFAULT_MODEL_LIMITS, type ModelLimits } from './oci/manifest.ts'
 import { parsePlatform } from './oci/platform.ts'
-import type { BlobStore, Catalog, Clock, SidecarStore } from './ports.ts'
+import type { Catalog, Clock, SidecarStore } from './ports.ts'
 import { Blobs } from './pull/blobs.ts'
 import { Manifests } from './pull/manifests.ts'
 import { Tags } from './pull/tags.ts'
 import { openStore } from './store/open.ts'
+import { Collector } from './upkeep/collector.ts'
+import { Healer } from './upkeep/healing.ts'
+import { MeteredBlobs } from './upkeep/metered-blobs.ts'
+import { Returns } from './upkeep/returns.ts'
+import { Verifier } from './upkeep/verification.ts'
 import { createUpstreams, type Registries } from './upstream/upstreams.ts'
 
 export interface App extends AsyncDisposable {
@@ -35,7 +40,7 @@ export interface App extends AsyncDisposable {
   readonly limits: ModelLimits
   readonly telemetry: Telemetry
   readonly clock: Clock
-  readonly store: BlobStore
+  readonly store: MeteredBlobs
   readonly sidecars: SidecarStore
   readonly catalog: Catalog
   readonly upstreams: Registries
@@ -49,6 +54,8 @@ export interface App extends AsyncDisposable {
   readonly pulls: Pulls
   readonly staging: Staging
   readonly progress: Progress
+  readonly collector: Collector
+  readonly verifier: Verifier
 }
 
 export interface Surroundings {
@@ -72,7 +79,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     maxImageBytes: config.limits.imageSize,
   }
   const {
-    blobs: store,
+    blobs: onDisk,
     sidecars,
     catalog,
     ...opened
@@ -80,6 +87,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     data: config.data,
     clock,
   })
+  const store = new MeteredBlobs(onDisk)
   const upstreams = createUpstreams({
     upstreams: await upstreamSettings(config),
     defaultUpstream: config.defaultUpstream,
@@ -116,14 +124,15 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     },
   })
   const cores = availableParallelism()
+  const decodeLimits = {
+    maxOutput: config.limits.layerUncompressed,
+    maxWindowLog: config.limits.zstdWindowLog,
+  }
   const layers = new Layers({
     store,
     catalog,
     blobs,
-    limits: {
-      maxOutput: config.limits.layerUncompressed,
-      maxWindowLog: config.limits.zstdWindowLog,
-    },
+    limits: decodeLimits,
     // More layers than cores: some wait for upstream while others keep the cores busy.
     jobs: config.convert.jobs === 'auto' ? cores * 2 : config.convert.jobs,
     concurrency: cores,
@@ -178,6 +187,23 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     defaultPlatforms,
   })
   const staging = new Staging({ catalog, pulls, manifests, progress })
+  const collector = new Collector({
+    store,
+    catalog,
+    returns: new Returns({ store, catalog, upstreams, offline }),
+    clock,
+    policy: { maxSize: config.cache.maxSize, leaseMs: config.cache.lease },
+  })
+  const healer = new Healer({ store, catalog, manifests, images, pulls })
+  const verifier = new Verifier({
+    store,
+    sidecars,
+    catalog,
+    manifests,
+    healer,
+    limits,
+    decodeLimits,
+  })
   const access = new Access(await readAccessRules(config.auth))
   return {
     config,
@@ -200,6 +226,8 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     pulls,
     staging,
     progress,
+    collector,
+    verifier,
     async [Symbol.asyncDispose]() {
       await upstreams[Symbol.asyncDispose]()
       await opened[Symbol.asyncDispose]()

@@ -5,15 +5,18 @@ import { CLIENTS, type ClientName, clientCommand } from './client-setup.ts'
 import { checkCommand, schemaCommand, showCommand } from './config-commands.ts'
 import { copyCommand } from './copy.ts'
 import { type ExportOptions, exportCommand } from './export.ts'
+import { gcCommand } from './gc.ts'
 import { importCommand } from './import.ts'
 import { inspectCommand } from './inspect.ts'
 import { listCommand } from './list.ts'
 import { describeError, EXIT, UsageError } from './output.ts'
+import { recordExportCommand, recordPushCommand, recordShowCommand } from './record.ts'
 import { removeCommand } from './remove.ts'
 import { serveCommand } from './serve.ts'
 import { type CommonOptions, loadFor } from './session.ts'
 import { stageCommand } from './stage.ts'
 import type { System } from './system.ts'
+import { verifyCommand } from './verify.ts'
 import { readVersion } from './version.ts'
 
 /** Resolves with the exit code; never rejects. */
@@ -104,6 +107,8 @@ function createProgram(system: System, outcome: { code: number }): Command {
     .option('--json', 'print JSON')
     .action(async (ref: string, options) => end(inspectCommand(ref, options, system)))
 
+  addUpkeep(program, system, end)
+  addRecords(program, system, end)
   addConfig(program, system, end)
   return program
 }
@@ -160,6 +165,56 @@ function addBundles(
     .option('--json', 'print JSON')
     .action(async (ref: string, dest: string, options) =>
       end(copyCommand(ref, dest, options, system)),
+    )
+}
+
+function addUpkeep(
+  program: Command,
+  system: System,
+  end: (code: number | Promise<number>) => Promise<void>,
+): void {
+  common(program.command('verify'))
+    .description('hash what is stored, check what it unpacks to, and heal what is wrong')
+    .argument('[ref]', 'an image; without it everything')
+    .option('--all', 'everything; the default')
+    .option('--json', 'print JSON')
+    .action(async (ref: string | undefined, options) => end(verifyCommand(ref, options, system)))
+
+  common(program.command('gc'))
+    .description('evict to the budget and sweep what nothing needs')
+    .option('--dry-run', 'explain what would go and why, and touch nothing')
+    .option('--json', 'print JSON')
+    .action(async (options) => end(gcCommand(options, system)))
+}
+
+function addRecords(
+  program: Command,
+  system: System,
+  end: (code: number | Promise<number>) => Promise<void>,
+): void {
+  const record = program
+    .command('record')
+    .description('priority lists of lazy images: which files come first in their layers')
+  const withPlatform = (command: Command) =>
+    common(command)
+      .option('--platform <os/arch>', "image of an index to look at; default: the host's own")
+      .option('--json', 'print JSON')
+  withPlatform(record.command('show'))
+    .description('list the files that come first, per layer')
+    .argument('<ref>', 'an eStargz image (with suffix: a conversion), or a record image')
+    .action(async (ref: string, options) => end(recordShowCommand(ref, options, system)))
+  withPlatform(record.command('export'))
+    .description('write them into a record file, as stargz-snapshotter writes it')
+    .argument('<ref>', 'an eStargz image (with suffix: a conversion), or a record image')
+    .requiredOption('-o, --output <file>', 'the file; - for standard output')
+    .action(async (ref: string, options) => end(recordExportCommand(ref, options, system)))
+  withPlatform(record.command('push'))
+    .description('push a record image, which profiles, rules and other tools can name')
+    .argument('<ref>', 'where the list is from: an image as above, or a record FILE')
+    .argument('<target>', 'HOST/NAME:TAG')
+    .option('--attach', 'TARGET is the image that gets the record as a referrer')
+    .action(async (ref: string, target: string, options) =>
+      end(recordPushCommand(ref, target, options, system)),
     )
 }
 

@@ -18,6 +18,7 @@ import {
 import { compileRules } from '../http/target.ts'
 import { acquireServerLock } from '../store/lock.ts'
 import { Touches } from '../upkeep/touches.ts'
+import { keepHouse } from './housekeeping.ts'
 import { EXIT } from './output.ts'
 import { type CommonOptions, loadFor, openServer } from './session.ts'
 import type { System } from './system.ts'
@@ -46,12 +47,13 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
     await app[Symbol.asyncDispose]()
     throw error
   })
+  const keeper = keepHouse(app)
   system.output.out(await greeting(app, listeners))
   signals.onReload(() => void reloadAccess(app, options, system))
   await signals.first
   state.isDraining = true
   app.telemetry.log.info({ event: 'draining' }, 'finishing requests before the end')
-  return await stop(app, listeners, signals.second)
+  return await stop(app, keeper, listeners, signals.second)
 }
 
 /** On SIGHUP: users and policy of now, or of before when the new ones cannot be used. */
@@ -72,6 +74,7 @@ async function reloadAccess(app: App, options: CommonOptions, system: System): P
 /** Requests may finish, conversions may not: whoever asks after the next start has them made again. */
 async function stop(
   app: App,
+  keeper: AsyncDisposable,
   listeners: readonly Listener[],
   hurry: Promise<void>,
 ): Promise<number> {
@@ -81,7 +84,7 @@ async function stop(
     setTimeout(() => closeAll(listeners), shutdownGrace * REQUESTS_SHARE),
     setTimeout(() => late.resolve(EXIT.ok), shutdownGrace * 0.95),
   ]
-  const drained = Promise.all(listeners.map((one) => one[Symbol.asyncDispose]()))
+  const drained = Promise.all([keeper, ...listeners].map((one) => one[Symbol.asyncDispose]()))
   const code = await Promise.race([
     drained.then(() => app[Symbol.asyncDispose]()).then(() => EXIT.ok),
     late.promise,

@@ -109,12 +109,22 @@ const rule = z.strictObject({
     ),
 })
 
+const scrub = z.strictObject({
+  rate: size('50MiB')
+    .refine((bytes) => bytes > 0, { error: 'must be more than 0' })
+    .describe('Bytes a second that the scrub may read.'),
+  interval: duration('7d').describe('From one scrub to the next; `0`: none.'),
+})
+
 const cache = z.strictObject({
   maxSize: size('50GiB').describe('Disk budget; what was least recently served goes first.'),
   lease: duration('1h').describe('A blob stays at least this long after a manifest named it.'),
   tagWindow: duration('60s').describe('How long a tag is believed before upstream is asked again.'),
   staleWindow: duration('7d').describe('How old an answer may be served while upstream is down.'),
   offline: z.boolean().default(false).describe('Never dial out: the far side of an air gap.'),
+  scrub: scrub
+    .prefault({})
+    .describe('Reads everything in the store now and then, and heals what has rotted.'),
 })
 
 const convert = z.strictObject({

@@ -41,6 +41,7 @@ export function createTelemetry(config: LogConfig, out: { write(line: string): v
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const metrics = createMetrics(registry)
+  let wasOver = false
   return {
     log,
     /** Prometheus text. */
@@ -84,6 +85,38 @@ export function createTelemetry(config: LogConfig, out: { write(line: string): v
         metrics.layerRatio.observe({ encoding: layer.encoding }, layer.bytesOut / layer.bytesIn)
       }
       log.debug({ event: 'layer_converted', ...layer })
+    },
+    collected(found: {
+      readonly gone: readonly { readonly size: number; readonly reason: string }[]
+      readonly budget: number
+      readonly plan: { readonly total: number; readonly overBy: number; readonly kept: object }
+    }): void {
+      for (const { size, reason } of found.gone) {
+        metrics.evictedBlobs.inc({ reason })
+        metrics.evictedBytes.inc({ reason }, size)
+      }
+      const { total, overBy, kept } = found.plan
+      const fields = { total, budget: found.budget, overBy, kept, gone: found.gone.length }
+      if (found.gone.length > 0) log.info({ event: 'collected', ...fields }, 'evicted')
+      if (overBy > 0 && !wasOver) {
+        log.warn(
+          { event: 'over_budget', ...fields },
+          'the store is larger than its budget, and nothing more may go: raise cache.maxSize, or see crossdock gc --dry-run',
+        )
+      }
+      wasOver = overBy > 0
+    },
+    /** Something in the store was not what it should be. */
+    checked(check: { what: string; digest: string; state: string; detail?: string }): void {
+      metrics.healed.inc({ result: check.state })
+      log.warn({ event: 'store_check', ...check }, `${check.what} ${check.state}`)
+    },
+    scrubbed(scrub: { readonly bytes: number; readonly seconds: number }): void {
+      metrics.scrubbedBytes.inc(scrub.bytes)
+      log.info({ event: 'scrubbed', ...scrub }, 'the whole store was verified')
+    },
+    choreFailed(chore: string, error: unknown): void {
+      log.error({ event: 'chore_failed', chore, err: error }, `${chore} failed; it is tried again`)
     },
     irreproducible(layer: { target: string; source: string; encoding: string }): void {
       const { target, source, encoding } = layer
@@ -219,6 +252,29 @@ function createMetrics(registry: Registry) {
       name: 'crossdock_upstream_errors_total',
       help: 'Failed requests and downloads, by upstream',
       labelNames: ['upstream', 'kind'],
+      registers,
+    }),
+    evictedBlobs: new Counter({
+      name: 'crossdock_evicted_blobs_total',
+      help: 'Blobs deleted by garbage collection, by reason',
+      labelNames: ['reason'],
+      registers,
+    }),
+    evictedBytes: new Counter({
+      name: 'crossdock_evicted_bytes_total',
+      help: 'Bytes deleted by garbage collection, by reason',
+      labelNames: ['reason'],
+      registers,
+    }),
+    healed: new Counter({
+      name: 'crossdock_store_checks_total',
+      help: 'Rotten or missing things that the scrub found: healed or failed',
+      labelNames: ['result'],
+      registers,
+    }),
+    scrubbedBytes: new Counter({
+      name: 'crossdock_scrubbed_bytes_total',
+      help: 'Bytes that finished scrubs have verified',
       registers,
     }),
     quota: new Gauge({

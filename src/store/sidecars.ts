@@ -2,7 +2,7 @@
 import { open, readdir, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Digest, isDigest } from '../oci/digest.ts'
-import type { Sidecar, SidecarStore } from '../ports.ts'
+import type { Place, Sidecar, SidecarStore } from '../ports.ts'
 import { isMissing, storeFailure } from './failures.ts'
 import { FILE_MODE, type Layout, publish, syncFolder } from './layout.ts'
 import type { FileLock } from './lock.ts'
@@ -106,11 +106,17 @@ async function removeDurably(path: string): Promise<void> {
 function parseSidecar(digest: Digest, text: string): Sidecar | undefined {
   try {
     const sidecar = JSON.parse(text) as Partial<Sidecar>
-    const isSound = sidecar.digest === digest && Array.isArray(sidecar.places)
+    const isSound =
+      sidecar.digest === digest && Array.isArray(sidecar.places) && sidecar.places.every(isPlace)
     return isSound ? (sidecar as Sidecar) : undefined
   } catch {
     return undefined
   }
+}
+
+function isPlace(place: Partial<Place> | null): boolean {
+  const { upstream, name, tags } = place ?? {}
+  return typeof upstream === 'string' && typeof name === 'string' && typeof tags === 'object'
 }
 
 async function names(folder: string): Promise<string[]> {

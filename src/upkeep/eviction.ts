@@ -6,8 +6,8 @@ export interface StoredBlob {
   readonly digest: Digest
   /** Bytes. */
   readonly size: number
-  /** `orphan`: nothing links to it any more. */
-  readonly role: 'manifest' | 'config' | 'layer' | 'orphan'
+  /** `orphan`: nothing links to it; `forgotten`: its name was removed, and nobody has asked for it since. */
+  readonly role: 'manifest' | 'config' | 'layer' | 'orphan' | 'forgotten'
   /** When it was last served, converted from, linked or stored, ms since 1970: the latest of them. */
   readonly touchedAt: number
   /** True when the same bytes can be had again: from an upstream, or from their source by the encoder that made them. */
@@ -21,13 +21,15 @@ export interface EvictionPolicy {
   readonly maxSize: number
   /** A blob that was touched less than this ago stays, ms. */
   readonly leaseMs: number
+  /** An orphan stays at least this long, ms: an import links to its blobs when all of them are here. */
+  readonly graceMs: number
 }
 
 export interface Victim {
   readonly digest: Digest
   readonly size: number
   readonly touchedAt: number
-  readonly reason: 'orphan' | 'over-budget'
+  readonly reason: 'orphan' | 'forgotten' | 'over-budget'
 }
 
 export interface EvictionPlan {
@@ -49,26 +51,25 @@ export interface EvictionPlan {
 const LOW_WATER = 0.95
 
 /**
- * Orphans go in any case once their lease is over. Above the budget, layers follow, least recently touched first, until
+ * Orphans and what was forgotten go in any case once their lease is over. Above the budget, layers follow, least recently touched first, until
  * the store is at 95 % of it. Manifests and configs stay: they are small, and every digest once handed out needs them.
  */
 export function planEviction(blobs: readonly StoredBlob[], policy: EvictionPolicy): EvictionPlan {
-  const { now, maxSize, leaseMs } = policy
+  const { now, maxSize, leaseMs, graceMs } = policy
   const kept = { described: 0, leased: 0, irreplaceable: 0 }
-  const orphans: StoredBlob[] = []
+  const victims: Victim[] = []
   const layers: StoredBlob[] = []
   let total = 0
   for (const blob of blobs) {
     total += blob.size
     // A clock that was set back must not make everything look old, nor new for ever.
-    const isLeased = Math.abs(now - blob.touchedAt) < leaseMs
+    const isLeased = Math.abs(now - blob.touchedAt) < (blob.role === 'orphan' ? graceMs : leaseMs)
     if (blob.role === 'manifest' || blob.role === 'config') kept.described += blob.size
     else if (isLeased) kept.leased += blob.size
-    else if (blob.role === 'orphan') orphans.push(blob)
+    else if (blob.role !== 'layer') victims.push(victimOf(blob, blob.role))
     else if (!blob.comesBack) kept.irreplaceable += blob.size
     else layers.push(blob)
   }
-  const victims = orphans.map((blob) => victimOf(blob, 'orphan'))
   let left = total - victims.reduce((sum, victim) => sum + victim.size, 0)
   if (left > maxSize) {
     layers.sort((a, b) => a.touchedAt - b.touchedAt || (a.digest < b.digest ? -1 : 1))

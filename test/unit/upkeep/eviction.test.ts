@@ -5,7 +5,7 @@ import { planEviction, type StoredBlob } from '../../../src/upkeep/eviction.ts'
 
 const HOUR = 3_600_000
 const NOW = 1_800_000_000_000
-const POLICY = { now: NOW, maxSize: 100, leaseMs: HOUR }
+const POLICY = { now: NOW, maxSize: 100, leaseMs: HOUR, graceMs: HOUR }
 
 function blob(
   name: string,
@@ -21,7 +21,7 @@ function blob(
 const anyBlob = fc.record({
   digest: fc.uint8Array({ minLength: 8, maxLength: 8 }).map((bytes) => digestOf(bytes)),
   size: fc.nat(60),
-  role: fc.constantFrom('manifest', 'config', 'layer', 'orphan'),
+  role: fc.constantFrom('manifest', 'config', 'layer', 'orphan', 'forgotten'),
   touchedAt: fc.integer({ min: NOW - 5 * HOUR, max: NOW + 2 * HOUR }),
   comesBack: fc.boolean(),
 })
@@ -57,6 +57,17 @@ describe('eviction', () => {
     ])
   })
 
+  it('gives orphans a grace of their own, since an import links to its blobs at its end', () => {
+    const arrived = blob('arrived', 1, 2, { role: 'orphan' })
+    const forgotten = blob('forgotten', 1, 2, { role: 'forgotten', comesBack: false })
+
+    const plan = planEviction([arrived, forgotten], { ...POLICY, graceMs: 3 * HOUR })
+
+    expect(plan.victims).toEqual([
+      expect.objectContaining({ digest: forgotten.digest, reason: 'forgotten' }),
+    ])
+  })
+
   it('says how far over the budget it stays when nothing more may go', () => {
     const leased = blob('leased', 300, 0.1)
     const only = blob('only', 50, 99, { comesBack: false })
@@ -77,8 +88,8 @@ describe('eviction', () => {
         const gone = new Set(victims.map(({ digest }) => digest))
 
         for (const one of blobs.filter(({ digest }) => gone.has(digest))) {
-          expect(['layer', 'orphan']).toContain(one.role)
-          expect(one.role === 'orphan' || one.comesBack).toBe(true)
+          expect(['layer', 'orphan', 'forgotten']).toContain(one.role)
+          expect(one.role !== 'layer' || one.comesBack).toBe(true)
           expect(Math.abs(NOW - one.touchedAt)).toBeGreaterThanOrEqual(HOUR)
         }
         const left = total - victims.reduce((sum, { size }) => sum + size, 0)

@@ -1,0 +1,24 @@
+/** What the server does besides serving: collects garbage, scrubs, and shows both in metrics and log. */
+import type { App } from '../app.ts'
+import { Keeper } from '../upkeep/keeper.ts'
+
+export function keepHouse(app: App): Keeper {
+  const { config, telemetry, store } = app
+  const { maxSize, lease, scrub } = config.cache
+  telemetry.watch({
+    storeBytes: async () => store.bytes,
+    jobs: () => app.progress.running,
+    queued: () => app.layers.queued,
+    downloads: () => app.blobs.downloads,
+  })
+  return new Keeper({
+    ...app,
+    policy: { maxSize, leaseMs: lease, scrub: { rate: scrub.rate, intervalMs: scrub.interval } },
+    events: {
+      collected: (collected) => telemetry.collected(collected),
+      scrubbed: (found) => telemetry.scrubbed(found),
+      checked: (check) => telemetry.checked(check),
+      failed: (chore, error) => telemetry.choreFailed(chore, error),
+    },
+  })
+}

@@ -1,0 +1,123 @@
+/** Garbage collection: looks at everything in the store, decides what goes, and deletes it, while pulls run. */
+import type { Digest } from '../oci/digest.ts'
+import type { BlobStore, Catalog, Clock } from '../ports.ts'
+import { type EvictionPlan, planEviction, type StoredBlob, type Victim } from './eviction.ts'
+import type { Return, Returns } from './returns.ts'
+
+export interface CollectorPolicy {
+  /** Bytes that the store may hold. */
+  readonly maxSize: number
+  readonly leaseMs: number
+}
+
+/** What a collection would do, and why. */
+export interface Findings {
+  readonly plan: EvictionPlan
+  /** Bytes that the store may hold: `maxSize`, or less where the disk is fuller than that. */
+  readonly budget: number
+  readonly blobs: number
+  readonly returns: ReadonlyMap<Digest, Return>
+}
+
+export interface Collected extends Findings {
+  /** What went; a blob that somebody asked for meanwhile has stayed. */
+  readonly gone: readonly Victim[]
+}
+
+/** Blobs that nothing links to stay this long at least, ms. */
+const ORPHAN_GRACE_MS = 3_600_000
+
+/** A "manifest" or "config" beyond this is no description of anything, but what somebody wants kept for ever; bytes. */
+const MAX_DESCRIPTION = 8 * 1024 * 1024
+
+export class Collector {
+  readonly #store: BlobStore
+  readonly #catalog: Catalog
+  readonly #returns: Returns
+  readonly #clock: Clock
+  readonly #policy: CollectorPolicy
+
+  constructor(deps: {
+    readonly store: BlobStore
+    readonly catalog: Catalog
+    readonly returns: Returns
+    readonly clock: Clock
+    readonly policy: CollectorPolicy
+  }) {
+    this.#store = deps.store
+    this.#catalog = deps.catalog
+    this.#returns = deps.returns
+    this.#clock = deps.clock
+    this.#policy = deps.policy
+  }
+
+  async plan(): Promise<Findings> {
+    const blobs: StoredBlob[] = []
+    let total = 0
+    for await (const { digest, size, storedAt } of this.#store.list()) {
+      total += size
+      blobs.push(await this.#describe(digest, size, storedAt))
+    }
+    const budget = await this.#budget(total)
+    const policy = {
+      now: this.#clock.now(),
+      maxSize: budget,
+      leaseMs: this.#policy.leaseMs,
+      graceMs: Math.max(this.#policy.leaseMs, ORPHAN_GRACE_MS),
+    }
+    const returns = new Map<Digest, Return>()
+    const judged = total <= budget ? blobs : await this.#judge(blobs, returns)
+    return { plan: planEviction(judged, policy), budget, blobs: blobs.length, returns }
+  }
+
+  async collect(): Promise<Collected> {
+    const findings = await this.plan()
+    const gone: Victim[] = []
+    for (const victim of findings.plan.victims) {
+      const now = await this.#catalog.retention.describe(victim.digest)
+      const isWanted = now !== undefined && now.touchedAt > victim.touchedAt
+      if (!isWanted && (await this.#store.delete(victim.digest))) gone.push(victim)
+    }
+    return { ...findings, gone }
+  }
+
+  async #describe(digest: Digest, size: number, storedAt: number): Promise<StoredBlob> {
+    const kept = await this.#catalog.retention.describe(digest)
+    const touchedAt = Math.max(storedAt, kept?.touchedAt ?? 0)
+    return { digest, size, touchedAt, role: roleOf(kept, size), comesBack: true }
+  }
+
+  /** Only what may have to go is asked about. */
+  async #judge(
+    blobs: readonly StoredBlob[],
+    returns: Map<Digest, Return>,
+  ): Promise<readonly StoredBlob[]> {
+    const judged: StoredBlob[] = []
+    for (const blob of blobs) {
+      if (blob.role !== 'layer') {
+        judged.push(blob)
+        continue
+      }
+      const back = await this.#returns.of(blob.digest)
+      returns.set(blob.digest, back)
+      judged.push({ ...blob, comesBack: 'from' in back })
+    }
+    return judged
+  }
+
+  /** Whatever `maxSize` says, the disk's reserve is not for the store. */
+  async #budget(total: number): Promise<number> {
+    const room = await this.#store.room()
+    const { maxSize } = this.#policy
+    return room === undefined ? maxSize : Math.max(0, Math.min(maxSize, total + room))
+  }
+}
+
+function roleOf(
+  kept: Awaited<ReturnType<Catalog['retention']['describe']>>,
+  size: number,
+): StoredBlob['role'] {
+  if (kept === undefined) return 'orphan'
+  if (kept.isReleased) return 'forgotten'
+  return size > MAX_DESCRIPTION ? 'layer' : kept.role
+}

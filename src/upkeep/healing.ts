@@ -1,0 +1,64 @@
+/** Bytes that rotted or went missing, had again: from upstream, or by the conversion that made them, to the same digest. */
+import type { Images } from '../convert/images.ts'
+import type { Pulls } from '../convert/pulls.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { BlobStore, Catalog, Link, Repository } from '../ports.ts'
+import type { Manifests } from '../pull/manifests.ts'
+
+/** Texts for people: where the bytes came from, or why they did not come. */
+export type Healing = { readonly from: string } | { readonly failed: string }
+
+export class Healer {
+  readonly #store: BlobStore
+  readonly #catalog: Catalog
+  readonly #manifests: Manifests
+  readonly #images: Images
+  readonly #pulls: Pulls
+
+  constructor(deps: {
+    readonly store: BlobStore
+    readonly catalog: Catalog
+    readonly manifests: Manifests
+    readonly images: Images
+    readonly pulls: Pulls
+  }) {
+    this.#store = deps.store
+    this.#catalog = deps.catalog
+    this.#manifests = deps.manifests
+    this.#images = deps.images
+    this.#pulls = deps.pulls
+  }
+
+  /** Call it when the bytes are out of the way. */
+  async heal(digest: Digest): Promise<Healing> {
+    const holders = await this.#catalog.links.holders(digest)
+    let failed = 'no repository is known to have it'
+    for (const holder of holders.filter(({ standing }) => standing !== 'named')) {
+      const where = `${holder.upstream}/${holder.name}`
+      try {
+        if (await this.#fetch(holder)) return { from: where }
+        failed = `${where} does not give it any more`
+      } catch (error) {
+        failed = error instanceof Error ? error.message : String(error)
+      }
+    }
+    return { failed }
+  }
+
+  async #fetch({ upstream, name, digest, mediaType, standing }: Repository & Link) {
+    const repository = { upstream, name }
+    if (mediaType === undefined) {
+      const blob = await this.#pulls.blob(repository, digest)
+      await blob?.growing?.stored
+    } else {
+      // What is in memory still is as good as upstream's.
+      const raw = await this.#manifests.get(repository, digest).catch((error) => {
+        if (standing === 'made') return undefined
+        throw error
+      })
+      if (raw !== undefined) await this.#manifests.put(raw)
+      else if (standing === 'made') await this.#images.remake(repository, digest)
+    }
+    return (await this.#store.stat(digest)) !== undefined
+  }
+}

@@ -1,0 +1,156 @@
+/** The server's housekeeping: collects when the store is over its budget and now and then, and scrubs at leisure. */
+import type { Catalog, Clock } from '../ports.ts'
+import type { Collected, Collector } from './collector.ts'
+import type { MeteredBlobs } from './metered-blobs.ts'
+import type { Check, Verifier } from './verification.ts'
+
+export interface KeeperPolicy {
+  readonly maxSize: number
+  readonly leaseMs: number
+  readonly scrub: {
+    /** Bytes per second. */
+    readonly rate: number
+    /** From one scrub to the next; 0: none. */
+    readonly intervalMs: number
+  }
+}
+
+export interface KeeperEvents {
+  collected?(collected: Collected): void
+  scrubbed?(scrub: { readonly bytes: number; readonly seconds: number }): void
+  checked?(check: Check): void
+  failed?(chore: 'collect' | 'scrub', error: unknown): void
+}
+
+/** Between collections that nothing asked for: orphans, and what other processes brought. */
+const COLLECT_EVERY_MS = 3_600_000
+
+/** While the store is over its budget and leases forbid more: how soon it is tried again, ms. */
+const RETRY_MS = { least: 250, most: 60_000 } as const
+
+/** A collection of a large store takes a while; it shall not run more than this part of the time. */
+const BUSY_PART = 0.05
+
+const SCRUB = 'scrub'
+
+/** How often the scrub looks whether it is due, ms. */
+const SCRUB_LOOK_MS = 60_000
+
+/** A scrub that is this much ahead of its rate waits, ms. */
+const AHEAD_MS = 50
+
+export class Keeper implements AsyncDisposable {
+  readonly #store: MeteredBlobs
+  readonly #catalog: Catalog
+  readonly #collector: Collector
+  readonly #verifier: Verifier
+  readonly #clock: Clock
+  readonly #policy: KeeperPolicy
+  readonly #events: KeeperEvents
+  readonly #stop = new AbortController()
+  readonly #running: Promise<unknown>
+  #budget: number
+  /** Resolved when there is a reason to collect before the hour is over. */
+  #wanted = Promise.withResolvers<void>()
+
+  constructor(deps: {
+    readonly store: MeteredBlobs
+    readonly catalog: Catalog
+    readonly collector: Collector
+    readonly verifier: Verifier
+    readonly clock: Clock
+    readonly policy: KeeperPolicy
+    readonly events?: KeeperEvents
+  }) {
+    this.#store = deps.store
+    this.#catalog = deps.catalog
+    this.#collector = deps.collector
+    this.#verifier = deps.verifier
+    this.#clock = deps.clock
+    this.#policy = deps.policy
+    this.#events = deps.events ?? {}
+    this.#budget = deps.policy.maxSize
+    this.#store.onGrowth = (isFull) => {
+      if (isFull || this.#store.bytes > this.#budget) this.#wanted.resolve()
+    }
+    this.#running = Promise.all([this.#collectAlways(), this.#scrubAlways()])
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#store.onGrowth = () => undefined
+    this.#stop.abort()
+    await this.#running
+  }
+
+  async #collectAlways(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      this.#wanted = Promise.withResolvers()
+      const began = this.#clock.monotonic()
+      const collected = await this.#collect()
+      const took = this.#clock.monotonic() - began
+      const pause = Math.max(took / BUSY_PART, RETRY_MS.least)
+      await this.#sleep(pause)
+      const isOver = collected === undefined || collected.plan.overBy > 0
+      const retry = Math.min(RETRY_MS.most, Math.max(this.#policy.leaseMs / 4, RETRY_MS.least))
+      // Over the budget, only time helps; else whatever brings it over the budget.
+      if (isOver) await this.#sleep(retry)
+      else await this.#sleep(COLLECT_EVERY_MS, this.#wanted.promise)
+    }
+  }
+
+  async #collect(): Promise<Collected | undefined> {
+    try {
+      const collected = await this.#collector.collect()
+      this.#budget = collected.budget
+      this.#events.collected?.(collected)
+      return collected
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#events.failed?.('collect', error)
+      return undefined
+    }
+  }
+
+  async #scrubAlways(): Promise<void> {
+    const { intervalMs } = this.#policy.scrub
+    if (intervalMs === 0) return
+    while (!this.#stop.signal.aborted) {
+      try {
+        const last = await this.#catalog.retention.lastDone(SCRUB)
+        const now = this.#clock.now()
+        // A new store has nothing that could have rotted yet.
+        if (last === undefined) await this.#catalog.retention.done(SCRUB, now)
+        else if (Math.abs(now - last) >= intervalMs) await this.#scrub()
+      } catch (error) {
+        if (!this.#stop.signal.aborted) this.#events.failed?.('scrub', error)
+      }
+      await this.#sleep(Math.min(SCRUB_LOOK_MS, intervalMs))
+    }
+  }
+
+  async #scrub(): Promise<void> {
+    const began = this.#clock.monotonic()
+    let bytes = 0
+    const pace = async (more: number) => {
+      bytes += more
+      const due = began + (bytes / this.#policy.scrub.rate) * 1000
+      const ahead = due - this.#clock.monotonic()
+      if (ahead > AHEAD_MS) await this.#sleep(ahead)
+      this.#stop.signal.throwIfAborted()
+    }
+    for await (const check of this.#verifier.all({ pace, decode: false })) {
+      if (check.state !== 'sound') this.#events.checked?.(check)
+    }
+    await this.#catalog.retention.done(SCRUB, this.#clock.now())
+    const seconds = (this.#clock.monotonic() - began) / 1000
+    this.#events.scrubbed?.({ bytes, seconds })
+  }
+
+  /** Ends early when the server does, or `wake` resolves. */
+  async #sleep(ms: number, wake?: Promise<void>): Promise<void> {
+    const awake = new AbortController()
+    const signal = AbortSignal.any([this.#stop.signal, awake.signal])
+    const slept = this.#clock.sleep(ms, signal).catch(() => undefined)
+    await (wake === undefined ? slept : Promise.race([slept, wake]))
+    awake.abort()
+  }
+}

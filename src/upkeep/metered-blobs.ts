@@ -1,0 +1,85 @@
+/** The blob store with a running total of its bytes, which says when there is more and when the disk is full. */
+import { CrossdockError } from '../errors.ts'
+import type { ByteStream } from '../lib/streams.ts'
+import type { Digest } from '../oci/digest.ts'
+import type {
+  BlobStat,
+  BlobStore,
+  BlobWriter,
+  ByteRange,
+  ExpectedBlob,
+  ReadOptions,
+  Soundness,
+  StoredStat,
+} from '../ports.ts'
+
+export class MeteredBlobs implements BlobStore {
+  readonly #store: BlobStore
+  #bytes = 0
+  /** Told after every commit, with `isFull` when the disk refused one. */
+  onGrowth: (isFull: boolean) => void = () => undefined
+
+  constructor(store: BlobStore) {
+    this.#store = store
+  }
+
+  /** Bytes in the store, as far as this process knows: what others commit is counted by the next listing. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  async stat(digest: Digest): Promise<BlobStat | undefined> {
+    return await this.#store.stat(digest)
+  }
+
+  read(digest: Digest, range?: ByteRange, options?: ReadOptions): ByteStream {
+    return this.#store.read(digest, range, options)
+  }
+
+  async create(expected: ExpectedBlob): Promise<BlobWriter> {
+    try {
+      const writer = await this.#store.create(expected)
+      writer.stored.then(
+        ({ size }) => {
+          this.#bytes += size
+          this.onGrowth(false)
+        },
+        (error) => this.#failed(error),
+      )
+      return writer
+    } catch (error) {
+      this.#failed(error)
+      throw error
+    }
+  }
+
+  async delete(digest: Digest): Promise<boolean> {
+    const size = (await this.#store.stat(digest))?.size ?? 0
+    const isGone = await this.#store.delete(digest)
+    if (isGone) this.#bytes = Math.max(0, this.#bytes - size)
+    return isGone
+  }
+
+  /** Counts anew while it lists; a listing that was left early counts nothing. */
+  async *list(): AsyncGenerator<StoredStat> {
+    const before = this.#bytes
+    let listed = 0
+    for await (const stat of this.#store.list()) {
+      listed += stat.size
+      yield stat
+    }
+    this.#bytes = listed + Math.max(0, this.#bytes - before)
+  }
+
+  async verify(digest: Digest, pace?: (bytes: number) => void | Promise<void>): Promise<Soundness> {
+    return await this.#store.verify(digest, pace)
+  }
+
+  async room(): Promise<number | undefined> {
+    return await this.#store.room()
+  }
+
+  #failed(error: unknown): void {
+    if (error instanceof CrossdockError && error.kind === 'storeFull') this.onGrowth(true)
+  }
+}

@@ -1,0 +1,60 @@
+/** Whether the bytes of a blob can be had again once they are gone, and from where: what cannot come back is not evicted. */
+import { findRecipe } from '../convert/recipes.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { BlobStore, Catalog, Link, Repository, Upstreams } from '../ports.ts'
+
+/** `from` and `lost` are for people. */
+export type Return = { readonly from: string } | { readonly lost: string }
+
+export class Returns {
+  readonly #store: BlobStore
+  readonly #catalog: Catalog
+  readonly #upstreams: Upstreams
+  readonly #offline: boolean
+
+  constructor(deps: {
+    readonly store: BlobStore
+    readonly catalog: Catalog
+    readonly upstreams: Upstreams
+    readonly offline: boolean
+  }) {
+    this.#store = deps.store
+    this.#catalog = deps.catalog
+    this.#upstreams = deps.upstreams
+    this.#offline = deps.offline
+  }
+
+  async of(digest: Digest): Promise<Return> {
+    const holders = await this.#catalog.links.holders(digest)
+    const proven = holders.filter(({ standing }) => standing === 'proven')
+    const origin = proven.find((holder) => this.#isReachable(holder))
+    if (origin !== undefined) return { from: `${origin.upstream}/${origin.name}` }
+    if (holders.some(({ standing }) => standing === 'made')) return await this.#remade(digest)
+    return { lost: this.#whyLost(proven) }
+  }
+
+  #isReachable({ upstream }: Repository): boolean {
+    return !this.#offline && this.#upstreams.find(upstream) !== undefined
+  }
+
+  async #remade(digest: Digest): Promise<Return> {
+    const recipe = await findRecipe(this.#catalog, digest)
+    if ('lost' in recipe) return recipe
+    const { source } = recipe.layer
+    const origin = await this.of(source)
+    if ('from' in origin) return { from: `its source in ${origin.from}` }
+    // A source that cannot come back is not evicted either, unless its name was removed.
+    const kept = await this.#catalog.retention.describe(source)
+    const stays = kept !== undefined && !kept.isReleased
+    if (stays && (await this.#store.stat(source)) !== undefined) {
+      return { from: `its source ${source} in the store` }
+    }
+    return { lost: `its source ${source} cannot be had: ${origin.lost}` }
+  }
+
+  #whyLost([holder]: readonly (Repository & Link)[]): string {
+    if (holder === undefined) return 'nobody is known to have it'
+    if (this.#offline) return 'crossdock is offline'
+    return `the upstream ${holder.upstream} is not configured`
+  }
+}

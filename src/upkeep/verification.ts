@@ -1,0 +1,245 @@
+/** Looks whether everything in the store is what it claims to be, and heals what is not. */
+import type { DecodeLimits } from '../codec/codec.ts'
+import { decodeLayer } from '../codec/codecs.ts'
+import { collect } from '../lib/streams.ts'
+import { type Digest, Hasher } from '../oci/digest.ts'
+import { describeUnconvertible } from '../oci/image-kind.ts'
+import {
+  type ImageManifest,
+  type Manifest,
+  type ModelLimits,
+  parseImageConfig,
+} from '../oci/manifest.ts'
+import { findMediaType } from '../oci/media-type.ts'
+import type {
+  BlobStore,
+  Catalog,
+  RawManifest,
+  Repository,
+  Sidecar,
+  SidecarStore,
+} from '../ports.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import type { Healer } from './healing.ts'
+
+export interface Check {
+  /** `blob`: its bytes; `diffId`: what they unpack to; `sidecar`, `catalog`: what is noted about them. */
+  readonly what: 'blob' | 'diffId' | 'sidecar' | 'catalog'
+  readonly digest: Digest
+  readonly state: 'sound' | 'healed' | 'failed'
+  /** For people: what was wrong, and what became of it. */
+  readonly detail?: string
+}
+
+export interface VerifyOptions {
+  /** Told of every piece read; may hold up the next. */
+  readonly pace?: (bytes: number) => void | Promise<void>
+  /** Also unpack layers and compare them with their images' configs. */
+  readonly decode: boolean
+}
+
+interface Round extends VerifyOptions {
+  readonly blobs: Set<Digest>
+  readonly layers: Set<string>
+}
+
+export class Verifier {
+  readonly #store: BlobStore
+  readonly #sidecars: SidecarStore
+  readonly #catalog: Catalog
+  readonly #manifests: Manifests
+  readonly #healer: Healer
+  readonly #limits: ModelLimits
+  readonly #decodeLimits: DecodeLimits
+
+  constructor(deps: {
+    readonly store: BlobStore
+    readonly sidecars: SidecarStore
+    readonly catalog: Catalog
+    readonly manifests: Manifests
+    readonly healer: Healer
+    readonly limits: ModelLimits
+    readonly decodeLimits: DecodeLimits
+  }) {
+    this.#store = deps.store
+    this.#sidecars = deps.sidecars
+    this.#catalog = deps.catalog
+    this.#manifests = deps.manifests
+    this.#healer = deps.healer
+    this.#limits = deps.limits
+    this.#decodeLimits = deps.decodeLimits
+  }
+
+  /** The whole store: bytes, then what sidecars and catalog say of each other. */
+  async *all(options: VerifyOptions): AsyncGenerator<Check> {
+    const round = { ...options, blobs: new Set<Digest>(), layers: new Set<string>() }
+    for await (const { digest } of this.#store.list()) yield* this.#blob(digest, round)
+    for await (const sidecar of this.#sidecars.list()) yield* this.#sidecar(sidecar, round)
+    for await (const { upstream, name, tag, digest, checkedAt } of this.#catalog.tags.list()) {
+      yield* this.#tag({ upstream, name }, digest, { name: tag, at: checkedAt })
+    }
+  }
+
+  /** One manifest and everything below it that is here. */
+  async *image(
+    repository: Repository,
+    digest: Digest,
+    options: VerifyOptions,
+  ): AsyncGenerator<Check> {
+    const round = { ...options, blobs: new Set<Digest>(), layers: new Set<string>() }
+    yield* this.#tree(repository, digest, round)
+  }
+
+  async *#tree(repository: Repository, digest: Digest, round: Round): AsyncGenerator<Check> {
+    yield* this.#kept(digest, round)
+    const raw = await this.#manifests.findLocal(repository, digest)
+    if (raw === undefined) return
+    const manifest = this.#manifests.parse(raw)
+    if (manifest.kind === 'image') {
+      yield* this.#image(manifest, round)
+      return
+    }
+    for (const child of manifest.manifests) {
+      // A platform that nobody has pulled is not here.
+      if ((await this.#manifests.findLink(repository, child.digest)) === undefined) continue
+      yield* this.#tree(repository, child.digest, round)
+    }
+  }
+
+  async *#image(image: ImageManifest, round: Round): AsyncGenerator<Check> {
+    yield* this.#kept(image.config.digest, round)
+    for (const { digest } of image.layers) {
+      if (!round.blobs.has(digest)) yield* this.#blob(digest, round)
+    }
+    if (round.decode) yield* this.#diffIds(image, round)
+  }
+
+  /** A manifest or config, which must be here. */
+  async *#kept(digest: Digest, round: Round): AsyncGenerator<Check> {
+    if (round.blobs.has(digest) && (await this.#store.stat(digest)) !== undefined) return
+    let isFound = false
+    for await (const check of this.#blob(digest, round)) {
+      isFound = true
+      yield check
+    }
+    if (!isFound) yield await this.#heal(digest, 'is missing')
+  }
+
+  /** Says nothing of a blob that is not here: it may well have been evicted. */
+  async *#blob(digest: Digest, round: Round): AsyncGenerator<Check> {
+    round.blobs.add(digest)
+    const found = await this.#store.verify(digest, round.pace)
+    if (found === 'sound') yield { what: 'blob', digest, state: 'sound' }
+    if (found === 'rotten') yield await this.#heal(digest, 'has rotted')
+  }
+
+  async #heal(digest: Digest, trouble: string): Promise<Check> {
+    const healing = await this.#healer.heal(digest)
+    const isHealed = 'from' in healing
+    return {
+      what: 'blob',
+      digest,
+      state: isHealed ? 'healed' : 'failed',
+      detail: isHealed
+        ? `${trouble}; had again from ${healing.from}`
+        : `${trouble}; ${healing.failed}`,
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------- diffIDs
+
+  async *#diffIds(image: ImageManifest, round: Round): AsyncGenerator<Check> {
+    if (describeUnconvertible(image) !== undefined) return
+    const { digest, size } = image.config
+    if (size > this.#limits.maxConfigBytes || (await this.#store.stat(digest)) === undefined) return
+    const bytes = await collect(this.#store.read(digest), this.#limits.maxConfigBytes)
+    const { diffIds } = parseImageConfig(bytes, this.#limits)
+    for (const [i, layer] of image.layers.entries()) {
+      const diffId = diffIds[i]
+      const key = `${layer.digest} ${diffId}`
+      const isForeign = findMediaType(layer.mediaType)?.foreign === true
+      if (diffId === undefined || isForeign || round.layers.has(key)) continue
+      round.layers.add(key)
+      if ((await this.#store.stat(layer.digest)) === undefined) continue
+      yield await this.#diffId(layer.digest, diffId)
+    }
+  }
+
+  async #diffId(digest: Digest, diffId: Digest): Promise<Check> {
+    try {
+      const hasher = new Hasher()
+      const source = this.#store.read(digest, undefined, {})
+      for await (const chunk of decodeLayer(source, this.#decodeLimits)) hasher.update(chunk)
+      const found = hasher.digest()
+      if (found === diffId) return { what: 'diffId', digest, state: 'sound' }
+      const detail = `unpacks to ${found}, but its image's config says ${diffId}`
+      return { what: 'diffId', digest, state: 'failed', detail }
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error)
+      return { what: 'diffId', digest, state: 'failed', detail }
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------- catalog
+
+  async *#sidecar(sidecar: Sidecar, round: Round): AsyncGenerator<Check> {
+    const { digest, mediaType } = sidecar
+    yield* this.#kept(digest, round)
+    if ((await this.#store.stat(digest)) === undefined) return
+    let manifest: Manifest
+    let raw: RawManifest
+    try {
+      const bytes = await collect(this.#store.read(digest), this.#limits.maxManifestBytes)
+      raw = { digest, mediaType, bytes }
+      manifest = this.#manifests.parse(raw)
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error)
+      yield { what: 'sidecar', digest, state: 'failed', detail }
+      return
+    }
+    yield* this.#links(sidecar, raw)
+    if (manifest.kind === 'image') yield* this.#image(manifest, round)
+  }
+
+  /** What a sidecar says and the catalog does not is put into the catalog: the store is the truth. */
+  async *#links({ digest, size, mediaType, places, conversion }: Sidecar, raw: RawManifest) {
+    for (const { upstream, name } of places) {
+      const repository = { upstream, name }
+      if ((await this.#manifests.findLink(repository, digest)) !== undefined) continue
+      const isMade =
+        conversion?.repository.upstream === upstream && conversion.repository.name === name
+      if (isMade) {
+        const { conversions, links } = this.#catalog
+        for (const layer of conversion.layers) await conversions.recordLayer(layer)
+        await conversions.recordImage(conversion)
+        await links.record(repository, [
+          { digest, size, mediaType, standing: 'made' },
+          ...conversion.layers.map((layer) => ({
+            digest: layer.target,
+            size: layer.size,
+            standing: 'made' as const,
+          })),
+        ])
+      } else await this.#manifests.record(repository, raw)
+      const detail = `the catalog did not know it in ${upstream}/${name}; now it does`
+      yield { what: 'catalog', digest, state: 'healed', detail } as const
+    }
+  }
+
+  /** And the other way round, so that a rebuilt catalog would know as much as this one. */
+  async *#tag(
+    repository: Repository,
+    digest: Digest,
+    tag: { readonly name: string; readonly at: number },
+  ): AsyncGenerator<Check> {
+    const sidecar = await this.#sidecars.read(digest)
+    const { upstream, name } = repository
+    const place = sidecar?.places.find((one) => one.upstream === upstream && one.name === name)
+    if (place?.tags[tag.name] !== undefined) return
+    const raw = await this.#manifests.findLocal(repository, digest)
+    if (raw === undefined) return
+    await this.#manifests.record(repository, raw, tag)
+    const detail = `its sidecar did not say ${upstream}/${name}:${tag.name}; now it does`
+    yield { what: 'sidecar', digest, state: 'healed', detail }
+  }
+}
