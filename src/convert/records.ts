@@ -43,6 +43,9 @@ export const RECORD_ARTIFACT = 'application/vnd.crossdock.record.v1'
 const TAG_SUFFIX = '.record'
 const MAX_TAG_LENGTH = 128
 
+/** How long a pull waits to learn whether there is a list beside the image, ms. */
+const PATIENCE_MS = 5_000
+
 /** Children of an index that are asked for lists of their own. */
 const MAX_CHILDREN = 16
 
@@ -127,7 +130,9 @@ export class Records {
     const configured = this.#configured(ask.repository, ask.profile)
     try {
       const { list, warnings } =
-        configured === undefined ? await this.#find(ask) : await this.#get(ask, configured)
+        configured === undefined
+          ? await this.#soon(this.#find(ask), ask)
+          : await this.#get(ask, configured)
       const isUnknown = list === undefined && configured === undefined && this.#offline
       return { list: isUnknown ? (await this.#lastUsed(ask))?.list : list?.digest, warnings }
     } catch (error) {
@@ -151,6 +156,22 @@ export class Records {
     return {
       list: last?.list,
       warnings: [`no priority list could be looked up, ${instead}: ${why}`],
+    }
+  }
+
+  /** A list that is optional must not keep pullers waiting; a late answer is there for the next of them. */
+  async #soon(finding: Promise<Finding>, { repository }: RecordAsk): Promise<Finding> {
+    finding.catch(() => undefined)
+    const patience = new AbortController()
+    const timeout = async (): Promise<never> => {
+      await this.#clock.sleep(PATIENCE_MS, patience.signal)
+      const message = `${nameOf(repository)} takes more than ${PATIENCE_MS / 1000} s to say`
+      throw new CrossdockError('upstreamTimeout', message)
+    }
+    try {
+      return await Promise.race([finding, timeout()])
+    } finally {
+      patience.abort()
     }
   }
 
