@@ -59,7 +59,8 @@ export async function tryPull(
   image: string,
   env: Readonly<Record<string, string>> = {},
 ): Promise<CommandResult> {
-  const call = realClients(['pull', name, image], env)
+  // Not vfs, the script's default for podman 4, which copies the whole tree for every layer.
+  const call = realClients(['pull', name, image], { RC_PODMAN_DRIVER: 'overlay', ...env })
   return runCommand(call.script, call.args, { env: call.env })
 }
 
@@ -88,11 +89,10 @@ export async function runContainer(
 export async function forget(name: ClientName): Promise<void> {
   const { daemon } = getClient(name)
   if (name === 'podman4') {
-    const at = (folder: string) => join(CLIENTS_DIR, folder)
-    const store = ['--root', at('podman4'), '--runroot', at('podman4r'), '--storage-driver', 'vfs']
-    await mustRun('podman', [...store, 'rmi', '--all', '--force'], {
-      env: { HOME: join(CLIENTS_DIR, 'home') },
-    })
+    const store = join(CLIENTS_DIR, 'podman4')
+    // podman leaves its store mounted onto itself.
+    await runCommand('umount', [join(store, 'overlay')])
+    for (const folder of [store, `${store}r`]) await rm(folder, { recursive: true, force: true })
   } else if (name === 'podman') {
     for (const folder of ['podman', 'podmanr']) {
       await rm(join(ROOTFS, 'rc', folder), { recursive: true, force: true })
