@@ -6,6 +6,7 @@ import { readAccessRules } from './access/rules.ts'
 import { type Profiles, profilesOf } from './config/profiles.ts'
 import type { Config } from './config/schema.ts'
 import { upstreamSettings } from './config/upstream-files.ts'
+import { ImageWriter } from './convert/image-writer.ts'
 import { Images } from './convert/images.ts'
 import { Layers } from './convert/layers.ts'
 import { Progress } from './convert/progress.ts'
@@ -148,12 +149,19 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     events: { irreproducible: (layer) => telemetry.irreproducible(layer) },
   })
   const progress = new Progress(() => clock.now())
-  const images = new Images({
+  const writer = new ImageWriter({
     catalog,
     sidecars,
     manifests,
     blobs,
     layers,
+    progress,
+    clock,
+  })
+  const images = new Images({
+    catalog,
+    manifests,
+    writer,
     progress,
     clock,
     maxFlights: cores + config.limits.queue,

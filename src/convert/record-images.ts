@@ -125,7 +125,7 @@ export class RecordImages {
     const blob = await this.#blobs.open(repository, layer.digest)
     if (blob === undefined) throw blobUnknown(repository, layer.digest)
     const lines = await readRecord(blob.read(), what)
-    await blob.growing?.stored
+    await blob.kept
     return lines
   }
 

@@ -1,0 +1,64 @@
+/** What is asked of one image or index, and the recipe that it comes down to: the text that makes equal tasks equal. */
+import type { Format, FormatOptions } from '../format/format.ts'
+import { canonicalOptions } from '../format/formats.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Platform } from '../oci/manifest.ts'
+import type { Dialect } from '../oci/media-type.ts'
+import type { RawManifest, Repository } from '../ports.ts'
+import type { Acceptance } from './plan.ts'
+
+/** What is asked of an image; everything here is part of its key. */
+export interface ImageTask {
+  readonly repository: Repository
+  readonly source: RawManifest
+  /** The profile's name, for the annotation. */
+  readonly profile: string
+  readonly format: Format
+  readonly options: FormatOptions
+  readonly acceptance: Acceptance
+  /** Which children of an index are converted. */
+  readonly platforms: 'all' | readonly Platform[]
+}
+
+/** For messages: `docker.io/library/alpine@sha256:...`. */
+export function nameOf(task: ImageTask): string {
+  return `${task.repository.upstream}/${task.repository.name}@${task.source.digest}`
+}
+
+/** Whatever changes the bytes of a converted manifest, beside its source. */
+export interface Recipe {
+  readonly profile: string
+  readonly format: string
+  readonly revision: number
+  readonly options: FormatOptions
+  readonly dialect: Dialect
+  /** For an index: which children were to be converted. */
+  readonly children?: readonly Digest[]
+}
+
+/** One text for equal recipes. */
+export function formatRecipe(recipe: Recipe): string {
+  const { profile, format, revision, options, dialect, children } = recipe
+  return JSON.stringify({
+    profile,
+    format,
+    revision,
+    options: JSON.parse(canonicalOptions(options)),
+    dialect,
+    ...(children && { children: [...children].sort() }),
+  })
+}
+
+export function parseRecipe(text: string): Recipe {
+  return JSON.parse(text) as Recipe
+}
+
+/** The recipe of an index's child: for an image without `children`. */
+export function childRecipe(
+  parent: string,
+  dialect: Dialect,
+  grandchildren: readonly Digest[] | undefined,
+): string {
+  const { children: _, ...recipe } = parseRecipe(parent)
+  return formatRecipe({ ...recipe, dialect, ...(grandchildren && { children: grandchildren }) })
+}

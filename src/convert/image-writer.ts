@@ -1,0 +1,230 @@
+/** Carries out what a survey found: layers first, then configs and manifests from the leaves up, each durable before it is named. */
+import type { Format } from '../format/format.ts'
+import { type Digest, digestOf } from '../oci/digest.ts'
+import type { ImageManifest } from '../oci/manifest.ts'
+import { findMediaType } from '../oci/media-type.ts'
+import { type LayerChange, patchDiffIds, rewriteImage, rewriteIndex } from '../oci/rewrite.ts'
+import type {
+  Catalog,
+  Clock,
+  ConvertedImage,
+  ConvertedLayer,
+  ImageKey,
+  Link,
+  Repository,
+  SidecarStore,
+} from '../ports.ts'
+import { type Blobs, blobUnknown } from '../pull/blobs.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import { childRecipe, type ImageTask } from './image-task.ts'
+import type { LayerFlight, Layers } from './layers.ts'
+import type { Job, Progress } from './progress.ts'
+import { type ConvertibleSurvey, dialectOf, type ImageSurvey } from './survey.ts'
+
+/** What is known of a conversion before it has run. */
+export type Stamp = ImageKey & { readonly convertedAt: number; readonly seconds: number }
+
+export class ImageWriter {
+  readonly #catalog: Catalog
+  readonly #sidecars: SidecarStore
+  readonly #manifests: Manifests
+  readonly #blobs: Blobs
+  readonly #layers: Layers
+  readonly #progress: Progress
+  readonly #clock: Clock
+
+  constructor(deps: {
+    readonly catalog: Catalog
+    readonly sidecars: SidecarStore
+    readonly manifests: Manifests
+    readonly blobs: Blobs
+    readonly layers: Layers
+    readonly progress: Progress
+    readonly clock: Clock
+  }) {
+    this.#catalog = deps.catalog
+    this.#sidecars = deps.sidecars
+    this.#manifests = deps.manifests
+    this.#blobs = deps.blobs
+    this.#layers = deps.layers
+    this.#progress = deps.progress
+    this.#clock = deps.clock
+  }
+
+  /** Converts all layers, then writes manifests from the leaves up. */
+  async write(
+    task: ImageTask,
+    survey: ConvertibleSurvey,
+    stamp: Stamp,
+    job: Job,
+  ): Promise<ConvertedImage> {
+    if (survey.kind === 'image') return await this.#writeImage(task, survey, stamp, job)
+    const children = new Map<Digest, ConvertedImage>()
+    const started = [...survey.children].map(async ([digest, child]) => {
+      const grandchildren = child.kind === 'index' ? [...child.children.keys()] : undefined
+      const recipe = childRecipe(stamp.recipe, dialectOf(child), grandchildren)
+      const key = { ...stamp, source: digest, recipe }
+      const made = await this.write(task, child, key, job)
+      await this.#catalog.conversions.recordImage(made)
+      children.set(digest, made)
+    })
+    await Promise.all(started)
+    const written = rewriteIndex(survey.index, {
+      dialect: survey.dialect,
+      annotations: annotationsOf(task, survey.raw.digest),
+      children: new Map(
+        [...children].map(([digest, made]) => [
+          digest,
+          { digest: made.target, size: made.size, mediaType: made.mediaType },
+        ]),
+      ),
+    })
+    return await this.#publish(task, written, { ...stamp, layers: [] }, [])
+  }
+
+  async #writeImage(
+    task: ImageTask,
+    survey: ImageSurvey,
+    stamp: Stamp,
+    job: Job,
+  ): Promise<ConvertedImage> {
+    const { image, plan } = survey
+    const flights = image.layers.map((layer, i): LayerFlight | undefined => {
+      const step = plan.steps[i]
+      if (step?.kind !== 'convert') return undefined
+      const { repository, format, options } = task
+      return this.#layers.convert({
+        repository,
+        source: layer,
+        diffId: step.diffId,
+        format,
+        options,
+      })
+    })
+    job.state = 'converting'
+    job.layers = [
+      ...job.layers,
+      ...flights.map((flight, i) => flight?.progress ?? keptLayer(image.layers[i])),
+    ]
+    this.#progress.changed(job)
+    const kept = image.layers.filter((_, i) => flights[i] === undefined).filter(isPulledHere)
+    const [converted] = await Promise.all([
+      Promise.all(flights.map(async (flight) => await flight?.result)),
+      Promise.all(kept.map((layer) => this.#keep(task.repository, layer.digest))),
+    ])
+    const layers = image.layers.map((_, i): LayerChange => {
+      const layer = converted[i]
+      const step = plan.steps[i]
+      if (layer === undefined || step?.kind !== 'convert') return { keep: true }
+      const annotations = annotationsOfLayer(task.format, layer)
+      return { digest: layer.target, size: layer.size, mediaType: step.mediaType, annotations }
+    })
+    const config = await this.#config(task, image, converted)
+    const written = rewriteImage(image, {
+      dialect: plan.dialect,
+      layers,
+      annotations: annotationsOf(task, survey.raw.digest),
+      ...(config && { config }),
+    })
+    const made = converted.filter((layer) => layer !== undefined)
+    const links: Link[] = made.map(({ target, size }) => ({
+      digest: target,
+      size,
+      standing: 'made',
+    }))
+    if (config) links.push({ ...config, standing: 'made', role: 'config' })
+    return await this.#publish(task, written, { ...stamp, layers: made }, links)
+  }
+
+  /** Waits until a blob that the converted image shares with its source is durable here. */
+  async #keep(repository: Repository, digest: Digest): Promise<void> {
+    const blob = await this.#blobs.open(repository, digest)
+    if (blob === undefined) throw blobUnknown(repository, digest)
+    await blob.growing?.stored
+    this.#catalog.usage.touch(digest, this.#clock.now())
+  }
+
+  /** A new config where the format changed diffIDs; else the source's, which must be durable here as well. */
+  async #config(
+    task: ImageTask,
+    image: ImageManifest,
+    converted: readonly (ConvertedLayer | undefined)[],
+  ): Promise<{ readonly digest: Digest; readonly size: number } | undefined> {
+    const bytes = await this.#manifests.configBytes(task.repository, image)
+    if (task.format.keepsDiffIds) return undefined
+    const { diffIds } = await this.#manifests.config(task.repository, image)
+    const patched = patchDiffIds(
+      bytes,
+      diffIds.map((diffId, i) => converted[i]?.diffId ?? diffId),
+    )
+    const digest = digestOf(patched)
+    await this.#manifests.put({ digest, bytes: patched })
+    return { digest, size: patched.byteLength }
+  }
+
+  /** Bytes, sidecar, then catalog: a crash in between leaves nothing that is named but not there. */
+  async #publish(
+    task: ImageTask,
+    written: { readonly bytes: Uint8Array; readonly mediaType: string; readonly digest: Digest },
+    stamp: Stamp & { readonly layers: readonly ConvertedLayer[] },
+    links: readonly Link[],
+  ): Promise<ConvertedImage> {
+    const { repository } = task
+    const { digest, mediaType } = written
+    const size = written.bytes.byteLength
+    const image: ConvertedImage = {
+      repository,
+      source: stamp.source,
+      recipe: stamp.recipe,
+      target: digest,
+      size,
+      mediaType,
+      profile: task.profile,
+      layers: stamp.layers,
+      convertedAt: stamp.convertedAt,
+      seconds: stamp.seconds,
+    }
+    await this.#manifests.put(written)
+    await this.#sidecars.update(digest, (current) => ({
+      digest,
+      size,
+      mediaType,
+      places: current?.places ?? [
+        { upstream: repository.upstream, name: repository.name, tags: {} },
+      ],
+      conversion: image,
+    }))
+    await this.#catalog.links.record(repository, [
+      ...links,
+      { digest, size, mediaType, standing: 'made' },
+    ])
+    return image
+  }
+}
+
+/** Names the repository but no tag: two tags of one digest give the same bytes. */
+function annotationsOf(task: ImageTask, source: Digest): Record<string, string> {
+  return {
+    'dev.crossdock.source.digest': source,
+    'dev.crossdock.source.ref': `${task.repository.upstream}/${task.repository.name}@${source}`,
+    'dev.crossdock.profile': task.profile,
+    'dev.crossdock.revision': String(task.format.revision),
+  }
+}
+
+function annotationsOfLayer(
+  format: Format,
+  layer: ConvertedLayer,
+): Readonly<Record<string, string>> {
+  return layer.fallback === undefined ? (format.annotations?.(layer.facts) ?? {}) : {}
+}
+
+function keptLayer(layer: { readonly digest: Digest; readonly size: number } | undefined) {
+  if (layer === undefined) throw new Error('a plan has as many steps as its image has layers')
+  return { ...layer, stage: 'kept' as const, received: 0, written: 0 }
+}
+
+/** Foreign layers lie elsewhere; the registry need not have them. */
+function isPulledHere(layer: { readonly mediaType: string }): boolean {
+  return findMediaType(layer.mediaType)?.foreign !== true
+}
