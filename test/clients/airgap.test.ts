@@ -23,6 +23,13 @@ import { readImage } from '../helpers/fixtures-registry.ts'
 /** One of several platforms, one with referrers and a cosign tag, one plain. */
 const IMAGES = ['debian:12', 'artifact:image', 'shared-a:1'] as const
 
+/** The tests' own settings are none of the program's. */
+const ENV = Object.fromEntries(
+  Object.keys(process.env)
+    .filter((name) => name.startsWith('CROSSDOCK_'))
+    .map((name) => [name, undefined]),
+)
+
 describeWith(['registry', 'clients'], 'air gap', () => {
   let folder: string
   let hub: Gateway
@@ -44,7 +51,7 @@ describeWith(['registry', 'clients'], 'air gap', () => {
   })
 
   const crossdock = (...args: readonly string[]) =>
-    mustRun(process.execPath, [join(ROOT, 'src/main.ts'), ...args])
+    mustRun(process.execPath, [join(ROOT, 'src/main.ts'), ...args], { env: ENV })
   const exportTo = (file: string, ...args: readonly string[]) =>
     crossdock('export', '--config', join(folder, 'near.yaml'), '-o', join(folder, file), ...args)
   const importTo = (data: string, file: string) =>
@@ -239,7 +246,7 @@ describeWith(['registry', 'clients'], 'air gap', () => {
     try {
       await exportTo('full.tar', 'plain-src:1')
       const run = (...args: readonly string[]) =>
-        runCommand(process.execPath, [join(ROOT, 'src/main.ts'), ...args])
+        runCommand(process.execPath, [join(ROOT, 'src/main.ts'), ...args], { env: ENV })
       const config = ['--config', join(folder, 'near.yaml')]
       const exported = await run('export', ...config, '-o', join(small, 'b.tar'), 'plain-src:1')
       expect(exported.status).toBe(1)
