@@ -24,7 +24,12 @@ const MAX_BYTES = 32 * 1024 * 1024
 export async function* compressPieces<F>(
   pieces: AsyncGenerator<Piece, F>,
   compress: (bytes: Uint8Array) => Promise<Uint8Array>,
-  context: { readonly concurrency: number; readonly signal?: AbortSignal | undefined },
+  context: {
+    readonly concurrency: number
+    readonly signal?: AbortSignal | undefined
+    /** For pieces that need no library: their bytes, or nothing. */
+    readonly packNow?: (piece: Piece) => Uint8Array | undefined
+  },
 ): AsyncGenerator<{ readonly piece: Piece; readonly bytes: Uint8Array }, F> {
   const slots = new Semaphore(context.concurrency)
   const waiting: Waiting[] = []
@@ -35,12 +40,9 @@ export async function* compressPieces<F>(
       context.signal?.throwIfAborted()
       if (!step.done) {
         const piece = step.value
-        waiting.push(
-          started(
-            piece,
-            slots.run(() => compress(join(piece.parts))),
-          ),
-        )
+        const packed = context.packNow?.(piece)
+        const compressed = packed ?? slots.run(() => compress(join(piece.parts)))
+        waiting.push(started(piece, Promise.resolve(compressed)))
         bytes += piece.size
       }
       const room = step.done ? 0 : MAX_PIECES

@@ -3,7 +3,7 @@
  * lazily. One blob has what both need; two formats, for no descriptor may carry the annotations of both. The tar stays as it is.
  */
 import { compressFrame } from '../codec/zstd-frame.ts'
-import type { ByteStream } from '../lib/streams.ts'
+import { type ByteStream, join } from '../lib/streams.ts'
 import { readTar } from '../tar/reader.ts'
 import { refusing, TOC_DIGEST, UNCOMPRESSED_SIZE } from './estargz.ts'
 import type { EncodedLayer, Format, FormatOptions, LayerContext } from './format.ts'
@@ -15,6 +15,7 @@ import {
   type Position,
   skippableFrame,
 } from './zstd-chunked-frames.ts'
+import { headerFrame } from './zstd-chunked-headers.ts'
 import { FrameCutter } from './zstd-chunked-pieces.ts'
 import { TarSplitWriter } from './zstd-chunked-tar-split.ts'
 
@@ -103,7 +104,12 @@ async function* encode(
   const toc = new TocWriter()
   const pieces = cutter.cut(readTar(tar))
   let position = 0
-  for await (const { piece, bytes } of compressPieces(pieces, framed(level), context)) {
+  const frames = compressPieces(pieces, (bytes) => compressFrame(bytes, level), {
+    concurrency: context.concurrency,
+    signal: context.signal,
+    packNow: (piece) => (piece.chunk ? undefined : headerFrame(join(piece.parts))),
+  })
+  for await (const { piece, bytes } of frames) {
     if (piece.chunk !== undefined) piece.chunk.offset = position
     position += bytes.byteLength
     if (piece.closes !== undefined) piece.closes.endOffset = position
@@ -129,10 +135,6 @@ async function* encode(
       uncompressedSize: String(cutter.size),
     } satisfies Facts,
   }
-}
-
-function framed(level: number): (bytes: Uint8Array) => Promise<Uint8Array> {
-  return (bytes) => compressFrame(bytes, level)
 }
 
 function textOf({ offset, size, plainSize }: Position): string {
