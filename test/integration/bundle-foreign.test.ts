@@ -9,7 +9,7 @@ import { type FakeImage, fakeImage, fakeIndex, json } from '../helpers/fake-imag
 
 interface File {
   readonly name: string
-  readonly body?: Uint8Array
+  readonly body?: Uint8Array | undefined
   readonly linkname?: string
   readonly type?: 'file' | 'symlink' | 'link'
 }
@@ -260,6 +260,10 @@ function descriptor({ mediaType, digest, bytes }: What) {
   return { mediaType, digest, size: bytes.byteLength }
 }
 
+function isImage(what: What | FakeImage): what is FakeImage {
+  return 'layers' in what
+}
+
 async function layout(
   folder: string,
   roots: readonly (readonly [What | FakeImage, Record<string, string>])[],
@@ -269,7 +273,7 @@ async function layout(
   const manifests = roots.map(([what, annotations]) => ({ ...descriptor(what), annotations }))
   await put(folder, 'index.json', json({ schemaVersion: 2, manifests }))
   for (const what of [...roots.map(([root]) => root), ...more]) {
-    const parts = 'layers' in what ? [what.config, ...what.layers] : []
+    const parts = isImage(what) ? [what.config, ...what.layers] : []
     for (const { digest, bytes } of [what, ...parts]) {
       await put(folder, `blobs/sha256/${digest.slice(7)}`, bytes)
     }
