@@ -127,11 +127,10 @@ export class ImageWriter {
       ...(config && { config }),
     })
     const made = converted.filter((layer) => layer !== undefined)
-    const links: Link[] = made.map(({ target, size }) => ({
-      digest: target,
-      size,
-      standing: 'made',
-    }))
+    // A layer that fell back to what it was is the source's own.
+    const links: Link[] = made
+      .filter(({ source, target }) => source !== target)
+      .map(({ target, size }) => ({ digest: target, size, standing: 'made' }))
     if (config) links.push({ ...config, standing: 'made', role: 'config' })
     return await this.#publish(task, written, { ...stamp, layers: made }, links)
   }
@@ -140,7 +139,7 @@ export class ImageWriter {
   async #keep(repository: Repository, digest: Digest): Promise<void> {
     const blob = await this.#blobs.open(repository, digest)
     if (blob === undefined) throw blobUnknown(repository, digest)
-    await blob.growing?.stored
+    await blob.kept
     this.#catalog.usage.touch(digest, this.#clock.now())
   }
 

@@ -7,7 +7,7 @@ import type { DecodeLimits } from '../codec/codec.ts'
 import { decodeLayer } from '../codec/codecs.ts'
 import { CrossdockError, isOutage } from '../errors.ts'
 import { type Format, type FormatOptions, LayerRefusedError } from '../format/format.ts'
-import { canonicalOptions, findFormat } from '../format/formats.ts'
+import { canonicalOptions, defaultOptions, findFormat } from '../format/formats.ts'
 import { RecentFailures } from '../lib/recent-failures.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import type { ByteStream } from '../lib/streams.ts'
@@ -27,7 +27,13 @@ import type { LayerProgress } from './progress.ts'
 
 export interface LayerTask {
   readonly repository: Repository
-  readonly source: { readonly digest: Digest; readonly size: number }
+  readonly source: {
+    readonly digest: Digest
+    /** Bytes. */
+    readonly size: number
+    /** What its manifest calls it; unknown when the layer is made again from its recipe. */
+    readonly mediaType?: string
+  }
   /** What the image's config says that the uncompressed layer is. */
   readonly diffId: Digest
   readonly format: Format
@@ -238,18 +244,40 @@ export class Layers {
   ): Promise<ConvertedLayer> {
     const format = task.format.fallback && findFormat(task.format.fallback)
     if (!format) throw refusal
-    const options = Object.fromEntries(
-      Object.entries(format.options).map(([name, spec]) => [name, spec.default]),
-    )
-    const plainKey = keyOf(task.source.digest, format, options)
-    const known = await this.#catalog.conversions.findLayer(plainKey)
-    const isHere = known !== undefined && (await this.#store.stat(known.target)) !== undefined
-    const plain = isHere
-      ? known
-      : await this.#convert(plainKey, { ...task, format, options }, progress, {})
+    const { source } = task
+    const isPlain =
+      source.mediaType !== undefined && format.keeps({ ...source, mediaType: source.mediaType })
+    const plain = isPlain
+      ? await this.#keep(key, task)
+      : await this.#convertPlain(task, format, progress)
     const layer: ConvertedLayer = { ...plain, ...key, fallback: refusal.message }
     await this.#catalog.conversions.recordLayer(layer)
     return layer
+  }
+
+  /** The source is in the plainer form already: checked, and left as it is. */
+  async #keep(key: LayerKey, task: LayerTask): Promise<ConvertedLayer> {
+    const source = await this.#blobs.open(task.repository, task.source.digest)
+    if (source === undefined) throw blobUnknown(task.repository, task.source.digest)
+    const tar = new HashedTar(this.#decode(source))
+    for await (const _ of tar.read());
+    const { diffId, uncompressedSize } = tar.facts()
+    checkDiffId(task, diffId)
+    await source.growing?.stored
+    const { digest, size } = task.source
+    return { ...key, target: digest, size, diffId, uncompressedSize, facts: {} }
+  }
+
+  async #convertPlain(
+    task: LayerTask,
+    format: Format,
+    progress: LayerProgress,
+  ): Promise<ConvertedLayer> {
+    const options = defaultOptions(format)
+    const key = keyOf(task.source.digest, format, options)
+    const known = await this.#catalog.conversions.findLayer(key)
+    const isHere = known !== undefined && (await this.#store.stat(known.target)) !== undefined
+    return isHere ? known : await this.#convert(key, { ...task, format, options }, progress, {})
   }
 
   #decode(source: OpenBlob, progress?: LayerProgress): ByteStream {

@@ -1,6 +1,6 @@
 /** How a converted layer can be made again: its recipe, if this build still writes the same bytes. */
 import type { Format, FormatOptions } from '../format/format.ts'
-import { findFormat } from '../format/formats.ts'
+import { canonicalOptions, defaultOptions, findFormat } from '../format/formats.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Catalog, ConvertedLayer } from '../ports.ts'
 
@@ -14,8 +14,9 @@ export interface LayerRecipe {
 export type FoundRecipe = LayerRecipe | { readonly lost: string }
 
 export async function findRecipe(catalog: Catalog, target: Digest): Promise<FoundRecipe> {
-  const layer = await catalog.conversions.findLayerByTarget(target)
-  if (layer === undefined) return { lost: 'its recipe is not known' }
+  const found = await catalog.conversions.findLayerByTarget(target)
+  if (found === undefined) return { lost: 'its recipe is not known' }
+  const layer = plainRecipe(found)
   const format = findFormat(layer.encoding)
   if (format === undefined) return { lost: `the format ${layer.encoding} is gone` }
   if (format.revision !== layer.revision) {
@@ -23,8 +24,14 @@ export async function findRecipe(catalog: Catalog, target: Digest): Promise<Foun
       lost: `it was made by revision ${layer.revision} of ${layer.encoding}, this is ${format.revision}`,
     }
   }
-  // It fell back to a plainer format whose revision nobody has noted.
-  if (layer.fallback !== undefined)
-    return { lost: `${layer.encoding} fell back to a plainer format` }
   return { layer, format, options: JSON.parse(layer.options) as FormatOptions }
+}
+
+/** What gives the very bytes of a layer that fell back: the plainer format at its defaults. */
+function plainRecipe(layer: ConvertedLayer): ConvertedLayer {
+  const plain = findFormat(findFormat(layer.encoding)?.fallback ?? '')
+  if (layer.fallback === undefined || plain === undefined) return layer
+  const { fallback: _, ...rest } = layer
+  const options = canonicalOptions(defaultOptions(plain))
+  return { ...rest, encoding: plain.encoding, options, revision: plain.revision }
 }

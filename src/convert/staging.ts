@@ -162,7 +162,7 @@ export class Staging {
       row.received = growing.received
     }, 100)
     try {
-      await growing.stored
+      await (blob.kept ?? growing.stored)
       row.stage = 'done'
       row.received = row.size
     } finally {
