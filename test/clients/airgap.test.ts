@@ -18,7 +18,7 @@ import { CLIENTS_DIR, describeWith, REGISTRY, ROOT, ROOTFS } from '../helpers/fi
 import { mustRun, runCommand } from '../helpers/fixtures-command.ts'
 import { restartDaemon } from '../helpers/fixtures-daemons.ts'
 import { type Gateway, openGateway } from '../helpers/fixtures-gateway.ts'
-import { readImage } from '../helpers/fixtures-registry.ts'
+import { readImage, readManifest } from '../helpers/fixtures-registry.ts'
 
 /** One of several platforms, one with referrers and a cosign tag, one plain. */
 const IMAGES = ['debian:12', 'artifact:image', 'shared-a:1'] as const
@@ -75,8 +75,8 @@ describeWith(['registry', 'clients'], 'air gap', () => {
     })
 
     for (const image of IMAGES) {
-      const source = await readImage(`${REGISTRY}/${image}`)
-      expect((await readImage(`${far.host}/${image}`)).digest).toBe(source.digest)
+      const source = await readManifest(`${REGISTRY}/${image}`)
+      expect((await readManifest(`${far.host}/${image}`)).digest).toBe(source.digest)
     }
     await pullByContainerd(far)
     await pullByPodman(far)
@@ -94,9 +94,9 @@ describeWith(['registry', 'clients'], 'air gap', () => {
     try {
       const env = { RC_HOSTS: path.replace('/docker.io/hosts.toml', '') }
       for (const image of IMAGES) await pull('ctr16', `docker.io/library/${image}`, env)
-      const { stdout } = await mustRun('ctr', [...ctr16(), 'images', 'ls'])
+      const { stdout } = await mustRun('ctr', [...ctr16('default'), 'images', 'ls'])
       for (const image of IMAGES) {
-        const { digest } = await readImage(`${REGISTRY}/${image}`)
+        const { digest } = await readManifest(`${REGISTRY}/${image}`)
         expect(stdout).toMatch(new RegExp(`docker\\.io/library/${image} .*${digest}`))
       }
     } finally {
@@ -265,8 +265,8 @@ describeWith(['registry', 'clients'], 'air gap', () => {
   })
 })
 
-function ctr16(): readonly string[] {
-  return ['-a', join(CLIENTS_DIR, 'ctr16/sock'), '-n', 'k8s.io']
+function ctr16(namespace = 'k8s.io'): readonly string[] {
+  return ['-a', join(CLIENTS_DIR, 'ctr16/sock'), '-n', namespace]
 }
 
 /** `xzcat FILE | PROGRAM`, as one would type it. */

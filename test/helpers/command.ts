@@ -104,6 +104,7 @@ export class Workplace implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.folder, { recursive: true, force: true })
+    // A conversion that nobody waits for may still write there.
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 10 })
   }
 }
