@@ -7,7 +7,7 @@ import { isPending, type ManifestAnswer, type PendingAnswer, type Pulls } from '
 import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Clock, RawManifest, Repository } from '../ports.ts'
-import { type Blobs, blobUnknown } from '../pull/blobs.ts'
+import { type Blobs, blobUnknown, readToKeep } from '../pull/blobs.ts'
 import { acceptanceOf, cannotRead, waitsForHead } from './client.ts'
 import type { Exchange, Headers } from './exchange.ts'
 import type { Lists } from './lists.ts'
@@ -288,7 +288,7 @@ export class Distribution {
     this.#deps.touch(digest)
     this.#deps.served('blob', blob.growing === undefined ? 'store' : 'upstream')
     exchange.begin(200, { ...headers, 'Content-Length': blob.size })
-    await exchange.stream(blob.read(undefined, REUSE))
+    await exchange.stream(readToKeep(blob, REUSE))
   }
 
   async #parts(

@@ -29,6 +29,8 @@ export interface OpenBlob {
   readonly size: number
   /** Present while the blob is still on its way into the store. */
   readonly growing?: GrowingBlob | undefined
+  /** Resolves when it is durable and linked to its repository, rejects when that failed. Present with `growing`; never unhandled. */
+  readonly kept?: Promise<void> | undefined
   read(range?: ByteRange, options?: ReadOptions): ByteStream
 }
 
@@ -48,6 +50,8 @@ const AHEAD = 8 * 1024 * 1024
 interface Download {
   readonly blob: BlobWriter
   readonly admitted: Set<string>
+  /** Resolves when the blob is durable and linked to whoever was let in. Never unhandled. */
+  readonly kept: Promise<void>
 }
 
 export class Blobs {
@@ -61,7 +65,7 @@ export class Blobs {
   /** Downloads whose upstream has not answered yet, by upstream and digest. */
   readonly #starting = new Map<string, Promise<unknown>>()
   /** Openings by upstream, digest and repository. */
-  readonly #openings = new SingleFlight<GrowingBlob | BlobStat | undefined>()
+  readonly #openings = new SingleFlight<Download | BlobStat | undefined>()
 
   constructor(deps: {
     readonly store: BlobStore
@@ -101,7 +105,7 @@ export class Blobs {
     }
     const found = await this.#openUnproven(repository, digest, link)
     if (found === undefined) return undefined
-    if (!('received' in found)) return this.#stored(found, reopen)
+    if (!('blob' in found)) return this.#stored(found, reopen)
     return await this.#follow(repository, digest, found, range)
   }
 
@@ -130,7 +134,7 @@ export class Blobs {
     const link = await this.#catalog.links.find(repository, digest)
     if (isOpen(link)) return true
     const found = await this.#openUnproven(repository, digest, link)
-    if (found !== undefined && 'received' in found) await found.stored
+    if (found !== undefined && 'blob' in found) await found.kept
     return found !== undefined
   }
 
@@ -143,10 +147,10 @@ export class Blobs {
     repository: Repository,
     digest: Digest,
     link: Link | undefined,
-  ): Promise<GrowingBlob | BlobStat | undefined> {
+  ): Promise<Download | BlobStat | undefined> {
     const key = `${repository.upstream} ${digest}`
     const download = this.#downloads.get(key)
-    if (download?.admitted.has(repository.name)) return Promise.resolve(download.blob)
+    if (download?.admitted.has(repository.name)) return Promise.resolve(download)
     return this.#openings.run(`${key} ${repository.name}`, async () => {
       const upstream = this.#upstream(repository)
       if (upstream === undefined) return undefined
@@ -158,7 +162,7 @@ export class Blobs {
       if (running !== undefined || (await this.#wasSentBefore(repository, digest))) {
         if (!isOpen(link) && !(await this.#vouch(upstream, repository, digest))) return undefined
         running?.admitted.add(repository.name)
-        const here = running?.blob ?? (await this.#store.stat(digest))
+        const here = running ?? (await this.#store.stat(digest))
         if (here !== undefined) return here
       }
       const start = this.#start(key, upstream, repository, { digest, size: link?.size })
@@ -192,7 +196,7 @@ export class Blobs {
     upstream: Upstream,
     repository: Repository,
     blob: { readonly digest: Digest; readonly size: number | undefined },
-  ): Promise<GrowingBlob | undefined> {
+  ): Promise<Download | undefined> {
     const abort = new AbortController()
     const answer = await upstream.blob(repository.name, blob, { signal: abort.signal })
     if (answer === undefined) return undefined
@@ -202,42 +206,46 @@ export class Blobs {
         abort.abort()
         throw error
       })
-    const download = { blob: writer, admitted: new Set([repository.name]) }
+    const admitted = new Set([repository.name])
+    const kept = this.#pump(key, repository, writer, admitted, answer.body).catch((error) => {
+      abort.abort()
+      throw error
+    })
+    kept.catch(() => undefined)
+    const download = { blob: writer, admitted, kept }
     this.#downloads.set(key, download)
     // Before any reader is told: whoever asks again after a failure gets a new download.
-    writer.verified.catch(() => this.#forget(key, download))
-    void this.#pump(key, repository, download, answer.body, abort)
-    return writer
+    writer.verified.catch(() => this.#forget(key, writer))
+    return download
   }
 
   /** Owned by nobody: goes on when every client has left, and ends in the store or with an error for all readers. */
   async #pump(
     key: string,
     repository: Repository,
-    download: Download,
+    writer: BlobWriter,
+    admitted: ReadonlySet<string>,
     body: ByteStream,
-    abort: AbortController,
   ): Promise<void> {
-    const writer = download.blob
-    let failed = false
+    let failed = true
     try {
       for await (const chunk of body) await writer.write(chunk)
       const stat = await writer.commit()
-      for (const name of download.admitted) {
+      for (const name of admitted) {
         await this.#catalog.links.record({ ...repository, name }, [{ ...stat, standing: 'proven' }])
       }
+      failed = false
     } catch (error) {
-      failed = true
-      abort.abort()
       await writer.abort(error).catch(() => undefined)
+      throw error
     } finally {
-      this.#forget(key, download)
+      this.#forget(key, writer)
       this.#events.fetched?.({ upstream: repository.upstream, bytes: writer.received, failed })
     }
   }
 
-  #forget(key: string, download: Download): void {
-    if (this.#downloads.get(key) === download) this.#downloads.delete(key)
+  #forget(key: string, writer: BlobWriter): void {
+    if (this.#downloads.get(key)?.blob === writer) this.#downloads.delete(key)
   }
 
   #stored(stat: BlobStat, reopen?: () => Promise<OpenBlob | undefined>): OpenBlob {
@@ -250,21 +258,37 @@ export class Blobs {
   async #follow(
     repository: Repository,
     digest: Digest,
-    growing: GrowingBlob,
+    { blob: growing, kept }: Download,
     range: ByteRange | undefined,
   ): Promise<OpenBlob> {
     const size = growing.expected.size ?? (await growing.verified).size
     if (range !== undefined && range.start > growing.received + AHEAD) {
       const upstream = this.#upstream(repository)
       const ahead = await upstream?.blob(repository.name, { digest, size }, { range })
-      if (ahead !== undefined) return { digest, size, growing, read: () => ahead.body }
+      if (ahead !== undefined) return { digest, size, growing, kept, read: () => ahead.body }
     }
-    return { digest, size, growing, read: (part) => growing.read(part) }
+    return { digest, size, growing, kept, read: (part) => growing.read(part) }
   }
 
   #upstream(repository: Repository): Upstream | undefined {
     return this.#offline ? undefined : this.#upstreams.find(repository.upstream)
   }
+}
+
+/** A whole blob whose last piece waits until it is kept: what a client has pulled to its end survives a crash right then. */
+export function readToKeep(blob: OpenBlob, options?: ReadOptions): ByteStream {
+  return blob.kept === undefined ? blob.read(undefined, options) : heldUntil(blob.kept, blob.read())
+}
+
+async function* heldUntil(kept: Promise<void>, bytes: ByteStream): AsyncGenerator<Uint8Array> {
+  let held: Uint8Array | undefined
+  for await (const chunk of bytes) {
+    if (held !== undefined) yield held
+    held = chunk
+  }
+  // The bytes are right, even if there is no room for them here.
+  await kept.catch(() => undefined)
+  if (held !== undefined) yield held
 }
 
 /** Evicted between looking and reading, or found rotten in its first piece: nobody has seen a byte, so nobody need know. */

@@ -167,7 +167,7 @@ export class Manifests {
     const blob = await this.#blobs.open(repository, digest)
     if (blob === undefined) throw blobUnknown(repository, digest)
     const bytes = await collect(blob.read(), this.#limits.maxConfigBytes)
-    await blob.growing?.stored
+    await blob.kept
     this.#bytes.set(digest, bytes)
     return bytes
   }
