@@ -1,4 +1,5 @@
 /** Whether the bytes of a blob can be had again once they are gone, and from where: what cannot come back is not evicted. */
+import { listIn } from '../convert/priority-lists.ts'
 import { findRecipe } from '../convert/recipes.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStore, Catalog, Link, Repository, Upstreams } from '../ports.ts'
@@ -41,6 +42,10 @@ export class Returns {
     const recipe = await findRecipe(this.#catalog, digest)
     if ('lost' in recipe) return recipe
     const { source } = recipe.layer
+    const list = listIn(recipe.options)
+    if (list !== undefined && (await this.#store.stat(list)) === undefined) {
+      return { lost: `its priority list ${list} is gone` }
+    }
     const origin = await this.of(source)
     if ('from' in origin) return { from: `its source in ${origin.from}` }
     // A source that cannot come back is not evicted either, unless its name was removed.
