@@ -31,7 +31,8 @@ export async function* compressPieces<F>(
     readonly packNow?: (piece: Piece) => Uint8Array | undefined
   },
 ): AsyncGenerator<{ readonly piece: Piece; readonly bytes: Uint8Array }, F> {
-  const slots = new Semaphore(context.concurrency)
+  // One more than are compressed waits in libuv, so that no thread idles until this one gets to it.
+  const slots = new Semaphore(context.concurrency + 1)
   const waiting: Waiting[] = []
   let bytes = 0
   try {
