@@ -87,6 +87,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   } = await openStore({
     data: config.data,
     clock,
+    onCatalogReplaced: () => telemetry.catalogReplaced(),
   })
   const store = new MeteredBlobs(onDisk)
   const upstreams = createUpstreams({

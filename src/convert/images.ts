@@ -135,12 +135,19 @@ export class Images {
   async remakeConfig(repository: Repository, config: Digest): Promise<boolean> {
     for (const made of await this.#catalog.conversions.listImages({})) {
       if (made.layers.length === 0 || !isSameRepository(made.repository, repository)) continue
-      const raw = await this.#manifests.findLocal(repository, made.target)
-      const image = raw && this.#manifests.parse(raw)
-      if (image?.kind !== 'image' || image.config.digest !== config) continue
-      return await this.remake(repository, made.target)
+      const named = await this.#configOf(repository, made.target)
+      if (named !== undefined && named !== config) continue
+      // A manifest that is lost as well may be the one: made again, it brings its config.
+      const isSame = await this.remake(repository, made.target)
+      if (isSame && (await this.#configOf(repository, made.target)) === config) return true
     }
     return false
+  }
+
+  async #configOf(repository: Repository, target: Digest): Promise<Digest | undefined> {
+    const raw = await this.#manifests.findLocal(repository, target)
+    const image = raw && this.#manifests.parse(raw)
+    return image?.kind === 'image' ? image.config.digest : undefined
   }
 
   #overloaded(task: ImageTask): ImageFlight {

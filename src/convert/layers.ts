@@ -165,7 +165,9 @@ export class Layers {
     try {
       return await convert().catch(async (error) => {
         // A source that has rotted in the store fails in many ways; it is in quarantine now, and upstream has it.
-        if ((await this.#store.verify(task.source.digest)) !== 'rotten') throw error
+        if (!isRotten(error) && (await this.#store.verify(task.source.digest)) !== 'rotten') {
+          throw error
+        }
         return await convert()
       })
     } catch (error) {
@@ -341,6 +343,10 @@ function keyOf(source: Digest, format: Format, options: FormatOptions): LayerKey
 
 function textOf(key: LayerKey): string {
   return `${key.source} ${key.encoding} ${key.options} ${key.revision}`
+}
+
+function isRotten(error: unknown): boolean {
+  return error instanceof CrossdockError && error.reason === 'rotten'
 }
 
 function waiting({ source }: LayerTask): LayerProgress {

@@ -115,6 +115,12 @@ export function createTelemetry(config: LogConfig, out: { write(line: string): v
       metrics.scrubbedBytes.inc(scrub.bytes)
       log.info({ event: 'scrubbed', ...scrub }, 'the whole store was verified')
     },
+    catalogReplaced(): void {
+      log.warn(
+        { event: 'catalog_replaced' },
+        'the catalog was deleted or replaced while it was open; it was made again from the store',
+      )
+    },
     choreFailed(chore: string, error: unknown): void {
       log.error({ event: 'chore_failed', chore, err: error }, `${chore} failed; it is tried again`)
     },

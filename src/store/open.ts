@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { CrossdockError } from '../errors.ts'
 import type { BlobStore, Catalog, Clock, SidecarStore } from '../ports.ts'
+import { CatalogWatch } from './catalog-watch.ts'
 import { DiskSpace } from './disk-space.ts'
 import { isCorruption, isMissing, storeFailure } from './failures.ts'
 import { FsBlobs } from './fs-blobs.ts'
@@ -27,6 +28,8 @@ export interface Store extends AsyncDisposable {
 export async function openStore(deps: {
   readonly data: string
   readonly clock: Clock
+  /** The catalog's file was deleted or replaced while it was open, and has been made again. */
+  readonly onCatalogReplaced?: () => void
 }): Promise<Store> {
   const layout = layoutOf(deps.data)
   await using opening = new AsyncDisposableStack()
@@ -48,6 +51,13 @@ export async function openStore(deps: {
     const catalog = opening.use(
       new SqliteCatalog({ db, clock: deps.clock, data: layout.data, proofs }),
     )
+    const replace = async () => {
+      db.adopt(await openCatalog(layout, temp, fill))
+      // What was recorded since the file went, and during the rebuild, is durable beside it.
+      await fill(db)
+      deps.onCatalogReplaced?.()
+    }
+    opening.use(await CatalogWatch.start(layout.catalog, replace))
     const owned = opening.move()
     return { blobs, sidecars, catalog, [Symbol.asyncDispose]: () => owned.disposeAsync() }
   } catch (error) {

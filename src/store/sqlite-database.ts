@@ -2,6 +2,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import Sqlite from 'better-sqlite3'
+import { LRUCache } from 'lru-cache'
 import { isCorruption, isMissing, storeFailure } from './failures.ts'
 import { FILE_MODE } from './layout.ts'
 import { MIGRATIONS } from './sqlite-schema.ts'
@@ -9,13 +10,21 @@ import { MIGRATIONS } from './sqlite-schema.ts'
 /** How long a write waits for another process's, ms: theirs are as short as ours. */
 const BUSY_MS = 5_000
 
+/** Answers that are remembered, each of some hundred bytes. */
+const ANSWERS = 20_000
+
 export type Value = string | number | Uint8Array | null
 export type Row = Readonly<Record<string, Value>>
 
 export class Database {
-  readonly #db: Sqlite.Database
+  #db: Sqlite.Database
   readonly #onCorruption: () => void
   readonly #statements = new Map<string, Sqlite.Statement<Value[], Row>>()
+  readonly #answers = new LRUCache<string, { readonly value: unknown }>({ max: ANSWERS })
+  /** SQLite's number for what other connections have committed, when it was looked at last. */
+  #version: unknown
+  /** True until this turn of the event loop ends: what arrives later is asked later. */
+  #isCurrent = false
 
   private constructor(db: Sqlite.Database, onCorruption: () => void) {
     this.#db = db
@@ -48,14 +57,32 @@ export class Database {
     return this.#guard(() => this.#prepare(sql).all(...values))
   }
 
+  /**
+   * The answer to a question that was asked before, unless something was written since: through this connection, or by
+   * another process as far as it was committed before this turn of the event loop. Answers are shared: do not change them.
+   */
+  recall<T>(question: string, answer: () => T): T {
+    this.#forgetOld()
+    const known = this.#answers.get(question)
+    if (known !== undefined) return known.value as T
+    const value = answer()
+    this.#answers.set(question, { value })
+    return value
+  }
+
   /** Number of rows that changed. */
   run(sql: string, ...values: Value[]): number {
+    this.#answers.clear()
     return this.#guard(() => this.#prepare(sql).run(...values).changes)
   }
 
   /** All of `work` or nothing; takes the write lock at once, so that it never has to be repeated. */
   transaction<T>(work: () => T): T {
-    return this.#guard(() => this.#db.transaction(work).immediate())
+    try {
+      return this.#guard(() => this.#db.transaction(work).immediate())
+    } finally {
+      this.#answers.clear()
+    }
   }
 
   /** Makes everything committed so far survive a power cut, without holding up this thread. */
@@ -74,8 +101,27 @@ export class Database {
     this.#db.pragma('synchronous = OFF')
   }
 
+  /** Goes on with another connection, whose owner forgets it. */
+  adopt(other: Database): void {
+    const old = this.#db
+    this.#db = other.#db
+    this.#statements.clear()
+    old.close()
+  }
+
   close(): void {
     this.#db.close()
+  }
+
+  #forgetOld(): void {
+    if (this.#isCurrent) return
+    const version = this.get('PRAGMA data_version')?.data_version
+    if (version !== this.#version) this.#answers.clear()
+    this.#version = version
+    this.#isCurrent = true
+    setImmediate(() => {
+      this.#isCurrent = false
+    })
   }
 
   #prepare(sql: string): Sqlite.Statement<Value[], Row> {
