@@ -74,6 +74,8 @@ interface Finding {
 
 const NOTHING: Finding = { list: undefined, warnings: [] }
 
+const NO_LIST: RecordAnswer = { list: undefined, warnings: [] }
+
 export class Records {
   readonly #store: BlobStore
   readonly #catalog: Catalog
@@ -123,10 +125,9 @@ export class Records {
 
   /** Throws `badManifest` or `upstreamFailed` when a configured list cannot be had. */
   async choose(ask: RecordAsk): Promise<RecordAnswer> {
+    if (!ask.profile.format?.takesPriorities) return NO_LIST
     const manifest = this.#manifests.parse(ask.source)
-    const isLeftAlone = manifest.kind === 'image' && reasonToKeep(manifest) !== undefined
-    if (!ask.profile.format?.takesPriorities || isLeftAlone)
-      return { list: undefined, warnings: [] }
+    if (manifest.kind === 'image' && reasonToKeep(manifest) !== undefined) return NO_LIST
     const configured = this.#configured(ask.repository, ask.profile)
     try {
       const { list, warnings } =

@@ -7,6 +7,9 @@ import type { ByteStream } from '../lib/streams.ts'
 
 export type Headers = Readonly<Record<string, string | number | string[]>>
 
+/** Bodies up to this many bytes go out in one piece with their head. */
+const SMALL_BODY = 16 * 1024
+
 export class Exchange {
   readonly id: string
   readonly incoming: IncomingMessage
@@ -79,7 +82,13 @@ export class Exchange {
       return
     }
     this.bytes += bytes.byteLength
-    this.#outgoing.end(bytes)
+    // Node sends a text with its head at once, bytes in a second piece.
+    if (bytes.byteLength > SMALL_BODY) this.#outgoing.end(bytes)
+    else
+      this.#outgoing.end(
+        Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1'),
+        'latin1',
+      )
   }
 
   /** Sends the head now; a body may follow by `stream` or `finish`. */

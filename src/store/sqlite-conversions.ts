@@ -59,14 +59,17 @@ export class SqliteConversions implements ConversionCatalog {
   }
 
   async findImage({ repository, source, recipe }: ImageKey): Promise<ConvertedImage | undefined> {
-    const row = this.#db.get(
-      `${IMAGES} WHERE source = ? AND repository = ${REPOSITORY_ID} AND recipe = ?`,
-      bytesOf(source),
-      repository.upstream,
-      repository.name,
-      recipe,
-    )
-    return row && imageIn(row)
+    const { upstream, name } = repository
+    return this.#db.recall(`image ${upstream}/${name}@${source} ${recipe}`, () => {
+      const row = this.#db.get(
+        `${IMAGES} WHERE source = ? AND repository = ${REPOSITORY_ID} AND recipe = ?`,
+        bytesOf(source),
+        upstream,
+        name,
+        recipe,
+      )
+      return row && imageIn(row)
+    })
   }
 
   async listImages(by: {

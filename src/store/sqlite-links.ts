@@ -39,14 +39,16 @@ export class SqliteLinks implements LinkCatalog {
   }
 
   async find({ upstream, name }: Repository, digest: Digest): Promise<Link | undefined> {
-    const row = this.#db.get(
-      `SELECT digest, size, media_type, standing, is_config FROM links
-       WHERE digest = ? AND repository = ${REPOSITORY_ID}`,
-      bytesOf(digest),
-      upstream,
-      name,
-    )
-    return row && linkIn(row)
+    return this.#db.recall(`link ${upstream}/${name}@${digest}`, () => {
+      const row = this.#db.get(
+        `SELECT digest, size, media_type, standing, is_config FROM links
+         WHERE digest = ? AND repository = ${REPOSITORY_ID}`,
+        bytesOf(digest),
+        upstream,
+        name,
+      )
+      return row && linkIn(row)
+    })
   }
 
   async record(repository: Repository, links: readonly Link[]): Promise<void> {

@@ -15,13 +15,15 @@ export class SqlitePlatforms implements PlatformCatalog {
   }
 
   async list({ upstream, name }: Repository): Promise<readonly Platform[]> {
-    const rows = this.#db.all(
-      `SELECT os, architecture, variant, os_version FROM platforms
-       WHERE repository = ${REPOSITORY_ID} ORDER BY os, architecture, variant, os_version`,
-      upstream,
-      name,
-    )
-    return rows.map(platformIn)
+    return this.#db.recall(`platforms ${upstream}/${name}`, () => {
+      const rows = this.#db.all(
+        `SELECT os, architecture, variant, os_version FROM platforms
+         WHERE repository = ${REPOSITORY_ID} ORDER BY os, architecture, variant, os_version`,
+        upstream,
+        name,
+      )
+      return rows.map(platformIn)
+    })
   }
 
   async learn(repository: Repository, platform: Platform): Promise<boolean> {

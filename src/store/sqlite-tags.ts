@@ -19,13 +19,15 @@ export class SqliteTags implements TagCatalog {
   }
 
   async find({ upstream, name }: Repository, tag: string): Promise<TagRecord | undefined> {
-    const row = this.#db.get(
-      `SELECT digest, checked_at FROM tags WHERE repository = ${REPOSITORY_ID} AND tag = ?`,
-      upstream,
-      name,
-      tag,
-    )
-    return row && { digest: digestIn(row, 'digest'), checkedAt: numberIn(row, 'checked_at') }
+    return this.#db.recall(`tag ${upstream}/${name}:${tag}`, () => {
+      const row = this.#db.get(
+        `SELECT digest, checked_at FROM tags WHERE repository = ${REPOSITORY_ID} AND tag = ?`,
+        upstream,
+        name,
+        tag,
+      )
+      return row && { digest: digestIn(row, 'digest'), checkedAt: numberIn(row, 'checked_at') }
+    })
   }
 
   async record(repository: Repository, tag: string, record: TagRecord): Promise<void> {
