@@ -1,4 +1,5 @@
 /** Parts of a layer that are compressed alone, several at a time, and come out in order with their places in the blob. */
+import { setImmediate } from 'node:timers/promises'
 import { Semaphore } from '../lib/semaphore.ts'
 import { join } from '../lib/streams.ts'
 import type { TocEntry } from './toc.ts'
@@ -20,6 +21,10 @@ export interface Piece {
 const MAX_PIECES = 256
 const MAX_BYTES = 32 * 1024 * 1024
 
+/** Work between two turns of the event loop, a few milliseconds: bytes, and what a piece costs beside its bytes. */
+const TURN = 512 * 1024
+const PIECE_WORK = 16 * 1024
+
 /** Same order for any concurrency. Returns what the source returned. */
 export async function* compressPieces<F>(
   pieces: AsyncGenerator<Piece, F>,
@@ -35,8 +40,13 @@ export async function* compressPieces<F>(
   const slots = new Semaphore(context.concurrency + 1)
   const waiting: Waiting[] = []
   let bytes = 0
+  let work = 0
   try {
     for (;;) {
+      if (work >= TURN) {
+        work = 0
+        await setImmediate()
+      }
       const step = await pieces.next()
       context.signal?.throwIfAborted()
       if (!step.done) {
@@ -45,6 +55,7 @@ export async function* compressPieces<F>(
         const compressed = packed ?? slots.run(() => compress(join(piece.parts)))
         waiting.push(started(piece, Promise.resolve(compressed)))
         bytes += piece.size
+        work += piece.size + PIECE_WORK
       }
       const room = step.done ? 0 : MAX_PIECES
       while (waiting.length > room || bytes > MAX_BYTES || waiting[0]?.isDone) {

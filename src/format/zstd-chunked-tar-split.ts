@@ -9,6 +9,8 @@ const PART_SIZE = 256 * 1024
 const MAX_SEGMENT = 1024 * 1024
 
 export class TarSplitWriter {
+  /** Bytes of the tar that can be made again from what was recorded. */
+  tarSize = 0
   readonly #out: MetadataWriter
   #text = ''
   #position = 0
@@ -26,6 +28,7 @@ export class TarSplitWriter {
 
   /** Every entry has a record, those without content a null one. */
   file(entry: TarEntry, crc: Uint8Array | undefined): void {
+    if (crc !== undefined) this.tarSize += entry.size
     const size = crc === undefined ? '' : `,"size":${entry.size}`
     const payload = crc === undefined ? 'null' : `"${base64(crc)}"`
     this.#line(`"type":1,"name":${JSON.stringify(entry.name)}${size},"payload":${payload}`)
@@ -47,6 +50,7 @@ export class TarSplitWriter {
   #segment(bytes: Uint8Array): void {
     const whole = this.#carried.byteLength > 0 ? Buffer.concat([this.#carried, bytes]) : bytes
     this.#carried = new Uint8Array(0)
+    this.tarSize += whole.byteLength
     this.#line(`"type":2,"payload":"${base64(whole)}"`)
   }
 

@@ -9,6 +9,7 @@ import { refusing, TOC_DIGEST, UNCOMPRESSED_SIZE } from './estargz.ts'
 import type { EncodedLayer, Format, FormatOptions, LayerContext } from './format.ts'
 import { compressPieces } from './pieces.ts'
 import { addEntries, TocWriter } from './toc.ts'
+import { FrameCheck } from './zstd-chunked-check.ts'
 import {
   chunkedFooter,
   MetadataWriter,
@@ -100,7 +101,9 @@ async function* encode(
 ): AsyncGenerator<Uint8Array, EncodedLayer> {
   const level = Number(options.level)
   const tarSplit = new MetadataWriter(level)
-  const cutter = new FrameCutter(new TarSplitWriter(tarSplit))
+  const recorder = new TarSplitWriter(tarSplit)
+  const cutter = new FrameCutter(recorder)
+  const check = new FrameCheck()
   const toc = new TocWriter()
   const pieces = cutter.cut(readTar(tar))
   let position = 0
@@ -114,8 +117,10 @@ async function* encode(
     position += bytes.byteLength
     if (piece.closes !== undefined) piece.closes.endOffset = position
     await addEntries(toc, piece.settles)
+    await check.add(piece, bytes)
     yield bytes
   }
+  await check.finish(cutter.size, recorder.tarSize)
   const split = await tarSplit.finish()
   const json = toc.finish({ tarSplitDigest: split.digest })
   const table = new MetadataWriter(level)
