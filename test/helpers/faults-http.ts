@@ -81,5 +81,7 @@ function bodyOf(incoming: IncomingMessage): Promise<Body> {
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
     incoming.once('error', end)
     incoming.once('close', end)
+    if (incoming.closed) end()
+    incoming.resume()
   })
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Crossdock, type CrossdockOptions, startCrossdock } from './crossdock-process.ts'
 import { FakeRegistry } from './fake-registry.ts'
+import type { Faults } from './faults-preload.ts'
 
 /** For hooks that start a process on a machine that has much to do. */
 export const START_MS = 60_000
@@ -13,6 +14,8 @@ export interface ProxyOptions extends Omit<CrossdockOptions, 'upstream' | 'confi
   readonly config?: Readonly<Record<string, unknown>>
   /** A registry that is there already and stays. */
   readonly registry?: FakeRegistry
+  /** For the first process alone. */
+  readonly faults?: Faults
 }
 
 export class TestProxy implements AsyncDisposable {
@@ -75,8 +78,13 @@ export class TestProxy implements AsyncDisposable {
     return code
   }
 
-  async start(config: Readonly<Record<string, unknown>> = {}): Promise<void> {
-    const options = { ...this.#options, config: { ...this.#options.config, ...config } }
+  async start(config: Readonly<Record<string, unknown>> = {}, faults?: Faults): Promise<void> {
+    const { faults: _, ...given } = this.#options
+    const options = {
+      ...given,
+      config: { ...given.config, ...config },
+      ...(faults && { faults }),
+    }
     this.crossdock = await startCrossdock(settled(options, this.registry, this.data))
   }
 
@@ -88,9 +96,10 @@ export class TestProxy implements AsyncDisposable {
 }
 
 function settled(options: ProxyOptions, registry: FakeRegistry, data: string): CrossdockOptions {
-  const { registry: _, config, ...rest } = options
+  const { registry: _, config, faults, ...rest } = options
   return {
     ...rest,
+    ...(faults && { env: { ...rest.env, ...faultyEnvironment(faults) } }),
     data,
     upstream: registry.host,
     config: {
@@ -99,4 +108,10 @@ function settled(options: ProxyOptions, registry: FakeRegistry, data: string): C
       ...config,
     },
   }
+}
+
+/** Makes any crossdock fail as told, served or run as a command. */
+export function faultyEnvironment(faults: Faults): Readonly<Record<string, string>> {
+  const preload = new URL('./faults-preload.ts', import.meta.url)
+  return { NODE_OPTIONS: `--import=${preload.href}`, FAULTS: JSON.stringify(faults) }
 }

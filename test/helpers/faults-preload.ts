@@ -1,0 +1,149 @@
+/**
+ * Loaded into a crossdock before its own code (`node --import`): makes the disk, SQLite and the clock fail on demand, so
+ * that the product needs no failpoints. What to do comes as JSON in the variable FAULTS.
+ */
+import { appendFileSync } from 'node:fs'
+import fs, { type FileHandle } from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
+import Sqlite from 'better-sqlite3'
+
+export type Operation = 'write' | 'sync' | 'rename' | 'remove' | 'commit'
+
+export interface Failpoint {
+  readonly op: Operation
+  readonly when: 'before' | 'after'
+  /** A regular expression over the path; of a rename: over where it goes. */
+  readonly path?: string
+  /** Which of the operations that fit; default 1. */
+  readonly nth?: number
+  /** How many from then on; default 1. */
+  readonly times?: number
+  /** `kill`: the process ends here as by kill -9. Else the code of the error that the operation fails with. */
+  readonly act: 'kill' | 'EIO' | 'ENOSPC' | 'EMFILE' | 'EROFS'
+}
+
+export interface Faults {
+  readonly points?: readonly Failpoint[]
+  /** Points count only from the first SIGWINCH on. */
+  readonly armedLater?: boolean
+  /** Added to the wall clock, ms. */
+  readonly clock?: number
+  /** Added to it at each SIGUSR2, ms. */
+  readonly jump?: number
+  /** A file that gets one line for each operation. */
+  readonly trace?: string
+}
+
+const faults = JSON.parse(process.env.FAULTS ?? '{}') as Faults
+const points = (faults.points ?? []).map((point) => ({
+  ...point,
+  pattern: new RegExp(point.path ?? ''),
+  seen: 0,
+}))
+
+let isArmed = faults.armedLater !== true
+if (!isArmed) {
+  process.on('SIGWINCH', () => {
+    isArmed = true
+    process.stderr.write('faults are armed\n')
+  })
+}
+
+function passes(op: Operation, when: 'before' | 'after', path: string): void {
+  if (faults.trace !== undefined) appendFileSync(faults.trace, `${op} ${when} ${path}\n`)
+  if (!isArmed) return
+  for (const point of points) {
+    if (point.op !== op || point.when !== when || !point.pattern.test(path)) continue
+    point.seen += 1
+    const first = point.nth ?? 1
+    if (point.seen < first || point.seen >= first + (point.times ?? 1)) continue
+    if (point.act === 'kill') die()
+    throw Object.assign(new Error(`${point.act}: made by a test, ${op} ${path}`), {
+      code: op === 'commit' ? sqliteCodeOf(point.act) : point.act,
+    })
+  }
+}
+
+/** Nothing runs after this line, not even on other threads. */
+function die(): never {
+  process.kill(process.pid, 'SIGKILL')
+  for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000)
+}
+
+function sqliteCodeOf(code: string): string {
+  return code === 'ENOSPC' ? 'SQLITE_FULL' : 'SQLITE_IOERR_WRITE'
+}
+
+function around<Args extends unknown[], Result>(
+  op: Operation,
+  pathOf: (...args: Args) => string,
+  real: (...args: Args) => Promise<Result>,
+): (...args: Args) => Promise<Result> {
+  return async (...args) => {
+    passes(op, 'before', pathOf(...args))
+    const result = await real(...args)
+    passes(op, 'after', pathOf(...args))
+    return result
+  }
+}
+
+const methods = [
+  ['write', 'write'],
+  ['writev', 'write'],
+  ['writeFile', 'write'],
+  ['appendFile', 'write'],
+  ['sync', 'sync'],
+  ['datasync', 'sync'],
+] as const
+
+function watched(handle: FileHandle, path: string): FileHandle {
+  const any = handle as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>
+  for (const [method, op] of methods) {
+    const real = any[method]
+    if (real !== undefined) any[method] = around(op, () => path, real.bind(handle))
+  }
+  return handle
+}
+
+const real = { open: fs.open, rename: fs.rename, rm: fs.rm, unlink: fs.unlink }
+fs.open = (async (path, ...rest) =>
+  watched(await real.open(path, ...rest), String(path))) as typeof fs.open
+fs.rename = around('rename', (_, to) => String(to), real.rename)
+fs.rm = around('remove', (path) => String(path), real.rm)
+fs.unlink = around('remove', (path) => String(path), real.unlink)
+syncBuiltinESMExports()
+
+const transaction = Sqlite.prototype.transaction
+Sqlite.prototype.transaction = function (
+  this: Sqlite.Database,
+  work: (...args: unknown[]) => void,
+) {
+  const made = transaction.call(this, (...args: unknown[]) => {
+    const result = work(...args)
+    passes('commit', 'before', this.name)
+    return result
+  })
+  const outer =
+    (run: (...args: unknown[]) => unknown) =>
+    (...args: unknown[]) => {
+      const result = run(...args)
+      passes('commit', 'after', this.name)
+      return result
+    }
+  return Object.assign(outer(made), {
+    default: outer(made),
+    deferred: outer(made.deferred),
+    immediate: outer(made.immediate),
+    exclusive: outer(made.exclusive),
+  })
+} as typeof transaction
+
+let offset = faults.clock ?? 0
+const now = Date.now.bind(Date)
+Date.now = () => now() + offset
+if (faults.jump !== undefined) {
+  process.on('SIGUSR2', () => {
+    offset += faults.jump ?? 0
+    process.stderr.write('the clock jumped\n')
+  })
+}
