@@ -1,5 +1,6 @@
 /** `crossdock remove`: names are forgotten; a later garbage collection takes what only they held. */
 import { Inventory } from '../convert/inventory.ts'
+import { Releases } from '../upkeep/releases.ts'
 import { EXIT, UsageError } from './output.ts'
 import { formatImage, parseImage } from './references.ts'
 import { type CommonOptions, openSession } from './session.ts'
@@ -14,6 +15,7 @@ export async function removeCommand(
   await using app = await openSession(options, system)
   const inventory = new Inventory(app)
   const images = refs.map((ref) => parseImage(ref, app))
+  const releases = new Releases(app)
   const results: { name: string; removed: boolean }[] = []
   for (const image of images) {
     const { repository, reference } = image
@@ -23,7 +25,7 @@ export async function removeCommand(
       )
     }
     const name = formatImage(image)
-    const removed = await inventory.remove(repository, reference.tag)
+    const removed = await releases.after(() => inventory.remove(repository, reference.tag))
     results.push({ name, removed })
     if (options.json) continue
     if (removed) output.out(`${name} is forgotten\n`)

@@ -118,6 +118,6 @@ function roleOf(
   size: number,
 ): StoredBlob['role'] {
   if (kept === undefined) return 'orphan'
-  if (kept.isReleased) return 'forgotten'
+  if (kept.isReleased && kept.role === 'layer') return 'forgotten'
   return size > MAX_DESCRIPTION ? 'layer' : kept.role
 }

@@ -1,0 +1,169 @@
+import { describe, expect, it } from 'vitest'
+import { findFormat } from '../../../src/format/formats.ts'
+import { type Digest, digestOf } from '../../../src/oci/digest.ts'
+import type { Clock, Upstreams } from '../../../src/ports.ts'
+import { Collector } from '../../../src/upkeep/collector.ts'
+import { Returns } from '../../../src/upkeep/returns.ts'
+import { type MemoryStore, memoryStore } from '../../helpers/memory-store.ts'
+
+const HOUR = 3_600_000
+const NOW = 1_800_000_000_000
+const HUB = { upstream: 'docker.io', name: 'library/alpine' }
+const OTHER = { upstream: 'docker.io', name: 'library/nginx' }
+const GONE = { upstream: 'gone.example', name: 'team/app' }
+
+describe('a collection', () => {
+  it('takes a layer that its upstream has, and keeps manifest, config and links', async () => {
+    const { store, collector } = start({ maxSize: 10 })
+    const layer = await linked(store, 'layer bytes', HUB)
+    const config = await linked(store, 'config', HUB, { role: 'config' })
+    const manifest = await linked(store, 'manifest', HUB, { mediaType: 'application/x' })
+
+    const { gone } = await collector.collect()
+
+    expect(gone.map(({ digest }) => digest)).toEqual([layer])
+    expect([...store.blobs.contents.keys()]).toEqual([config, manifest])
+    expect(await store.catalog.links.find(HUB, layer)).toBeDefined()
+  })
+
+  it('keeps for every repository what one of them was given lately', async () => {
+    const { store, collector, now } = start({ maxSize: 1 })
+    const layer = await linked(store, 'shared', HUB)
+    store.catalog.links.now = () => now.ms - 1
+    await store.catalog.links.record(OTHER, [{ digest: layer, size: 6, standing: 'named' }])
+
+    expect((await collector.collect()).gone).toEqual([])
+  })
+
+  it('keeps what cannot come back, and says why', async () => {
+    const { store, collector } = start({ maxSize: 1 })
+    const lost = await linked(store, 'lost', GONE)
+
+    const { gone, plan, returns } = await collector.collect()
+
+    expect(gone).toEqual([])
+    expect(plan).toMatchObject({ kept: { irreplaceable: 4 }, overBy: 3 })
+    expect(returns.get(lost)).toEqual({ lost: 'the upstream gone.example is not configured' })
+  })
+
+  it('keeps everything offline', async () => {
+    const { store, collector } = start({ maxSize: 1, offline: true })
+    await linked(store, 'layer', HUB)
+
+    expect((await collector.collect()).gone).toEqual([])
+  })
+
+  it('takes a converted layer whose recipe is of today, and keeps one of an older revision', async () => {
+    const { store, collector } = start({ maxSize: 1 })
+    const source = await linked(store, 'source', HUB)
+    const today = await made(store, 'today', source, revisionOf('zstd'))
+    const older = await made(store, 'older', source, revisionOf('zstd') - 1)
+
+    const { gone, returns } = await collector.collect()
+
+    expect(gone.map(({ digest }) => digest).sort()).toEqual([source, today].sort())
+    expect(returns.get(older)).toMatchObject({ lost: expect.stringContaining('revision') })
+  })
+
+  it('takes no converted layer whose source nobody has any more', async () => {
+    const { store, collector } = start({ maxSize: 1 })
+    const source = digestOf(Buffer.from('never stored'))
+    await store.catalog.links.record(GONE, [{ digest: source, size: 5, standing: 'proven' }])
+    await made(store, 'orphaned', source, revisionOf('zstd'))
+
+    expect((await collector.collect()).gone).toEqual([])
+  })
+
+  it('takes a released layer within the budget, until somebody asks for it again', async () => {
+    const { store, collector, now } = start({ maxSize: 1000 })
+    const one = await linked(store, 'one', GONE)
+    const two = await linked(store, 'two', GONE)
+    await store.catalog.retention.release([one, two], now.ms)
+    store.catalog.usage.touch(two, now.ms + 1)
+    now.ms += 2 * HOUR
+
+    expect((await collector.collect()).gone).toMatchObject([{ digest: one, reason: 'forgotten' }])
+  })
+
+  it('leaves the last of the disk free, whatever its budget', async () => {
+    const { store, collector } = start({ maxSize: 1_000_000 })
+    const layer = await linked(store, 'x'.repeat(100), HUB)
+    store.blobs.free = -50
+
+    const { gone, budget } = await collector.collect()
+
+    expect(budget).toBe(50)
+    expect(gone.map(({ digest }) => digest)).toEqual([layer])
+  })
+
+  it('spares what was asked for after it was planned', async () => {
+    const { store, collector, now } = start({ maxSize: 1 })
+    const layer = await linked(store, 'wanted', HUB)
+    const plan = collector.plan.bind(collector)
+    collector.plan = async () => {
+      const findings = await plan()
+      store.catalog.usage.touch(layer, now.ms)
+      return findings
+    }
+
+    expect((await collector.collect()).gone).toEqual([])
+  })
+})
+
+function start(options: { readonly maxSize: number; readonly offline?: boolean }) {
+  const store = memoryStore()
+  const now = { ms: NOW }
+  store.catalog.links.now = () => NOW - 5 * HOUR
+  const clock: Clock = { now: () => now.ms, monotonic: () => now.ms, sleep: async () => undefined }
+  const upstreams = {
+    names: ['docker.io'],
+    find: (host: string) => (host === 'docker.io' ? {} : undefined),
+  } as unknown as Upstreams
+  const { blobs, catalog } = store
+  const { maxSize, offline = false } = options
+  const collector = new Collector({
+    store: blobs,
+    catalog,
+    returns: new Returns({ store: blobs, catalog, upstreams, offline }),
+    clock,
+    policy: { maxSize, leaseMs: HOUR },
+  })
+  return { store, collector, now }
+}
+
+async function linked(
+  { blobs, catalog }: MemoryStore,
+  text: string,
+  repository: typeof HUB,
+  what: { readonly role?: 'config'; readonly mediaType?: string } = {},
+): Promise<Digest> {
+  const stat = blobs.put(Buffer.from(text))
+  await catalog.links.record(repository, [{ ...stat, ...what, standing: 'proven' }])
+  return stat.digest
+}
+
+async function made(
+  { blobs, catalog }: MemoryStore,
+  text: string,
+  source: Digest,
+  revision: number,
+): Promise<Digest> {
+  const { digest, size } = blobs.put(Buffer.from(text))
+  await catalog.links.record(HUB, [{ digest, size, standing: 'made' }])
+  await catalog.conversions.recordLayer({
+    source,
+    encoding: 'zstd',
+    options: '{"level":3}',
+    revision,
+    target: digest,
+    size,
+    diffId: source,
+    uncompressedSize: size,
+    facts: {},
+  })
+  return digest
+}
+
+function revisionOf(format: string): number {
+  return findFormat(format)?.revision ?? 0
+}
