@@ -21,7 +21,7 @@ export const coldConversion: Section = {
   async measure(runs) {
     const ours = async () => {
       await using crossdock = await startCrossdock()
-      return timed(() => expectManifest(`${crossdock.host}/${IMAGE}-zstd`))
+      return await timed(() => expectManifest(`${crossdock.host}/${IMAGE}-zstd`))
     }
     const what = `cold ${IMAGE}-zstd manifest from a registry, stored durably`
     const pipe = await comparePair(runs, ours, pipeline)
@@ -69,7 +69,7 @@ export const coldPull: Section = {
       runs,
       async () => {
         await using crossdock = await startCrossdock({ upstream: upstream.host })
-        return copy(`${crossdock.host}/${IMAGE}-zstd`)
+        return await copy(`${crossdock.host}/${IMAGE}-zstd`)
       },
       () => copy(`${upstream.host}/${IMAGE}`),
     )
@@ -118,7 +118,7 @@ async function expectManifest(image: string): Promise<void> {
 async function pipeline(): Promise<number> {
   await using folder = await openFolder()
   const layers = await sourceLayers()
-  return timed(async () => {
+  return await timed(async () => {
     for (const [i, { file }] of layers.entries()) {
       await shell(`zcat < ${file} | zstd -q -3 -T2 > ${folder.path}/${i}`)
     }
