@@ -10,7 +10,7 @@ import { open } from '../helpers/faults-http.ts'
 import type { Failpoint } from '../helpers/faults-preload.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { type PulledImage, pull } from '../helpers/faults-puller.ts'
-import { Dice, roundsOf, seedOf } from '../helpers/faults-seed.ts'
+import { Dice, patienceOf, roundsOf, seedOf } from '../helpers/faults-seed.ts'
 
 const FORMATS = ['zstd', 'none', 'estargz', 'zstdchunked'] as const
 const SIZE = 2_000_000
@@ -201,24 +201,28 @@ describe('stages of the disk and the catalog', () => {
     expect(await crashAt(tag, [{ ...point, path: path(), act: 'kill' }], blobGets)).toBe(true)
   })
 
-  test('any step of any pull', async () => {
-    const dice = new Dice(seedOf('any step of any pull'))
-    const all = ['plain', ...FORMATS].flatMap((what) =>
-      (steps.get(what) ?? []).map((_, line) => ({ what, line })),
-    )
-    const chosen = process.env.FAULTS_EVERY_STEP ? all : dice.shuffled(all).slice(0, roundsOf(6))
-    let crashes = 0
-    for (const { what, line } of chosen) {
-      const list = steps.get(what) ?? []
-      const [op, when] = (list[line] ?? '').split(' ')
-      const nth = list.slice(0, line + 1).filter((one) => one.startsWith(`${op} ${when} `)).length
-      const point = { op, when, nth, act: 'kill' } as Failpoint
-      if (await crashAt(what === 'plain' ? '1' : `1-${what}`, [point], 1)) crashes += 1
-    }
-    console.info(`killed at ${crashes} of ${chosen.length} steps out of ${all.length}`)
-    // Steps that follow the answer may be another few than those of the control.
-    expect(crashes).toBeGreaterThanOrEqual(chosen.length / 2)
-  })
+  test(
+    'any step of any pull',
+    async () => {
+      const dice = new Dice(seedOf('any step of any pull'))
+      const all = ['plain', ...FORMATS].flatMap((what) =>
+        (steps.get(what) ?? []).map((_, line) => ({ what, line })),
+      )
+      const chosen = process.env.FAULTS_EVERY_STEP ? all : dice.shuffled(all).slice(0, roundsOf(6))
+      let crashes = 0
+      for (const { what, line } of chosen) {
+        const list = steps.get(what) ?? []
+        const [op, when] = (list[line] ?? '').split(' ')
+        const nth = list.slice(0, line + 1).filter((one) => one.startsWith(`${op} ${when} `)).length
+        const point = { op, when, nth, act: 'kill' } as Failpoint
+        if (await crashAt(what === 'plain' ? '1' : `1-${what}`, [point], 1)) crashes += 1
+      }
+      console.info(`killed at ${crashes} of ${chosen.length} steps out of ${all.length}`)
+      // Steps that follow the answer may be another few than those of the control.
+      expect(crashes).toBeGreaterThanOrEqual(chosen.length / 2)
+    },
+    patienceOf(300_000),
+  )
 })
 
 /** Pulls with a process that dies at this point, then sees that all is well. False: it never came to that point. */

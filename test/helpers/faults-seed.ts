@@ -14,6 +14,11 @@ export function roundsOf(few: number): number {
   return Math.max(1, Math.round(few * factor))
 }
 
+/** How long so many rounds may take, ms. */
+export function patienceOf(ms: number): number {
+  return ms * Math.max(1, Number(process.env.FAULTS_ROUNDS ?? 1))
+}
+
 export class Dice {
   #state: number
 
