@@ -57,6 +57,9 @@ export interface LayerEvents {
   used?(digest: Digest): void
 }
 
+/** Fact of a layer that fell back: the revision of the plainer format. */
+export const FALLBACK_REVISION = 'fallbackRevision'
+
 /** Fact of a layer whose tar was changed: what its source unpacked to. */
 const SOURCE_DIFF_ID = 'sourceDiffId'
 
@@ -252,7 +255,8 @@ export class Layers {
     const plain = isPlain
       ? await this.#keep(key, task)
       : await this.#convertPlain(task, format, progress)
-    const layer: ConvertedLayer = { ...plain, ...key, fallback: refusal.message }
+    const facts = { ...plain.facts, [FALLBACK_REVISION]: String(format.revision) }
+    const layer: ConvertedLayer = { ...plain, ...key, facts, fallback: refusal.message }
     await this.#catalog.conversions.recordLayer(layer)
     return layer
   }

@@ -3,6 +3,7 @@ import type { Format, FormatOptions } from '../format/format.ts'
 import { canonicalOptions, defaultOptions, findFormat } from '../format/formats.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Catalog, ConvertedLayer } from '../ports.ts'
+import { FALLBACK_REVISION } from './layers.ts'
 
 export interface LayerRecipe {
   readonly layer: ConvertedLayer
@@ -33,5 +34,6 @@ function plainRecipe(layer: ConvertedLayer): ConvertedLayer {
   if (layer.fallback === undefined || plain === undefined) return layer
   const { fallback: _, ...rest } = layer
   const options = canonicalOptions(defaultOptions(plain))
-  return { ...rest, encoding: plain.encoding, options, revision: plain.revision }
+  const revision = Number(layer.facts[FALLBACK_REVISION] ?? 0)
+  return { ...rest, encoding: plain.encoding, options, revision }
 }
