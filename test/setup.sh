@@ -7,7 +7,7 @@
 # --peers also builds the programs that the benchmarks compare with.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-shared=${CROSSDOCK_SHARED:-$root/../shared}
+shared=${CROSSDOCK_TEST_SHARED:-$root/../shared}
 [ -d "$shared" ] || { echo "setup: $shared is not there, so the suites with real programs will be skipped"; exit 0; }
 shared=$(cd "$shared" && pwd)
 cache=${CROSSDOCK_TEST_CACHE:-$HOME/.cache/crossdock-tests}

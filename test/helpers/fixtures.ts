@@ -5,7 +5,7 @@ import { delimiter, join, resolve } from 'node:path'
 import { describe } from 'vitest'
 
 export const ROOT = resolve(import.meta.dirname, '../..')
-export const SHARED = resolve(ROOT, process.env.CROSSDOCK_SHARED ?? '../shared')
+export const SHARED = resolve(ROOT, process.env.CROSSDOCK_TEST_SHARED ?? '../shared')
 export const CACHE =
   process.env.CROSSDOCK_TEST_CACHE ?? join(homedir(), '.cache', 'crossdock-tests')
 /** Clients, their daemons and the upstream registry (`RC_DIR` of real-clients.sh). */
