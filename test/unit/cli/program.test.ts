@@ -33,7 +33,7 @@ describe('the command line', () => {
     [['stage', 'UPPER'], 'is not valid'],
     [['stage', 'https://docker.io/alpine'], 'starts like a URL'],
     [['stage', 'registry.example/alpine'], 'is not configured'],
-    [['stage', '-f', 'absent.txt'], 'cannot read the list absent.txt'],
+    [['stage', '-f', 'absent.txt'], 'absent.txt: ENOENT'],
     [['stage', '--platform', 'windows', 'alpine'], '--platform'],
     [['remove', `alpine@sha256:${'0'.repeat(64)}`], 'only names are forgotten'],
     [['list', '--config', 'absent.yaml'], 'cannot read the configuration file'],
@@ -58,7 +58,7 @@ describe('the command line', () => {
 
     expect(code).toBe(2)
     expect(err).toContain(`${file}:1:19: cache.maxSize`)
-    expect(err).toContain(`${file}:2:9: rules[0].profile: missing`)
+    expect(err).toContain(`${file}:2:9: rules[0]: needs profile or record`)
   })
 
   it.each(['config check', 'serve'])('refuses open credentials in "%s"', async (command) => {
