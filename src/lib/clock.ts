@@ -6,6 +6,7 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   sleep: async (ms, signal) => {
-    await sleep(ms, undefined, { ref: false, ...(signal && { signal }) })
+    // Keeps the process: a command that waits for its next try is not done.
+    await sleep(ms, undefined, signal && { signal })
   },
 }

@@ -46,6 +46,22 @@ describe('the process', () => {
     expect((await start(['nonsense']).exited)[0]).toBe(2)
   })
 
+  it('waits for the next try of an upstream that refuses, and then says so', async () => {
+    await place.write(
+      'crossdock.yaml',
+      // Port 1 of this machine refuses.
+      'upstreams: { dead: { url: "http://127.0.0.1:1" } }\ndefaultUpstream: dead\nlimits: { retries: 1 }\n',
+    )
+    const command = start(['inspect', 'dead/x:1', '--data', 'data'])
+    let err = ''
+    command.child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      err += text
+    })
+
+    expect((await command.exited)[0]).toBe(1)
+    expect(err).toContain('cannot talk to 127.0.0.1:1')
+  })
+
   it.each(['SIGTERM', 'SIGINT'] as const)(
     'drains on %s and ends with 0, idle connections or not',
     async (signal) => {
