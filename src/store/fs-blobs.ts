@@ -105,8 +105,12 @@ export class FsBlobs implements BlobStore {
   ): Promise<Soundness> {
     const path = this.#layout.blob(digest)
     if ((await this.#find(digest)) === undefined) {
-      // A folder, a link, a pipe: nothing that crossdock would put there.
-      return (await this.#setAside(digest, path)) ? 'rotten' : 'missing'
+      // A folder, a link, a pipe: nothing that crossdock would put there. Where nothing is, a blob may be about to appear.
+      const isStrange = await lstat(path).then(
+        (found) => !found.isFile(),
+        () => false,
+      )
+      return isStrange && (await this.#setAside(digest, path)) ? 'rotten' : 'missing'
     }
     this.#sound.delete(digest)
     try {
