@@ -89,8 +89,12 @@ async function stageAll(
     for (const [index, image] of queue) {
       const began = app.clock.monotonic()
       try {
-        const own = image.platforms.length > 0 ? platformsOf(image.platforms, app) : common
-        const staged = await app.staging.stage({ ...image, platforms: own })
+        const own = image.platforms.length > 0 ? image.platforms : options.platform
+        const staged = await app.staging.stage({
+          ...image,
+          platforms: own === options.platform ? common : platformsOf(own, app),
+          isPlatformAssumed: own === undefined,
+        })
         outcomes[index] = { image, staged, seconds: (app.clock.monotonic() - began) / 1000 }
       } catch (error) {
         outcomes[index] = { image, error }

@@ -8,7 +8,7 @@ import {
   type Platform,
 } from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
-import { matchesPlatform } from '../oci/platform.ts'
+import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
 import type { Catalog, RawManifest, Repository } from '../ports.ts'
 import { blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
@@ -21,6 +21,8 @@ export interface StageTask {
   readonly profile: TagAsk['profile']
   /** Which children of an index are fetched whole; a list is learned for the repository, so that pullers get them converted. */
   readonly platforms: 'all' | readonly Platform[]
+  /** True: nobody asked for these platforms, so that an image without a choice may be for another one. */
+  readonly isPlatformAssumed?: boolean
 }
 
 export interface Staged {
@@ -63,6 +65,7 @@ export class Staging {
     }
     const answer = await this.#answer(task)
     const images = await this.#images(task, answer)
+    await this.#refuseAbsent(task, answer, images)
     let size = 0
     let sourceSize = 0
     const job = this.#progress.begin(describe(task), 'fetch')
@@ -118,6 +121,28 @@ export class Staging {
       found.push(...(await this.#images(task, childRaw)))
     }
     return found
+  }
+
+  /** An index without any of the platforms, or an image for another one, is nothing that was asked for. */
+  async #refuseAbsent(
+    task: StageTask,
+    raw: RawManifest,
+    images: readonly { readonly image: ImageManifest }[],
+  ): Promise<void> {
+    const { platforms, repository, isPlatformAssumed = false } = task
+    if (platforms === 'all') return
+    const manifest = this.#manifests.parse(raw)
+    if (manifest.kind === 'index') {
+      const there = manifest.manifests.filter((child) => !isAttestation(child))
+      if (images.length > 0 || there.length === 0) return
+      throw noSuchPlatform(task, platforms, there.map(platformOf))
+    }
+    if (isPlatformAssumed || findMediaType(manifest.config.mediaType)?.role !== 'config') return
+    const { os, architecture, variant } = await this.#manifests.config(repository, manifest)
+    if (os === undefined || architecture === undefined) return
+    const platform = { os, architecture, ...(variant !== undefined && { variant }) }
+    if (platforms.some((one) => matchesPlatform(one, platform))) return
+    throw noSuchPlatform(task, platforms, [formatPlatform(platform)])
   }
 
   async #sourceSize(repository: Repository, image: ImageManifest): Promise<number> {
@@ -176,6 +201,21 @@ function isWanted(child: Descriptor, platforms: 'all' | readonly Platform[]): bo
   if (isAttestation(child)) return false
   const { platform } = child
   return platforms.some((one) => matchesPlatform(one, platform))
+}
+
+function platformOf({ platform }: Descriptor): string {
+  return platform === undefined ? 'any' : formatPlatform(platform)
+}
+
+function noSuchPlatform(
+  task: StageTask,
+  wanted: readonly Platform[],
+  there: readonly string[],
+): CrossdockError {
+  return new CrossdockError(
+    'manifestUnknown',
+    `${describe(task)} has no such platform: ${wanted.map(formatPlatform).join(', ')}; there are ${[...new Set(there)].join(', ')}`,
+  )
 }
 
 /** Foreign layers lie where the registry does not reach. */

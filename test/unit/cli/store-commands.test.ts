@@ -98,6 +98,24 @@ describe('commands on a store', () => {
     ])
   })
 
+  it.each(['1', '1-zstd'])('fails to stage a platform that %s does not have', async (tag) => {
+    await registry.pushIndex('few/app', '1', { platforms: ['linux/amd64', 'linux/arm64'] })
+    await registry.pushImage('single/app', '1', { platform: 'linux/arm64' })
+    const platform = ['--platform', 'linux/s390x']
+
+    const index = await place.run('stage', `few/app:${tag}`, ...platform)
+    const image = await place.run('stage', `single/app:${tag}`, ...platform)
+
+    expect(index).toMatchObject({ code: 1 })
+    expect(index.out).toContain('no such platform: linux/s390x; there are linux/amd64, linux/arm64')
+    expect(image).toMatchObject({ code: 1 })
+    expect(image.out).toContain('no such platform: linux/s390x; there are linux/arm64')
+    expect(await place.run('stage', `single/app:${tag}`)).toMatchObject({ code: 0 })
+    expect(
+      await place.run('stage', `single/app:${tag}`, '--platform', 'linux/arm64/v8'),
+    ).toMatchObject({ code: 0 })
+  })
+
   it('gives to pullers at once what a command staged while the server runs', async () => {
     await registry.pushImage('live/app', '1')
     const server = place.start('serve')
