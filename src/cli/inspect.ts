@@ -1,6 +1,14 @@
 /** `crossdock inspect`: what an image is, from its source or from a conversion of it. */
-import { type Form, type Inspection, Inventory, type Member } from '../convert/inventory.ts'
+import type { App } from '../app.ts'
+import {
+  type Form,
+  type Inspection,
+  Inventory,
+  type Member,
+  type ResolvedTag,
+} from '../convert/inventory.ts'
 import { CrossdockError } from '../errors.ts'
+import type { Digest } from '../oci/digest.ts'
 import { formatPlatform } from '../oci/platform.ts'
 import { EXIT, formatBytes, formatSeconds, formatTable } from './output.ts'
 import { formatImage, type NamedImage, parseImage } from './references.ts'
@@ -14,31 +22,65 @@ export async function inspectCommand(
 ): Promise<number> {
   await using app = await openSession(options, system)
   const image = parseImage(ref, app)
-  const { repository, reference } = image
   const inventory = new Inventory(app)
-  const digest =
-    'digest' in reference ? reference.digest : await inventory.resolve(repository, reference.tag)
-  const found = digest && (await inventory.inspect(repository, digest))
-  if (found === undefined) {
+  const { repository, reference } = image
+  const named: ResolvedTag | undefined =
+    'digest' in reference
+      ? { source: reference.digest }
+      : await inventory.resolve(repository, reference.tag)
+  const found = named && (await inventory.inspect(repository, named.target ?? named.source))
+  if (named === undefined || found === undefined) {
     throw new CrossdockError(
       'manifestUnknown',
       `${formatImage(image)} is not there; check the name and the upstream`,
     )
   }
+  const asked = 'tag' in reference ? await askedOf(image, named, found, inventory, app) : undefined
   const text = options.json
-    ? `${JSON.stringify(describe(image, found), null, 2)}\n`
-    : format(image, found)
+    ? `${JSON.stringify(describe(image, found, asked), null, 2)}\n`
+    : format(image, found, asked)
   system.output.out(text)
   return EXIT.ok
 }
 
-function format(image: NamedImage, found: Inspection): string {
+/** What a puller of a tag asks for by its suffix or by a rule. */
+interface Asked {
+  readonly profile: string
+  readonly by: 'suffix' | 'rule'
+  /** `undefined`: not converted yet. */
+  readonly digest: Digest | undefined
+  /** Why the puller gets the original. */
+  readonly reason: string | undefined
+}
+
+async function askedOf(
+  { profile: ruled, repository }: NamedImage,
+  { profile: suffix }: ResolvedTag,
+  { source, conversions }: Inspection,
+  inventory: Inventory,
+  app: App,
+): Promise<Asked | undefined> {
+  const profile = suffix === undefined ? ruled : app.profiles.find(suffix)
+  if (profile?.format === undefined) return undefined
+  const by = suffix === undefined ? 'rule' : 'suffix'
+  const made = conversions.find((form) => form.profile === profile.name)
+  const reason =
+    made || profile.record !== undefined
+      ? undefined
+      : await inventory.findReasonToKeep(repository, source, profile.format)
+  const digest = made?.digest ?? (reason === undefined ? undefined : source.digest)
+  return { profile: profile.name, by, digest, reason }
+}
+
+function format(image: NamedImage, found: Inspection, asked: Asked | undefined): string {
   const { source, conversions, profile } = found
   const forms = [source, ...conversions]
+  const isUnmade = asked?.by === 'suffix' && asked.digest === undefined
   const facts = [
     `name      ${formatImage(image)}`,
-    `digest    ${found.digest}${profile === undefined ? '' : ` (converted, profile ${profile})`}`,
-    ...(profile === undefined ? [] : [`source    ${source.digest}`]),
+    `digest    ${asked?.by === 'suffix' ? formatAsked(asked, image) : formatNamed(found)}`,
+    ...(profile === undefined && !isUnmade ? [] : [`source    ${source.digest}`]),
+    ...(asked?.by === 'rule' ? [`rule      ${asked.profile}: ${formatAsked(asked, image)}`] : []),
     `type      ${source.mediaType}`,
   ]
   const table = formatTable(
@@ -58,6 +100,15 @@ function format(image: NamedImage, found: Inspection): string {
   )
   const isIndex = forms.some((form) => form.members.some((member) => member.digest !== form.digest))
   return `${facts.join('\n')}\n\n${table}${isIndex ? `\nImages of the index that are in the store:\n${members}` : ''}`
+}
+
+function formatNamed({ digest, profile }: Inspection): string {
+  return `${digest}${profile === undefined ? '' : ` (converted, profile ${profile})`}`
+}
+
+function formatAsked({ digest, reason, profile }: Asked, { text }: NamedImage): string {
+  if (digest === undefined) return `not converted yet (stage it: crossdock stage ${text})`
+  return `${digest} (${reason === undefined ? `converted, profile ${profile}` : `the original: ${reason}`})`
 }
 
 /** Against the sources of the same platforms. */
@@ -83,12 +134,14 @@ function platformOf({ platform }: Member): string {
   return platform === undefined ? 'any' : formatPlatform(platform)
 }
 
-function describe(image: NamedImage, found: Inspection) {
-  const { source, conversions, profile = 'original', digest } = found
+function describe(image: NamedImage, found: Inspection, asked: Asked | undefined) {
+  const { source, conversions, profile = 'original' } = found
+  const digest = asked?.by === 'suffix' ? (asked.digest ?? null) : found.digest
   return {
     name: formatImage(image),
     digest,
-    profile,
+    profile: asked?.by === 'suffix' ? asked.profile : profile,
+    ...(asked && { converted: { ...asked, digest: asked.digest ?? null } }),
     source: describeForm(source),
     conversions: conversions.map((form) => ({ profile: form.profile, ...describeForm(form) })),
   }

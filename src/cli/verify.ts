@@ -56,10 +56,11 @@ async function checksOf(
   if (ref === undefined) return app.verifier.all(options)
   const image = parseImage(ref, app)
   const { repository, reference } = image
-  const digest =
+  const named =
     'digest' in reference
-      ? reference.digest
+      ? { source: reference.digest }
       : await new Inventory(app).resolve(repository, reference.tag)
+  const digest = named?.target ?? named?.source
   if (digest === undefined || (await app.manifests.findLink(repository, digest)) === undefined) {
     throw new CrossdockError(
       'manifestUnknown',

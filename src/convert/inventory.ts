@@ -1,11 +1,13 @@
 /** What is in the store, for people: names, what became of them, what they cost, and how to forget them. */
 import type { Profiles } from '../config/profiles.ts'
+import type { Format } from '../format/format.ts'
 import type { Digest } from '../oci/digest.ts'
 import { type ImageManifest, isAttestation, type Platform } from '../oci/manifest.ts'
 import { splitSuffix } from '../oci/reference.ts'
 import type { BlobStore, Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
+import { dialectFor, reasonToKeep } from './plan.ts'
 
 /** One tag, or one conversion of it. */
 export interface Entry {
@@ -53,6 +55,15 @@ export interface Inspection {
   readonly profile: string | undefined
   readonly source: Form
   readonly conversions: readonly Form[]
+}
+
+/** What a tag leads to. */
+export interface ResolvedTag {
+  readonly source: Digest
+  /** The profile that its suffix names. */
+  readonly profile?: string | undefined
+  /** The conversion of that profile; `undefined`: not made yet. */
+  readonly target?: Digest | undefined
 }
 
 const NOTHING: ReadonlySet<Digest> = new Set()
@@ -130,18 +141,41 @@ export class Inventory {
     }
   }
 
-  /** The digest that a tag leads to, suffix included; conversions that were not made yet lead to the source. */
-  async resolve(repository: Repository, tag: string): Promise<Digest | undefined> {
+  /** What a tag leads to, suffix included; `undefined`: upstream does not have it. */
+  async resolve(repository: Repository, tag: string): Promise<ResolvedTag | undefined> {
     const named = this.#split(tag)
     const literal =
       named === undefined
         ? await this.#tags.resolve(repository, tag)
         : await this.#tags.resolveLiteral(repository, tag)
-    if (named === undefined || literal !== undefined) return literal?.digest
-    const source = await this.#tags.resolve(repository, named.base)
+    if (literal !== undefined) return { source: literal.digest }
+    const source = named && (await this.#tags.resolve(repository, named.base))
     if (source === undefined) return undefined
+    const { profile } = named ?? {}
     const made = await this.#conversions(repository, source.digest)
-    return made.find((one) => one.profile === named.profile)?.target ?? source.digest
+    const target = made.find((one) => one.profile === profile)?.target
+    return { source: source.digest, profile, target }
+  }
+
+  /** Why a format leaves a source as it is, as far as its images lie in the store; `undefined`: it would convert one of them. */
+  async findReasonToKeep(
+    repository: Repository,
+    source: Form,
+    format: Format,
+  ): Promise<string | undefined> {
+    const reasons: string[] = []
+    for (const { digest } of source.members) {
+      const raw = await this.#manifests.findLocal(repository, digest)
+      const image = raw && this.#manifests.parse(raw)
+      if (image?.kind !== 'image') continue
+      const isKept =
+        dialectFor(format, image.dialect, 'any') === image.dialect &&
+        image.layers.every((layer) => format.keeps(layer))
+      const reason = reasonToKeep(image) ?? (isKept ? `already-${format.name}` : undefined)
+      if (reason === undefined) return undefined
+      reasons.push(reason)
+    }
+    return reasons[0]
   }
 
   #split(tag: string): { readonly base: string; readonly profile: string } | undefined {

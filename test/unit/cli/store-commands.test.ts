@@ -55,6 +55,44 @@ describe('commands on a store', () => {
     })
   })
 
+  it('says of a conversion that was not made that it was not', async () => {
+    const image = await registry.pushImage('unmade/app', '1')
+    const kept = await registry.pushImage('kept/app', '1', { compression: 'zstd' })
+    const inspect = async (...args: string[]) =>
+      JSON.parse((await place.run('inspect', '--json', ...args)).out)
+
+    const { out } = await place.run('inspect', 'unmade/app:1-zstd')
+    expect(out).toContain(
+      'digest    not converted yet (stage it: crossdock stage unmade/app:1-zstd)\n',
+    )
+    expect(out).toContain(`source    ${image.digest}\n`)
+    expect(await inspect('unmade/app:1-zstd')).toMatchObject({
+      digest: null,
+      profile: 'zstd',
+      converted: { profile: 'zstd', by: 'suffix', digest: null },
+      source: { digest: image.digest },
+    })
+    expect((await place.run('inspect', 'kept/app:1-zstd')).out).toContain(
+      `digest    ${kept.digest} (the original: already-zstd)\n`,
+    )
+  })
+
+  it('names the profile of a rule and what it converted', async () => {
+    const image = await registry.pushImage('ruled/app', '1')
+    await place.write(
+      'ruled.yaml',
+      `defaultUpstream: local\nupstreams: { local: { url: "${registry.url}" } }\nrules: [{ match: local/ruled/*, profile: zstd }]\n`,
+    )
+    const run = (...args: string[]) => place.run(...args, 'ruled/app:1', '--config', 'ruled.yaml')
+
+    const before = await run('inspect')
+    const [staged] = JSON.parse((await run('stage', '--json')).out)
+    const after = await run('inspect')
+
+    expect(before.out).toContain(`digest    ${image.digest}\nrule      zstd: not converted yet`)
+    expect(after.out).toContain(`digest    ${image.digest}\nrule      zstd: ${staged.digest} `)
+  })
+
   it('lists what a pattern names, with or without upstream and tag', async () => {
     await registry.pushImage('glob/one', '1')
     await registry.pushImage('glob/two', '2')
