@@ -2,7 +2,15 @@
 import { CrossdockError } from '../errors.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import { type Entry, type FileEntry, resolveLink } from './entry.ts'
-import { BLOCK, formatHeader, parseHeader, parsePax, type TarHeader, text } from './tar-header.ts'
+import {
+  BLOCK,
+  formatHeader,
+  parseDecimal,
+  parseHeader,
+  parsePax,
+  type TarHeader,
+  text,
+} from './tar-header.ts'
 
 /** PAX and GNU long-name headers are a few hundred bytes. */
 const MAX_EXTENSION = 1024 * 1024
@@ -85,7 +93,7 @@ async function nextHeader(input: Input): Promise<TarHeader | undefined> {
       const size = pax.get('size')
       return {
         type: header.type,
-        size: size === undefined ? header.size : Number(size),
+        size: size === undefined ? header.size : parseDecimal(size),
         name: pax.get('path') ?? long.name ?? header.name,
         linkName: pax.get('linkpath') ?? long.linkName ?? header.linkName,
       }
@@ -135,6 +143,8 @@ class Input {
   async atMost(count: number): Promise<Uint8Array> {
     if (!(await this.#fill())) throw damaged('it ends too early; it may be truncated')
     const part = this.#chunk.subarray(0, count)
+    // Whoever waits for a part of a byte, or for no number of bytes, waits for ever.
+    if (part.byteLength === 0) throw damaged(`an entry of ${count} bytes cannot be`)
     this.#chunk = this.#chunk.subarray(part.byteLength)
     return part
   }

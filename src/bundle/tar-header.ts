@@ -93,7 +93,8 @@ export function parsePax(bytes: Uint8Array): ReadonlyMap<string, string> {
   let at = 0
   while (at < bytes.byteLength) {
     const space = bytes.indexOf(32, at)
-    const length = space < 0 ? Number.NaN : Number(text(bytes.subarray(at, space)))
+    const digits = text(bytes.subarray(at, Math.max(at, space)))
+    const length = /^\d+$/.test(digits) ? Number(digits) : Number.NaN
     if (!Number.isInteger(length) || length <= space - at || at + length > bytes.byteLength) {
       throw new CrossdockError('badManifest', 'the archive is damaged: a PAX header is malformed')
     }
@@ -111,10 +112,33 @@ export function text(bytes: Uint8Array): string {
   return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString()
 }
 
+/** A size in a PAX header. Throws `badManifest` for anything but plain digits. */
+export function parseDecimal(digits: string): number {
+  const size = /^\d+$/.test(digits) ? Number(digits) : Number.NaN
+  if (!Number.isSafeInteger(size)) throw noNumber(digits)
+  return size
+}
+
 /** Octal text, or GNU's base 256 when the first bit is set. */
 function parseNumber(bytes: Uint8Array): number {
-  if (((bytes[0] ?? 0) & 0x80) === 0) return Number.parseInt(text(bytes).trim() || '0', 8)
-  return bytes.reduce((sum, byte, i) => sum * 256 + (i === 0 ? byte & 0x7f : byte), 0)
+  const first = bytes[0] ?? 0
+  if ((first & 0x80) === 0) {
+    const digits = text(bytes).trim()
+    if (!/^[0-7]*$/.test(digits)) throw noNumber(digits)
+    return Number.parseInt(digits || '0', 8)
+  }
+  const number = bytes.reduce((sum, byte, i) => sum * 256 + (i === 0 ? byte & 0x7f : byte), 0)
+  // 0xff begins a negative number.
+  if (first === 0xff || !Number.isSafeInteger(number)) throw noNumber('a number of base 256')
+  return number
+}
+
+function noNumber(what: string): CrossdockError {
+  return new CrossdockError(
+    'badManifest',
+    `the archive is damaged or no tar archive: ${JSON.stringify(what.slice(0, 40))} in a header is no size; make it again or copy it again`,
+    { reason: 'tar-header' },
+  )
 }
 
 function checksum(block: Uint8Array): number {

@@ -106,11 +106,40 @@ describe('tar archives', () => {
     block.fill(0, 124, 136)
     new DataView(block.buffer).setBigUint64(128, 12n * 2n ** 30n)
     block[124] = 0x80
-    block.fill(32, 148, 156)
-    const sum = block.reduce((total, byte) => total + byte, 0)
-    block.set(Buffer.from(`${sum.toString(8).padStart(6, '0')}\0 `), 148)
 
-    expect(parseHeader(block)?.size).toBe(12 * 2 ** 30)
+    expect(parseHeader(sealed(block))?.size).toBe(12 * 2 ** 30)
+  })
+
+  it.each(['1.5', '0x200', '1e3', '', '-1', '9007199254740993', 'x'])(
+    'with a PAX size of %j are refused',
+    async (size) => {
+      const record = Buffer.from(
+        `${size.length + 8 < 10 ? size.length + 8 : size.length + 9} size=${size}\n`,
+      )
+      const pax = formatHeader('p', record.byteLength, '0').slice()
+      pax[156] = 'x'.charCodeAt(0)
+      const padded = Buffer.concat([record, Buffer.alloc(512 - record.byteLength)])
+      const archive = Buffer.concat([
+        sealed(pax),
+        padded,
+        formatHeader('a', 0, '0'),
+        Buffer.alloc(2048),
+      ])
+
+      await expect(readAll(readTar(streamOf(archive)))).rejects.toThrow(/in a header is no size/)
+    },
+  )
+
+  it.each([
+    ['letters', Buffer.from('0000000000z\0')],
+    ['digits that are not octal', Buffer.from('00000000009\0')],
+    ['a negative number of base 256', Buffer.alloc(12, 0xff)],
+    ['a number of base 256 beyond 2^53', Buffer.from('800000000020000000000000', 'hex')],
+  ])('with a size of %s are refused', (_what, size) => {
+    const block = formatHeader('x', 0, '0').slice()
+    block.set(size, 124)
+
+    expect(() => parseHeader(sealed(block))).toThrow(/in a header is no size/)
   })
 
   it('refuse content that is not as long as it was said to be', async () => {
@@ -134,6 +163,14 @@ describe('tar archives', () => {
     expect(closed).toBe(true)
   })
 })
+
+/** A header whose checksum fits what it has become. */
+function sealed(block: Uint8Array): Uint8Array {
+  block.fill(32, 148, 156)
+  const sum = block.reduce((total, byte) => total + byte, 0)
+  block.set(Buffer.from(`${sum.toString(8).padStart(6, '0')}\0 `), 148)
+  return block
+}
 
 interface Given {
   readonly name: string
