@@ -1,5 +1,5 @@
 /** `crossdock config client`: how to point each client at this server, filled in and ready to paste. */
-import { formatAddress } from '../config/address.ts'
+import { formatAddress, parseAddress } from '../config/address.ts'
 import { DOCKER_HUB } from '../config/checks.ts'
 import { profilesOf } from '../config/profiles.ts'
 import type { Config } from '../config/schema.ts'
@@ -17,6 +17,8 @@ export interface Setup {
   /** Upstreams that clients know by a host name, and where they are. */
   readonly hosts: readonly { readonly name: string; readonly server: string }[]
   readonly defaultUpstream: string
+  /** What to pull by the names of this server, without the profile's suffix; the first one lies in the default upstream. */
+  readonly examples: readonly [string, ...string[]]
 }
 
 export interface ClientOptions {
@@ -39,11 +41,15 @@ export function clientCommand(
   }
   const [listener] = config.listen
   const setup: Setup = {
-    address: options.address ?? addressOf(listener, system.hostname),
+    address:
+      options.address === undefined
+        ? addressOf(listener, system.hostname)
+        : parseOwnAddress(options.address),
     scheme: listener?.tls === undefined ? 'http' : 'https',
     profile: profile.name,
     hosts: hostsOf(config),
     defaultUpstream: config.defaultUpstream,
+    examples: examplesOf(config),
   }
   system.output.out(TEXTS[client](setup))
   return EXIT.ok
@@ -63,46 +69,92 @@ function addressOf(listener: Config['listen'][number] | undefined, hostname: str
   return formatAddress({ host: isWildcard ? hostname : host, port })
 }
 
+/** Without a port it is the scheme's own; a bare word would be taken for a repository by every client. */
+function parseOwnAddress(text: string): string {
+  const isHost = /[.]/.test(text) || text === 'localhost'
+  const address = parseAddress(text) ?? (isHost ? parseAddress(`${text}:443`) : undefined)
+  if (address !== undefined && address.port > 0 && !text.startsWith(':')) return text
+  throw new UsageError(
+    `--address: must be an address that clients reach, such as proxy.example:5000 or [::1]:5000, not ${JSON.stringify(text.slice(0, 80))}`,
+  )
+}
+
 /** Names that are hosts: an upstream that is only a name of ours, such as `local`, is reached by path alone. */
 function hostsOf({ upstreams }: Config): Setup['hosts'] {
-  const hosts = Object.entries(upstreams)
+  return Object.entries(upstreams)
     .filter(([name]) => /[.:]/.test(name))
     .map(([name, { url }]) =>
       DOCKER_HUB.has(name)
         ? { name: 'docker.io', server: 'https://registry-1.docker.io' }
         : { name, server: url ?? `https://${name}` },
     )
-  return hosts.length === 0
-    ? [{ name: 'registry.example', server: 'https://registry.example' }]
-    : hosts
+}
+
+/** No client takes a port within a name: such an upstream can only be the default one. */
+function examplesOf({ upstreams, defaultUpstream }: Config): Setup['examples'] {
+  const others = Object.keys(upstreams)
+    .filter((name) => name !== defaultUpstream && !name.includes(':'))
+    .map((name) => (DOCKER_HUB.has(name) ? 'docker.io/library/alpine:3' : `${name}/REPOSITORY:TAG`))
+  const first = DOCKER_HUB.has(defaultUpstream) ? 'alpine:3' : 'REPOSITORY:TAG'
+  return [first, ...others.slice(0, 1)]
 }
 
 function formatDocker(setup: Setup): string {
-  const { address, profile, scheme } = setup
-  const insecure = scheme === 'http' ? `,\n  "insecure-registries": ["${address}"]` : ''
+  const { address, profile, hosts, examples } = setup
+  const pulls = examples.map((image) => `docker pull ${address}/${image}-${profile}\n`).join('')
   return `# Docker
 # 1. By name, one image at a time. Nothing to set up on 127.0.0.1; elsewhere see "insecure-registries" below.
-docker pull ${address}/alpine:3-${profile}
-docker pull ${address}/ghcr.io/OWNER/IMAGE:TAG-${profile}
-
-# 2. All of Docker Hub, names unchanged: /etc/docker/daemon.json, then restart dockerd. Docker 24 and later;
-#    older ones take no path there and want a listener of their own with "profile: ${profile}".
-{
-  "registry-mirrors": ["${scheme}://${address}/as/${profile}/"]${insecure}
-}
-
+${pulls}
+${formatDaemon(setup)}${
+  hosts.length === 0
+    ? ''
+    : `
 # 3. Any registry, names unchanged: Docker 28 and later with the containerd image store (the default of new
 #    installations of Docker 29) reads containerd's files from /etc/docker/certs.d/HOST/hosts.toml.
 ${hostsTomls(setup, '/etc/docker/certs.d')}`
+}`
+}
+
+/** Mirrors are asked for names of Docker Hub alone, and without saying so: the default upstream has to be it. */
+function formatDaemon({ address, profile, scheme, defaultUpstream }: Setup): string {
+  const insecure = scheme === 'http' ? [`"insecure-registries": ["${address}"]`] : []
+  if (!DOCKER_HUB.has(defaultUpstream)) {
+    return `# 2. "registry-mirrors" of dockerd is for Docker Hub alone, which is not the default upstream here.${
+      insecure.length === 0
+        ? ''
+        : `
+#    For plain HTTP: /etc/docker/daemon.json, then restart dockerd.
+{
+  ${insecure}
+}`
+    }
+`
+  }
+  const lines = [`"registry-mirrors": ["${scheme}://${address}/as/${profile}/"]`, ...insecure]
+  return `# 2. All of Docker Hub, names unchanged: /etc/docker/daemon.json, then restart dockerd. Docker 24 and later;
+#    older ones take no path there and want a listener of their own with "profile: ${profile}".
+{
+  ${lines.join(',\n  ')}
+}
+`
 }
 
 function formatContainerd(setup: Setup): string {
+  const [host] = setup.hosts
+  if (host === undefined) {
+    return `# containerd: ${byNameAlone(setup)}
+# For plain HTTP in the folder that config_path in /etc/containerd/config.toml names:
+# /etc/containerd/certs.d/${setup.address}/hosts.toml
+server = "${setup.scheme}://${setup.address}"
+`
+  }
+  const image = host.name === 'docker.io' ? 'library/alpine:3' : 'REPOSITORY:TAG'
   return `# containerd 1.5 and later: one folder per registry, read at each pull, no restart.
 # /etc/containerd/config.toml must name the folder (it does on most Kubernetes nodes):
 #   containerd 2:  [plugins."io.containerd.cri.v1.images".registry]
 #   containerd 1:  [plugins."io.containerd.grpc.v1.cri".registry]
 #                    config_path = "/etc/containerd/certs.d"
-# By hand: ctr images pull --hosts-dir /etc/containerd/certs.d docker.io/library/alpine:3
+# By hand: ctr images pull --hosts-dir /etc/containerd/certs.d ${host.name}/${image}
 
 ${hostsTomls(setup, '/etc/containerd/certs.d')}
 # The same by header instead of path:
@@ -116,6 +168,13 @@ ${hostsTomls(setup, '/etc/containerd/certs.d')}
 #     capabilities = ["pull", "resolve"]
 #     override_path = true
 `
+}
+
+/** For upstreams of which none has a host's name that images could keep. */
+function byNameAlone({ address, profile, examples }: Setup): string {
+  const images = examples.map((image) => `${address}/${image}-${profile}`)
+  return `no upstream here is a host, so that images are pulled by this server's names alone:
+#   ${images.join('\n#   ')}`
 }
 
 /** "resolve" is needed: with "pull" alone tags are looked up at the origin and only originals are asked of us. */
@@ -133,10 +192,18 @@ server = "${server}"
 }
 
 function formatPodman(setup: Setup): string {
-  const { address, scheme, profile, hosts } = setup
+  const { address, scheme, profile, hosts, examples } = setup
   const tls = scheme === 'http' ? ' --tls-verify=false' : ''
+  if (hosts.length === 0) {
+    return `# podman, buildah, skopeo, CRI-O: ${byNameAlone(setup)}
+# For plain HTTP: /etc/containers/registries.conf.d/crossdock.conf
+[[registry]]
+location = "${address}"
+insecure = ${scheme === 'http'}
+`
+  }
   return `# podman, buildah, skopeo, CRI-O: /etc/containers/registries.conf.d/crossdock.conf
-# By hand, without this file: podman pull${tls} ${address}/alpine:3-${profile}
+# By hand, without this file: podman pull${tls} ${address}/${examples[0]}-${profile}
 
 ${hosts.map(({ name }) => formatPodmanRegistry(name, setup)).join('\n')}`
 }
@@ -159,13 +226,15 @@ location = "${address}/as/${profile}${path}"${scheme === 'http' ? '\ninsecure = 
 `
 }
 
-function formatBuildkit({ address, scheme, profile, hosts }: Setup): string {
+function formatBuildkit(setup: Setup): string {
+  const { address, scheme, profile, hosts } = setup
   const mirrors = hosts.map(
     ({ name }) => `[registry."${name}"]
   mirrors = ["${address}/as/${profile}"]
 `,
   )
   const plain = scheme === 'http' ? `\n[registry."${address}"]\n  http = true\n` : ''
+  if (hosts.length === 0) return `# BuildKit: ${byNameAlone(setup)}\n${plain}`
   return `# BuildKit: /etc/buildkit/buildkitd.toml, or docker buildx create --buildkitd-config FILE --use
 # (the BuildKit inside dockerd uses dockerd's own set-up: crossdock config client docker)
 
@@ -173,7 +242,9 @@ ${mirrors.join('\n')}${plain}`
 }
 
 function formatKubernetes(setup: Setup): string {
-  const { address, profile, scheme } = setup
+  const { address, profile, scheme, examples } = setup
+  const [first] = examples
+  const image = first === 'alpine:3' ? 'docker.io/library/alpine:3' : first
   return `# Kubernetes: image names in manifests stay as they are; each node's runtime is set up once.
 # CRI-O nodes: crossdock config client podman
 # containerd nodes: write the files below on every node, for instance from a DaemonSet or the node image.
@@ -181,7 +252,7 @@ function formatKubernetes(setup: Setup): string {
 # pinned source digest always brings the source.
 #
 # Without touching the nodes, image by image:
-#   image: ${address}/docker.io/library/alpine:3-${profile}
+#   image: ${address}/${image}-${profile}
 # for which the runtime must ${scheme === 'http' ? 'accept plain HTTP from this address' : 'trust the certificate of this address'}.
 
 ${formatContainerd(setup)}`

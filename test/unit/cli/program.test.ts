@@ -39,6 +39,9 @@ describe('the command line', () => {
     [['list', '--config', 'absent.yaml'], 'cannot read the configuration file'],
     [['serve', '--listen', 'nowhere'], '--listen: listen[0].address: must be an address'],
     [['config', 'client', 'rkt'], 'must be one of docker, containerd'],
+    [['config', 'client', 'docker', '--address', 'bad'], '--address: must be an address'],
+    [['config', 'client', 'docker', '--address', 'http://a.example:5000'], '--address: must be'],
+    [['config', 'client', 'docker', '--address', ':5000'], '--address: must be'],
     [['config', 'client', 'docker', '--profile', 'lz4'], 'no such profile "lz4"'],
   ])('ends with 2 and a reason for %j', async (args, reason) => {
     const { code, err, out } = await place.run(...args)
@@ -118,6 +121,27 @@ describe('client set-up', () => {
     expect(out).not.toContain('insecure')
     expect(out).not.toContain('docker.io')
   })
+
+  it.each(['docker', 'containerd', 'podman', 'buildkit', 'kubernetes'])(
+    'of %s names nothing that no upstream here has',
+    async (client) => {
+      await place.write(
+        'crossdock.yaml',
+        'upstreams: { quay.io: {}, local: { url: "http://127.0.0.1:1" } }\ndefaultUpstream: quay.io\n',
+      )
+      const hosts = await place.run('config', 'client', client, '--address', 'a.example')
+      await place.write(
+        'crossdock.yaml',
+        'upstreams: { near: { url: "http://127.0.0.1:1" }, far: { url: "http://127.0.0.1:2" } }\ndefaultUpstream: near\n',
+      )
+      const names = await place.run('config', 'client', client)
+
+      expect(hosts.code + names.code).toBe(0)
+      expect(hosts.out).toContain('quay.io')
+      expect(hosts.out + names.out).not.toMatch(/alpine|docker\.io|ghcr\.io|registry\.example/)
+      expect(names.out).toContain('proxy.example:5000/REPOSITORY:TAG-zstd')
+    },
+  )
 
   it('puts no port into a path for podman, which takes none there', async () => {
     await place.write(
