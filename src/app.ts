@@ -8,6 +8,7 @@ import type { Config } from './config/schema.ts'
 import { upstreamSettings } from './config/upstream-files.ts'
 import { ImageWriter } from './convert/image-writer.ts'
 import { Images } from './convert/images.ts'
+import { LayerConversion, type LayerEvents } from './convert/layer-conversion.ts'
 import { Layers } from './convert/layers.ts'
 import { Progress } from './convert/progress.ts'
 import { Pulls } from './convert/pulls.ts'
@@ -130,18 +131,26 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     maxOutput: config.limits.layerUncompressed,
     maxWindowLog: config.limits.zstdWindowLog,
   }
-  const layers = new Layers({
+  const layerEvents: LayerEvents = {
+    converted: (layer) => telemetry.layerConverted(layer),
+    used: (digest) => catalog.usage.touch(digest, clock.now()),
+  }
+  const conversion = new LayerConversion({
     store,
     catalog,
     blobs,
     limits: decodeLimits,
+    concurrency: cores,
+    events: layerEvents,
+  })
+  const layers = new Layers({
+    store,
+    catalog,
+    blobs,
+    conversion,
     // More layers than cores: some wait for upstream while others keep the cores busy.
     jobs: config.convert.jobs === 'auto' ? cores * 2 : config.convert.jobs,
-    concurrency: cores,
-    events: {
-      converted: (layer) => telemetry.layerConverted(layer),
-      used: (digest) => catalog.usage.touch(digest, clock.now()),
-    },
+    events: layerEvents,
   })
   const regenerations = new Regenerations({
     catalog,

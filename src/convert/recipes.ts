@@ -3,7 +3,7 @@ import type { Format, FormatOptions } from '../format/format.ts'
 import { canonicalOptions, defaultOptions, findFormat } from '../format/formats.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Catalog, ConvertedLayer } from '../ports.ts'
-import { FALLBACK_REVISION } from './layers.ts'
+import { FALLBACK_REVISION } from './layer-task.ts'
 
 export interface LayerRecipe {
   readonly layer: ConvertedLayer

@@ -4,7 +4,8 @@ import type { Digest } from '../oci/digest.ts'
 import type { Catalog, ConvertedLayer, GrowingBlob, Repository } from '../ports.ts'
 import type { OpenBlob } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
-import { type Layers, sourceDiffId } from './layers.ts'
+import { sourceDiffId } from './layer-task.ts'
+import type { Layers } from './layers.ts'
 import { PendingBlob } from './pending-blob.ts'
 import { findRecipe, type LayerRecipe } from './recipes.ts'
 
@@ -18,7 +19,8 @@ export class Regenerations {
   readonly #manifests: Manifests
   readonly #layers: Layers
   readonly #events: RegenerationEvents
-  readonly #running = new Map<Digest, PendingBlob>()
+  /** By upstream and digest: no registry waits for what another one sends. */
+  readonly #running = new Map<string, PendingBlob>()
 
   constructor(deps: {
     readonly catalog: Catalog
@@ -39,7 +41,8 @@ export class Regenerations {
   async open(repository: Repository, target: Digest): Promise<OpenBlob | undefined> {
     const recipe = await findRecipe(this.#catalog, target)
     if ('lost' in recipe) return undefined
-    const growing = this.#running.get(target) ?? this.#start(repository, recipe)
+    const growing =
+      this.#running.get(`${repository.upstream} ${target}`) ?? this.#start(repository, recipe)
     return {
       digest: target,
       size: recipe.layer.size,
@@ -53,7 +56,8 @@ export class Regenerations {
     const { target, size, source } = layer
     const writer = Promise.withResolvers<GrowingBlob>()
     const pending = new PendingBlob({ digest: target, size }, writer.promise)
-    this.#running.set(target, pending)
+    const key = `${repository.upstream} ${target}`
+    this.#running.set(key, pending)
     const task = {
       repository,
       source: { digest: source, size: 0 },
@@ -68,7 +72,7 @@ export class Regenerations {
         if (isMismatch(error, target)) await this.#forget(layer)
       })
       .catch(() => undefined)
-      .finally(() => this.#running.delete(target))
+      .finally(() => this.#running.delete(key))
     return pending
   }
 

@@ -156,6 +156,81 @@ describe('a lie', () => {
     expect([answer.status, errorOf(answer).code]).toEqual([502, 'DIGEST_INVALID'])
   })
 
+  test.each(['origin', 'other'])(
+    'of a wrong diffID in %s fails nobody whose image is right',
+    async (liar) => {
+      const layer = await fakeLayer()
+      const name = `lies/poison-${liar}`
+      const dishonest = { layers: [lying(layer)] }
+      if (liar === 'origin') await origin.pushImage(`${name}-liar`, '1', dishonest)
+      else await other.pushImage(`${name}-liar`, '1', dishonest)
+      await origin.pushImage(name, '1', { layers: [layer] })
+      const poison = `${proxy.base}/${liar}/${name}-liar/manifests/1-zstd`
+
+      const together = [ask(poison), pull(proxy.base, name, '1-zstd'), ask(poison)]
+      const [first, , third] = await Promise.all(together)
+
+      expect(first).toMatchObject({ status: 502 })
+      expect(third).toMatchObject({ status: 502 })
+      expect((await ask(poison)).status).toBe(502)
+      await pull(proxy.base, name, '1-none')
+    },
+  )
+
+  test('of a wrong diffID right before an honest pull is not remembered against it', async () => {
+    const layer = await fakeLayer()
+    await origin.pushImage('lies/first-liar', '1', { layers: [lying(layer)] })
+    await origin.pushImage('lies/first', '1', { layers: [layer] })
+
+    const answer = await ask(`${proxy.base}/lies/first-liar/manifests/1-zstd`)
+
+    expect(answer.status).toBe(502)
+    await pull(proxy.base, 'lies/first', '1-zstd')
+  })
+
+  test.each([
+    ['first', [0, 1]],
+    ['second', [1, 0]],
+  ] as const)('of a wrong diffID for the %s of two equal layers is seen', async (which, order) => {
+    const layer = await fakeLayer()
+    const both = [layer, lying(layer)]
+    const layers = order.map((i) => both[i] ?? layer).reverse()
+    await origin.pushImage(`lies/twice-${which}`, '1', { layers })
+
+    const answer = await ask(`${proxy.base}/lies/twice-${which}/manifests/1-zstd`)
+
+    expect([answer.status, errorOf(answer).code]).toEqual([502, 'DIGEST_INVALID'])
+  })
+
+  test('of a wrong size is seen although the layer was converted before', async () => {
+    const layer = await fakeLayer()
+    await origin.pushImage('lies/size-honest', '1', { layers: [layer] })
+    await pull(proxy.base, 'lies/size-honest', '1-zstd')
+    const { digest, mediaType, bytes } = layer
+    await origin.pushImage('lies/size', '1', {
+      layers: [layer],
+      manifest: { layers: [{ digest, mediaType, size: bytes.byteLength + 7 }] },
+    })
+
+    const answer = await ask(`${proxy.base}/lies/size/manifests/1-zstd`)
+
+    expect([answer.status, errorOf(answer).code]).toEqual([502, 'SIZE_INVALID'])
+  })
+
+  test('of a registry that sends nothing more holds up no other registry', async () => {
+    const layer = await fakeLayer({ size: 300_000 })
+    await other.pushImage('lies/stuck', '1', { layers: [layer] })
+    await origin.pushImage('lies/flowing', '1', { layers: [layer] })
+    const held = other.hold({ blob: layer.digest }, { afterBytes: 1000 })
+    const stuck = ask(`${proxy.base}/other/lies/stuck/manifests/1-zstd`)
+    await held.reached
+
+    await pull(proxy.base, 'lies/flowing', '1-zstd')
+
+    held.release()
+    expect((await stuck).status).toBe(200)
+  })
+
   test('of another manifest under a digest is never passed on', async () => {
     const source = await origin.pushImage('lies/manifest', '1')
     const wrong = await fakeImage()

@@ -1,0 +1,238 @@
+/** One conversion of one layer: read -> decode -> hash -> encode -> store, while it downloads. */
+import type { DecodeLimits } from '../codec/codec.ts'
+import { decodeLayer } from '../codec/codecs.ts'
+import { CrossdockError } from '../errors.ts'
+import { type Format, LayerRefusedError } from '../format/format.ts'
+import { defaultOptions, findFormat } from '../format/formats.ts'
+import type { ByteStream } from '../lib/streams.ts'
+import { type Digest, Hasher } from '../oci/digest.ts'
+import type {
+  BlobStore,
+  Catalog,
+  ConvertedLayer,
+  ExpectedBlob,
+  GrowingBlob,
+  LayerKey,
+} from '../ports.ts'
+import { type Blobs, blobUnknown, type OpenBlob } from '../pull/blobs.ts'
+import {
+  checkSize,
+  FALLBACK_REVISION,
+  keyOf,
+  type LayerTask,
+  SOURCE_DIFF_ID,
+  wrongDiffId,
+} from './layer-task.ts'
+import { listIn, readList } from './priority-lists.ts'
+import type { LayerProgress } from './progress.ts'
+
+export interface LayerEvents {
+  converted?(layer: {
+    readonly encoding: string
+    readonly result: 'converted' | 'failed'
+    readonly seconds: number
+    readonly bytesIn: number
+    readonly bytesOut: number
+  }): void
+  /** A blob was read or found for a conversion, which counts as being served. */
+  used?(digest: Digest): void
+}
+
+export interface ConversionRun {
+  readonly progress: LayerProgress
+  /** DiffIDs that those who wait for the layer take; it may grow. What unpacks to none of them is not kept. */
+  readonly wanted: ReadonlySet<Digest>
+  /** What the converted blob must turn out to be, where that is known. */
+  readonly expected?: ExpectedBlob
+  /** Gets the blob as soon as it has begun. */
+  readonly onWriter?: (growing: GrowingBlob) => void
+}
+
+export class LayerConversion {
+  readonly #store: BlobStore
+  readonly #catalog: Catalog
+  readonly #blobs: Blobs
+  readonly #limits: DecodeLimits
+  readonly #concurrency: number
+  readonly #events: LayerEvents
+
+  constructor(deps: {
+    readonly store: BlobStore
+    readonly catalog: Catalog
+    readonly blobs: Blobs
+    readonly limits: DecodeLimits
+    /** Pieces of one layer compressed at a time. */
+    readonly concurrency: number
+    readonly events?: LayerEvents
+  }) {
+    this.#store = deps.store
+    this.#catalog = deps.catalog
+    this.#blobs = deps.blobs
+    this.#limits = deps.limits
+    this.#concurrency = deps.concurrency
+    this.#events = deps.events ?? {}
+  }
+
+  /** Throws what the source, the decoder, the format or the store complains about; nothing is left behind then. */
+  async convert(key: LayerKey, task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
+    const { progress } = run
+    const began = performance.now()
+    const source = await this.#blobs.open(task.repository, task.source.digest)
+    if (source === undefined) throw blobUnknown(task.repository, task.source.digest)
+    checkSize(task, source.size)
+    const list = listIn(task.options)
+    const priorities = list && (await readList(this.#store, list))
+    progress.stage = 'converting'
+    this.#events.used?.(task.source.digest)
+    const writer = await this.#store.create(run.expected ?? {})
+    run.onWriter?.(writer)
+    const abort = new AbortController()
+    try {
+      const tar = new HashedTar(this.#decode(source, progress))
+      await using encoder = task.format.encode(tar.read(), task.options, {
+        concurrency: this.#concurrency,
+        signal: abort.signal,
+        reopen: () => this.#decode(source),
+        priorities,
+      })
+      let step = await encoder.next()
+      for (; !step.done; step = await encoder.next()) {
+        await writer.write(step.value)
+        progress.written = writer.received
+      }
+      const { diffId, uncompressedSize } = tar.facts()
+      if (!run.wanted.has(diffId)) throw wrongDiffId(task, diffId)
+      await source.growing?.verified
+      progress.stage = 'storing'
+      const stat = await writer.commit()
+      const layer: ConvertedLayer = {
+        ...key,
+        target: stat.digest,
+        size: stat.size,
+        diffId: step.value.diffId ?? diffId,
+        uncompressedSize,
+        facts: task.format.keepsDiffIds
+          ? step.value.facts
+          : { ...step.value.facts, [SOURCE_DIFF_ID]: diffId },
+      }
+      await this.#catalog.conversions.recordLayer(layer)
+      progress.stage = 'done'
+      this.#events.used?.(task.source.digest)
+      this.#converted(key, 'converted', began, task.source.size, stat.size)
+      return layer
+    } catch (error) {
+      abort.abort()
+      await writer.abort(error)
+      if (error instanceof LayerRefusedError && task.format.fallback !== undefined) {
+        return await this.#fallBack(key, task, run, error)
+      }
+      this.#converted(key, 'failed', began, task.source.size, 0)
+      throw naming(task, error)
+    }
+  }
+
+  /** The plainer form of the same compression, recorded under the key that was asked for. */
+  async #fallBack(
+    key: LayerKey,
+    task: LayerTask,
+    run: ConversionRun,
+    refusal: LayerRefusedError,
+  ): Promise<ConvertedLayer> {
+    const format = task.format.fallback && findFormat(task.format.fallback)
+    if (!format) throw refusal
+    const { source } = task
+    const isPlain =
+      source.mediaType !== undefined && format.keeps({ ...source, mediaType: source.mediaType })
+    const plain = isPlain
+      ? await this.#keep(key, task, run)
+      : await this.#convertPlain(task, format, run)
+    const facts = { ...plain.facts, [FALLBACK_REVISION]: String(format.revision) }
+    const layer: ConvertedLayer = { ...plain, ...key, facts, fallback: refusal.message }
+    await this.#catalog.conversions.recordLayer(layer)
+    return layer
+  }
+
+  /** The source is in the plainer form already: checked, and left as it is. */
+  async #keep(key: LayerKey, task: LayerTask, { wanted }: ConversionRun): Promise<ConvertedLayer> {
+    const source = await this.#blobs.open(task.repository, task.source.digest)
+    if (source === undefined) throw blobUnknown(task.repository, task.source.digest)
+    const tar = new HashedTar(this.#decode(source))
+    for await (const _ of tar.read());
+    const { diffId, uncompressedSize } = tar.facts()
+    if (!wanted.has(diffId)) throw wrongDiffId(task, diffId)
+    await source.growing?.stored
+    const { digest, size } = task.source
+    return { ...key, target: digest, size, diffId, uncompressedSize, facts: {} }
+  }
+
+  async #convertPlain(
+    task: LayerTask,
+    format: Format,
+    { progress, wanted }: ConversionRun,
+  ): Promise<ConvertedLayer> {
+    const options = defaultOptions(format)
+    const key = keyOf(task.source.digest, format, options)
+    const known = await this.#catalog.conversions.findLayer(key)
+    const isHere = known !== undefined && (await this.#store.stat(known.target)) !== undefined
+    return isHere
+      ? known
+      : await this.convert(key, { ...task, format, options }, { progress, wanted })
+  }
+
+  #decode(source: OpenBlob, progress?: LayerProgress): ByteStream {
+    return decodeLayer(progress ? counted(source.read(), progress) : source.read(), this.#limits)
+  }
+
+  #converted(
+    key: LayerKey,
+    result: 'converted' | 'failed',
+    began: number,
+    bytesIn: number,
+    bytesOut: number,
+  ): void {
+    const seconds = (performance.now() - began) / 1000
+    this.#events.converted?.({ encoding: key.encoding, result, seconds, bytesIn, bytesOut })
+  }
+}
+
+/** Digest and size of the uncompressed layer while it passes. */
+class HashedTar {
+  readonly #tar: ByteStream
+  readonly #hasher = new Hasher()
+
+  constructor(tar: ByteStream) {
+    this.#tar = tar
+  }
+
+  async *read(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of this.#tar) {
+      this.#hasher.update(chunk)
+      yield chunk
+    }
+  }
+
+  /** Call it once, after the end. */
+  facts(): { readonly diffId: Digest; readonly uncompressedSize: number } {
+    return { uncompressedSize: this.#hasher.size, diffId: this.#hasher.digest() }
+  }
+}
+
+async function* counted(bytes: ByteStream, progress: LayerProgress): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes) {
+    progress.received += chunk.byteLength
+    yield chunk
+  }
+}
+
+/** Decoders do not know which layer they read; whoever is told about it must. */
+function naming(task: LayerTask, error: unknown): unknown {
+  if (!(error instanceof CrossdockError) || !error.message.startsWith('layer ')) return error
+  const { digest } = task.source
+  if (error.message.includes(digest)) return error
+  const { upstream, name } = task.repository
+  const message = error.message.replace('layer ', `layer ${digest} of ${upstream}/${name} `)
+  return new CrossdockError(error.kind, message, {
+    cause: error,
+    ...(error.reason !== undefined && { reason: error.reason }),
+  })
+}

@@ -1,0 +1,72 @@
+/** What is asked of one layer, and what every answer is held to. */
+import { CrossdockError } from '../errors.ts'
+import type { Format, FormatOptions } from '../format/format.ts'
+import { canonicalOptions } from '../format/formats.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { ConvertedLayer, LayerKey, Repository } from '../ports.ts'
+import type { LayerProgress } from './progress.ts'
+
+export interface LayerTask {
+  readonly repository: Repository
+  readonly source: {
+    readonly digest: Digest
+    /** Bytes. */
+    readonly size: number
+    /** What its manifest calls it; unknown when the layer is made again from its recipe. */
+    readonly mediaType?: string
+  }
+  /** What the image's config says that the uncompressed layer is. */
+  readonly diffId: Digest
+  readonly format: Format
+  readonly options: FormatOptions
+}
+
+/** Fact of a layer whose tar was changed: what its source unpacked to. */
+export const SOURCE_DIFF_ID = 'sourceDiffId'
+
+/** Fact of a layer that fell back: the revision of the plainer format. */
+export const FALLBACK_REVISION = 'fallbackRevision'
+
+export function keyOf(source: Digest, format: Format, options: FormatOptions): LayerKey {
+  return {
+    source,
+    encoding: format.encoding,
+    options: canonicalOptions(options),
+    revision: format.revision,
+  }
+}
+
+export function waiting({ source }: LayerTask): LayerProgress {
+  return { ...source, stage: 'waiting', received: 0, written: 0 }
+}
+
+/** What the source unpacks to; the layer's own diffID unless the format changed the tar. */
+export function sourceDiffId(layer: ConvertedLayer): Digest {
+  return (layer.facts[SOURCE_DIFF_ID] as Digest | undefined) ?? layer.diffId
+}
+
+/** Throws `badDigest` unless the layer unpacks to what this asker's image says. */
+export function checkDiffId(task: LayerTask, found: Digest): void {
+  if (found !== task.diffId) throw wrongDiffId(task, found)
+}
+
+export function wrongDiffId(
+  { repository, source, diffId }: LayerTask,
+  found: Digest,
+): CrossdockError {
+  return new CrossdockError(
+    'badDigest',
+    `layer ${source.digest} of ${repository.upstream}/${repository.name} unpacks to ${found}, but the image's config says ${diffId}; the image is broken at its source, push it again`,
+    { reason: 'diff-id' },
+  )
+}
+
+/** Throws `badSize` unless the source has the size that this asker's manifest says. */
+export function checkSize({ repository, source }: LayerTask, found: number): void {
+  // A layer that is made again from its recipe has no manifest that says anything.
+  if (source.size === found || source.mediaType === undefined) return
+  throw new CrossdockError(
+    'badSize',
+    `layer ${source.digest} of ${repository.upstream}/${repository.name} has ${found} bytes, its manifest says ${source.size}; push the image again`,
+  )
+}
