@@ -27,8 +27,8 @@ export interface PolicySettings {
 export interface PolicyAsk {
   /** `upstream/repository` */
   readonly repository: string
-  /** `undefined` for the endpoints that have none. */
-  readonly profile?: string | undefined
+  /** `undefined` for the endpoints that have none; of several one must be allowed. */
+  readonly profile?: string | readonly string[] | undefined
 }
 
 export class Policy {
@@ -53,11 +53,12 @@ export class Policy {
     const names = ['*', ...this.#groupsOf(principal).map((group) => `@${group}`)]
     // A name that looks like a group must not become one.
     if (!principal.name.startsWith('@')) names.push(principal.name)
+    const asked = ask.profile === undefined ? undefined : [ask.profile].flat()
     return this.#rules.some(
       ({ who, patterns, profiles }) =>
         names.some((name) => who.has(name)) &&
         patterns.some((pattern) => pattern.test(ask.repository)) &&
-        (ask.profile === undefined || profiles === undefined || profiles.has(ask.profile)),
+        (asked === undefined || profiles === undefined || asked.some((one) => profiles.has(one))),
     )
   }
 

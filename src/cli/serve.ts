@@ -5,6 +5,7 @@ import { isLoopback } from '../config/address.ts'
 import { refuseOpenCredentials } from '../config/credentials.ts'
 import { CrossdockError } from '../errors.ts'
 import { Distribution } from '../http/distribution.ts'
+import { Gate } from '../http/gate.ts'
 import { Lists } from '../http/lists.ts'
 import { addAdmin, addHealth } from '../http/operations.ts'
 import {
@@ -159,6 +160,7 @@ function createDistribution(app: App): Distribution {
     names: { upstreams, offline },
     rules: compileRules(config.rules),
     access: app.access,
+    gate: new Gate(app),
     clock: app.clock,
     headerWaitMs: config.convert.headerWait,
     waitBudgetMs: config.convert.waitBudget,

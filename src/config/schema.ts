@@ -161,7 +161,9 @@ const policyRule = z.strictObject({
     .array(profileRef)
     .min(1)
     .optional()
-    .describe('Profiles they may ask for, `original` among them; without it all.'),
+    .describe(
+      'Profiles they may ask for, `original` among them; without it all. A tag without a profile asks for `original`; a converted manifest by digest needs a profile it was made for; blobs, lists and original manifests by digest need the repository alone, for converted images name them.',
+    ),
 })
 
 const auth = z.strictObject({

@@ -10,6 +10,7 @@ import type { Clock, RawManifest, Repository } from '../ports.ts'
 import { type Blobs, blobUnknown, readToKeep } from '../pull/blobs.ts'
 import { acceptanceOf, cannotRead, waitsForHead } from './client.ts'
 import type { Exchange, Headers } from './exchange.ts'
+import type { Gate } from './gate.ts'
 import type { Lists } from './lists.ts'
 import { contentRange, multipartOf, parseRange } from './range.ts'
 import { parseRoute, type Reference, type Route, unknownProfile } from './route.ts'
@@ -23,6 +24,7 @@ export interface DistributionDeps {
   readonly names: Names
   readonly rules: readonly CompiledRule[]
   readonly access: Access
+  readonly gate: Gate
   readonly clock: Clock
   readonly headerWaitMs: number
   readonly waitBudgetMs: number
@@ -123,17 +125,9 @@ export class Distribution {
     const profile = chooseProfile(levers, repository, this.#deps.rules, this.#deps.profiles)
     const headers: Headers = ns === undefined ? {} : { 'OCI-Namespace': ns }
     const target = { principal, repository, profile, headers }
-    this.#authorize(target, profile)
+    // A tag's suffix may say another profile, so tags are asked twice.
+    this.#deps.gate.admit(target, profile?.name)
     return target
-  }
-
-  /** The profile is known for sure only when a tag's suffix has been looked at, so tags are asked twice. */
-  #authorize(target: Target, profile: Profile | undefined): void {
-    const { principal, repository } = target
-    this.#deps.access.authorize(principal, {
-      repository: `${repository.upstream}/${repository.name}`,
-      profile: profile?.name,
-    })
   }
 
   // -------------------------------------------------------------------------------------------- manifests
@@ -144,24 +138,33 @@ export class Distribution {
     reference: Reference,
     began: number,
   ): Promise<void> {
-    const { pulls } = this.#deps
+    const { pulls, gate } = this.#deps
     if ('digest' in reference) {
+      await gate.admitDigest(target, reference.digest)
       const answer = await pulls.byDigest(target.repository, reference.digest, target.profile)
       this.#sendManifest(exchange, target, answer)
       if (!exchange.isHead) await pulls.pulledChild(target.repository, reference.digest)
       return
     }
     const userAgent = exchange.header('user-agent')
+    let isAdmitted = target.profile !== undefined
     const answer = await pulls.byTag({
       repository: target.repository,
       tag: reference.tag,
       profile: target.profile,
       acceptance: acceptanceOf(exchange.header('accept')),
-      admit: (profile) => this.#authorize(target, profile),
+      admit: (profile) => {
+        if (profile === undefined) return
+        gate.admit(target, profile.name)
+        isAdmitted = true
+      },
       cannotRead: (profile) => profile.format && cannotRead(userAgent, profile.format),
     })
     if (isPending(answer)) await this.#waitFor(exchange, target, answer, began)
-    else this.#sendManifest(exchange, target, answer)
+    else {
+      if (!isAdmitted) await gate.admitPlain(target, answer.digest)
+      this.#sendManifest(exchange, target, answer)
+    }
   }
 
   /** Early headers: a client that has waited `headerWait` learns the Content-Type, and the body when there is one. */

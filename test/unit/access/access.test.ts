@@ -110,6 +110,8 @@ describe('policy', () => {
     [alice, 'ghcr.io/acme/app', 'zstd', true],
     [alice, 'ghcr.io/acme/app', 'none', false],
     [alice, 'ghcr.io/acme/app', undefined, true],
+    [alice, 'ghcr.io/acme/app', ['none', 'zstd'], true],
+    [alice, 'ghcr.io/acme/app', [], false],
     [bob, 'ghcr.io/acme/app', 'zstd', false],
     [bob, 'docker.io/library/alpine', 'none', true],
     [bob, 'docker.io/bob/alpine', undefined, false],

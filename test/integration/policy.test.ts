@@ -1,0 +1,67 @@
+/** What a policy's profiles let through: tags, their suffixes, and the digests of what was converted. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { hashSync } from 'bcryptjs'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { digestOf } from '../../src/oci/digest.ts'
+import { ask } from '../helpers/faults-http.ts'
+import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
+
+let folder: string
+let proxy: TestProxy
+let original: string
+let converted: string
+let blob: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'crossdock-policy-'))
+  const htpasswd = join(folder, 'users')
+  const hash = hashSync('secret', 4)
+  await writeFile(htpasswd, ['all', 'plain', 'fast'].map((name) => `${name}:${hash}\n`).join(''))
+  const rule = (who: string, profiles?: string[]) => ({ who: [who], match: ['**'], profiles })
+  const policy = [rule('all'), rule('plain', ['original']), rule('fast', ['zstd'])]
+  proxy = await TestProxy.start({
+    config: { auth: { mode: 'htpasswd', htpasswd, policy } },
+  })
+  const image = await proxy.registry.pushImage('app', '1')
+  blob = `/app/blobs/${image.layers[0]?.digest}`
+  original = `/app/manifests/${digestOf((await get('all', '/app/manifests/1')).bytes)}`
+  converted = `/app/manifests/${digestOf((await get('all', '/app/manifests/1-zstd')).bytes)}`
+}, START_MS)
+
+afterAll(async () => {
+  await proxy?.[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function get(user: string, path: string) {
+  const authorization = `Basic ${Buffer.from(`${user}:secret`).toString('base64')}`
+  return await ask(`${proxy.base}${path}`, { headers: { authorization } })
+}
+
+describe('a rule with profiles', () => {
+  test('lets a tag without a profile through as the original alone', async () => {
+    expect((await get('plain', '/app/manifests/1')).status).toBe(200)
+    expect((await get('fast', '/app/manifests/1')).status).toBe(404)
+  })
+
+  test('lets a tag with a suffix through when it names the profile', async () => {
+    expect((await get('fast', '/app/manifests/1-zstd')).status).toBe(200)
+    expect((await get('plain', '/app/manifests/1-zstd')).status).toBe(404)
+  })
+
+  test('lets a converted manifest through by digest when it names its profile', async () => {
+    expect(converted).not.toBe(original)
+    expect((await get('all', converted)).status).toBe(200)
+    expect((await get('fast', converted)).status).toBe(200)
+    expect((await get('plain', converted)).status).toBe(404)
+  })
+
+  test('leaves originals by digest and blobs to whoever may pull from the repository', async () => {
+    for (const user of ['all', 'plain', 'fast']) {
+      expect((await get(user, original)).status).toBe(200)
+      expect((await get(user, blob)).status).toBe(200)
+    }
+  })
+})
