@@ -1,4 +1,5 @@
 /** The one compression around a whole archive: chosen by the file's name, recognized by its first bytes. */
+import { extname } from 'node:path'
 import { decodeLayer } from '../codec/codecs.ts'
 import { zstd } from '../codec/zstd.ts'
 import { CrossdockError } from '../errors.ts'
@@ -37,6 +38,11 @@ const ARCHIVE = /\.(?:tar|tar\.(?<outer>[a-z0-9]+)|(?<short>txz|tzst|tgz))(?:\.\
 /** True for a file name that means an archive rather than a folder. */
 export function isArchiveName(file: string): boolean {
   return ARCHIVE.test(file)
+}
+
+/** True for a name that ends as files do, `b.zip`; the numbers of `app-1.2` are no extension. */
+export function hasExtension(file: string): boolean {
+  return /^\.[a-z][a-z0-9]{0,9}$/i.test(extname(file))
 }
 
 /** What the extension asks for; `undefined`: a compression that crossdock does not write. */

@@ -116,7 +116,6 @@ async function replaceIn(
 ): Promise<readonly WrittenFile[]> {
   let temporary: string | undefined
   try {
-    await mkdir(parent, { recursive: true })
     temporary = await mkdtemp(join(parent, '.crossdock-'))
     const written: WrittenFile[] = []
     for (const { path, size } of await work(temporary)) {
@@ -127,10 +126,18 @@ async function replaceIn(
     await syncFolder(parent)
     return written
   } catch (error) {
+    if (temporary === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw new CrossdockError('refused', noParent(wanted), { cause: error })
+    }
     throw describeWriteError(wanted, error)
   } finally {
     if (temporary !== undefined) await rm(temporary, { recursive: true, force: true })
   }
+}
+
+/** A mistyped path is not to fill a folder that nobody looks into. */
+export function noParent(wanted: string): string {
+  return `${wanted} cannot be written: there is no folder ${dirname(resolve(wanted))}; create it or choose another place`
 }
 
 /** One file while it is written. */

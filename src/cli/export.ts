@@ -1,16 +1,17 @@
 /** `crossdock export`: images into one bundle that can be carried and loaded anywhere. */
 import { availableParallelism } from 'node:os'
-import { basename, resolve } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import type { App } from '../app.ts'
 import { type ExportDeps, type Exported, Exports, type ExportTarget } from '../bundle/exports.ts'
 import {
   compressionOfName,
+  hasExtension,
   isArchiveName,
   OUTER_COMPRESSIONS,
   OUTER_LEVELS,
   type OuterCompression,
 } from '../bundle/outer-compression.ts'
-import { isFolder } from '../bundle/output-files.ts'
+import { isFolder, noParent } from '../bundle/output-files.ts'
 import { readPrior } from '../bundle/prior-bundle.ts'
 import { parseSize } from '../config/units.ts'
 import type { StageTask } from '../convert/staging.ts'
@@ -42,8 +43,7 @@ export async function exportCommand(
   if (format !== 'oci' && format !== 'docker') {
     throw new UsageError(`--format ${format} does not exist; use oci or docker`)
   }
-  const path = resolve(system.cwd, options.output)
-  const target = await targetOf({ ...options, output: path }, format)
+  const target = await targetOf(options, resolve(system.cwd, options.output), format)
   const platforms = platformsOf(options.platform)
   await using app = await openSession(options, system)
   const images = refs.map((text) => ({ ...parseImage(text, app), platforms }))
@@ -72,12 +72,17 @@ export function exportDeps(app: App): ExportDeps {
   return { ...app, offline: config.cache.offline, dockerPlatform: parsePlatform(platform) }
 }
 
-/** A folder unless name or options say archive. Throws UsageError. */
-async function targetOf(options: ExportOptions, format: string): Promise<ExportTarget> {
-  const { output: path, compress, split } = options
+/** A folder when nothing says archive: no extension, a slash at the end, or a folder that is there. Throws UsageError. */
+async function targetOf(
+  options: ExportOptions,
+  path: string,
+  format: string,
+): Promise<ExportTarget> {
+  const { output, compress, split } = options
+  if (!(await isFolder(dirname(path)))) throw new UsageError(`--output: ${noParent(path)}`)
   const asksForArchive = compress !== undefined || split !== undefined || format === 'docker'
-  const isArchive = isArchiveName(path) || asksForArchive
-  if (!isArchive || (await isFolder(path))) {
+  const isMeant = output.endsWith('/') || (await isFolder(path))
+  if (isMeant || !(asksForArchive || isArchiveName(path) || hasExtension(path))) {
     if (asksForArchive) {
       throw new UsageError(
         `--output ${path} is a folder; give a file such as ${basename(path)}.tar`,
@@ -101,10 +106,11 @@ async function targetOf(options: ExportOptions, format: string): Promise<ExportT
 
 function compressionOf(asked: string | undefined, path: string): OuterCompression {
   if (asked === undefined) {
+    const isOther = hasExtension(path) && !isArchiveName(path)
     const byName = isArchiveName(path) ? compressionOfName(path) : 'none'
-    if (byName !== undefined) return byName
+    if (byName !== undefined && !isOther) return byName
     throw new UsageError(
-      `${path} has an extension that crossdock does not write; use .tar, .tar.zst or .tar.xz, or say --compress`,
+      `--output ${path} has an extension that crossdock does not write; use .tar, .tar.zst (.tzst) or .tar.xz (.txz), say --compress, or end it with / for a folder`,
     )
   }
   const known = OUTER_COMPRESSIONS.find((one) => one === asked)

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { digestOf, hexOf } from '../../src/oci/digest.ts'
@@ -216,6 +216,30 @@ describe('a bundle', () => {
     expect(sums.trim().split('\n')).toHaveLength(3)
     await must(far, 'import', join(near.folder, 'b.tar.002'))
     await serving(far, (get) => pullAll(get, `${UPSTREAM}/team/app`, app.digest))
+  })
+
+  it('takes no extension for a folder that it does not know, and makes no folders above', async () => {
+    await using hosts = await openHosts()
+    const { near } = hosts
+    const refused = ['b.zip', 'b.tar.gz', join('absent', 'b.tar'), join('absent', 'b')]
+    for (const output of refused) {
+      expect(await near.run('export', 'team/app:1', '-o', output)).toMatchObject({
+        code: 2,
+        err: expect.stringMatching(/use \.tar, \.tar\.zst .* or \.tar\.xz|there is no folder/),
+      })
+    }
+
+    expect((await readdir(near.folder)).filter((name) => /^(?:b|absent)/.test(name))).toEqual([])
+  })
+
+  it('makes a folder of a name with a slash at its end or with a version', async () => {
+    await using hosts = await openHosts()
+    const { registry, near } = hosts
+    await registry.pushImage('team/folder', '1', { layers: 1 })
+    for (const output of ['slash.zip/', 'app-1.2']) {
+      await must(near, 'export', 'team/folder:1', '-o', output)
+      expect(await readdir(join(near.folder, output))).toContain('oci-layout')
+    }
   })
 
   it('as a folder is an OCI layout that is never overwritten', async () => {
