@@ -1,7 +1,10 @@
 /** `export`: images staged, collected and written as a layout or archive that crossdock and every client can load. */
+import { basename } from 'node:path'
+import type { LayerProgress, Progress } from '../convert/progress.ts'
 import type { Pulls } from '../convert/pulls.ts'
 import type { StageTask, Staging } from '../convert/staging.ts'
 import { CrossdockError } from '../errors.ts'
+import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
 import { splitSuffix } from '../oci/reference.ts'
@@ -14,7 +17,7 @@ import type { IdentifiedBundle } from './description.ts'
 import { type FileEntry, smallFile } from './entry.ts'
 import { blobPath } from './layout-files.ts'
 import { type ExportedImage, type Manifesto, writeManifesto } from './manifesto.ts'
-import { compressOuter, type OuterOptions } from './outer-compression.ts'
+import { compressOuter, OUTER_LEVELS, type OuterOptions } from './outer-compression.ts'
 import { type WrittenFile, writeArchive, writeFolder } from './output-files.ts'
 import { Referrers } from './referrers.ts'
 import { writeTar } from './tar-archive.ts'
@@ -66,6 +69,7 @@ export interface ExportDeps {
   readonly tags: Tags
   readonly catalog: Catalog
   readonly upstreams: Upstreams
+  readonly progress: Progress
   readonly profiles: { readonly suffixes: readonly string[] }
   readonly offline: boolean
   /** Whose image `docker load` of an index gets. */
@@ -86,7 +90,7 @@ export class Exports {
     const images: ExportedImage[] = []
     for (const item of task.images) images.push(await this.#ship(cargo, item, task))
     const manifesto = writeManifesto(cargo, images, task, this.#deps.dockerPlatform)
-    const files = await this.#write(task.target, this.#files(manifesto))
+    const files = await this.#writeSeen(task.target, manifesto)
     return { files, manifesto, warnings: referrers.warnings }
   }
 
@@ -139,17 +143,46 @@ export class Exports {
     )
   }
 
-  async *#files(manifesto: Manifesto): AsyncGenerator<FileEntry> {
+  /** Shows how much has gone into the output: behind a strong compression that takes far longer than all before. */
+  async #writeSeen(target: ExportTarget, manifesto: Manifesto): Promise<readonly WrittenFile[]> {
+    const { progress } = this.#deps
+    const how = target.kind === 'folder' ? target.kind : describeOuter(target.outer)
+    const job = progress.begin(basename(target.path), how)
+    const rows = manifesto.content.map(
+      ({ digest, size }): LayerProgress => ({
+        digest,
+        size,
+        stage: 'waiting',
+        received: 0,
+        written: 0,
+      }),
+    )
+    job.state = 'converting'
+    job.layers = rows
+    progress.changed(job)
+    try {
+      const files = await this.#write(target, this.#files(manifesto, rows))
+      progress.end(job, 'done')
+      return files
+    } catch (error) {
+      progress.end(job, 'failed', error instanceof Error ? error.message : String(error))
+      throw error
+    }
+  }
+
+  async *#files(manifesto: Manifesto, rows: readonly LayerProgress[]): AsyncGenerator<FileEntry> {
     for (const { name, content } of manifesto.files) yield smallFile(name, content)
-    for (const item of manifesto.content) {
+    for (const [i, item] of manifesto.content.entries()) {
       const { digest, size } = item
+      const row = rows[i]
       if ('bytes' in item) {
+        if (row) row.stage = 'done'
         yield smallFile(blobPath(digest), item.bytes)
         continue
       }
       const blob = await this.#deps.pulls.blob(item.repository, digest)
       if (blob === undefined) throw blobUnknown(item.repository, digest)
-      yield { kind: 'file', name: blobPath(digest), size, read: () => blob.read() }
+      yield { kind: 'file', name: blobPath(digest), size, read: () => watched(blob.read(), row) }
     }
   }
 
@@ -157,4 +190,21 @@ export class Exports {
     if (target.kind === 'folder') return writeFolder(target.path, files)
     return writeArchive(target.path, compressOuter(writeTar(files), target.outer), target.split)
   }
+}
+
+async function* watched(
+  bytes: ByteStream,
+  row: LayerProgress | undefined,
+): AsyncGenerator<Uint8Array> {
+  if (row) row.stage = 'storing'
+  for await (const chunk of bytes) {
+    yield chunk
+    if (row) row.received += chunk.byteLength
+  }
+  if (row) row.stage = 'done'
+}
+
+function describeOuter({ compression, level }: OuterOptions): string {
+  if (compression === 'none') return 'tar'
+  return `${compression}, level ${level ?? OUTER_LEVELS[compression].default}`
 }

@@ -232,6 +232,17 @@ describe('a bundle', () => {
     expect((await readdir(near.folder)).filter((name) => /^(?:b|absent)/.test(name))).toEqual([])
   })
 
+  it('says when it begins and ends to write', async () => {
+    await using hosts = await openHosts()
+    const { registry, near } = hosts
+    await registry.pushImage('team/app', '1', { layers: 2 })
+
+    const { err } = await must(near, 'export', 'team/app:1', '-o', 'b.tar.zst')
+
+    expect(err).toMatch(/^b\.tar\.zst \(zstd, level 9\): \d+ blobs, .*$/m)
+    expect(err).toMatch(/^b\.tar\.zst \(zstd, level 9\): done in .*$/m)
+  })
+
   it('makes a folder of a name with a slash at its end or with a version', async () => {
     await using hosts = await openHosts()
     const { registry, near } = hosts
