@@ -9,6 +9,8 @@ export interface Credentials {
   readonly authorization: string | undefined
   /** Subject of a client certificate that the TLS layer has verified. */
   readonly certificate: CertificateSubject | undefined
+  /** Where the client's connection comes from. */
+  readonly address?: string | undefined
 }
 
 export interface CertificateSubject {
@@ -48,7 +50,7 @@ export class Access {
     if (mode.mode === 'mtls') return principalOf(credentials.certificate)
     const basic = parseBasic(credentials.authorization)
     if (basic === undefined) throw unauthorized('this registry asks for a login')
-    if (await mode.users.isRight(basic.name, basic.password)) {
+    if (await mode.users.isRight(basic.name, basic.password, credentials.address)) {
       return { name: basic.name, groups: [] }
     }
     throw unauthorized('the user name or the password is wrong')

@@ -16,8 +16,10 @@ const BELIEVED_MS = 60_000
 /** Checks that may wait for a turn. */
 const MAX_WAITING = 32
 
-/** Hash of a text that nobody knows: checking it takes as long for unknown users as for known ones. */
-const NOBODY = '$2b$10$abcdefghijklmnopqrstuuCZbKsBwsTNGWkKqMDPEVyWgQCZRZkq2'
+/** Checks of one client address among them, so that a guesser does not lock out the others. */
+const MAX_OF_ONE_ADDRESS = 8
+/** What `htpasswd -B` takes, for a file without users. */
+const DEFAULT_COST = 5
 
 /** Name -> bcrypt hash. Throws with `file:line` for anything that is not `name:bcrypt`. */
 export function parseHtpasswd(file: string, text: string): ReadonlyMap<string, string> {
@@ -53,41 +55,61 @@ export type CompareBcrypt = (password: string, hash: string) => Promise<boolean>
 export class Users {
   readonly #hashes: ReadonlyMap<string, string>
   readonly #compare: CompareBcrypt
+  /** The highest of the file: a wrong answer takes as long as this, whoever is asked for. */
+  readonly #cost: number
   readonly #slots = new Semaphore(1)
   readonly #key = randomBytes(32)
   readonly #believed = new LRUCache<string, true>({ max: 10_000, ttl: BELIEVED_MS })
   readonly #checks = new Map<string, Promise<boolean>>()
+  /** Client address -> its checks that wait or run. */
+  readonly #asking = new Map<string, number>()
 
   constructor(hashes: ReadonlyMap<string, string>, compare: CompareBcrypt) {
     this.#hashes = hashes
     this.#compare = compare
+    const costs = [...hashes.values()].map(costOf)
+    this.#cost = costs.length === 0 ? DEFAULT_COST : Math.max(...costs)
   }
 
-  /** Throws `overloaded` when too many checks wait. */
-  async isRight(name: string, password: string): Promise<boolean> {
+  /** Throws `overloaded` when too many checks wait, of all clients or of the one with this address. */
+  async isRight(name: string, password: string, address = ''): Promise<boolean> {
     if (name.length > MAX_NAME || Buffer.byteLength(password) > MAX_PASSWORD_BYTES) return false
     const hash = this.#hashes.get(name)
     const key = this.#keyOf(name, password, hash)
     if (hash !== undefined && this.#believed.has(key)) return true
     const running = this.#checks.get(key)
     if (running !== undefined) return await running
-    if (this.#slots.queued >= MAX_WAITING) {
-      throw new CrossdockError(
-        'overloaded',
-        'too many passwords are being checked; try again soon',
-        {
-          reason: 'login-storm',
-          retryAfter: 5,
-        },
-      )
-    }
+    const asking = this.#asking.get(address) ?? 0
+    if (this.#slots.queued >= MAX_WAITING || asking >= MAX_OF_ONE_ADDRESS) throw loginStorm()
+    this.#asking.set(address, asking + 1)
     const check = this.#slots
-      .run(() => this.#compare(password, hash ?? NOBODY))
-      .finally(() => this.#checks.delete(key))
+      .run(() => this.#check(password, hash))
+      .finally(() => {
+        this.#checks.delete(key)
+        this.#release(address)
+      })
     this.#checks.set(key, check)
-    const isRight = (await check) && hash !== undefined
+    const isRight = await check
     if (isRight) this.#believed.set(key, true)
     return isRight
+  }
+
+  /**
+   * Takes equally long for every wrong answer, so that nobody learns names by a clock: a cost is a power of two, and a
+   * hash of cost 5 with dummies of 5, 6 and 7 is as much work as one of cost 8.
+   */
+  async #check(password: string, hash: string | undefined): Promise<boolean> {
+    const cost = hash === undefined ? this.#cost : costOf(hash)
+    const isEqual = await this.#compare(password, hash ?? dummyOf(cost))
+    if (isEqual && hash !== undefined) return true
+    for (let more = cost; more < this.#cost; more += 1) await this.#compare(password, dummyOf(more))
+    return false
+  }
+
+  #release(address: string): void {
+    const left = (this.#asking.get(address) ?? 1) - 1
+    if (left > 0) this.#asking.set(address, left)
+    else this.#asking.delete(address)
   }
 
   /** Passwords are not kept, not even in memory: a keyed digest of name, password and hash stands for them. */
@@ -96,4 +118,20 @@ export class Users {
       .update(JSON.stringify([name, password, hash]))
       .digest('base64')
   }
+}
+
+function costOf(hash: string): number {
+  return Number(BCRYPT.exec(hash)?.[1])
+}
+
+/** Hash of a text that nobody knows. */
+function dummyOf(cost: number): string {
+  return `$2b$${String(cost).padStart(2, '0')}$abcdefghijklmnopqrstuuCZbKsBwsTNGWkKqMDPEVyWgQCZRZkq2`
+}
+
+function loginStorm(): CrossdockError {
+  return new CrossdockError('overloaded', 'too many passwords are being checked; try again soon', {
+    reason: 'login-storm',
+    retryAfter: 5,
+  })
 }

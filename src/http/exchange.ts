@@ -57,6 +57,7 @@ export class Exchange {
     const subject = isKnown ? socket.getPeerCertificate().subject : undefined
     return {
       authorization: this.header('authorization'),
+      address: socket.remoteAddress,
       certificate: subject && {
         commonName: [subject.CN].flat()[0],
         units: [subject.OU ?? []].flat(),

@@ -8,6 +8,10 @@ import { Policy } from '../../../src/access/policy.ts'
 const ALICE = hashSync('wonder:land', 4)
 const OPEN = new Policy({ groups: {}, rules: [] })
 
+function withCost(cost: number): string {
+  return ALICE.replace('$04$', `$${String(cost).padStart(2, '0')}$`)
+}
+
 function basic(name: string, password: string) {
   const authorization = `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`
   return { authorization, certificate: undefined }
@@ -56,21 +60,52 @@ describe('htpasswd', () => {
     expect(computed).toBe(1)
   })
 
-  it('takes as many bcrypt computations for an unknown name as for a known one', async () => {
-    const asked: string[] = []
-    const users = new Users(new Map([['alice', ALICE]]), async (_password, hash) => {
-      asked.push(hash)
-      return true
-    })
+  it.each([[[5, 5]], [[4, 12]], [[14, 10, 7]]])(
+    'takes as much work for any wrong password as for an unknown name, with costs of %j',
+    async (costs) => {
+      let work = 0
+      const hashes = costs.map((cost, i) => [`user${i}`, withCost(cost)] as const)
+      const users = new Users(new Map(hashes), async (_password, hash) => {
+        work += 2 ** Number(hash.slice(4, 6))
+        return false
+      })
 
-    await expect(users.isRight('nobody', 'x')).resolves.toBe(false)
-    expect(asked).toHaveLength(1)
+      for (const name of ['nobody', ...hashes.map(([name]) => name)]) {
+        work = 0
+        await expect(users.isRight(name, 'x')).resolves.toBe(false)
+        expect(work).toBe(2 ** Math.max(...costs))
+      }
+    },
+  )
+
+  it('lets nobody in who is not in the file, even by the dummy hash', async () => {
+    const users = new Users(new Map([['alice', ALICE]]), async () => true)
+    const asked = [users.isRight('nobody', 'x'), users.isRight('nobody', 'x')]
+
+    await expect(Promise.all(asked)).resolves.toEqual([false, false])
+  })
+
+  it('gives one address a share of the waiting places and leaves the rest to others', async () => {
+    const gate = Promise.withResolvers<void>()
+    const users = new Users(new Map([['alice', ALICE]]), async (password) => {
+      await gate.promise
+      return password === 'wonder:land'
+    })
+    const storm = Array.from({ length: 100 }, (_, i) => users.isRight(`user${i}`, 'x', '192.0.2.1'))
+    const stormed = Promise.allSettled(storm)
+    const alice = users.isRight('alice', 'wonder:land', '192.0.2.2')
+    gate.resolve()
+
+    await expect(alice).resolves.toBe(true)
+    const refused = (await stormed).filter((one) => one.status === 'rejected')
+    expect(refused).toHaveLength(92)
+    await expect(users.isRight('user1', 'x', '192.0.2.1')).resolves.toBe(false)
   })
 
   it('answers 503 instead of queueing a login storm without end', async () => {
     const gate = Promise.withResolvers<boolean>()
     const users = new Users(new Map(), () => gate.promise)
-    const storm = Array.from({ length: 100 }, (_, i) => users.isRight(`user${i}`, 'x'))
+    const storm = Array.from({ length: 100 }, (_, i) => users.isRight(`user${i}`, 'x', `host${i}`))
     const failed = Promise.allSettled(storm)
     gate.resolve(false)
 
