@@ -120,7 +120,7 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
         (routes) => addHealth(routes, health),
         config.limits.clientIdle,
       )
-      listeners.push(await listenOn(answer, listener, limits))
+      listeners.push(await listenOn(answer, listener, limits, '--listen'))
     }
     if (config.admin !== undefined) {
       const admin = createApp(
@@ -135,7 +135,7 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
         },
         config.limits.clientIdle,
       )
-      listeners.push(await listenOn(admin, config.admin, limits))
+      listeners.push(await listenOn(admin, config.admin, limits, '--admin'))
     }
     return listeners
   } catch (error) {
@@ -174,6 +174,7 @@ async function listenOn(
   app: Parameters<typeof listen>[0],
   config: ListenerConfig,
   limits: ServerLimits,
+  option: '--listen' | '--admin',
 ): Promise<Listener> {
   try {
     return await listen(app, config, limits)
@@ -181,7 +182,7 @@ async function listenOn(
     const where = `${formatHost(config.host)}:${config.port}`
     throw new CrossdockError(
       'internal',
-      `cannot listen on ${where}: ${error instanceof Error ? error.message : error}; choose another address with --listen or stop what uses it`,
+      `cannot listen on ${where}: ${error instanceof Error ? error.message : error}; choose another address with ${option} or stop what uses it`,
       { cause: error },
     )
   }

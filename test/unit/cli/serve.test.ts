@@ -33,6 +33,17 @@ describe('serve', () => {
     expect((await server.done).out).toContain(`data folder: ${place.folder}/data`)
   })
 
+  it.each(['--listen', '--admin'])('advises %s when that address is taken', async (option) => {
+    await configure()
+    const taken = new URL(registry.url).host
+
+    const { code, err } = await place.run('serve', option, taken)
+
+    expect(code).toBe(1)
+    expect(err).toContain(`cannot listen on ${taken}`)
+    expect(err).toContain(`choose another address with ${option} or stop what uses it`)
+  })
+
   it('refuses a data folder that another server uses', async () => {
     await configure()
     const server = place.start('serve')
