@@ -16,7 +16,7 @@ export async function removeCommand(
   const inventory = new Inventory(app)
   const images = refs.map((ref) => parseImage(ref, app))
   const releases = new Releases(app)
-  const results: { name: string; removed: boolean }[] = []
+  const results: { name: string; removed: boolean; conversions: string[] }[] = []
   for (const image of images) {
     const { repository, reference } = image
     if ('digest' in reference) {
@@ -25,12 +25,23 @@ export async function removeCommand(
       )
     }
     const name = formatImage(image)
+    const conversions = await conversionsOf(name, inventory)
     const removed = await releases.after(() => inventory.remove(repository, reference.tag))
-    results.push({ name, removed })
+    results.push({ name, removed, conversions })
     if (options.json) continue
-    if (removed) output.out(`${name} is forgotten\n`)
+    const more = conversions.length === 0 ? '' : `, its conversions too: ${conversions.join(', ')}`
+    if (removed) output.out(`${name} is forgotten${more}\n`)
     else output.err(`${name} is not in the store; "crossdock list" says what is\n`)
   }
   if (options.json) output.out(`${JSON.stringify(results, null, 2)}\n`)
   return results.every((one) => one.removed) ? EXIT.ok : EXIT.failed
+}
+
+/** Profiles of what goes with a name; of a name with a suffix nothing but itself goes. */
+async function conversionsOf(name: string, inventory: Inventory): Promise<string[]> {
+  const profiles = new Set<string>()
+  for await (const { profile } of inventory.list((one) => one === name)) {
+    if (profile !== undefined) profiles.add(profile)
+  }
+  return [...profiles]
 }

@@ -47,12 +47,26 @@ describe('commands on a store', () => {
     expect(await place.run('remove', 'team/app:1-gzip')).toMatchObject({ code: 1 })
     expect(await place.run('remove', 'team/app:1-zstd')).toMatchObject({ code: 0 })
     expect(JSON.parse((await place.run('list', '--json')).out)).toHaveLength(1)
-    expect(await place.run('remove', 'team/app:1')).toMatchObject({ code: 0 })
+    expect(await place.run('remove', 'team/app:1')).toMatchObject({
+      code: 0,
+      out: 'local/team/app:1 is forgotten\n',
+    })
     expect(await place.run('list')).toMatchObject({
       code: 0,
       out: '',
       err: expect.stringContaining('nothing'),
     })
+  })
+
+  it('says which conversions go with a name', async () => {
+    await registry.pushImage('gone/app', '1')
+    await place.run('stage', 'gone/app:1-zstd', 'gone/app:1-none')
+
+    const { out } = await place.run('remove', 'gone/app:1')
+
+    expect(out).toMatch(
+      /^local\/gone\/app:1 is forgotten, its conversions too: (?:zstd, none|none, zstd)\n$/,
+    )
   })
 
   it('says of a conversion that was not made that it was not', async () => {
