@@ -17,8 +17,14 @@ export interface NamedImage {
   readonly profile: Profile | undefined
 }
 
+/** Would pass for the tag of an image that is called sha256. */
+const BARE_DIGEST = /^sha256:[0-9a-f]{64}$/
+
 /** `latest` where neither tag nor digest is said. Throws UsageError. */
 export function parseImage(text: string, app: App): NamedImage {
+  if (BARE_DIGEST.test(text)) {
+    throw new UsageError(`${text} is a digest alone; say of which image: NAME@${text}`)
+  }
   try {
     const { name, tag, digest } = parseReference(text)
     const { upstreams, config, profiles } = app

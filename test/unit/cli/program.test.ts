@@ -36,6 +36,7 @@ describe('the command line', () => {
     [['stage', '-f', 'absent.txt'], 'absent.txt: ENOENT'],
     [['stage', '--platform', 'windows', 'alpine'], '--platform'],
     [['remove', `alpine@sha256:${'0'.repeat(64)}`], 'only names are forgotten'],
+    [['inspect', `sha256:${'0'.repeat(64)}`], `say of which image: NAME@sha256:${'0'.repeat(64)}`],
     [['list', '--config', 'absent.yaml'], 'cannot read the configuration file'],
     [['serve', '--listen', 'nowhere'], '--listen: listen[0].address: must be an address'],
     [['config', 'client', 'rkt'], 'must be one of docker, containerd'],
