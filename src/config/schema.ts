@@ -1,11 +1,18 @@
 /** Every key of the configuration: name, type, default and description, once. JSON schema, documents and checks follow. */
 import { z } from 'zod'
 import { parseAddress } from './address.ts'
-import { parseDuration, parseSize } from './units.ts'
-
-/** Timers of Node end at once beyond 2^31 ms. */
-const LONGEST_TIMER_MS = 24 * 86_400_000
-const LONGEST_MS = 3_650 * 86_400_000
+import {
+  checked,
+  count,
+  duration,
+  file,
+  matching,
+  parseUpstreamUrl,
+  record,
+  size,
+  text,
+  timer,
+} from './fields.ts'
 
 /** Upstreams that are there without configuration. */
 export const DEFAULT_UPSTREAMS = [
@@ -332,75 +339,4 @@ export function findNode(root: SchemaNode, path: readonly PropertyKey[]): Schema
     if (node === undefined) return undefined
   }
   return node
-}
-
-function text(what: string) {
-  return z.string({ error: `must be ${what}` }).min(1, { error: `must be ${what}, not empty` })
-}
-
-function matching(pattern: RegExp, what: string) {
-  return z.string({ error: `must be ${what}` }).regex(pattern, { error: `must be ${what}` })
-}
-
-function file() {
-  return text('the path of a file or folder').meta({ path: true })
-}
-
-/** Only what starts like a path is one, anything else is a reference. */
-function record() {
-  return text('a file (./FILE or /FILE) or an image reference').meta({ path: 'dotted' })
-}
-
-function count(byDefault: number) {
-  return z.number().int().min(1).max(1_000_000).default(byDefault)
-}
-
-function checked<T extends object | string>(what: string, parse: (text: string) => T | undefined) {
-  return z.string({ error: `must be ${what}` }).transform((value, context): T => {
-    const parsed = parse(value)
-    if (parsed !== undefined) return parsed
-    context.addIssue({ code: 'custom', message: `must be ${what}` })
-    return z.NEVER
-  })
-}
-
-function size(byDefault: string) {
-  const error = 'must be a size such as 10GiB or 500MB, or a number of bytes'
-  return z
-    .union([z.number().int().nonnegative(), z.string()], { error })
-    .transform((value, context) => {
-      const bytes = typeof value === 'number' ? value : parseSize(value)
-      if (bytes !== undefined) return bytes
-      context.addIssue({ code: 'custom', message: error })
-      return z.NEVER
-    })
-    .prefault(byDefault)
-    .meta({ unit: 'bytes' })
-}
-
-function duration(byDefault: string, longestMs: number = LONGEST_MS) {
-  const error = 'must be a duration such as 30s, 15m, 1h30m or 7d'
-  return z
-    .string({ error })
-    .transform((value, context) => {
-      const ms = parseDuration(value)
-      if (ms !== undefined && ms <= longestMs) return ms
-      const most = ms === undefined ? '' : ` of at most ${longestMs / 86_400_000}d`
-      context.addIssue({ code: 'custom', message: error + most })
-      return z.NEVER
-    })
-    .prefault(byDefault)
-    .meta({ unit: 'ms' })
-}
-
-function timer(byDefault: string) {
-  return duration(byDefault, LONGEST_TIMER_MS)
-}
-
-function parseUpstreamUrl(value: string): string | undefined {
-  if (!URL.canParse(value)) return undefined
-  const url = new URL(value)
-  const isPlain = url.protocol === 'http:' || url.protocol === 'https:'
-  const hasMore = url.username || url.password || url.search || url.hash || url.pathname !== '/'
-  return isPlain && !hasMore ? url.origin : undefined
 }
