@@ -35,7 +35,8 @@ export function isHostLike(text: string): boolean {
 }
 
 function findUpstream(host: string, names: Names): string | undefined {
-  if (host === '') return undefined
+  // Beyond ASCII, lower case makes host names of what is none, and a header cannot say it back.
+  if (!/^[\x21-\x7e]+$/.test(host)) return undefined
   const known = names.upstreams.find(host.toLowerCase())?.name
   // Offline, whatever an import brought counts as configured; the catalog knows what that is.
   return known ?? (names.offline && isHostLike(host) ? host.toLowerCase() : undefined)

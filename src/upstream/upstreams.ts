@@ -205,7 +205,8 @@ function canonicalName(host: string): string {
 }
 
 function isPublicName(host: string): boolean {
-  if (!HOST.test(host)) return false
+  // A port above 65535 looks like one and is none.
+  if (!HOST.test(host) || !URL.canParse(`https://${host}`)) return false
   const { hostname } = new URL(`https://${host}`)
   return literalIn(hostname) === undefined
 }

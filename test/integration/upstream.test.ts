@@ -295,6 +295,7 @@ describe('names', () => {
       'a b.c',
       'x.example/y',
       'u@x.example',
+      'registry.example:99999',
     ]
     for (const host of refused) expect(nameOf(host)).toBeUndefined()
   })
