@@ -19,13 +19,17 @@ import type { System } from './system.ts'
 import { verifyCommand } from './verify.ts'
 import { readVersion } from './version.ts'
 
+/** One that every command takes; with its value, or before it. */
+const COMMON_OPTION = /^--(?:config|data)(=.*)?$/s
+
 /** Resolves with the exit code; never rejects. */
 export async function run(args: readonly string[], system: System): Promise<number> {
   const outcome = { code: EXIT.ok as number }
   try {
     const program = createProgram(system, outcome)
-    refuseUnknownCommand(args, program)
-    await program.parseAsync([...args], { from: 'user' })
+    const ordered = withCommandFirst(args)
+    refuseUnknownCommand(ordered, program)
+    await program.parseAsync([...ordered], { from: 'user' })
     return outcome.code
   } catch (error) {
     return report(error, system)
@@ -254,6 +258,20 @@ function common(command: Command): Command {
   return command
     .option('--config <file>', 'configuration file')
     .option('--data <dir>', 'data folder')
+}
+
+/** `--config FILE list` is `list --config FILE`; what has no command stays, and goes to the default one. */
+function withCommandFirst(args: readonly string[]): readonly string[] {
+  let count = 0
+  for (let arg = args[0]; arg !== undefined; arg = args[count]) {
+    const option = COMMON_OPTION.exec(arg)
+    if (option === null) break
+    count += option[1] === undefined ? 2 : 1
+  }
+  const first = args[count]
+  if (count === 0 || first === undefined || first.startsWith('-')) return args
+  const end = args.includes('--') ? args.indexOf('--') : args.length
+  return [...args.slice(count, end), ...args.slice(0, count), ...args.slice(end)]
 }
 
 /** Without this the default command would get a mistyped one as its argument. */

@@ -52,6 +52,26 @@ describe('the command line', () => {
     expect(err).not.toMatch(/^\s+at /m)
   })
 
+  it.each([
+    ['--config', 'other.yaml', 'config', 'show', '--json'],
+    ['--config=other.yaml', '--data', 'd', 'config', 'show', '--json'],
+    ['--data', 'd', 'config', 'show', '--config', 'other.yaml', '--json'],
+  ])('takes common options before the command: %j', async (...args) => {
+    await place.write('other.yaml', 'data: d\ncache: { maxSize: 7GiB }\n')
+
+    const { code, out } = await place.run(...args)
+
+    expect(code).toBe(0)
+    expect(JSON.parse(out)).toMatchObject({ cache: { maxSize: '7GiB' }, data: `${place.folder}/d` })
+  })
+
+  it('refuses an unknown command behind a common option', async () => {
+    expect(await place.run('--data', 'd', 'lst')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('did you mean list?'),
+    })
+  })
+
   it('reports every mistake of a configuration with its place', async () => {
     const file = await place.write(
       'crossdock.yaml',
