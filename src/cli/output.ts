@@ -1,5 +1,6 @@
 /** How commands speak: text for people, JSON for programs, exit codes for scripts. */
 import { CrossdockError } from '../errors.ts'
+import { withoutControls } from '../lib/printable.ts'
 
 export interface Output {
   /** True when a person looks at it. */
@@ -17,11 +18,11 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** The message alone: a stack says nothing to who did not write the program, unless it is asked for. */
+/** The message alone, without what a terminal would obey: a stack says nothing to who did not write the program, unless it is asked for. */
 export function describeError(error: unknown, withStack = false): string {
-  if (!(error instanceof Error)) return String(error)
+  if (!(error instanceof Error)) return withoutControls(String(error))
   const isExpected = error instanceof CrossdockError || error instanceof UsageError
-  return withStack && !isExpected ? (error.stack ?? error.message) : error.message
+  return withoutControls(withStack && !isExpected ? (error.stack ?? error.message) : error.message)
 }
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const

@@ -1,6 +1,7 @@
 /** Logs and metrics: one function for each event, which counts and logs in one place, so that labels never drift. */
 import { type Logger, pino } from 'pino'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { escapeControls } from './printable.ts'
 
 export interface LogConfig {
   readonly level: string
@@ -183,7 +184,8 @@ function createLogger(config: LogConfig, out: { write(line: string): void }): Lo
 function pretty(line: string): string {
   const { level, time, msg, ...fields } = JSON.parse(line) as Record<string, unknown>
   const rest = Object.entries(fields).map(([name, value]) => `${name}=${JSON.stringify(value)}`)
-  return `${[String(time).slice(11, 19), level, msg, ...rest].filter(Boolean).join(' ')}\n`
+  const text = [String(time).slice(11, 19), level, msg, ...rest].filter(Boolean).join(' ')
+  return `${escapeControls(text)}\n`
 }
 
 function createMetrics(registry: Registry) {
