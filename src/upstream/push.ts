@@ -1,6 +1,7 @@
 /** A registry that images are copied to: the push side of distribution-spec 1.1. */
 import { Readable } from 'node:stream'
 import { CrossdockError } from '../errors.ts'
+import { withoutControls } from '../lib/printable.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStat, RawManifest } from '../ports.ts'
@@ -267,9 +268,20 @@ export class RegistryWriter {
 
   #location(answer: Answer, what: string, base: URL = this.#settings.url): URL {
     const location = answer.header('location')
-    if (location !== undefined && URL.canParse(location, base.href)) return new URL(location, base)
+    if (location !== undefined && URL.canParse(location, base.href)) {
+      return this.#checked(new URL(location, base), base, what)
+    }
     if (base !== this.#settings.url) return base
     throw this.#strange(what, 'does not say where to upload to')
+  }
+
+  /** An upload goes on elsewhere, but never in the clear when it began encrypted. */
+  #checked(url: URL, base: URL, what: string): URL {
+    const isDowngrade = base.protocol === 'https:' && url.protocol === 'http:'
+    const isWeb = url.protocol === 'https:' || url.protocol === 'http:'
+    if (isWeb && !isDowngrade && url.username === '' && url.password === '') return url
+    const place = JSON.stringify(`${url.protocol}//${url.host}`.slice(0, 255))
+    throw this.#strange(what, `wants the upload at ${place}, where nothing is sent`)
   }
 
   async #mustBe(answer: Answer, statuses: readonly number[], what: string): Promise<void> {
@@ -278,7 +290,7 @@ export class RegistryWriter {
       return
     }
     const said = await answer.read(64 * 1024, what).catch(() => new Uint8Array())
-    const text = Buffer.from(said).toString().replace(/\s+/g, ' ').slice(0, 300)
+    const text = withoutControls(Buffer.from(said).toString().replace(/\s+/g, ' ')).slice(0, 300)
     throw this.#strange(what, `does not take it (${answer.status}): ${text}`)
   }
 

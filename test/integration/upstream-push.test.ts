@@ -1,0 +1,67 @@
+/** What a registry that is pushed to cannot make crossdock do. */
+import { readFileSync } from 'node:fs'
+import type { RequestListener } from 'node:http'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { digestOf } from '../../src/oci/digest.ts'
+import { FakeRegistry } from '../helpers/fake-registry.ts'
+import { openUpstream } from '../helpers/open-upstream.ts'
+
+const pem = (name: string) =>
+  readFileSync(new URL(`../fixtures/tls/${name}`, import.meta.url), 'utf8')
+
+const content = Buffer.from('a layer')
+const blob = { digest: digestOf(content), size: content.byteLength }
+
+async function* read() {
+  yield content
+}
+
+describe('a push', () => {
+  test('is not sent in the clear when the registry says so', async () => {
+    await using plain = await FakeRegistry.start()
+    await using registry = await startRegistry((request, response) => {
+      request.resume()
+      response.writeHead(202, { location: `${plain.url}/v2/app/blobs/uploads/1` }).end()
+    })
+    await using opened = openUpstream(registry, {
+      settings: { tls: { verify: true, ca: pem('ca.pem') } },
+    })
+
+    const push = opened.upstreams.writer('local').putBlob('app', blob, read)
+
+    await expect(push).rejects.toMatchObject({
+      reason: 'push-refused',
+      message: expect.stringContaining(`wants the upload at "${plain.url}"`) as string,
+    })
+    expect(plain.requests).toEqual([])
+  })
+
+  test('tells what the registry says without what a terminal would obey', async () => {
+    await using registry = await startRegistry((request, response) => {
+      request.resume()
+      response.writeHead(400).end('no \x1b[2Jroom\x07 \u009b31mhere')
+    })
+    await using opened = openUpstream(registry, {
+      settings: { tls: { verify: true, ca: pem('ca.pem') } },
+    })
+
+    const push = opened.upstreams.writer('local').putBlob('app', blob, read)
+
+    await expect(push).rejects.toThrow('does not take it (400): no [2Jroom 31mhere;')
+  })
+})
+
+async function startRegistry(answer: RequestListener) {
+  const server = createServer({ cert: pem('server.pem'), key: pem('server.key') }, answer)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise((resolve) => server.close(resolve))
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}
