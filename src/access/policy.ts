@@ -1,5 +1,5 @@
 /** Pure: what an authenticated client may pull. Rules allow; what no rule allows is hidden. */
-import { globPattern } from '../http/target.ts'
+import { globPattern } from '../lib/glob.ts'
 
 /** Who asks: a user of the htpasswd file, or the subject of a client certificate. */
 export interface Principal {

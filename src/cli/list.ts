@@ -1,7 +1,7 @@
 /** `crossdock list`: what is in the store. */
 import type { App } from '../app.ts'
 import { type Entry, Inventory } from '../convert/inventory.ts'
-import { globPattern } from '../http/target.ts'
+import { globPattern } from '../lib/glob.ts'
 import { EXIT, formatBytes, formatTable } from './output.ts'
 import { type CommonOptions, openSession } from './session.ts'
 import type { System } from './system.ts'

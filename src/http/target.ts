@@ -1,6 +1,7 @@
 /** Pure: which repository and profile a request means (design: "Which image a request means"). */
 import type { Profile, Profiles } from '../config/profiles.ts'
 import { CrossdockError } from '../errors.ts'
+import { globPattern } from '../lib/glob.ts'
 import { parseName } from '../oci/reference.ts'
 import type { Repository, Upstreams } from '../ports.ts'
 
@@ -114,14 +115,4 @@ export interface CompiledRule extends Omit<Rule, 'match'> {
 /** `*` stays within a component, `**` crosses them. */
 export function compileRules(rules: readonly Rule[]): readonly CompiledRule[] {
   return rules.map(({ match, ...rest }) => ({ ...rest, pattern: globPattern(match) }))
-}
-
-export function globPattern(glob: string): RegExp {
-  const source = glob
-    .split(/(\*\*|\*)/)
-    .map((part) =>
-      part === '**' ? '.*' : part === '*' ? '[^/]*' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'),
-    )
-    .join('')
-  return new RegExp(`^${source}$`)
 }

@@ -1,0 +1,101 @@
+/** The structure as a test: who may import whom, where each package is used, and how long a file may get. */
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { describe, expect, it } from 'vitest'
+
+const SRC = join(import.meta.dirname, '../../src')
+
+/** Folder (or file at the top) -> what it may import besides itself. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  'errors.ts': [],
+  oci: ['errors.ts'],
+  'ports.ts': ['lib', 'oci'],
+  lib: ['errors.ts', 'ports.ts'],
+  tar: ['lib'],
+  codec: ['errors.ts', 'lib'],
+  format: ['errors.ts', 'lib', 'oci', 'tar', 'codec'],
+  config: ['format', 'oci'],
+  access: ['errors.ts', 'lib', 'config'],
+  store: ['errors.ts', 'lib', 'oci', 'ports.ts'],
+  upstream: ['errors.ts', 'lib', 'oci', 'ports.ts'],
+  pull: ['errors.ts', 'lib', 'oci', 'ports.ts'],
+  convert: ['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'format', 'codec', 'tar', 'config'],
+  upkeep: ['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'codec', 'convert'],
+  bundle: ['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'codec', 'format', 'convert', 'config'],
+  http: ['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'format', 'convert', 'config', 'access'],
+}
+
+/** Only these know every concrete class. */
+const COMPOSERS = new Set(['app.ts', 'cli', 'main.ts'])
+
+/** So that each library can be replaced in one place; lru-cache is used like a Map. */
+const PACKAGE_HOMES: Readonly<Record<string, string>> = {
+  '@mongodb-js/zstd': 'codec',
+  'better-sqlite3': 'store',
+  '@hono/node-server': 'http',
+  bcryptjs: 'access',
+  commander: 'cli',
+  hono: 'http',
+  pino: 'lib',
+  'prom-client': 'lib',
+  undici: 'upstream',
+  yaml: 'config',
+  zod: 'config',
+}
+
+/** Two things in one file show at about this length. */
+const MAX_LINES = 380
+
+const FILES = globSync('**/*.ts', { cwd: SRC }).map((path) => {
+  const text = readFileSync(join(SRC, path), 'utf8')
+  const imports = [...text.matchAll(/(?:from|import) ?\(?'([^']+)'/g)].map(
+    (match) => match[1] ?? '',
+  )
+  return { path, home: homeOf(path), text, imports }
+})
+
+function homeOf(path: string): string {
+  return path.split('/')[0] ?? path
+}
+
+describe('the source', () => {
+  it('imports along the arrows of docs/architecture.md only', () => {
+    const wrong = FILES.filter(({ home }) => !COMPOSERS.has(home)).flatMap(
+      ({ path, home, imports }) =>
+        imports
+          .filter((one) => one.startsWith('.'))
+          .map((one) => homeOf(normalize(join(dirname(path), one))))
+          .filter((to) => to !== home && !MAY_IMPORT[home]?.includes(to))
+          .map((to) => `${path} -> ${to}`),
+    )
+
+    expect(wrong).toEqual([])
+  })
+
+  it('uses each package in one folder', () => {
+    const wrong = FILES.flatMap(({ path, home, imports }) =>
+      imports
+        .map((one) => /^(?:@[^/]+\/)?[^./@][^/]*/.exec(one)?.[0] ?? '')
+        .filter((name) => PACKAGE_HOMES[name] !== undefined && PACKAGE_HOMES[name] !== home)
+        .map((name) => `${path} -> ${name}`),
+    )
+
+    expect(wrong).toEqual([])
+  })
+
+  it('has no long files, no default exports and opens each with what it is for', () => {
+    const wrong = FILES.filter(
+      ({ text }) =>
+        text.split('\n').length > MAX_LINES ||
+        /^export default/m.test(text) ||
+        !/^(?:#!.*\n)?\/\*\*/.test(text),
+    )
+
+    expect(wrong.map(({ path }) => path).filter((path) => !path.endsWith('.d.ts'))).toEqual([])
+  })
+
+  it('is read at all', () => {
+    expect(FILES.length).toBeGreaterThan(100)
+    expect(FILES.flatMap(({ imports }) => imports)).toContain('hono')
+  })
+})
