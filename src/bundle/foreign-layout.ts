@@ -10,7 +10,7 @@ import type { BundlePlan, PlanContext, PlannedImage, PlannedManifest } from './b
 import { cosignHint, IMAGE_NAME, type LayoutRoot, REF_NAME } from './layout-files.ts'
 
 /** Indexes in indexes. */
-const MAX_NESTING = 3
+export const MAX_NESTING = 3
 
 /** Throws `badManifest` when something that an image needs is not there. */
 export async function planLayout(
@@ -50,7 +50,10 @@ export function parseRoots(index: Uint8Array): LayoutRoot[] {
   }
   const roots = Array.isArray(raw?.manifests) ? (raw.manifests as LayoutRoot[]) : []
   const isSound = (root: LayoutRoot) =>
-    typeof root?.digest === 'string' && isDigest(root.digest) && typeof root.mediaType === 'string'
+    typeof root?.digest === 'string' &&
+    isDigest(root.digest) &&
+    typeof root.mediaType === 'string' &&
+    Object.values(root.annotations ?? {}).every((value) => typeof value === 'string')
   if (!roots.every(isSound)) throw malformed()
   return roots
 }

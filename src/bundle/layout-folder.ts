@@ -5,7 +5,7 @@ import { CrossdockError } from '../errors.ts'
 import { type Digest, isDigest } from '../oci/digest.ts'
 import type { Entry, FileEntry } from './entry.ts'
 import { smallFile } from './entry.ts'
-import { parseRoots } from './foreign-layout.ts'
+import { MAX_NESTING, parseRoots } from './foreign-layout.ts'
 import { type BundleInput, readFiles } from './input-files.ts'
 import {
   blobPath,
@@ -22,25 +22,22 @@ import { describeWriteError, syncFolder } from './output-files.ts'
 
 /** Larger ones are no manifests. */
 const MAX_MANIFEST = 4 * 1024 * 1024
+/** Of a layout with tens of thousands of images. */
+const MAX_INDEX = 16 * 1024 * 1024
 
 /** One image of a layout and what refers to it; the only one when no name is given. Throws `manifestUnknown`. */
 export async function openLayoutImage(
   folder: string,
   name: string | undefined,
 ): Promise<BundleInput> {
-  const index = await readFile(join(folder, INDEX_FILE)).catch((cause: unknown) => {
-    throw new CrossdockError('notFound', `${folder} is no OCI layout: it has no index.json`, {
-      cause,
-    })
-  })
-  const roots = parseRoots(index)
+  const roots = parseRoots(await readIndex(folder))
   const chosen = chooseRoot(roots, name, folder)
   const wanted = new Set<Digest>()
   await addClosure(folder, chosen.digest, wanted)
   const kept = [chosen]
   for (const root of roots.filter((one) => one !== chosen)) {
     const hint = cosignHint(root)
-    const subject = hint?.subject ?? (await readDocument(folder, root.digest))?.subject?.digest
+    const subject = hint?.subject ?? (await readDocument(folder, root.digest))?.subject
     if (subject === undefined || !wanted.has(subject as Digest)) continue
     await addClosure(folder, root.digest, wanted)
     kept.push(root)
@@ -50,6 +47,21 @@ export async function openLayoutImage(
     explain: async () => undefined,
     entries: () => entriesOf(folder, kept, wanted),
   }
+}
+
+async function readIndex(folder: string): Promise<Uint8Array> {
+  const path = join(folder, INDEX_FILE)
+  const info = await stat(path).catch((cause: unknown) => {
+    throw new CrossdockError('notFound', `${folder} is no OCI layout: it has no index.json`, {
+      cause,
+    })
+  })
+  if (info.size <= MAX_INDEX) return await readFile(path)
+  throw new CrossdockError(
+    'badSize',
+    `${path} has ${info.size} bytes, more than the ${MAX_INDEX} allowed; check that it is an OCI layout`,
+    { reason: 'too-large' },
+  )
 }
 
 function chooseRoot(
@@ -78,37 +90,56 @@ function nameOf({ annotations }: LayoutRoot): string | undefined {
   return annotations?.[REF_NAME] ?? annotations?.[IMAGE_NAME]
 }
 
+/** A manifest as far as its references go; the import parses it properly. */
 interface Document {
-  readonly manifests?: readonly { readonly digest?: string }[]
-  readonly config?: { readonly digest?: string }
-  readonly layers?: readonly { readonly digest?: string }[]
-  readonly subject?: { readonly digest?: string }
+  readonly manifests: readonly Digest[]
+  readonly blobs: readonly Digest[]
+  readonly subject: Digest | undefined
 }
 
-/** A manifest as far as its references go; the import parses it properly. */
+/** `undefined`: it is not there, or no manifest. */
 async function readDocument(folder: string, digest: Digest): Promise<Document | undefined> {
   const path = join(folder, blobPath(digest))
   const info = await stat(path).catch(() => undefined)
   if (info === undefined || info.size > MAX_MANIFEST) return undefined
+  let raw: unknown
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as Document
+    raw = JSON.parse(await readFile(path, 'utf8'))
   } catch {
     return undefined
   }
+  if (!isObject(raw)) return undefined
+  return {
+    manifests: digestsIn(raw.manifests),
+    blobs: [...digestsIn([raw.config]), ...digestsIn(raw.layers)],
+    subject: digestsIn([raw.subject])[0],
+  }
 }
 
-async function addClosure(folder: string, digest: Digest, wanted: Set<Digest>): Promise<void> {
+function digestsIn(descriptors: unknown): Digest[] {
+  if (!Array.isArray(descriptors)) return []
+  return descriptors
+    .map((one: unknown) => (isObject(one) ? one.digest : undefined))
+    .filter((digest): digest is Digest => typeof digest === 'string' && isDigest(digest))
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
+}
+
+/** Adds a manifest and all below it, as deep as the import looks. */
+async function addClosure(
+  folder: string,
+  digest: Digest,
+  wanted: Set<Digest>,
+  depth = 1,
+): Promise<void> {
   if (wanted.has(digest)) return
   wanted.add(digest)
-  const { manifests = [], config, layers = [] } = (await readDocument(folder, digest)) ?? {}
-  for (const child of manifests) {
-    if (child.digest !== undefined && isDigest(child.digest)) {
-      await addClosure(folder, child.digest, wanted)
-    }
-  }
-  for (const blob of [config, ...layers]) {
-    if (blob?.digest !== undefined && isDigest(blob.digest)) wanted.add(blob.digest)
-  }
+  if (depth > MAX_NESTING) return
+  const { manifests = [], blobs = [] } = (await readDocument(folder, digest)) ?? {}
+  for (const blob of blobs) wanted.add(blob)
+  for (const child of manifests) await addClosure(folder, child, wanted, depth + 1)
 }
 
 async function* entriesOf(
