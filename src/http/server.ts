@@ -98,6 +98,8 @@ export async function listen(
   const server = createAdaptorServer({
     fetch: app.fetch,
     overrideGlobalObjects: false,
+    // HTTP/1.0 needs no Host, and health checks of load balancers send none.
+    hostname: 'localhost',
     ...(config.tls === undefined
       ? { createServer: createHttpServer, serverOptions: options }
       : {
@@ -106,6 +108,9 @@ export async function listen(
         }),
   }) as Server
   server.maxConnections = limits.connections
+  server.prependListener('request', (incoming) => {
+    incoming.url = originForm(incoming.url ?? '')
+  })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(config.port, config.host, () => {
@@ -130,6 +135,12 @@ export async function listen(
       clearInterval(sweep)
     },
   }
+}
+
+/** RFC 9112 section 3.2.2: `GET http://host/v2/` means `/v2/`; which host was meant chooses nothing here. */
+function originForm(target: string): string {
+  const path = target.replace(/^https?:\/\/[^/?#]*/i, '')
+  return path === target || path.startsWith('/') ? path : `/${path}`
 }
 
 function tlsOptions(tls: NonNullable<ListenerConfig['tls']>) {

@@ -2,18 +2,22 @@
 
 import { systemClock } from '../../src/lib/clock.ts'
 import type { ByteStream } from '../../src/lib/streams.ts'
-import type { Clock, Upstream, Upstreams } from '../../src/ports.ts'
+import type { Clock, Upstream } from '../../src/ports.ts'
 import type {
   UpstreamEvents,
   UpstreamLimits,
   UpstreamSettings,
 } from '../../src/upstream/settings.ts'
-import { createUpstreams, type UpstreamsSettings } from '../../src/upstream/upstreams.ts'
+import {
+  createUpstreams,
+  type Registries,
+  type UpstreamsSettings,
+} from '../../src/upstream/upstreams.ts'
 
 export type EventName = keyof UpstreamEvents
 
 export interface OpenedUpstream extends AsyncDisposable {
-  readonly upstreams: Upstreams
+  readonly upstreams: Registries
   /** The one named `local`. */
   readonly upstream: Upstream
   readonly events: {

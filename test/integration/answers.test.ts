@@ -1,5 +1,7 @@
 /** Answers on the wire: heads of manifests and blobs, conditions, lists, refusals, and the errors of upstreams. */
 import { Agent } from 'node:http'
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
 import { type FakeImage, fakeImage, json } from '../helpers/fake-image.ts'
@@ -76,6 +78,20 @@ describe('every answer', () => {
     expect(answer.headers['content-type']).toMatch(/^application\/json/)
     const head = await ask(`${url}${path}`, { method: 'HEAD' })
     expect(head.status).toBe(status)
+  })
+
+  test.each([
+    ['an absolute target', 'GET http://else.where/v2/ HTTP/1.1\r\nHost: else.where\r\n'],
+    ['an absolute target in capitals', 'GET HTTP://else.where/v2/ HTTP/1.1\r\nHost: x\r\n'],
+    ['an absolute target for health', 'GET http://x/healthz HTTP/1.1\r\nHost: x\r\n'],
+    ['HTTP/1.0 without a host', 'GET /v2/ HTTP/1.0\r\n'],
+    ['HTTP/1.0 without a host for health', 'GET /healthz HTTP/1.0\r\n'],
+  ])('is given to %s', async (_what, head) => {
+    const { hostname, port } = new URL(url)
+    const socket = connect(Number(port), hostname)
+    socket.write(`${head}Connection: close\r\n\r\n`)
+
+    expect(await text(socket)).toMatch(/^HTTP\/1\.1 200 /)
   })
 
   test('is understood on one connection, one after the other, errors in between', async () => {
