@@ -5,10 +5,12 @@ import type { Principal } from '../access/policy.ts'
 import type { Profile, Profiles } from '../config/profiles.ts'
 import { isPending, type ManifestAnswer, type PendingAnswer, type Pulls } from '../convert/pulls.ts'
 import { CrossdockError } from '../errors.ts'
+import { within } from '../lib/within.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Clock, RawManifest, Repository } from '../ports.ts'
 import { type Blobs, blobUnknown, readToKeep } from '../pull/blobs.ts'
 import { acceptanceOf, cannotRead, waitsForHead } from './client.ts'
+import { matchesEtag } from './etag.ts'
 import type { Exchange, Headers } from './exchange.ts'
 import type { Gate } from './gate.ts'
 import type { Lists } from './lists.ts'
@@ -337,26 +339,5 @@ export class Distribution {
     }
     exchange.writeText(multipart.tail)
     exchange.finish()
-  }
-}
-
-function matchesEtag(condition: string | undefined, etag: string): boolean {
-  if (condition === undefined) return false
-  return condition
-    .split(',')
-    .map((one) => one.trim().replace(/^W\//, ''))
-    .some((one) => one === '*' || one === etag)
-}
-
-/** The value when it is there within `ms`, else `undefined`; a failure is thrown in time, too. */
-async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ms, undefined)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
   }
 }
