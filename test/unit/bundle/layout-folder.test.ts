@@ -37,7 +37,7 @@ describe('an image of a layout in a folder', () => {
   it.each([
     null,
     5,
-    [],
+    [[]],
     { manifests: [null] },
     { manifests: 'x', layers: {} },
     { manifests: [{ digest: 7 }], config: 'x', layers: [null, 3], subject: null },
