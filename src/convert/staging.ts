@@ -61,11 +61,11 @@ export class Staging {
   /** Resolves when all of it is durable. Throws what a pull would be told. */
   async stage(task: StageTask): Promise<Staged> {
     if (task.platforms !== 'all') {
+      await this.#refuseAbsent(task, task.platforms)
       for (const one of task.platforms) await this.#catalog.platforms.learn(task.repository, one)
     }
     const answer = await this.#answer(task)
     const images = await this.#images(task, answer)
-    await this.#refuseAbsent(task, answer, images)
     let size = 0
     let sourceSize = 0
     const job = this.#progress.begin(describe(task), 'fetch')
@@ -84,18 +84,39 @@ export class Staging {
     return { digest, mediaType, conversion, size, sourceSize }
   }
 
-  async #answer(task: StageTask): Promise<ManifestAnswer> {
+  /** Before anything is converted: an index without any of the platforms, or an image for another one, is not what was asked for. */
+  async #refuseAbsent(task: StageTask, platforms: readonly Platform[]): Promise<void> {
+    const { repository, isPlatformAssumed = false } = task
+    const manifest = this.#manifests.parse(await this.#source(task))
+    if (manifest.kind === 'index') {
+      const there = manifest.manifests.filter((child) => !isAttestation(child))
+      if (there.length === 0 || there.some((child) => isWanted(child, platforms))) return
+      throw noSuchPlatform(task, platforms, there.map(platformOf))
+    }
+    if (isPlatformAssumed || findMediaType(manifest.config.mediaType)?.role !== 'config') return
+    const { os, architecture, variant } = await this.#manifests.config(repository, manifest)
+    if (os === undefined || architecture === undefined) return
+    const platform = { os, architecture, ...(variant !== undefined && { variant }) }
+    if (platforms.some((one) => matchesPlatform(one, platform))) return
+    throw noSuchPlatform(task, platforms, [formatPlatform(platform)])
+  }
+
+  /** What is there without a conversion, which a client gets that reads no converted layers. */
+  async #source(task: StageTask): Promise<ManifestAnswer> {
+    return await this.#answer(task, () => 'only the source is looked at')
+  }
+
+  async #answer(
+    task: StageTask,
+    cannotRead: TagAsk['cannotRead'] = () => undefined,
+  ): Promise<ManifestAnswer> {
     const { repository, reference, profile } = task
     if ('digest' in reference) {
       return await this.#pulls.byDigest(repository, reference.digest, profile)
     }
-    const answer = await this.#pulls.byTag({
-      repository,
-      tag: reference.tag,
-      profile,
-      acceptance: 'any',
-      cannotRead: () => undefined,
-    })
+    const { tag } = reference
+    const ask: TagAsk = { repository, tag, profile, acceptance: 'any', cannotRead }
+    const answer = await this.#pulls.byTag(ask)
     return isPending(answer) ? await answer.answer : answer
   }
 
@@ -121,28 +142,6 @@ export class Staging {
       found.push(...(await this.#images(task, childRaw)))
     }
     return found
-  }
-
-  /** An index without any of the platforms, or an image for another one, is nothing that was asked for. */
-  async #refuseAbsent(
-    task: StageTask,
-    raw: RawManifest,
-    images: readonly { readonly image: ImageManifest }[],
-  ): Promise<void> {
-    const { platforms, repository, isPlatformAssumed = false } = task
-    if (platforms === 'all') return
-    const manifest = this.#manifests.parse(raw)
-    if (manifest.kind === 'index') {
-      const there = manifest.manifests.filter((child) => !isAttestation(child))
-      if (images.length > 0 || there.length === 0) return
-      throw noSuchPlatform(task, platforms, there.map(platformOf))
-    }
-    if (isPlatformAssumed || findMediaType(manifest.config.mediaType)?.role !== 'config') return
-    const { os, architecture, variant } = await this.#manifests.config(repository, manifest)
-    if (os === undefined || architecture === undefined) return
-    const platform = { os, architecture, ...(variant !== undefined && { variant }) }
-    if (platforms.some((one) => matchesPlatform(one, platform))) return
-    throw noSuchPlatform(task, platforms, [formatPlatform(platform)])
   }
 
   async #sourceSize(repository: Repository, image: ImageManifest): Promise<number> {

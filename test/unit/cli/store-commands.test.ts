@@ -162,6 +162,7 @@ describe('commands on a store', () => {
     expect(index.out).toContain('no such platform: linux/s390x; there are linux/amd64, linux/arm64')
     expect(image).toMatchObject({ code: 1 })
     expect(image.out).toContain('no such platform: linux/s390x; there are linux/arm64')
+    expect(index.err + image.err).toBe('')
     expect(await place.run('stage', `single/app:${tag}`)).toMatchObject({ code: 0 })
     expect(
       await place.run('stage', `single/app:${tag}`, '--platform', 'linux/arm64/v8'),
