@@ -35,10 +35,11 @@ export function systemSurroundings(from: NodeJS.Process): System {
     output: {
       isTerminal: from.stderr.isTTY === true,
       get columns() {
-        return from.stderr.columns ?? DEFAULT_COLUMNS
+        // A terminal that nobody told its size says 0.
+        return from.stderr.columns || DEFAULT_COLUMNS
       },
       get rows() {
-        return from.stderr.rows ?? DEFAULT_ROWS
+        return from.stderr.rows || DEFAULT_ROWS
       },
       out: (text) => void from.stdout.write(text),
       err: (text) => void from.stderr.write(text),
