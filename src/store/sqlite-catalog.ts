@@ -53,6 +53,8 @@ export class SqliteCatalog implements Catalog {
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       await this.usage.flush()
+    } catch {
+      // Last uses only order eviction; a damaged file was marked when that showed, and is made again at the next start.
     } finally {
       this.#db.close()
     }
