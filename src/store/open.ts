@@ -118,8 +118,26 @@ function checkTables(layout: Layout, size: number): State {
     for (const table of ['repositories', 'tags', 'links', 'layers', 'images']) {
       db.prepare(`SELECT 1 FROM ${table} LIMIT 1`).get()
     }
+    // A flipped letter in a column's name leaves a file that SQLite itself calls sound.
+    if (version === MIGRATIONS.length && schemaOf(db) !== freshSchema()) return 'damaged'
     if (size > CHECKED_BYTES) return 'usable'
-    return db.pragma('quick_check(1)', { simple: true }) === 'ok' ? 'usable' : 'damaged'
+    return db.pragma('integrity_check(1)', { simple: true }) === 'ok' ? 'usable' : 'damaged'
+  } finally {
+    db.close()
+  }
+}
+
+function schemaOf(db: Sqlite.Database): string {
+  const rows = db.prepare('SELECT type, name, sql FROM sqlite_schema ORDER BY type, name').all()
+  return JSON.stringify(rows)
+}
+
+/** What the schema of an undamaged catalog looks like. */
+function freshSchema(): string {
+  const db = new Sqlite(':memory:')
+  try {
+    for (const sql of MIGRATIONS) db.exec(sql)
+    return schemaOf(db)
   } finally {
     db.close()
   }
