@@ -38,7 +38,9 @@ const HEAD = ['what', 'against', 'ours', 'theirs', 'ratio', 'wanted', ''] as con
 export function formatRows(rows: readonly AnyRow[], markdown: boolean): string {
   const cells = [HEAD, ...rows.map(cellsOf)]
   if (markdown) {
-    const lines = cells.map((row) => `| ${row.join(' | ')} |`)
+    const lines = cells.map(
+      (row) => `| ${row.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`,
+    )
     return [lines[0], `|${HEAD.map(() => '---').join('|')}|`, ...lines.slice(1)].join('\n')
   }
   const widths = HEAD.map((_, i) => Math.max(...cells.map((row) => row[i]?.length ?? 0)))

@@ -1,8 +1,11 @@
 /** What crossdock's access log proves about a pull: the client itself fetched these blobs, whole, from this server. */
-import { expect } from 'vitest'
+import { expect, vi } from 'vitest'
 import { type ClientName, getClient } from './clients.ts'
 import type { Crossdock } from './crossdock-process.ts'
 import type { ManifestAnswer } from './fixtures-registry.ts'
+
+/** Not expect.poll, which belongs to one test at a time. */
+const WAIT = { timeout: 5000, interval: 50 }
 
 /** Marks a moment in the log. */
 export function markLog(crossdock: Crossdock): number {
@@ -20,15 +23,13 @@ export async function expectFetched(
   const wanted = [...(config ? [config] : []), ...layers].map((one) => one.digest)
   const { userAgent } = getClient(client)
   // A line is written when the connection has taken the whole answer, which may be after the client ended.
-  await expect
-    .poll(() => {
-      const fetched = crossdock
-        .requests()
-        .slice(mark)
-        .filter((line) => line.method === 'GET' && line.route === 'blob' && line.status < 300)
-        .filter((line) => userAgent.test(line.userAgent ?? '') && line.cut === undefined)
-        .map((line) => line.path.slice(line.path.lastIndexOf('/') + 1))
-      return wanted.filter((digest) => !fetched.includes(digest))
-    })
-    .toEqual([])
+  await vi.waitFor(() => {
+    const fetched = crossdock
+      .requests()
+      .slice(mark)
+      .filter((line) => line.method === 'GET' && line.route === 'blob' && line.status < 300)
+      .filter((line) => userAgent.test(line.userAgent ?? '') && line.cut === undefined)
+      .map((line) => line.path.slice(line.path.lastIndexOf('/') + 1))
+    expect(wanted.filter((digest) => !fetched.includes(digest))).toEqual([])
+  }, WAIT)
 }
