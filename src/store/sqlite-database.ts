@@ -106,6 +106,9 @@ export class Database {
     const old = this.#db
     this.#db = other.#db
     this.#statements.clear()
+    // Each connection counts the others' commits from a number of its own, so that equal numbers say nothing here.
+    this.#answers.clear()
+    this.#isCurrent = false
     old.close()
   }
 
