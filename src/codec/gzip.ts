@@ -1,9 +1,10 @@
 /** gzip (RFC 1952): decodes any number of members, encodes independent ones so that all cores can help. */
 import { createGunzip, type ZlibOptions, gzip as zlibGzip } from 'node:zlib'
 import { CrossdockError } from '../errors.ts'
-import { type ByteStream, inPieces, limit, mapOrdered } from '../lib/streams.ts'
+import { type ByteStream, limit } from '../lib/streams.ts'
 import type { Codec, EncodeContext } from './codec.ts'
 import { beyondLimit, corrupt } from './failure.ts'
+import { encodePieces } from './pieces.ts'
 import { decodeThrough, TrailingDataError } from './transform.ts'
 
 /** Uncompressed bytes of a member that we write; changing it changes bytes: raise the format's revision. */
@@ -54,23 +55,12 @@ function explain(error: unknown): unknown {
   return error
 }
 
-async function* encode(
+function encode(
   bytes: ByteStream,
   level: number,
   context: EncodeContext,
 ): AsyncGenerator<Uint8Array> {
-  let isEmpty = true
-  const members = mapOrdered(
-    inPieces(bytes, MEMBER_SIZE),
-    (piece) => deflate(piece, level),
-    context.concurrency,
-  )
-  for await (const member of members) {
-    context.signal?.throwIfAborted()
-    isEmpty = false
-    yield member
-  }
-  if (isEmpty) yield await deflate(new Uint8Array(0), level)
+  return encodePieces(bytes, MEMBER_SIZE, (piece) => deflate(piece, level), context)
 }
 
 /** One member: no name, no time, and an output buffer that holds it in one go. */

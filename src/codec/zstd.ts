@@ -1,9 +1,10 @@
 /** zstd (RFC 8878): decodes any mix of frames, encodes independent ones so that all cores can help. */
 import { constants, createZstdDecompress, type ZstdOptions } from 'node:zlib'
 import { CrossdockError } from '../errors.ts'
-import { type ByteStream, inPieces, limit, mapOrdered } from '../lib/streams.ts'
+import { type ByteStream, limit, mapOrdered } from '../lib/streams.ts'
 import type { Codec, DecodeLimits, EncodeContext } from './codec.ts'
 import { beyondLimit, corrupt } from './failure.ts'
+import { encodePieces } from './pieces.ts'
 import { decodeThrough } from './transform.ts'
 import { compressFrame, decompressFrames } from './zstd-frame.ts'
 import { type FrameBatch, FrameWalker } from './zstd-frames.ts'
@@ -67,21 +68,10 @@ function explain(error: unknown): unknown {
   return corrupt('zstd', error.message || 'an end before its time', 'corrupt', error)
 }
 
-async function* encode(
+function encode(
   bytes: ByteStream,
   level: number,
   context: EncodeContext,
 ): AsyncGenerator<Uint8Array> {
-  let isEmpty = true
-  const frames = mapOrdered(
-    inPieces(bytes, FRAME_SIZE),
-    (piece) => compressFrame(piece, level),
-    context.concurrency,
-  )
-  for await (const frame of frames) {
-    context.signal?.throwIfAborted()
-    isEmpty = false
-    yield frame
-  }
-  if (isEmpty) yield await compressFrame(new Uint8Array(0), level)
+  return encodePieces(bytes, FRAME_SIZE, (piece) => compressFrame(piece, level), context)
 }

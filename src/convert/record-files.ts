@@ -68,3 +68,8 @@ function notARecord(what: string, why: string, cause?: unknown): CrossdockError 
     { cause, reason: 'record' },
   )
 }
+
+/** How a record in the configuration says that it is a file and no reference. */
+export function isRecordPath(text: string): boolean {
+  return /^\.{0,2}\//.test(text)
+}

@@ -5,7 +5,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Profile } from '../config/profiles.ts'
 import { CrossdockError, isOutage } from '../errors.ts'
-import type { FormatOptions } from '../format/format.ts'
 import { canonicalOptions } from '../format/formats.ts'
 import { priorityPaths, type RecordLine } from '../format/priorities.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
@@ -13,17 +12,10 @@ import { streamOf } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, Platform } from '../oci/manifest.ts'
 import { parseReference, referrersTag } from '../oci/reference.ts'
-import type {
-  BlobStore,
-  Catalog,
-  Clock,
-  ConvertedImage,
-  RawManifest,
-  Repository,
-  Upstreams,
-} from '../ports.ts'
+import type { BlobStore, Catalog, Clock, RawManifest, Repository, Upstreams } from '../ports.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
+import { parseRecipe } from './image-task.ts'
 import { reasonToKeep, selectChildren } from './plan.ts'
 import {
   linkToList,
@@ -33,7 +25,7 @@ import {
   readList,
   withoutList,
 } from './priority-lists.ts'
-import { readRecord } from './record-files.ts'
+import { isRecordPath, readRecord } from './record-files.ts'
 import type { RecordImages } from './record-images.ts'
 
 /** What a referrer that holds a record calls itself. */
@@ -305,7 +297,7 @@ export class Records {
     const [last] = made
       .filter((one) => isSameRepository(one.repository, repository) && one.profile === profile.name)
       .sort((a, b) => b.convertedAt - a.convertedAt)
-      .map(optionsOf)
+      .map(({ recipe }) => parseRecipe(recipe).options)
       .map((options) => ({ list: listIn(options), rest: canonicalOptions(withoutList(options)) }))
       .filter(({ rest }) => rest === wanted)
     return last
@@ -322,19 +314,10 @@ export class Records {
   }
 }
 
-/** How a record in the configuration says that it is a file and no reference. */
-export function isRecordPath(text: string): boolean {
-  return /^\.{0,2}\//.test(text)
-}
-
 function newestFirst(a: Descriptor, b: Descriptor): number {
   const [first = '', second = ''] = [a, b].map(({ annotations }) => annotations?.[CREATED])
   if (first !== second) return first > second ? -1 : 1
   return a.digest < b.digest ? -1 : 1
-}
-
-function optionsOf({ recipe }: ConvertedImage): FormatOptions {
-  return (JSON.parse(recipe) as { readonly options: FormatOptions }).options
 }
 
 function nameOf({ upstream, name }: Repository): string {

@@ -8,9 +8,8 @@ import {
   withList,
   withoutList,
 } from '../../../src/convert/priority-lists.ts'
-import { readRecord } from '../../../src/convert/record-files.ts'
+import { isRecordPath, readRecord } from '../../../src/convert/record-files.ts'
 import { buildRecordImage } from '../../../src/convert/record-image.ts'
-import { isRecordPath } from '../../../src/convert/records.ts'
 import { canonicalOptions } from '../../../src/format/formats.ts'
 import { streamOf } from '../../../src/lib/streams.ts'
 import { digestOf } from '../../../src/oci/digest.ts'
