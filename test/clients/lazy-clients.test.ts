@@ -1,9 +1,12 @@
 /** Lazy images with the clients that they are for: run while they are still upstream, or pulled in parts; plain clients take them whole. */
+import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { forget, pull, startClient } from '../helpers/clients.ts'
 import { type Crossdock, startCrossdock } from '../helpers/crossdock-process.ts'
+import type { FakeFile } from '../helpers/fake-image.ts'
+import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { describeWith, REGISTRY, ROOTFS, TOOLS } from '../helpers/fixtures.ts'
 import { mustRun } from '../helpers/fixtures-command.ts'
 import { realClients, restartDaemon } from '../helpers/fixtures-daemons.ts'
@@ -20,8 +23,8 @@ async function call(...args: string[]): Promise<string> {
 }
 
 /** Bytes of blobs that went out since `from`, an index into the access log. */
-function blobBytes(from: number): number {
-  return crossdock
+function blobBytes(server: Crossdock, from: number): number {
+  return server
     .requests()
     .slice(from)
     .filter(({ route }) => route === 'blob')
@@ -29,7 +32,7 @@ function blobBytes(from: number): number {
 }
 
 async function layerBytes(image: string): Promise<number> {
-  const { document } = await readImage(`${crossdock.host}/${image}`)
+  const { document } = await readImage(image)
   return (document.layers ?? []).reduce((sum, { size }) => sum + size, 0)
 }
 
@@ -63,20 +66,27 @@ describeWith(['registry', 'clients', 'oracles'], 'lazy clients', () => {
         .slice(from)
         .filter(({ route, status }) => route === 'blob' && status === 206)
       expect(ranges.length).toBeGreaterThan(0)
-      expect(blobBytes(from)).toBeLessThan((await layerBytes(`${IMAGE}-${form}`)) * 0.9)
+      expect(blobBytes(crossdock, from)).toBeLessThan((await layerBytes(image)) * 0.9)
     })
   }
 
-  test('podman pulls a second zstd:chunked image in parts, fewer bytes than its layers have', async () => {
+  // Few files: with thousands to reuse, podman 5.8 races with itself and then starts over with the whole layer.
+  test('podman pulls a second zstd:chunked image in parts: what it has is not fetched again', async () => {
     await forgetPartial()
-    const [first, second] = ['shared-b:1-zstdchunked', `${IMAGE}-zstdchunked`]
-    await readManifest(`${crossdock.host}/${first}`)
-    await call('pull', 'podman-part', `${crossdock.host}/${first}`)
-    const from = crossdock.requests().length
+    await using origin = await FakeRegistry.start()
+    const [old, fresh] = [files('old', 60, 100_000), files('new', 10, 100_000)]
+    await origin.pushImage('app', '1', { layers: [{ files: old }] })
+    await origin.pushImage('app', '2', { layers: [{ files: [...fresh, ...old] }] })
+    await using server = await startCrossdock({ upstream: origin.host })
+    const image = (tag: number) => `${server.host}/app:${tag}-zstdchunked`
+    await call('pull', 'podman-part', image(1))
+    const from = server.requests().length
 
-    await call('pull', 'podman-part', `${crossdock.host}/${second}`)
+    await call('pull', 'podman-part', image(2))
 
-    expect(blobBytes(from)).toBeLessThan(await layerBytes(second))
+    const sent = server.requests().slice(from)
+    expect(sent.some(({ route, status }) => route === 'blob' && status === 206)).toBe(true)
+    expect(blobBytes(server, from)).toBeLessThan((await layerBytes(image(2))) * 0.4)
     await forgetPartial()
   })
 
@@ -111,6 +121,15 @@ describeWith(['registry', 'clients', 'oracles'], 'lazy clients', () => {
     }
   })
 })
+
+/** A folder of random files, so that no two share a chunk. */
+function files(folder: string, count: number, size: number): FakeFile[] {
+  const made = Array.from({ length: count }, (_, i) => ({
+    name: `${folder}/${i}`,
+    body: randomBytes(size),
+  }))
+  return [{ name: `${folder}/`, type: 'directory', mode: 0o755 }, ...made]
+}
 
 async function forgetPartial(): Promise<void> {
   for (const folder of ['ppart', 'ppartr']) {
