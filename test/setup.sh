@@ -49,6 +49,16 @@ fixtures() { # the registry is asked, too: its folder may have been emptied
   "$shared/fixtures/make-images.sh" --cache "$cache/fixtures" --registry "127.0.0.1:${RC_REG:-15000}"
   echo "$key" > "$stamp"
 }
+forget_dead() { # pid files of an earlier boot may name anybody's process
+  local file
+  for file in "$RC_DIR"/pid/*; do
+    [ -f "$file" ] || continue
+    case $(cat "/proc/$(cat "$file")/comm" 2> /dev/null) in
+      docker-registry | containerd | dockerd | sgz) ;;
+      *) rm -f "$file" ;;
+    esac
+  done
+}
 registry() { # started for the time of the push, unless it runs
   mine=''
   "$shared/clients/real-clients.sh" status | grep -q '^registry ' || mine=1
@@ -66,6 +76,7 @@ step oracles oracles & lane=$!
 ok=1
 mine=''
 trap end_registry EXIT
+forget_dead
 registry > "$cache/log/registry.log" 2>&1 || { cat "$cache/log/registry.log"; ok=''; }
 step rootfs rootfs || ok=''
 step fixtures fixtures || ok=''

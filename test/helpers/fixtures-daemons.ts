@@ -10,6 +10,9 @@ export type Daemon = 'registry' | 'ctr16' | 'ctr21' | 'ctr24' | 'dk20' | 'dkcls'
 const STARTED = 'CROSSDOCK_TEST_STARTED'
 const SCRIPT = join(SHARED, 'clients', 'real-clients.sh')
 
+/** What the kernel calls the daemons. */
+const PROGRAMS = new Set(['docker-registry', 'containerd', 'dockerd', 'sgz'])
+
 /** Runs real-clients.sh. */
 export function realClients(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
   return { script: SCRIPT, args, env: { RC_DIR: CLIENTS_DIR, ...env } }
@@ -70,14 +73,20 @@ function companions(name: Daemon): readonly string[] {
   return name === 'ctr21' ? [join(ROOTFS, 'rc', 'sgz.pid')] : []
 }
 
-/** The process of a pid file, when it lives. */
+/** The process of a pid file, when it lives and is a daemon: after a power cut the number may be anybody's. */
 async function readPid(file: string): Promise<number | undefined> {
-  const text = await readFile(file, 'utf8').catch(() => '')
-  const pid = Number.parseInt(text, 10)
-  return Number.isSafeInteger(pid) && pid > 1 && isAlive(pid) ? pid : undefined
+  const pid = Number.parseInt(await readText(file), 10)
+  if (!Number.isSafeInteger(pid) || pid <= 1) return undefined
+  if (PROGRAMS.has((await readText(`/proc/${pid}/comm`)).trim())) return pid
+  await rm(file, { force: true })
+  return undefined
 }
 
-export function isAlive(pid: number): boolean {
+function readText(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch(() => '')
+}
+
+function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CACHE, findMissing } from './fixtures.ts'
-import { isAlive, readStarted, startDaemon, stopDaemon } from './fixtures-daemons.ts'
+import { readStarted, startDaemon, stopDaemon } from './fixtures-daemons.ts'
 
 export async function setup(): Promise<() => Promise<void>> {
   if (findMissing(['shared', 'registry']) !== undefined) return async () => undefined
@@ -25,11 +25,11 @@ async function lock(folder: string): Promise<() => Promise<void>> {
   let blocker: number | undefined
   for (;;) {
     if (await tryMakeFolder(folder)) {
-      await writeFile(join(folder, 'pid'), String(process.pid))
+      await writeFile(join(folder, 'pid'), `${process.pid} ${await startOf(process.pid)}`)
       return () => rm(folder, { recursive: true, force: true })
     }
     const owner = await ownerOf(folder)
-    if (owner !== undefined && isAlive(owner)) {
+    if (owner !== undefined) {
       if (owner !== blocker) console.warn(`waiting for another test run, process ${owner}`)
       blocker = owner
       await new Promise((resolve) => setTimeout(resolve, 1000))
@@ -49,12 +49,24 @@ async function tryMakeFolder(folder: string): Promise<boolean> {
   }
 }
 
-/** Who holds the lock; a folder that is being filled gets a second to say so. */
+/** Who holds the lock, if that process still lives; a folder that is being filled gets a second to say so. */
 async function ownerOf(folder: string): Promise<number | undefined> {
   for (let i = 0; i < 10; i++) {
-    const pid = Number.parseInt(await readFile(join(folder, 'pid'), 'utf8').catch(() => ''), 10)
-    if (!Number.isNaN(pid)) return pid
+    const text = await readFile(join(folder, 'pid'), 'utf8').catch(() => '')
+    const [pid, start] = text.split(' ').map(Number)
+    if (pid) {
+      const started = await startOf(pid)
+      return started !== undefined && started === (start ?? started) ? pid : undefined
+    }
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
   return undefined
+}
+
+/** When a process started, in clock ticks since boot (field 22 of proc(5)'s stat): its number alone may be used again. */
+async function startOf(pid: number): Promise<number | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  // The second field is the program's name in brackets, and may hold anything.
+  const start = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
+  return Number.isNaN(start) ? undefined : start
 }
