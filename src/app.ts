@@ -1,7 +1,8 @@
 /** The composition root: configuration in, everything wired together out. The only file that knows every concrete class. */
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { Access } from './access/access.ts'
+import { Access, type AccessRules } from './access/access.ts'
+import { createBcrypt } from './access/bcrypt.ts'
 import { readAccessRules } from './access/rules.ts'
 import { type Profiles, profilesOf } from './config/profiles.ts'
 import type { Config } from './config/schema.ts'
@@ -37,6 +38,8 @@ import { createUpstreams, type Registries } from './upstream/upstreams.ts'
 export interface App extends AsyncDisposable {
   readonly config: Config
   readonly access: Access
+  /** Users and policy of a configuration, as they are now. */
+  readAccess(config: Config): Promise<AccessRules>
   readonly profiles: Profiles
   /** Of what is read as a manifest, config or layer. */
   readonly limits: ModelLimits
@@ -222,10 +225,14 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     limits,
     decodeLimits,
   })
-  const access = new Access(await readAccessRules(config.auth))
+  // One for all readings of the file: each has a thread.
+  const bcrypt = createBcrypt()
+  const readAccess = (from: Config) => readAccessRules(from, bcrypt)
+  const access = new Access(await readAccess(config))
   return {
     config,
     access,
+    readAccess,
     profiles,
     limits,
     telemetry,

@@ -1,22 +1,35 @@
 /** Reads users and policy of a configuration, at start and again on SIGHUP. */
 import { readFile } from 'node:fs/promises'
 import { ConfigError } from '../config/problem.ts'
+import { profilesOf } from '../config/profiles.ts'
 import type { Config } from '../config/schema.ts'
 import type { AccessMode, AccessRules } from './access.ts'
-import { createBcrypt } from './bcrypt.ts'
-import { parseHtpasswd, Users } from './htpasswd.ts'
+import { type CompareBcrypt, parseHtpasswd, Users } from './htpasswd.ts'
 import { Policy } from './policy.ts'
 
 /** Throws ConfigError with the line of the file that is wrong. */
-export async function readAccessRules(auth: Config['auth']): Promise<AccessRules> {
+export async function readAccessRules(
+  config: Pick<Config, 'auth' | 'profiles' | 'convert'>,
+  compare: CompareBcrypt,
+): Promise<AccessRules> {
+  const { auth } = config
+  const known = profilesOf(config)
   const policy = new Policy({
     groups: auth.groups,
-    rules: auth.policy.map(({ who, match, profiles }) => ({ who, match, profiles })),
+    rules: auth.policy.map(({ who, match, profiles }) => ({
+      who,
+      match,
+      // Requests come with a profile's own name, whichever alias was said.
+      profiles: profiles?.map((name) => known.find(name)?.name ?? name),
+    })),
   })
-  return { mode: await readMode(auth), policy }
+  return { mode: await readMode(auth, compare), policy }
 }
 
-async function readMode({ mode, htpasswd }: Config['auth']): Promise<AccessMode> {
+async function readMode(
+  { mode, htpasswd }: Config['auth'],
+  compare: CompareBcrypt,
+): Promise<AccessMode> {
   if (mode === 'mtls') return { mode }
   if (mode === 'none') return { mode }
   // The configuration's checks refuse this; an open door must not be what is left when they change.
@@ -24,7 +37,7 @@ async function readMode({ mode, htpasswd }: Config['auth']): Promise<AccessMode>
     throw new Error(`auth.mode ${mode} is incomplete`)
   try {
     const users = parseHtpasswd(htpasswd, await readFile(htpasswd, 'utf8'))
-    return { mode: 'htpasswd', users: new Users(users, createBcrypt()) }
+    return { mode: 'htpasswd', users: new Users(users, compare) }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new ConfigError([`auth.htpasswd: cannot be used: ${reason}`], error)

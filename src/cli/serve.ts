@@ -1,9 +1,9 @@
 /** `crossdock serve`: listeners up, greeting printed, drained on SIGTERM. */
-import { readAccessRules } from '../access/rules.ts'
 import type { App } from '../app.ts'
 import { isLoopback } from '../config/address.ts'
-import { refuseOpenCredentials } from '../config/credentials.ts'
+import { refuseOpenCredentials, refuseOpening } from '../config/credentials.ts'
 import { CrossdockError } from '../errors.ts'
+import { clientAddressBehind } from '../http/client-address.ts'
 import { Distribution } from '../http/distribution.ts'
 import { Gate } from '../http/gate.ts'
 import { Lists } from '../http/lists.ts'
@@ -62,7 +62,8 @@ async function reloadAccess(app: App, options: CommonOptions, system: System): P
   const { log } = app.telemetry
   try {
     const { config } = await loadFor(options, system)
-    app.access.replace(await readAccessRules(config.auth))
+    refuseOpening(app.config, config)
+    app.access.replace(await app.readAccess(config))
     log.info({ event: 'access_reloaded' }, 'users and policy were read again')
   } catch (error) {
     log.error(
@@ -107,6 +108,10 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
     keepAliveMs: config.limits.keepAlive,
     connections: config.limits.connections,
   }
+  const clients = {
+    clientIdleMs: config.limits.clientIdle,
+    addressOf: clientAddressBehind(config.trustedProxies),
+  }
   const health = { check: () => app.catalog.check(), isDraining: () => state.isDraining }
   const distribution = createDistribution(app)
   const requestDone = (event: Parameters<App['telemetry']['requestDone']>[0]) =>
@@ -118,7 +123,7 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
         (exchange) => distribution.answer(exchange, listener.profile),
         requestDone,
         (routes) => addHealth(routes, health),
-        config.limits.clientIdle,
+        clients,
       )
       listeners.push(await listenOn(answer, listener, limits, '--listen'))
     }
@@ -133,7 +138,7 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
             progress: app.progress,
           })
         },
-        config.limits.clientIdle,
+        clients,
       )
       listeners.push(await listenOn(admin, config.admin, limits, '--admin'))
     }

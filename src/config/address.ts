@@ -20,6 +20,24 @@ export function parseAddress(text: string): Address | undefined {
   return plain !== undefined && isHost(plain) ? { host: plain, port } : undefined
 }
 
+/** Addresses of a network. */
+export interface AddressRange {
+  readonly address: string
+  readonly prefix: number
+  readonly family: 'ipv4' | 'ipv6'
+}
+
+/** `10.0.0.0/8`, `fd00::/8`, or one address; `undefined` for anything else. */
+export function parseAddressRange(text: string): AddressRange | undefined {
+  const [, address = '', digits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  const version = isIP(address)
+  if (version === 0) return undefined
+  const longest = version === 4 ? 32 : 128
+  const prefix = digits === undefined ? longest : Number(digits)
+  if (prefix > longest) return undefined
+  return { address, prefix, family: version === 4 ? 'ipv4' : 'ipv6' }
+}
+
 export function formatAddress({ host, port }: Address): string {
   return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
 }

@@ -36,6 +36,15 @@ export function refuseOpenCredentials(config: Config): void {
   if (problems.length > 0) throw new ConfigError(problems)
 }
 
+/** Throws ConfigError when a running server would open its doors: which credentials it uses was settled at its start. */
+export function refuseOpening(running: Config, wanted: Config): void {
+  const { listen, allowOpenCredentials } = running
+  if (isOpenToAll(running) || !isOpenToAll({ listen, allowOpenCredentials, auth: wanted.auth })) {
+    return
+  }
+  throw new ConfigError(['auth.mode: none lets everyone in; restart the server for that'])
+}
+
 /** The Docker client's configuration file. */
 export function dockerConfigFile(env: Environment, home: string): string {
   return join(env.DOCKER_CONFIG || join(home, '.docker'), 'config.json')

@@ -1,5 +1,6 @@
 /** Kinds of values that keys of the configuration have: what is accepted, and what is said about anything else. */
 import { z } from 'zod'
+import { parseAddressRange } from './address.ts'
 import { parseDuration, parseSize } from './units.ts'
 
 /** Timers of Node end at once beyond 2^31 ms. */
@@ -37,6 +38,11 @@ export function checked<T extends object | string>(
     context.addIssue({ code: 'custom', message: `must be ${what}` })
     return z.NEVER
   })
+}
+
+export function addressRange() {
+  const what = 'an address or network such as 10.0.0.7 or 10.0.0.0/8'
+  return checked(what, (text) => parseAddressRange(text) && text)
 }
 
 export function size(byDefault: string) {

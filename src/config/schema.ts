@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { parseAddress } from './address.ts'
 import {
+  addressRange,
   checked,
   count,
   duration,
@@ -256,6 +257,10 @@ export const CONFIG = z
     admin: admin
       .prefault('127.0.0.1:5001')
       .describe('Metrics, health detail and admin API, or `off`.'),
+    trustedProxies: z
+      .array(addressRange())
+      .default([])
+      .describe('Reverse proxies whose `X-Forwarded-For` names the client, in logs and logins.'),
     data: file().default('./data').describe('Folder of the blob store and the catalog.'),
     defaultUpstream: text('the name of an upstream')
       .default('docker.io')

@@ -4,15 +4,24 @@ import { TLSSocket } from 'node:tls'
 import { CHALLENGE, type Credentials } from '../access/access.ts'
 import { CrossdockError, FAILURES } from '../errors.ts'
 import type { ByteStream } from '../lib/streams.ts'
+import type { ClientAddress } from './client-address.ts'
 
 export type Headers = Readonly<Record<string, string | number | string[]>>
 
 /** Bodies up to this many bytes go out in one piece with their head. */
 const SMALL_BODY = 16 * 1024
 
+export interface ClientRules {
+  /** How long a client may take nothing while there is something for it. */
+  readonly clientIdleMs: number
+  readonly addressOf: ClientAddress
+}
+
 export class Exchange {
   readonly id: string
   readonly incoming: IncomingMessage
+  /** Of the client, as far as that is known. */
+  readonly address: string | undefined
   readonly #outgoing: ServerResponse
   readonly #clientIdleMs: number
   /** For log and metrics. */
@@ -30,11 +39,11 @@ export class Exchange {
     id: string,
     incoming: IncomingMessage,
     outgoing: ServerResponse,
-    /** How long the client may take nothing while there is something for it. */
-    clientIdleMs: number,
+    { clientIdleMs, addressOf }: ClientRules,
   ) {
     this.id = id
     this.#clientIdleMs = clientIdleMs
+    this.address = addressOf(incoming.socket.remoteAddress, forwardedFor(incoming))
     this.incoming = incoming
     this.#outgoing = outgoing
   }
@@ -57,7 +66,7 @@ export class Exchange {
     const subject = isKnown ? socket.getPeerCertificate().subject : undefined
     return {
       authorization: this.header('authorization'),
-      address: socket.remoteAddress,
+      address: this.address,
       certificate: subject && {
         commonName: [subject.CN].flat()[0],
         units: [subject.OU ?? []].flat(),
@@ -200,6 +209,10 @@ export class Exchange {
       outgoing.write(chunk, done)
     })
   }
+}
+
+function forwardedFor({ headers }: IncomingMessage): string | undefined {
+  return [headers['x-forwarded-for']].flat().join(',')
 }
 
 /** distribution-spec "Error Codes"; an error of ours that nobody foresaw says its request's id and nothing more. */

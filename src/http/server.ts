@@ -8,7 +8,7 @@ import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Hono } from 'hono'
 import type { RequestEvent } from '../lib/telemetry.ts'
-import { Exchange } from './exchange.ts'
+import { type ClientRules, Exchange } from './exchange.ts'
 
 export type Env = { readonly Bindings: HttpBindings }
 
@@ -46,13 +46,13 @@ export function createApp(
   answer: (exchange: Exchange) => Promise<void>,
   requestDone: (event: RequestEvent) => void,
   addRoutes: (app: Hono<Env>) => void,
-  clientIdleMs: number,
+  clients: ClientRules,
 ): Hono<Env> {
   const app = new Hono<Env>()
   addRoutes(app)
   app.all('*', async (c) => {
     const { incoming, outgoing } = c.env
-    const exchange = new Exchange(randomUUID(), incoming, outgoing, clientIdleMs)
+    const exchange = new Exchange(randomUUID(), incoming, outgoing, clients)
     const began = performance.now()
     outgoing.once('close', () => {
       requestDone({
@@ -62,7 +62,7 @@ export function createApp(
         status: exchange.status,
         bytes: exchange.bytes,
         ms: Math.round((performance.now() - began) * 10) / 10,
-        client: incoming.socket.remoteAddress,
+        client: exchange.address,
         userAgent: incoming.headers['user-agent'],
         principal: exchange.principal,
         route: exchange.route,

@@ -15,7 +15,11 @@ export interface RunningCommand {
   readonly done: Promise<CommandResult>
   /** Resolves with what matched on stdout. */
   said(pattern: RegExp): Promise<string>
+  /** The same of stderr. */
+  logged(pattern: RegExp): Promise<string>
   signal(): void
+  /** As SIGHUP. */
+  reload(): void
 }
 
 /** A folder with a configuration for one upstream, and commands that run in it. */
@@ -46,6 +50,10 @@ export class Workplace implements AsyncDisposable {
   start(...args: readonly string[]): RunningCommand {
     const text = { out: '', err: '' }
     const listeners = new Set<() => void>()
+    const tell = () => {
+      for (const listener of listeners) listener()
+    }
+    let reload = () => {}
     const signals = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     let signalled = 0
     const system: System = {
@@ -59,15 +67,17 @@ export class Workplace implements AsyncDisposable {
         rows: 30,
         out: (more) => {
           text.out += more
-          for (const listener of listeners) listener()
+          tell()
         },
         err: (more) => {
           text.err += more
+          tell()
         },
       },
       log: {
         write: (line) => {
           text.err += line
+          tell()
         },
       },
       isLogTerminal: false,
@@ -77,25 +87,30 @@ export class Workplace implements AsyncDisposable {
       signals: () => ({
         first: signals[0]?.promise ?? Promise.resolve(),
         second: signals[1]?.promise ?? Promise.resolve(),
-        onReload: () => undefined,
+        onReload: (listener) => {
+          reload = listener
+        },
       }),
     }
     const done = run(args, system).then((code) => ({ code, ...text }))
+    const find = (stream: 'out' | 'err', pattern: RegExp) =>
+      new Promise<string>((resolve, reject) => {
+        const look = () => {
+          const found = pattern.exec(text[stream])
+          if (found) resolve(found[1] ?? found[0])
+        }
+        listeners.add(look)
+        look()
+        done.then(
+          () => reject(new Error(`the command ended without saying ${pattern}: ${text.err}`)),
+          reject,
+        )
+      })
     return {
       done,
-      said: (pattern) =>
-        new Promise((resolve, reject) => {
-          const look = () => {
-            const found = pattern.exec(text.out)
-            if (found) resolve(found[1] ?? found[0])
-          }
-          listeners.add(look)
-          look()
-          done.then(
-            () => reject(new Error(`the command ended without saying ${pattern}: ${text.err}`)),
-            reject,
-          )
-        }),
+      said: (pattern) => find('out', pattern),
+      logged: (pattern) => find('err', pattern),
+      reload: () => reload(),
       signal: () => {
         signals[signalled]?.resolve()
         signalled += 1
