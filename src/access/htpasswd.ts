@@ -35,7 +35,7 @@ export function parseHtpasswd(file: string, text: string): ReadonlyMap<string, s
     const cost = BCRYPT.exec(hash)?.[1]
     if (cost === undefined) {
       throw new Error(
-        `${where}: the password of ${name} is no bcrypt hash; make it with htpasswd -B`,
+        `${where}: the password of ${shown(name)} is no bcrypt hash; make it with htpasswd -B`,
       )
     }
     if (Number(cost) > MAX_COST) {
@@ -47,6 +47,11 @@ export function parseHtpasswd(file: string, text: string): ReadonlyMap<string, s
     users.set(name, hash)
   }
   return users
+}
+
+/** In a line that is mixed up, what stands in the place of the name may be the secret. */
+function shown(name: string): string {
+  return /^[\w.@+-]{1,64}$/.test(name) ? name : 'this user'
 }
 
 /** Computes bcrypt; off the event loop in real life. */

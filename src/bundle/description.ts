@@ -1,6 +1,8 @@
 /** `bundle.json`: what a bundle holds and what it leaves out, for people and for the import on the far side. */
 import { CrossdockError } from '../errors.ts'
+import { isCount, isObject, isText, isTextMap, parseObject } from '../lib/shapes.ts'
 import { type Digest, digestOf, isDigest } from '../oci/digest.ts'
+import { isName, isTag } from '../oci/reference.ts'
 import type { ConvertedImage } from '../ports.ts'
 
 export const DESCRIPTION_FILE = 'bundle.json'
@@ -91,10 +93,10 @@ export function parseDescription(bytes: Uint8Array): IdentifiedBundle {
   const isSound =
     bundleVersion === VERSION &&
     isDigest(bundle.id) &&
-    isListOf(bundle.images, (one) => typeof one.name === 'string' && isDigest(one.digest)) &&
+    isListOf(bundle.images, isSoundImage) &&
     isListOf(bundle.manifests, isSoundManifest) &&
     isListOf(bundle.conversions, isSoundConversion) &&
-    isListOf(bundle.requires, (one) => isDigest(one.id) && typeof one.name === 'string') &&
+    isListOf(bundle.requires, (one) => isDigest(one.id) && isText(one.name)) &&
     isListOf(bundle.blobs, isSoundBlob) &&
     isListOf(bundle.omitted, isSoundBlob)
   if (isSound) return bundle
@@ -102,41 +104,66 @@ export function parseDescription(bytes: Uint8Array): IdentifiedBundle {
 }
 
 function isListOf<T>(list: readonly T[], isSound: (item: T) => boolean): boolean {
-  return (
-    Array.isArray(list) &&
-    list.every((item) => item !== null && typeof item === 'object' && isSound(item))
-  )
+  return Array.isArray(list) && list.every((item) => isObject(item as unknown) && isSound(item))
+}
+
+function isSoundImage({ name, reference, digest }: BundledImage): boolean {
+  return isText(name) && isText(reference) && isDigest(digest)
 }
 
 function isSoundBlob(blob: BundledBlob): boolean {
-  return isDigest(blob.digest) && Number.isSafeInteger(blob.size) && blob.size >= 0
+  return isDigest(blob.digest) && isCount(blob.size)
 }
 
 function isSoundManifest(manifest: BundledManifest): boolean {
+  const { repository, mediaType, tags } = manifest
   return (
     isSoundBlob(manifest) &&
-    /^[^/]+\/./.test(manifest.repository) &&
-    typeof manifest.mediaType === 'string' &&
-    Array.isArray(manifest.tags) &&
-    manifest.tags.every((tag) => typeof tag === 'string')
+    isText(repository) &&
+    /^[^/\s]+\/./.test(repository) &&
+    isName(repository.slice(repository.indexOf('/') + 1)) &&
+    isText(mediaType) &&
+    Array.isArray(tags) &&
+    tags.every((tag) => isText(tag) && isTag(tag))
   )
 }
 
 function isSoundConversion(made: BundledConversion): boolean {
   return (
-    typeof made.recipe === 'string' &&
-    typeof made.profile === 'string' &&
-    typeof made.repository?.upstream === 'string' &&
-    typeof made.repository.name === 'string' &&
+    isRecipe(made.recipe) &&
+    isText(made.profile) &&
+    isText(made.mediaType) &&
+    isText(made.repository?.upstream) &&
+    isText(made.repository.name) &&
     isDigest(made.source) &&
     isSoundBlob({ digest: made.target, size: made.size }) &&
-    isListOf(
-      made.layers,
-      (layer) =>
-        isDigest(layer.source) &&
-        isDigest(layer.diffId) &&
-        isSoundBlob({ digest: layer.target, size: layer.size }),
-    )
+    isListOf(made.layers, isSoundLayer)
+  )
+}
+
+function isSoundLayer(layer: BundledConversion['layers'][number]): boolean {
+  return (
+    isDigest(layer.source) &&
+    isDigest(layer.diffId) &&
+    isSoundBlob({ digest: layer.target, size: layer.size }) &&
+    isText(layer.encoding) &&
+    isCount(layer.revision) &&
+    isCount(layer.uncompressedSize) &&
+    isTextMap(layer.facts) &&
+    parseObject(layer.options) !== undefined
+  )
+}
+
+/** Read again whenever the image is asked for, so it must be readable. */
+function isRecipe(text: string): boolean {
+  const { profile, format, revision, options, children = [] } = parseObject(text) ?? {}
+  return (
+    isText(profile) &&
+    isText(format) &&
+    isCount(revision) &&
+    isObject(options) &&
+    Array.isArray(children) &&
+    children.every((one) => isText(one) && isDigest(one))
   )
 }
 

@@ -64,14 +64,16 @@ function parseSaved(bytes: Uint8Array): readonly SavedImage[] {
     // Said below.
   }
   const isSound = (one: SavedImage) =>
-    typeof one?.Config === 'string' &&
-    Array.isArray(one.Layers) &&
-    one.Layers.every((name) => typeof name === 'string')
+    typeof one?.Config === 'string' && isTexts(one.Layers) && isTexts(one.RepoTags ?? [])
   if (Array.isArray(list) && list.length > 0 && list.every(isSound)) return list as SavedImage[]
   throw new CrossdockError(
     'badManifest',
     'manifest.json of the archive is malformed or names no image; save the image again',
   )
+}
+
+function isTexts(list: unknown): boolean {
+  return Array.isArray(list) && list.every((one) => typeof one === 'string')
 }
 
 function fileOf(name: string, { findFile }: ArchiveContext): BlobStat {

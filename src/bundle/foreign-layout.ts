@@ -3,7 +3,7 @@ import { CrossdockError } from '../errors.ts'
 import { type Digest, isDigest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
-import { parseReference } from '../oci/reference.ts'
+import { isTag, parseReference } from '../oci/reference.ts'
 import type { BlobStat, Repository } from '../ports.ts'
 import { isSameRepository } from '../pull/manifests.ts'
 import type { BundlePlan, PlanContext, PlannedImage, PlannedManifest } from './bundle-plan.ts'
@@ -58,14 +58,16 @@ export function parseRoots(index: Uint8Array): LayoutRoot[] {
   return roots
 }
 
-/** containerd's name, else the reference name: a full name, or a tag alone. `undefined`: it has neither. */
+/** containerd's name, else the reference name: a full name, or a tag alone. `undefined`: it has neither, or no tag that one could ask for. */
 function placeOf(
   { annotations, digest }: LayoutRoot,
   context: PlanContext,
 ): { readonly repository: Repository; readonly tag: string | undefined } | undefined {
   const name = annotations?.[IMAGE_NAME] ?? annotations?.[REF_NAME]
   if (name === undefined || name === '') return undefined
-  if (!/[/:@]/.test(name)) return { repository: context.fallback, tag: name }
+  if (!/[/:@]/.test(name)) {
+    return isTag(name) ? { repository: context.fallback, tag: name } : undefined
+  }
   const reference = parseReference(name)
   const isByDigest = reference.digest === digest && reference.tag === undefined
   return {

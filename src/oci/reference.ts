@@ -24,13 +24,21 @@ const MAX_TAG_LENGTH = 128
 /** Many registries and clients set this limit, host included. */
 const MAX_NAME_LENGTH = 255
 
+export function isName(text: string): boolean {
+  return text.length <= MAX_NAME_LENGTH && NAME.test(text)
+}
+
 /** A repository's name. Throws `nameInvalid`. */
 export function parseName(text: string): string {
-  if (text.length <= MAX_NAME_LENGTH && NAME.test(text)) return text
+  if (isName(text)) return text
   throw new CrossdockError(
     'nameInvalid',
     `repository name ${quote(text)} is not valid; use at most ${MAX_NAME_LENGTH} lower-case letters, digits and single . _ - / between them`,
   )
+}
+
+export function isTag(text: string): boolean {
+  return TAG.test(text)
 }
 
 /** Throws `tagInvalid`. */

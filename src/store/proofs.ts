@@ -11,6 +11,7 @@ import type { Platform } from '../oci/manifest.ts'
 import type { Link, Repository } from '../ports.ts'
 import { isMissing, storeFailure } from './failures.ts'
 import { FILE_MODE, type Layout, makeFolder, syncFolder } from './layout.ts'
+import { isForgottenTag, isPlatformLine, isProofLine } from './sound-records.ts'
 
 const SUFFIX = '.links'
 const PLATFORMS = 'platforms.jsonl'
@@ -25,7 +26,7 @@ export interface ForgottenTag extends Repository {
   readonly at: number
 }
 
-interface ProofLine extends Repository {
+export interface ProofLine extends Repository {
   readonly size: number
   readonly standing: 'proven' | 'made'
   readonly role?: 'config'
@@ -66,16 +67,20 @@ export class Proofs {
   }
 
   async *listPlatforms(): AsyncGenerator<Repository & { readonly platform: Platform }> {
-    const lines = await readLines(join(this.#layout.sidecars, PLATFORMS))
-    yield* lines as (Repository & { readonly platform: Platform })[]
+    for (const line of await readLines(join(this.#layout.sidecars, PLATFORMS))) {
+      if (isPlatformLine(line)) yield line
+    }
   }
 
   async *listForgotten(): AsyncGenerator<ForgottenTag> {
-    yield* (await readLines(join(this.#layout.sidecars, FORGOTTEN))) as ForgottenTag[]
+    for (const line of await readLines(join(this.#layout.sidecars, FORGOTTEN))) {
+      if (isForgottenTag(line)) yield line
+    }
   }
 
   async *#read(digest: Digest): AsyncGenerator<Repository & Link> {
-    for (const line of (await readLines(this.#layout.proofs(digest))) as ProofLine[]) {
+    for (const line of await readLines(this.#layout.proofs(digest))) {
+      if (!isProofLine(line)) continue
       const { upstream, name, size, standing, role } = line
       yield { upstream, name, digest, size, standing, ...(role && { role }) }
     }
@@ -108,7 +113,7 @@ async function append(path: string, text: string): Promise<boolean> {
   return opened === undefined
 }
 
-/** Lines that were torn by a power cut are left out. */
+/** Lines that were torn by a power cut are left out; so is, by those who ask, what is no such line. */
 async function readLines(path: string): Promise<unknown[]> {
   const text = await readFile(path, 'utf8').catch((error) => {
     if (isMissing(error)) return ''

@@ -1,11 +1,13 @@
 /** Sidecars as JSON files, one for each manifest in the store; every change is atomic and durable. */
 import { open, readdir, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { parseObject } from '../lib/shapes.ts'
 import { type Digest, isDigest } from '../oci/digest.ts'
-import type { Place, Sidecar, SidecarStore } from '../ports.ts'
+import type { Sidecar, SidecarStore } from '../ports.ts'
 import { isMissing, storeFailure } from './failures.ts'
 import { FILE_MODE, type Layout, publish, syncFolder } from './layout.ts'
 import type { FileLock } from './lock.ts'
+import { isSidecar } from './sound-records.ts'
 import type { TempFiles } from './temp-files.ts'
 
 const SUFFIX = '.json'
@@ -104,19 +106,8 @@ async function removeDurably(path: string): Promise<void> {
 
 /** A sidecar that rotted counts as absent: its manifest is then asked of upstream again. */
 function parseSidecar(digest: Digest, text: string): Sidecar | undefined {
-  try {
-    const sidecar = JSON.parse(text) as Partial<Sidecar>
-    const isSound =
-      sidecar.digest === digest && Array.isArray(sidecar.places) && sidecar.places.every(isPlace)
-    return isSound ? (sidecar as Sidecar) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function isPlace(place: Partial<Place> | null): boolean {
-  const { upstream, name, tags } = place ?? {}
-  return typeof upstream === 'string' && typeof name === 'string' && typeof tags === 'object'
+  const sidecar: unknown = parseObject(text)
+  return isSidecar(sidecar) && sidecar.digest === digest ? sidecar : undefined
 }
 
 async function names(folder: string): Promise<string[]> {

@@ -31,6 +31,7 @@ export interface RequestLine {
   readonly bytes: number
   readonly route: string
   readonly userAgent?: string
+  readonly principal?: string
   readonly conversion?: string
   readonly cut?: string
 }
@@ -146,7 +147,7 @@ class Output {
     this.#child.once('exit', () => ended.abort())
     this.#child.once('error', () => ended.abort())
     while (!signal.aborted) {
-      const urls = this.text.match(/http:\/\/127\.0\.0\.1:\d+/g) ?? []
+      const urls = this.text.match(/https?:\/\/[\d.]+:\d+/g) ?? []
       const admin = /http:\/\/127\.0\.0\.1:\d+(?=\/metrics)/.exec(this.text)?.[0]
       if (admin !== undefined) {
         return [[...new Set(urls)].filter((one) => one !== admin), admin]

@@ -1,0 +1,36 @@
+/** Pure: what a value out of JSON is, for the readers of files that we once wrote ourselves. */
+
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+export function isText(value: unknown): value is string {
+  return typeof value === 'string'
+}
+
+/** A whole number from 0: a size, a revision. */
+export function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0
+}
+
+export function isListOf<T>(
+  value: unknown,
+  isOne: (item: unknown) => item is T,
+): value is readonly T[] {
+  return Array.isArray(value) && value.every(isOne)
+}
+
+export function isTextMap(value: unknown): value is Readonly<Record<string, string>> {
+  return isObject(value) && Object.values(value).every(isText)
+}
+
+/** The object that a text of JSON says; `undefined` when it says none. */
+export function parseObject(text: unknown): Readonly<Record<string, unknown>> | undefined {
+  if (!isText(text)) return undefined
+  try {
+    const value: unknown = JSON.parse(text)
+    return isObject(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,75 @@
+/** Pure: whether a sidecar or a line of a journal has everything that the catalog is made of; what has rotted has not. */
+import { isCount, isListOf, isObject, isText, isTextMap, parseObject } from '../lib/shapes.ts'
+import { type Digest, isDigest } from '../oci/digest.ts'
+import type { Platform } from '../oci/manifest.ts'
+import type { ConvertedImage, ConvertedLayer, Place, Repository, Sidecar } from '../ports.ts'
+import type { ForgottenTag, ProofLine } from './proofs.ts'
+
+export function isSidecar(value: unknown): value is Sidecar {
+  return (
+    isObject(value) &&
+    isAnyDigest(value.digest) &&
+    isCount(value.size) &&
+    isText(value.mediaType) &&
+    isListOf(value.places, isPlace) &&
+    (value.conversion === undefined || isConversion(value.conversion))
+  )
+}
+
+export function isProofLine(value: unknown): value is ProofLine {
+  return (
+    isRepository(value) &&
+    isCount(value.size) &&
+    (value.standing === 'proven' || value.standing === 'made') &&
+    (value.role === undefined || value.role === 'config')
+  )
+}
+
+export function isPlatformLine(
+  value: unknown,
+): value is Repository & { readonly platform: Platform } {
+  if (!isRepository(value) || !isTextMap(value.platform)) return false
+  return isText(value.platform.os) && isText(value.platform.architecture)
+}
+
+export function isForgottenTag(value: unknown): value is ForgottenTag {
+  return isRepository(value) && isText(value.tag) && Number.isFinite(value.at)
+}
+
+function isRepository(value: unknown): value is Repository & Readonly<Record<string, unknown>> {
+  return isObject(value) && isText(value.upstream) && isText(value.name)
+}
+
+function isPlace(value: unknown): value is Place {
+  return (
+    isRepository(value) && isObject(value.tags) && Object.values(value.tags).every(Number.isFinite)
+  )
+}
+
+function isConversion(value: unknown): value is ConvertedImage {
+  return (
+    isObject(value) &&
+    isRepository(value.repository) &&
+    [value.source, value.target].every(isAnyDigest) &&
+    [value.mediaType, value.profile].every(isText) &&
+    [value.convertedAt, value.seconds].every(Number.isFinite) &&
+    isCount(value.size) &&
+    parseObject(value.recipe) !== undefined &&
+    isListOf(value.layers, isConvertedLayer)
+  )
+}
+
+function isConvertedLayer(value: unknown): value is ConvertedLayer {
+  return (
+    isObject(value) &&
+    [value.source, value.target, value.diffId].every(isAnyDigest) &&
+    [value.size, value.uncompressedSize, value.revision].every(isCount) &&
+    isText(value.encoding) &&
+    isTextMap(value.facts) &&
+    parseObject(value.options) !== undefined
+  )
+}
+
+function isAnyDigest(value: unknown): value is Digest {
+  return isText(value) && isDigest(value)
+}
