@@ -23,8 +23,11 @@ export interface Codec {
   readonly name: Compression
   /** Looks at the first HEAD_SIZE bytes, or fewer where there are no more. */
   matches(head: Uint8Array): boolean
-  /** Throws `badManifest` with a reason for truncated, corrupt or ambiguous input, `badSize` beyond the limits. */
+  /**
+   * Throws `badManifest` with a reason for truncated, corrupt or ambiguous input, `badSize` beyond the limits. May lend its
+   * output: one reader, who does not keep chunks that it has handed to an encoder.
+   */
   decode(bytes: ByteStream, limits: DecodeLimits): ByteStream
-  /** Same bytes for any chunking of `bytes` and any concurrency. */
+  /** Same bytes for any chunking of `bytes` and any concurrency. Lent memory among `bytes` is given back. */
   encode(bytes: ByteStream, level: number, context: EncodeContext): ByteStream
 }

@@ -4,6 +4,7 @@ import { CrossdockError } from '../errors.ts'
 import { type ByteStream, limit } from '../lib/streams.ts'
 import type { Codec, EncodeContext } from './codec.ts'
 import { beyondLimit, corrupt } from './failure.ts'
+import { lend } from './lent-memory.ts'
 import { encodePieces } from './pieces.ts'
 import { decodeThrough, TrailingDataError } from './transform.ts'
 
@@ -37,7 +38,7 @@ async function* inflate(bytes: ByteStream): AsyncGenerator<Uint8Array> {
     readableHighWaterMark: READ_AHEAD,
   } as ZlibOptions)
   try {
-    yield* decodeThrough(decoder, bytes)
+    for await (const chunk of decodeThrough(decoder, bytes)) yield lend(chunk)
   } catch (error) {
     throw explain(error)
   }
