@@ -6,6 +6,7 @@ import { type ModelLimits, parseImageConfig } from '../oci/manifest.ts'
 import type { BlobStore, Catalog, Clock, Repository, SidecarStore } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { BundlePlan } from './bundle-plan.ts'
+import { checkConversions } from './conversion-check.ts'
 import { DESCRIPTION_FILE, parseDescription } from './description.ts'
 import { type ArchiveContext, planDockerArchive } from './docker-archive.ts'
 import { planLayout } from './foreign-layout.ts'
@@ -38,6 +39,8 @@ export interface ImportDeps {
   readonly clock: Clock
   readonly limits: ModelLimits
   readonly maxLayerBytes: number
+  /** Layers unpacked at a time to check them. */
+  readonly concurrency: number
   readonly locate: (name: string) => Repository
 }
 
@@ -60,6 +63,7 @@ export class Imports {
     try {
       await intake.take(input.entries(), options.signal)
       plan = await this.#plan(intake, input, options)
+      await checkConversions(plan, { ...this.#deps, ...this.#context(intake, options), ...options })
     } catch (error) {
       await intake.discard()
       if (!options.signal?.aborted) await input.explain()

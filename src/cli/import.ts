@@ -1,4 +1,5 @@
 /** `crossdock import`: bundles and what other tools exported, into the store. */
+import { availableParallelism } from 'node:os'
 import { basename, resolve } from 'node:path'
 import type { App } from '../app.ts'
 import { type Imported, Imports } from '../bundle/imports.ts'
@@ -54,6 +55,7 @@ export function createImports(app: App): Imports {
     ...app,
     limits: app.limits,
     maxLayerBytes: app.config.limits.layerUncompressed,
+    concurrency: availableParallelism(),
     locate: (name) => locateAny(name, app),
   })
 }

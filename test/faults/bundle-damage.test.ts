@@ -1,8 +1,9 @@
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { BundleDescription } from '../../src/bundle/description.ts'
 import { blobPath } from '../../src/bundle/layout-files.ts'
-import { hexOf } from '../../src/oci/digest.ts'
+import { type Digest, digestOf, hexOf } from '../../src/oci/digest.ts'
 import { type Hosts, must, openHosts, serving, storeOf, UPSTREAM } from '../helpers/bundle-hosts.ts'
 import { type FakeImage, fakeImage } from '../helpers/fake-image.ts'
 
@@ -155,6 +156,217 @@ describe('a damaged bundle', () => {
     )
   })
 })
+
+describe('a bundle whose conversions are not what it says', () => {
+  let hosts: Hosts
+  let apps: readonly FakeImage[]
+
+  beforeEach(async () => {
+    hosts = await openHosts()
+    const { registry } = hosts
+    apps = [
+      await registry.pushImage('team/app', '1', { layers: [{ size: 300_000 }, { size: 10 }] }),
+      await registry.pushImage('team/app', '2', { layers: [{ size: 400_000 }, { size: 20 }] }),
+    ]
+    await registry.pushIndex('team/multi', '1')
+    await registry.pushIndex('team/multi', '2')
+  })
+
+  afterEach(() => hosts[Symbol.asyncDispose]())
+
+  /** Exports, changes the bundle, and sees the import refuse it. */
+  async function refuses(
+    names: readonly string[],
+    forge: (bundle: ForgedBundle) => void | Promise<void>,
+    message: RegExp,
+  ): Promise<void> {
+    const { near, far } = hosts
+    await must(near, 'export', ...names, '--with-sources', '-o', 'bundle')
+    const bundle = await ForgedBundle.open(join(near.folder, 'bundle'))
+    await forge(bundle)
+    await bundle.save()
+
+    const result = await far.run('import', join(near.folder, 'bundle'))
+
+    expect(result.err).toMatch(message)
+    expect(result.err).toMatch(/do not use this bundle, export the images again/)
+    expect(result.code).toBe(1)
+    expect(await storeOf(far)).toEqual([])
+    await must(near, 'export', ...names, '--with-sources', '-o', 'whole')
+    await must(far, 'import', join(near.folder, 'whole'))
+  }
+
+  const profiles = ['zstd', 'none', 'estargz', 'zstdchunked']
+
+  it.each(profiles)('is refused when two images are swapped: %s', async (profile) => {
+    await refuses(
+      [`team/app:1-${profile}`, `team/app:2-${profile}`],
+      ({ conversions: [one, two] }) => swap(one, two, 'target'),
+      /team\/app@sha256:[0-9a-f]{64}, and it is not: (?:their configs differ|layer .* is not in)/,
+    )
+  })
+
+  it('is refused when two indexes are swapped', async () => {
+    await refuses(
+      ['team/multi:1-zstd', 'team/multi:2-zstd'],
+      ({ conversions }) => {
+        const [one, two] = conversions.filter(({ layers }) => layers.length === 0)
+        swap(one, two, 'target')
+      },
+      /in it is no conversion of sha256:/,
+    )
+  })
+
+  it('is refused when two layers are swapped', async () => {
+    await refuses(
+      ['team/app:1-zstd'],
+      ({ conversions: [made] }) => swap(made?.layers[0], made?.layers[1], 'target'),
+      /is not in the image/,
+    )
+  })
+
+  it('is refused when a layer is said to unpack to something else', async () => {
+    await refuses(
+      ['team/app:1-zstd'],
+      ({ conversions: [made] }) => swap(made?.layers[0], made?.layers[1], 'diffId'),
+      /the diffIDs of layer .* are not those of the configs/,
+    )
+  })
+
+  it.each(profiles)('is refused when a layer unpacks to something else: %s', async (profile) => {
+    await refuses(
+      [`team/app:1-${profile}`, `team/app:2-${profile}`],
+      async (bundle) => {
+        const [one, two] = bundle.conversions
+        if (one === undefined || two === undefined) throw new Error('two images were exported')
+        const from = one.layers[0]?.target ?? ''
+        const to = two.layers[0]?.target ?? ''
+        // A manifest that is sound in itself, with another image's layer in it.
+        await bundle.rewrite(one.target, (manifest) => manifest.replaceAll(from, to))
+        const layer = one.layers[0]
+        if (layer) Object.assign(layer, { target: to, size: two.layers[0]?.size })
+      },
+      /layer sha256:\w+ unpacks to sha256:\w+, but the image's config says sha256:/,
+    )
+  })
+
+  it('is refused when the config of a converted image says more than its source', async () => {
+    await refuses(
+      ['team/app:1-estargz'],
+      async (bundle) => {
+        const made = bundle.conversions[0]
+        const config = /"config":\{[^}]*"digest":"(sha256:\w+)"/.exec(
+          await bundle.read(made?.target ?? ''),
+        )?.[1]
+        const forged = await bundle.rewrite(config ?? '', (text) =>
+          text.replace(/^\{/, '{"author":"somebody else",'),
+        )
+        const size = (await bundle.read(forged)).length
+        await bundle.rewrite(made?.target ?? '', (manifest) =>
+          manifest.replace(/("digest":")sha256:\w+(","size":)\d+/, `$1${forged}$2${size}`),
+        )
+      },
+      /their configs differ in more than diffIDs/,
+    )
+  })
+
+  it('is refused when the conversion of one repository is filed under another', async () => {
+    await refuses(
+      ['team/app:1-zstd'],
+      ({ conversions: [made] }) => {
+        if (made) made.repository.name = 'team/multi'
+      },
+      /is not in that repository/,
+    )
+  })
+
+  it('is refused when a delta gives a layer that is here already to another image', async () => {
+    const { near, far } = hosts
+    const both = ['team/app:1-zstd', 'team/app:2-zstd']
+    await must(near, 'export', 'team/app:1-zstd', '-o', 'one')
+    await must(near, 'export', ...both, '--since', 'one', '-o', 'two')
+    await must(far, 'import', join(near.folder, 'one'))
+    const before = await storeOf(far)
+    const bundle = await ForgedBundle.open(join(near.folder, 'two'))
+    const [first, second] = apps.map(({ digest }) =>
+      bundle.conversions.find(({ source }) => source === digest),
+    )
+    const from = second?.layers[0]?.target ?? ''
+    const to = first?.layers[0]?.target ?? ''
+    await bundle.rewrite(second?.target ?? '', (manifest) => manifest.replaceAll(from, to))
+    Object.assign(second?.layers[0] ?? {}, { target: to })
+    await bundle.save()
+
+    const result = await far.run('import', join(near.folder, 'two'))
+
+    expect(result.err).toMatch(new RegExp(`and it is not: layer ${to} unpacks to`))
+    expect(await storeOf(far)).toEqual(before)
+  })
+})
+
+/** A bundle in a folder that somebody has changed by hand. */
+class ForgedBundle {
+  readonly #folder: string
+  #text: string
+  conversions: Conversion[]
+
+  constructor(folder: string, text: string) {
+    this.#folder = folder
+    this.#text = text
+    this.conversions = (JSON.parse(text) as { conversions: Conversion[] }).conversions
+  }
+
+  static async open(folder: string): Promise<ForgedBundle> {
+    return new ForgedBundle(folder, await readFile(join(folder, 'bundle.json'), 'utf8'))
+  }
+
+  async read(digest: string): Promise<string> {
+    return await readFile(join(this.#folder, blobPath(digest as Digest)), 'utf8')
+  }
+
+  /** Puts a changed blob in the place of one, wherever the description names that. */
+  async rewrite(digest: string, change: (text: string) => string): Promise<Digest> {
+    const before = await this.read(digest)
+    const bytes = Buffer.from(change(before))
+    const forged = digestOf(bytes)
+    expect(forged).not.toBe(digest)
+    await writeFile(join(this.#folder, blobPath(forged)), bytes)
+    const document = { ...JSON.parse(this.#text), conversions: this.conversions }
+    const renamed = JSON.parse(
+      JSON.stringify(document).replaceAll(digest, forged),
+    ) as BundleDescription
+    for (const list of [renamed.manifests, renamed.blobs]) {
+      for (const one of list) if (one.digest === forged) Object.assign(one, { size: bytes.length })
+    }
+    this.#text = JSON.stringify(renamed)
+    const changed = (renamed as unknown as { conversions: Conversion[] }).conversions
+    for (const [i, made] of this.conversions.entries()) Object.assign(made, changed[i])
+    return forged
+  }
+
+  async save(): Promise<void> {
+    const document = { ...JSON.parse(this.#text), conversions: this.conversions }
+    await writeFile(join(this.#folder, 'bundle.json'), JSON.stringify(document))
+  }
+}
+
+interface Conversion {
+  readonly repository: { name: string }
+  source: string
+  target: string
+  readonly layers: { target: string; diffId: string; size: number }[]
+}
+
+function swap<K extends string>(
+  one: Record<K, string> | undefined,
+  two: Record<K, string> | undefined,
+  key: K,
+): void {
+  if (one === undefined || two === undefined) throw new Error(`nothing to swap the ${key} of`)
+  const first = one[key]
+  one[key] = two[key]
+  two[key] = first
+}
 
 /** Changes one bit at a place in the file. */
 async function flip(path: string, at: number): Promise<void> {
