@@ -188,7 +188,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   })
   const rules = compileRules(config.rules)
   const records = new Records({
-    ...{ store, catalog, tags, manifests, upstreams, clock, offline },
+    ...{ store, sidecars, catalog, tags, manifests, upstreams, clock, offline },
     images: recordImages,
     configured: (repository, profile) => chooseRecord(repository, rules, profile),
     locate: (name) => locate(name, undefined, { upstreams, offline }),

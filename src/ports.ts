@@ -105,6 +105,8 @@ export interface BlobWriter extends GrowingBlob {
 export interface Place extends Repository {
   /** Tag -> when it was last known to name this manifest, ms since 1970; after a rebuild the youngest claim wins. */
   readonly tags: Readonly<Record<string, number>>
+  /** Profile -> priority list that an import brought for this manifest. */
+  readonly lists?: Readonly<Record<string, Digest>> | undefined
 }
 
 /**

@@ -1,4 +1,5 @@
 /** What an import makes known: names, manifests and conversions, whichever tool wrote the bundle. */
+import type { CarriedList } from '../convert/known-lists.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Manifest } from '../oci/manifest.ts'
 import type { RawManifest, Repository } from '../ports.ts'
@@ -25,6 +26,7 @@ export interface BundlePlan {
   readonly images: readonly PlannedImage[]
   readonly manifests: readonly PlannedManifest[]
   readonly conversions: readonly BundledConversion[]
+  readonly lists: readonly CarriedList[]
   /** Configs and layers that come with the bundle or came with those that it builds on. */
   readonly blobs: ReadonlySet<Digest>
 }

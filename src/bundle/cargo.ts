@@ -1,4 +1,5 @@
 /** What goes into a bundle: every manifest, config and layer that the chosen images, their sources and referrers need. */
+import type { CarriedList } from '../convert/known-lists.ts'
 import type { Pulls } from '../convert/pulls.ts'
 import type { Digest } from '../oci/digest.ts'
 import { isAttestation } from '../oci/image-kind.ts'
@@ -56,6 +57,7 @@ export class Cargo {
   readonly #blobs = new Map<Digest, CargoBlob>()
   readonly #conversions = new Map<string, ConvertedImage>()
   /** Manifests of referrers, which no client should take for images. */
+  readonly #lists = new Map<string, CarriedList>()
   readonly #attached = new Map<string, CargoManifest>()
 
   constructor(deps: {
@@ -82,6 +84,10 @@ export class Cargo {
     return [...this.#blobs.values()]
   }
 
+  get lists(): readonly CarriedList[] {
+    return [...this.#lists.values()]
+  }
+
   get conversions(): readonly ConvertedImage[] {
     return [...this.#conversions.values()]
   }
@@ -104,6 +110,17 @@ export class Cargo {
   /** Notes that a tag names a manifest. */
   claim(repository: Repository, tag: string, digest: Digest): void {
     this.#found.get(keyOf(repository, digest))?.tags.add(tag)
+  }
+
+  /** Adds the list that a profile lays a source out by. */
+  addList(carried: CarriedList, list: CargoBlob): void {
+    const { repository, source, profile } = carried
+    this.#lists.set(`${keyOf(repository, source)} ${profile}`, carried)
+    this.addBlob(list)
+  }
+
+  addBlob(blob: CargoBlob): void {
+    if (!this.#blobs.has(blob.digest)) this.#blobs.set(blob.digest, blob)
   }
 
   async #conversionOf(repository: Repository, target: Digest): Promise<ConvertedImage | undefined> {

@@ -16,6 +16,8 @@ export interface BundleDescription {
   readonly manifests: readonly BundledManifest[]
   /** How converted manifests came about, so that tags with a suffix are answered without converting again. */
   readonly conversions: readonly BundledConversion[]
+  /** Priority lists of sources, which are blobs of the bundle. */
+  readonly lists?: readonly BundledList[] | undefined
   /** The bundles that must be imported before this one. */
   readonly requires: readonly RequiredBundle[]
   /** What lies in this bundle. */
@@ -53,6 +55,15 @@ export interface BundledManifest {
   readonly tags: readonly string[]
 }
 
+/** What a profile lays the source out by, so that the far side gets the same digests. */
+export interface BundledList {
+  /** `docker.io/library/alpine` */
+  readonly repository: string
+  readonly source: Digest
+  readonly profile: string
+  readonly list: Digest
+}
+
 /** Time and duration say nothing about the result and would make two bundles of the same thing differ. */
 export type BundledConversion = Omit<ConvertedImage, 'convertedAt' | 'seconds'>
 
@@ -73,8 +84,9 @@ export interface IdentifiedBundle extends BundleDescription {
 }
 
 export function formatDescription(bundle: BundleDescription): string {
-  const { images, manifests, conversions, requires, blobs, omitted } = bundle
-  const rest = { images, requires, manifests, conversions, blobs, omitted }
+  const { images, manifests, conversions, lists = [], requires, blobs, omitted } = bundle
+  const listed = lists.length > 0 && { lists }
+  const rest = { images, requires, manifests, conversions, ...listed, blobs, omitted }
   const id = digestOf(new TextEncoder().encode(JSON.stringify(rest)))
   return `${JSON.stringify({ bundleVersion: VERSION, id, ...rest }, null, 2)}\n`
 }
@@ -96,6 +108,7 @@ export function parseDescription(bytes: Uint8Array): IdentifiedBundle {
     isListOf(bundle.images, isSoundImage) &&
     isListOf(bundle.manifests, isSoundManifest) &&
     isListOf(bundle.conversions, isSoundConversion) &&
+    isListOf(bundle.lists ?? [], isSoundList) &&
     isListOf(bundle.requires, (one) => isDigest(one.id) && isText(one.name)) &&
     isListOf(bundle.blobs, isSoundBlob) &&
     isListOf(bundle.omitted, isSoundBlob)
@@ -115,17 +128,23 @@ function isSoundBlob(blob: BundledBlob): boolean {
   return isDigest(blob.digest) && isCount(blob.size)
 }
 
+function isRepository(text: string): boolean {
+  return isText(text) && /^[^/\s]+\/./.test(text) && isName(text.slice(text.indexOf('/') + 1))
+}
+
 function isSoundManifest(manifest: BundledManifest): boolean {
   const { repository, mediaType, tags } = manifest
   return (
     isSoundBlob(manifest) &&
-    isText(repository) &&
-    /^[^/\s]+\/./.test(repository) &&
-    isName(repository.slice(repository.indexOf('/') + 1)) &&
+    isRepository(repository) &&
     isText(mediaType) &&
     Array.isArray(tags) &&
     tags.every((tag) => isText(tag) && isTag(tag))
   )
+}
+
+function isSoundList({ repository, source, profile, list }: BundledList): boolean {
+  return isRepository(repository) && isDigest(source) && isText(profile) && isDigest(list)
 }
 
 function isSoundConversion(made: BundledConversion): boolean {

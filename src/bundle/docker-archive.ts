@@ -53,7 +53,7 @@ export async function planDockerArchive(
       images.push(plannedImage(repository, tag, raw.digest))
     }
   }
-  return { images, manifests, conversions: [], blobs }
+  return { images, manifests, conversions: [], lists: [], blobs }
 }
 
 function parseSaved(bytes: Uint8Array): readonly SavedImage[] {

@@ -1,5 +1,7 @@
 /** `export`: images staged, collected and written as a layout or archive that crossdock and every client can load. */
 import { basename } from 'node:path'
+import { parseRecipe } from '../convert/image-task.ts'
+import { listIn } from '../convert/priority-lists.ts'
 import type { LayerProgress, Progress } from '../convert/progress.ts'
 import type { Pulls } from '../convert/pulls.ts'
 import type { StageTask, Staging } from '../convert/staging.ts'
@@ -8,11 +10,11 @@ import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
 import { splitSuffix } from '../oci/reference.ts'
-import type { Catalog, Upstreams } from '../ports.ts'
+import type { Catalog, ConvertedImage, Repository, Upstreams } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
-import { Cargo, type Shipment } from './cargo.ts'
+import { Cargo, type CargoBlob, type Shipment } from './cargo.ts'
 import type { IdentifiedBundle } from './description.ts'
 import { type FileEntry, smallFile } from './entry.ts'
 import { blobPath } from './layout-files.ts'
@@ -88,10 +90,17 @@ export class Exports {
     const referrers = new Referrers(this.#deps)
     const cargo = new Cargo({ ...this.#deps, referrers })
     const images: ExportedImage[] = []
-    for (const item of task.images) images.push(await this.#ship(cargo, item, task))
+    const warnings: string[] = []
+    for (const item of task.images) {
+      const image = await this.#ship(cargo, item, task)
+      images.push(image)
+      if (image.conversion !== undefined && !task.withSources) continue
+      warnings.push(...(await this.#addLists(cargo, image)))
+    }
+    for (const made of cargo.conversions) await this.#addOwnList(cargo, made)
     const manifesto = writeManifesto(cargo, images, task, this.#deps.dockerPlatform)
     const files = await this.#writeSeen(task.target, manifesto)
-    return { files, manifesto, warnings: referrers.warnings }
+    return { files, manifesto, warnings: [...referrers.warnings, ...new Set(warnings)] }
   }
 
   async #ship(cargo: Cargo, item: ExportItem, task: ExportTask): Promise<ExportedImage> {
@@ -104,13 +113,8 @@ export class Exports {
     const full = `${repository.upstream}/${repository.name}`
     if ('digest' in reference) {
       const asked = `${full}@${reference.digest}`
-      return {
-        ...shipment,
-        repository,
-        reference: asked,
-        baseName: item.name ?? asked,
-        isTagged: false,
-      }
+      const baseName = item.name ?? asked
+      return { ...shipment, repository, reference: asked, baseName, tag: undefined }
     }
     const tag = await this.#claim(cargo, item, reference.tag, shipment)
     return {
@@ -118,8 +122,36 @@ export class Exports {
       repository,
       reference: `${full}:${reference.tag}`,
       baseName: item.name ?? `${full}:${tag}`,
-      isTagged: true,
+      tag,
     }
+  }
+
+  /** Sources go with the lists that they are laid out by: behind the gap neither a record's file nor its image may be there. */
+  async #addLists(cargo: Cargo, image: ExportedImage): Promise<readonly string[]> {
+    const { repository, tag, conversion, root } = image
+    const { manifests, pulls } = this.#deps
+    const source = conversion?.source ?? root.digest
+    const raw = tag === undefined ? undefined : await manifests.findLocal(repository, source)
+    if (tag === undefined || raw === undefined) return []
+    const { lists, warnings } = await pulls.lists(repository, tag, raw)
+    for (const [profile, list] of lists) {
+      const blob = await this.#findList(repository, list)
+      if (blob !== undefined) cargo.addList({ repository, source, profile, list }, blob)
+    }
+    return warnings.map((text) => `${image.reference} goes without a priority list: ${text}`)
+  }
+
+  /** What a conversion was made with, so that a layer that is evicted behind the gap can be made again. */
+  async #addOwnList(cargo: Cargo, { repository, recipe }: ConvertedImage): Promise<void> {
+    const list = listIn(parseRecipe(recipe).options)
+    const blob = list && (await this.#findList(repository, list))
+    if (blob !== undefined) cargo.addBlob(blob)
+  }
+
+  async #findList(repository: Repository, digest: Digest): Promise<CargoBlob | undefined> {
+    const link = await this.#deps.catalog.links.find(repository, digest)
+    const blob = link && (await this.#deps.blobs.openStored(digest))
+    return blob && { digest, size: link.size, repository }
   }
 
   /** The tag that names the source; a suffix of ours is not part of it. */

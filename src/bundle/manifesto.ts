@@ -35,7 +35,8 @@ export interface ExportedImage extends Shipment {
   readonly reference: string
   /** What a client on the far side asks for: without profile suffix. */
   readonly baseName: string
-  readonly isTagged: boolean
+  /** That names the source; `undefined`: it was asked for by digest. */
+  readonly tag: string | undefined
 }
 
 /** Everything about a bundle but the blobs' bytes. */
@@ -72,6 +73,14 @@ export function writeManifesto(
     conversions: cargo.conversions
       .map(({ convertedAt: _, seconds: __, ...made }) => made)
       .sort((a, b) => compare(a.target, b.target) || compare(a.recipe, b.recipe)),
+    lists: cargo.lists
+      .map((one) => ({
+        repository: `${one.repository.upstream}/${one.repository.name}`,
+        source: one.source,
+        profile: one.profile,
+        list: one.list,
+      }))
+      .sort((a, b) => compare(a.source, b.source) || compare(a.profile, b.profile)),
     requires: requirements(since, omitted),
     blobs: content.map(plainBlob),
     omitted,
@@ -210,7 +219,7 @@ function dockerImages(
     found.set(image, {
       config: manifest.config.digest,
       layers: manifest.layers.map(({ digest }) => digest),
-      names: image.isTagged && /[/:]/.test(image.name) ? [image.name] : [],
+      names: image.tag !== undefined && /[/:]/.test(image.name) ? [image.name] : [],
     })
   }
   return found

@@ -1,5 +1,8 @@
 /** The plan of a bundle that crossdock wrote: its description says everything, and all of it must be there. */
+import type { CarriedList } from '../convert/known-lists.ts'
+import { MAX_LIST_BYTES } from '../convert/priority-lists.ts'
 import { CrossdockError } from '../errors.ts'
+import { parseRecord } from '../format/priorities.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStat, Repository } from '../ports.ts'
 import type { BundlePlan, PlanContext, PlannedManifest } from './bundle-plan.ts'
@@ -60,7 +63,30 @@ export async function planOwnBundle(
     digest,
     profile,
   }))
-  return { images, manifests, conversions: bundle.conversions, blobs }
+  const lists = await planLists(bundle, blobs, context)
+  return { images, manifests, conversions: bundle.conversions, lists, blobs }
+}
+
+async function planLists(
+  bundle: IdentifiedBundle,
+  blobs: ReadonlySet<Digest>,
+  context: PlanContext,
+): Promise<readonly CarriedList[]> {
+  const checked = new Set<Digest>()
+  const lists: CarriedList[] = []
+  for (const { repository, source, profile, list } of bundle.lists ?? []) {
+    const isListed = bundle.manifests.some(
+      (one) => one.digest === source && one.repository === repository,
+    )
+    if (!isListed) throw unlisted(source)
+    if (!blobs.has(list)) throw unlisted(list)
+    if (!checked.has(list)) {
+      parseRecord(new TextDecoder().decode(await context.read(list, MAX_LIST_BYTES)))
+    }
+    checked.add(list)
+    lists.push({ repository: splitRepository(repository), source, profile, list })
+  }
+  return lists
 }
 
 function splitRepository(text: string): Repository {
@@ -71,6 +97,6 @@ function splitRepository(text: string): Repository {
 function unlisted(digest: Digest): CrossdockError {
   return new CrossdockError(
     'badManifest',
-    `the bundle contradicts itself: manifest ${digest} is named but not listed; make the bundle again`,
+    `the bundle contradicts itself: ${digest} is named but not listed; make the bundle again`,
   )
 }

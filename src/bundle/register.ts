@@ -1,24 +1,38 @@
 /** Makes an import known: manifests and their links first, then how they were made, who refers to whom, and tags last. */
+import { parseRecipe } from '../convert/image-task.ts'
+import { type CarriedList, linkList, recordCarriedList } from '../convert/known-lists.ts'
+import { listIn } from '../convert/priority-lists.ts'
 import type { Digest } from '../oci/digest.ts'
 import { referrersTag } from '../oci/reference.ts'
-import type { Catalog, Clock, ConvertedImage, Link, Repository, SidecarStore } from '../ports.ts'
+import type {
+  BlobStore,
+  Catalog,
+  Clock,
+  ConvertedImage,
+  Link,
+  Repository,
+  SidecarStore,
+} from '../ports.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
 import type { BundlePlan, PlannedManifest } from './bundle-plan.ts'
 import type { BundledConversion } from './description.ts'
 import { addReferrer } from './referrers-index.ts'
 
 export class Register {
+  readonly #store: BlobStore
   readonly #sidecars: SidecarStore
   readonly #catalog: Catalog
   readonly #manifests: Manifests
   readonly #clock: Clock
 
   constructor(deps: {
+    readonly store: BlobStore
     readonly sidecars: SidecarStore
     readonly catalog: Catalog
     readonly manifests: Manifests
     readonly clock: Clock
   }) {
+    this.#store = deps.store
     this.#sidecars = deps.sidecars
     this.#catalog = deps.catalog
     this.#manifests = deps.manifests
@@ -39,6 +53,7 @@ export class Register {
       if (made !== undefined) await this.#recordMade(one, made, plan)
     }
     for (const one of conversions) await this.#recordConversion(one, plan)
+    for (const one of plan.lists) await this.#recordList(one)
     await this.#recordReferrers(plan.manifests)
     for (const one of plan.manifests) await this.#recordTags(one)
   }
@@ -87,6 +102,7 @@ export class Register {
   async #recordConversion(made: BundledConversion, plan: BundlePlan): Promise<void> {
     for (const layer of made.layers) await this.#catalog.conversions.recordLayer(layer)
     await this.#catalog.conversions.recordImage(this.#stamp(made))
+    await this.#linkOwnList(made, plan)
     // What was converted for the near side is what pullers on the far side will want converted.
     const { children } = JSON.parse(made.recipe) as { children?: readonly Digest[] }
     const source = plan.manifests.find(({ raw }) => raw.digest === made.source)
@@ -95,6 +111,20 @@ export class Register {
       const isMeant = children.includes(digest) && platform && platform.os !== 'unknown'
       if (isMeant) await this.#catalog.platforms.learn(made.repository, platform)
     }
+  }
+
+  async #recordList(carried: CarriedList): Promise<void> {
+    const { size } = (await this.#store.stat(carried.list)) ?? { size: 0 }
+    await linkList(this.#catalog, carried.repository, { digest: carried.list, size })
+    await recordCarriedList(this.#sidecars, carried)
+  }
+
+  /** The list that a conversion was made with, if it came along: an evicted layer is made again with it. */
+  async #linkOwnList({ repository, recipe }: BundledConversion, plan: BundlePlan): Promise<void> {
+    const digest = listIn(parseRecipe(recipe).options)
+    if (digest === undefined || !plan.blobs.has(digest)) return
+    const stat = await this.#store.stat(digest)
+    if (stat !== undefined) await linkList(this.#catalog, repository, stat)
   }
 
   #stamp(made: BundledConversion): ConvertedImage {

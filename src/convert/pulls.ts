@@ -136,6 +136,31 @@ export class Pulls {
     }
   }
 
+  /** With which priority lists the profiles that take one lay out what a tag names: by the profile's name. */
+  async lists(
+    repository: Repository,
+    tag: string,
+    source: RawManifest,
+  ): Promise<{
+    readonly lists: ReadonlyMap<string, Digest>
+    readonly warnings: readonly string[]
+  }> {
+    const lists = new Map<string, Digest>()
+    const warnings: string[] = []
+    for (const profile of this.#profiles.all) {
+      try {
+        const platforms = await this.#platforms(repository, profile.platforms)
+        const ask = { repository, tag, source, profile, platforms }
+        const { list } = await this.#records.choose(ask)
+        if (list !== undefined) lists.set(profile.name, list)
+      } catch (error) {
+        if (!(error instanceof CrossdockError)) throw error
+        warnings.push(error.message)
+      }
+    }
+    return { lists, warnings }
+  }
+
   /** The very bytes of a digest, source or converted; never a conversion of them. */
   async byDigest(
     repository: Repository,

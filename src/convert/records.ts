@@ -5,26 +5,26 @@
 import { LRUCache } from 'lru-cache'
 import type { Profile } from '../config/profiles.ts'
 import { CrossdockError, isOutage } from '../errors.ts'
-import { canonicalOptions } from '../format/formats.ts'
 import { priorityPaths, type RecordLine } from '../format/priorities.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import { streamOf } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, Platform } from '../oci/manifest.ts'
 import { parseReference, referrersTag } from '../oci/reference.ts'
-import type { BlobStore, Catalog, Clock, RawManifest, Repository, Upstreams } from '../ports.ts'
-import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type {
+  BlobStore,
+  Catalog,
+  Clock,
+  RawManifest,
+  Repository,
+  SidecarStore,
+  Upstreams,
+} from '../ports.ts'
+import type { Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
-import { parseRecipe } from './image-task.ts'
+import { findCarriedList, findLastList } from './known-lists.ts'
 import { reasonToKeep, selectChildren } from './plan.ts'
-import {
-  linkToList,
-  listIn,
-  type PriorityList,
-  putList,
-  readList,
-  withoutList,
-} from './priority-lists.ts'
+import { linkToList, type PriorityList, putList, readList } from './priority-lists.ts'
 import { isRecordPath, readRecord } from './record-files.ts'
 import type { RecordImages } from './record-images.ts'
 
@@ -70,6 +70,7 @@ const NO_LIST: RecordAnswer = { list: undefined, warnings: [] }
 
 export class Records {
   readonly #store: BlobStore
+  readonly #sidecars: SidecarStore
   readonly #catalog: Catalog
   readonly #tags: Tags
   readonly #manifests: Manifests
@@ -86,6 +87,7 @@ export class Records {
 
   constructor(deps: {
     readonly store: BlobStore
+    readonly sidecars: SidecarStore
     readonly catalog: Catalog
     readonly tags: Tags
     readonly manifests: Manifests
@@ -102,6 +104,7 @@ export class Records {
     readonly offline: boolean
   }) {
     this.#store = deps.store
+    this.#sidecars = deps.sidecars
     this.#catalog = deps.catalog
     this.#tags = deps.tags
     this.#manifests = deps.manifests
@@ -127,8 +130,11 @@ export class Records {
           ? await this.#soon(this.#find(ask), ask)
           : await this.#get(ask, configured)
       const isUnknown = list === undefined && configured === undefined && this.#offline
-      return { list: isUnknown ? (await this.#lastUsed(ask))?.list : list?.digest, warnings }
+      if (!isUnknown) return { list: list?.digest, warnings }
+      return { list: (await this.#carried(ask)) ?? (await this.#lastUsed(ask))?.list, warnings }
     } catch (error) {
+      const carried = this.#offline ? await this.#carried(ask) : undefined
+      if (carried !== undefined) return { list: carried, warnings: [] }
       if (!isOutage(error)) throw error
       return await this.#standIn(ask, configured, error)
     }
@@ -286,21 +292,14 @@ export class Records {
     return { list, warnings: [] }
   }
 
-  /** With which list the source was last converted for this profile; `undefined`: never. */
-  async #lastUsed({
-    repository,
-    source,
-    profile,
-  }: RecordAsk): Promise<{ readonly list: Digest | undefined } | undefined> {
-    const wanted = canonicalOptions(profile.options)
-    const made = await this.#catalog.conversions.listImages({ source: source.digest })
-    const [last] = made
-      .filter((one) => isSameRepository(one.repository, repository) && one.profile === profile.name)
-      .sort((a, b) => b.convertedAt - a.convertedAt)
-      .map(({ recipe }) => parseRecipe(recipe).options)
-      .map((options) => ({ list: listIn(options), rest: canonicalOptions(withoutList(options)) }))
-      .filter(({ rest }) => rest === wanted)
-    return last
+  /** What an import brought for the source. */
+  async #carried({ repository, source, profile }: RecordAsk): Promise<Digest | undefined> {
+    const of = { repository, source: source.digest, profile: profile.name }
+    return await findCarriedList(this.#sidecars, of)
+  }
+
+  async #lastUsed({ repository, source, profile }: RecordAsk) {
+    return await findLastList(this.#catalog, repository, source.digest, profile)
   }
 
   async #remember(key: string, find: () => Promise<Finding>): Promise<Finding> {

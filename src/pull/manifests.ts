@@ -111,7 +111,10 @@ export class Manifests {
         size: raw.bytes.byteLength,
         mediaType: raw.mediaType,
         conversion: current?.conversion,
-        places: [...elsewhere, { upstream: repository.upstream, name: repository.name, tags }],
+        places: [
+          ...elsewhere,
+          { ...here, upstream: repository.upstream, name: repository.name, tags },
+        ],
       }
     })
     await this.#catalog.links.record(repository, [

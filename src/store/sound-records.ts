@@ -42,7 +42,11 @@ function isRepository(value: unknown): value is Repository & Readonly<Record<str
 
 function isPlace(value: unknown): value is Place {
   return (
-    isRepository(value) && isObject(value.tags) && Object.values(value.tags).every(Number.isFinite)
+    isRepository(value) &&
+    isObject(value.tags) &&
+    Object.values(value.tags).every(Number.isFinite) &&
+    (value.lists === undefined ||
+      (isTextMap(value.lists) && Object.values(value.lists).every(isAnyDigest)))
   )
 }
 
