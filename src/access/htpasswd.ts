@@ -43,7 +43,7 @@ export function parseHtpasswd(file: string, text: string): ReadonlyMap<string, s
         `${where}: bcrypt cost ${cost} is above ${MAX_COST}, a check would take seconds`,
       )
     }
-    if (users.has(name)) throw new Error(`${where}: ${name} stands in the file twice`)
+    if (users.has(name)) throw new Error(`${where}: ${shown(name)} stands in the file twice`)
     users.set(name, hash)
   }
   return users

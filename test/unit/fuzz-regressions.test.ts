@@ -66,6 +66,7 @@ describe('what the mutator found', () => {
     ['journal', 'null\n5\n"x"\n[]\n{"upstream":"docker.io","name":"a","platform":null}\n'],
     ['journal', '{"upstream":"docker.io","name":"a","standing":"proven"}\n'],
     ['layout-index', `{"manifests":[{"digest":"${DIGEST}","mediaType":"x","annotations":null}]}`],
+    ['htpasswd', `a$b:$2y$05$${'a'.repeat(53)}\na$b:$2y$05$${'a'.repeat(53)}`],
     ['htpasswd', '$2y$05$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:alice'],
   ])('in %s: %j is nothing that surprises', async (name, input) => {
     const target = FUZZ_TARGETS.find((one) => one.name === name)
