@@ -1,5 +1,6 @@
 /** The plan of an OCI layout that some other tool wrote: `ctr export`, skopeo, umoci, podman, Docker 25 and newer. */
 import { CrossdockError } from '../errors.ts'
+import { parseObject } from '../lib/shapes.ts'
 import { type Digest, isDigest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
@@ -42,13 +43,10 @@ export async function planLayout(
 
 /** What `index.json` names; throws `badManifest` when it is malformed. */
 export function parseRoots(index: Uint8Array): LayoutRoot[] {
-  let raw: { manifests?: unknown }
-  try {
-    raw = JSON.parse(new TextDecoder().decode(index)) as typeof raw
-  } catch (cause) {
-    throw malformed(cause)
-  }
-  const roots = Array.isArray(raw?.manifests) ? (raw.manifests as LayoutRoot[]) : []
+  const raw = parseObject(new TextDecoder().decode(index))
+  // Of an empty layout some tools write null.
+  const roots = raw?.manifests === null ? [] : (raw?.manifests as LayoutRoot[] | undefined)
+  if (!Array.isArray(roots)) throw malformed()
   const isSound = (root: LayoutRoot) =>
     typeof root?.digest === 'string' &&
     isDigest(root.digest) &&
@@ -174,10 +172,9 @@ function incomplete(digest: Digest): CrossdockError {
   )
 }
 
-function malformed(cause?: unknown): CrossdockError {
+function malformed(): CrossdockError {
   return new CrossdockError(
     'badManifest',
     'index.json of the layout is malformed or names no image; export the image again',
-    { cause },
   )
 }

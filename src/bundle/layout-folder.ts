@@ -52,6 +52,7 @@ export async function openLayoutImage(
 async function readIndex(folder: string): Promise<Uint8Array> {
   const path = join(folder, INDEX_FILE)
   const info = await stat(path).catch((cause: unknown) => {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
     throw new CrossdockError('notFound', `${folder} is no OCI layout: it has no index.json`, {
       cause,
     })
@@ -169,13 +170,14 @@ export async function addToLayout(
 ): Promise<void> {
   try {
     await mkdir(folder, { recursive: true })
+    // Before gigabytes are written beside an index that cannot take them.
+    await rootsBefore(folder)
     const temporary = await mkdtemp(join(folder, '.crossdock-'))
     try {
       const folders = new Set<string>()
       for await (const blob of blobs) await addBlob(folder, temporary, blob, folders)
       for (const one of folders) await syncFolder(one)
-      const known = await readFile(join(folder, INDEX_FILE)).catch(() => undefined)
-      const others = (known === undefined ? [] : parseRoots(known)).filter(
+      const others = (await rootsBefore(folder)).filter(
         (old) => !roots.some((root) => replaces(root, old)),
       )
       await put(join(folder, LAYOUT_FILE), temporary, smallFile(LAYOUT_FILE, LAYOUT_CONTENT))
@@ -187,6 +189,22 @@ export async function addToLayout(
     }
   } catch (error) {
     throw describeWriteError(folder, error)
+  }
+}
+
+/** What a layout names already; nothing when it is being made. */
+async function rootsBefore(folder: string): Promise<readonly LayoutRoot[]> {
+  try {
+    return parseRoots(await readIndex(folder))
+  } catch (error) {
+    if (!(error instanceof CrossdockError)) throw error
+    if (error.kind === 'notFound') return []
+    if (error.kind !== 'badManifest') throw error
+    throw new CrossdockError(
+      'badManifest',
+      `${folder} takes no image: its index.json is not that of an OCI layout; choose another folder`,
+      { cause: error },
+    )
   }
 }
 

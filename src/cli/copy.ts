@@ -9,6 +9,7 @@ import { openBundle } from '../bundle/input-files.ts'
 import { openLayoutImage } from '../bundle/layout-folder.ts'
 import { compressionOfName, isArchiveName } from '../bundle/outer-compression.ts'
 import { isFolder } from '../bundle/output-files.ts'
+import type { PushTarget } from '../bundle/pushes.ts'
 import type { StageTask } from '../convert/staging.ts'
 import { CrossdockError } from '../errors.ts'
 import { parsePlatform } from '../oci/platform.ts'
@@ -40,13 +41,15 @@ export async function copyCommand(
     source.kind === 'registry'
       ? stack.use(await openSession(options, system))
       : await openScratch(options, system, stack)
+  // Before anything is fetched or converted in vain.
+  const push = target.kind === 'registry' ? openTarget(target.reference, app) : undefined
   const item =
     source.kind === 'registry' ? parseImage(source.reference, app) : await load(source, app)
   const wanted = withProfileOf(target, item, app)
   let copied: Copied
   {
     using _view = showProgress(app.progress, system.output)
-    copied = await copyTo(target, { ...wanted, platforms }, app)
+    copied = await copyTo(target, push, { ...wanted, platforms }, app)
   }
   for (const warning of copied.warnings) system.output.err(`crossdock: warning: ${warning}\n`)
   system.output.out(options.json ? formatJson(target, copied) : formatSummary(target, copied))
@@ -124,23 +127,44 @@ function withProfileOf(
   return { ...item, profile: app.profiles.find(split.suffix) }
 }
 
-async function copyTo(target: Place, item: ExportItem, app: App): Promise<Copied> {
-  const copies = new Copies(exportDeps(app))
-  if (target.kind === 'registry') {
-    const { name, tag, digest } = parseReference(target.reference)
+interface RegistryTarget {
+  readonly writer: PushTarget
+  readonly repository: string
+  /** `undefined`: a digest alone. */
+  readonly tag: string | undefined
+}
+
+function openTarget(text: string, app: App): RegistryTarget {
+  try {
+    const { name, tag, digest } = parseReference(text)
     const slash = name.indexOf('/')
     const host = name.slice(0, Math.max(0, slash))
     if (!/[.:]|^localhost$/.test(host) && !app.upstreams.names.includes(host)) {
       throw new UsageError(
-        `${target.reference} names no registry to copy to; write HOST/NAME:TAG, or oci:FOLDER`,
+        `${text} names no registry to copy to; write HOST/NAME:TAG, or oci:FOLDER`,
       )
     }
-    const repository = name.slice(slash + 1)
-    return await copies.toRegistry(item, app.upstreams.writer(host), {
-      repository,
+    const writer = app.upstreams.writer(host)
+    return {
+      writer,
+      repository: name.slice(slash + 1),
       tag: digest === undefined ? tag : undefined,
-    })
+    }
+  } catch (error) {
+    if (!(error instanceof CrossdockError)) throw error
+    throw new UsageError(`${text}: ${error.message}`, { cause: error })
   }
+}
+
+async function copyTo(
+  target: Place,
+  push: RegistryTarget | undefined,
+  item: ExportItem,
+  app: App,
+): Promise<Copied> {
+  const copies = new Copies(exportDeps(app))
+  if (push !== undefined) return await copies.toRegistry(item, push.writer, push)
+  if (target.kind === 'registry') throw new Error('a registry was opened before')
   const name = target.name ?? nameOf(item)
   if (target.transport === 'oci') return await copies.toLayout(item, target.path, name)
   const compression = isArchiveName(target.path) ? compressionOfName(target.path) : 'none'

@@ -1,5 +1,6 @@
 /** Every upstream by name: the configured ones, and any public registry when the configuration allows that. */
 import { LRUCache } from 'lru-cache'
+import { CrossdockError } from '../errors.ts'
 import type { Clock, Upstream, Upstreams } from '../ports.ts'
 import { literalIn } from './addresses.ts'
 import type { BreakerPolicy } from './breaker.ts'
@@ -42,7 +43,10 @@ const PUBLIC: UpstreamSettings = { mirrors: [], tls: { verify: true }, allowedRe
 
 /** Upstreams, and the same registries to push to. */
 export interface Registries extends Upstreams, AsyncDisposable {
-  /** By name, alias or host:port like `find`; one that is not configured is public https, or plain http on loopback. */
+  /**
+   * By name, alias or host:port like `find`; one that is not configured is public https, or plain http on loopback. Throws
+   * `nameInvalid` for what is no host.
+   */
   writer(host: string): RegistryWriter
 }
 
@@ -91,6 +95,12 @@ class ConfiguredUpstreams implements Registries {
       ([key, entry]) =>
         canonicalName(key) === name || keyOf(urlOf(canonicalName(key), entry).host) === name,
     )
+    if (found === undefined && !isAddress(name)) {
+      throw new CrossdockError(
+        'nameInvalid',
+        `${JSON.stringify(host.slice(0, 160))} is no registry: a host name or address, and a port from 1 to 65535 where one is given; check the destination`,
+      )
+    }
     const [key, entry] = found ?? [name, isLoopback(name) ? plain(name) : PUBLIC]
     const url = urlOf(canonicalName(key), entry)
     return new RegistryWriter({
@@ -187,6 +197,11 @@ function urlOf(name: string, entry: UpstreamSettings): URL {
 
 function plain(host: string): UpstreamSettings {
   return { ...PUBLIC, url: `http://${host}` }
+}
+
+/** Port 0 can be written and not be dialled. */
+function isAddress(host: string): boolean {
+  return URL.canParse(`https://${host}`) && new URL(`https://${host}`).port !== '0'
 }
 
 /** Where Docker, too, speaks plain http. */

@@ -1,14 +1,13 @@
 /** The way across an air gap with the programs that people have on the far side. */
 import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { digestOf } from '../../src/oci/digest.ts'
 import {
   type ClientName,
   forget,
-  pull,
   removeClientFile,
   startClient,
   writeClientFile,
@@ -16,9 +15,10 @@ import {
 import { type Crossdock, startCrossdock } from '../helpers/crossdock-process.ts'
 import { CLIENTS_DIR, describeWith, REGISTRY, ROOT, ROOTFS } from '../helpers/fixtures.ts'
 import { mustRun, runCommand } from '../helpers/fixtures-command.ts'
-import { restartDaemon } from '../helpers/fixtures-daemons.ts'
+import { type Daemon, realClients, stopDaemon } from '../helpers/fixtures-daemons.ts'
 import { type Gateway, openGateway } from '../helpers/fixtures-gateway.ts'
 import { readImage, readManifest } from '../helpers/fixtures-registry.ts'
+import { type Namespace, openNamespace } from '../helpers/network-namespace.ts'
 
 /** One of several platforms, one with referrers and a cosign tag, one plain. */
 const IMAGES = ['debian:12', 'artifact:image', 'shared-a:1'] as const
@@ -59,76 +59,139 @@ describeWith(['registry', 'clients'], 'air gap', () => {
 
   // ---------------------------------------------------------------------------------- served behind the gap
 
-  test('clients pull original names from an offline server that dials nobody', async () => {
+  test('in a namespace without any route, clients pull original names and nothing is dialled', async () => {
     await exportTo('all.tar.zst', ...IMAGES)
+    await using host = await openNamespace()
+    // Whoever dials it is counted.
+    const outside = 'http://192.0.2.1:5000'
+    await host.run('sh', ['-c', `! curl -s ${outside}/v2/`])
+    const before = await host.attempts()
+    expect(before).toBeGreaterThan(0)
+
     const data = join(folder, 'far')
-    await importTo(data, 'all.tar.zst')
-    const outside = await openTrap()
+    const bundle = join(folder, 'all.tar.zst')
+    const config = join(folder, 'far.yaml')
+    const main = join(ROOT, 'src/main.ts')
+    const args = ['import', '--config', config, '--data', data, bundle]
+    await host.run(process.execPath, [main, ...args], { env: ENV })
     await using far = await startCrossdock({
       data,
+      command: host.command,
       config: {
         cache: { offline: true },
         defaultUpstream: 'docker.io',
-        upstreams: { 'docker.io': { url: `http://${outside.host}` } },
+        upstreams: { 'docker.io': { url: outside } },
       },
-      env: { HTTP_PROXY: `http://${outside.host}`, HTTPS_PROXY: `http://${outside.host}` },
+      env: { HTTP_PROXY: outside, HTTPS_PROXY: outside },
     })
 
-    for (const image of IMAGES) {
-      const source = await readManifest(`${REGISTRY}/${image}`)
-      expect((await readManifest(`${far.host}/${image}`)).digest).toBe(source.digest)
-    }
-    await pullByContainerd(far)
-    await pullByPodman(far)
-    await pullByDocker(far)
-    expect(outside.count()).toBe(0)
-    await outside.close()
+    for (const image of IMAGES) await expectServed(host, far, image)
+    await expectSigned(host, far)
+    await pullByContainerd(host, far)
+    await pullByPodman(host, far)
+    await pullByDocker(host, far)
+    expect(await host.attempts()).toBe(before)
   })
 
-  async function pullByContainerd(far: Crossdock): Promise<void> {
+  /** Reads as skopeo does, under the name that the near side has. */
+  async function expectServed(host: Namespace, far: Crossdock, image: string): Promise<void> {
+    const { digest } = await readManifest(`${REGISTRY}/${image}`)
+    const { stdout } = await host.run('skopeo', [
+      ...['inspect', '--tls-verify=false', '--raw', `docker://${far.host}/library/${image}`],
+    ])
+    expect(digestOf(Buffer.from(stdout))).toBe(digest)
+  }
+
+  /** The signature that is a referrer, and the one under cosign's tag. */
+  async function expectSigned(host: Namespace, far: Crossdock): Promise<void> {
+    const { digest } = await readManifest(`${REGISTRY}/artifact:image`)
+    const get = async (path: string) =>
+      (await host.run('curl', ['-sSf', `${far.url}/v2/library/artifact/${path}`])).stdout
+    const { manifests } = JSON.parse(await get(`referrers/${digest}`)) as {
+      manifests: { digest: string }[]
+    }
+    expect(manifests.length).toBeGreaterThan(0)
+    for (const one of manifests) {
+      expect(digestOf(Buffer.from(await get(`manifests/${one.digest}`)))).toBe(one.digest)
+    }
+    const tag = `${digest.replace(':', '-')}.sig`
+    const signature = await readManifest(`${REGISTRY}/artifact:${tag}`)
+    expect(digestOf(Buffer.from(await get(`manifests/${tag}`)))).toBe(signature.digest)
+  }
+
+  async function pullByContainerd(host: Namespace, far: Crossdock): Promise<void> {
     const hosts = `[host."http://${far.host}"]\ncapabilities = ["pull", "resolve"]\n`
-    await startClient('ctr16')
-    await forget('ctr16')
     const file = 'hosts-airgap/docker.io/hosts.toml'
     const path = await writeClientFile('ctr16', file, hosts)
     try {
+      await restartIn(host, 'ctr16')
+      await forget('ctr16')
       const env = { RC_HOSTS: path.replace('/docker.io/hosts.toml', '') }
-      for (const image of IMAGES) await pull('ctr16', `docker.io/library/${image}`, env)
+      for (const image of IMAGES) await pullIn(host, 'ctr16', image, env)
       const { stdout } = await mustRun('ctr', [...ctr16('default'), 'images', 'ls'])
       for (const image of IMAGES) {
         const { digest } = await readManifest(`${REGISTRY}/${image}`)
         expect(stdout).toMatch(new RegExp(`docker\\.io/library/${image} .*${digest}`))
       }
-    } finally {
-      await removeClientFile('ctr16', 'hosts-airgap')
       await forget('ctr16')
+    } finally {
+      await stopDaemon('ctr16')
+      await removeClientFile('ctr16', 'hosts-airgap')
     }
   }
 
-  async function pullByPodman(far: Crossdock): Promise<void> {
-    const name: ClientName = 'podman'
+  async function pullByPodman(host: Namespace, far: Crossdock): Promise<void> {
     const config = `[[registry]]\nlocation = "docker.io"\n[[registry.mirror]]\nlocation = "${far.host}"\ninsecure = true\n`
-    const path = await writeClientFile(name, 'airgap/registries.conf', config)
+    const path = await writeClientFile('podman', 'airgap/registries.conf', config)
     try {
-      await forget(name)
+      await forget('podman')
       for (const image of IMAGES) {
-        await pull(name, `docker.io/library/${image}`, { CONTAINERS_REGISTRIES_CONF: path })
+        await pullIn(host, 'podman', image, { CONTAINERS_REGISTRIES_CONF: path })
       }
     } finally {
-      await removeClientFile(name, 'airgap')
-      await forget(name)
+      await removeClientFile('podman', 'airgap')
+      await forget('podman')
     }
   }
 
-  async function pullByDocker(far: Crossdock): Promise<void> {
-    await restartDaemon('dkcls', { RC_MIRROR: far.url })
+  async function pullByDocker(host: Namespace, far: Crossdock): Promise<void> {
     try {
+      await restartIn(host, 'dkcls', { RC_MIRROR: far.url })
       await forget('dkcls')
-      for (const image of IMAGES) await pull('dkcls', `docker.io/library/${image}`)
+      const docker = ['-H', `unix://${join(ROOTFS, 'rc/dkcls.sock')}`]
+      for (const image of IMAGES) {
+        await pullIn(host, 'dkcls', image)
+        const { stdout } = await mustRun('docker', [
+          ...[...docker, 'image', 'inspect', '--format', '{{join .RepoDigests " "}}', image],
+        ])
+        const { digest } = await readManifest(`${REGISTRY}/${image}`)
+        expect(stdout.trim()).toBe(`${image.replace(/:.*/, '')}@${digest}`)
+      }
+      await forget('dkcls')
     } finally {
-      await forget('dkcls')
-      await restartDaemon('dkcls')
+      await stopDaemon('dkcls')
     }
+  }
+
+  /** A daemon lives in one namespace: it is started anew in this one. */
+  async function restartIn(
+    { run }: Namespace,
+    name: Daemon,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    await stopDaemon(name)
+    const call = realClients(['up', name], env)
+    await run(call.script, call.args, { env: call.env, timeoutMs: 120_000 })
+  }
+
+  async function pullIn(
+    { run }: Namespace,
+    name: ClientName,
+    image: string,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    const call = realClients(['pull', name, `docker.io/library/${image}`], env)
+    await run(call.script, call.args, { env: call.env })
   }
 
   // ---------------------------------------------------------------------------------- loaded without any server
@@ -279,21 +342,4 @@ async function pipe(file: string, program: string, args: readonly string[]): Pro
   })
   const code = await new Promise((resolve) => child.once('close', resolve))
   if (code !== 0) throw new Error(`xzcat | ${program} ${args.join(' ')}: ${said}`)
-}
-
-/** Counts who connects, and hangs up. */
-async function openTrap() {
-  let connections = 0
-  const server = createServer((socket) => {
-    connections += 1
-    socket.destroy()
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('the trap has no port')
-  return {
-    host: `127.0.0.1:${address.port}`,
-    count: () => connections,
-    close: () => new Promise((resolve) => server.close(resolve)),
-  }
 }

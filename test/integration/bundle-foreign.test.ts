@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { pack } from 'tar-stream'
@@ -222,6 +222,51 @@ describe('copy', () => {
 
     expect(result.code).toBe(2)
     expect(result.err).toMatch(/names no registry to copy to/)
+  })
+
+  it.each(['registry.test:99999/app:1', '127.0.0.1:65536/app:1', 'registry.test:0/app:1'])(
+    'says what is wrong with the destination before it fetches anything: %s',
+    async (target) => {
+      await using hosts = await openHosts()
+      const { registry, near } = hosts
+      await registry.pushImage('team/app', '1')
+
+      const result = await near.run('copy', 'team/app:1', target)
+
+      expect(result.code).toBe(2)
+      expect(result.err).toContain(`${target}: "${target.split('/')[0]}" is no registry: `)
+      expect(result.err).toMatch(/a port from 1 to 65535/)
+      expect(registry.requests).toEqual([])
+    },
+  )
+
+  it.each([
+    [
+      'a document of something else',
+      async (path: string) => writeFile(path, '["something"]'),
+      /its index\.json is not that of an OCI layout; choose another folder/,
+    ],
+    [
+      'without end',
+      async (path: string) => {
+        await writeFile(path, '{}')
+        await truncate(path, 5e9)
+      },
+      /index\.json has 5000000000 bytes, more than the \d+ allowed/,
+    ],
+  ] as const)('adds to no folder whose index.json is %s', async (_what, make, message) => {
+    await using hosts = await openHosts()
+    const { registry, near } = hosts
+    await registry.pushImage('team/app', '1')
+    const folder = join(near.folder, 'layout')
+    await mkdir(folder)
+    await make(join(folder, 'index.json'))
+
+    const result = await near.run('copy', 'team/app:1', 'oci:layout:1')
+
+    expect(result.code).toBe(1)
+    expect(result.err).toMatch(message)
+    expect(await readdir(folder)).toEqual(['index.json'])
   })
 })
 
