@@ -10,6 +10,7 @@ import type { Exchange, Headers } from './exchange.ts'
 
 const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json'
 const MAX_TAG_LENGTH = 128
+const MAX_LAST_LENGTH = 255
 /** The most tags that one page may ask for. */
 const MAX_PAGE = 1000
 
@@ -42,7 +43,7 @@ export class Lists {
     path: string,
     headers: Headers,
   ): Promise<void> {
-    const asked = { n: parseCount(params.get('n')), last: params.get('last') ?? undefined }
+    const asked = { n: parseCount(params.get('n')), last: parseLast(params.get('last')) }
     const page = this.#offline
       ? await this.#storedTags(repository, asked)
       : await this.#upstreams.find(repository.upstream)?.tags(repository.name, asked)
@@ -118,6 +119,15 @@ export class Lists {
     const names = this.#profiles.names.map((profile) => `${tag}-${profile}`)
     return [tag, ...names.filter((name) => name.length <= MAX_TAG_LENGTH)]
   }
+}
+
+/** Where a page begins is a tag to us and to most registries; it goes upstream, so it has a bound. */
+function parseLast(text: string | null): string | undefined {
+  if (text === null || text.length <= MAX_LAST_LENGTH) return text ?? undefined
+  throw new CrossdockError(
+    'requestInvalid',
+    `query last has ${text.length} characters, more than ${MAX_LAST_LENGTH}; take it from the Link of the page before`,
+  )
 }
 
 function parseCount(text: string | null): number | undefined {

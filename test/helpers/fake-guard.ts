@@ -11,6 +11,8 @@ export interface FakeAuth {
   readonly identityToken?: string
   readonly realm?: string
   readonly expiresIn?: number
+  /** What tokens begin with. */
+  readonly token?: string
 }
 
 export class FakeGuard {
@@ -57,7 +59,7 @@ export class FakeGuard {
       (auth?.identityToken !== undefined && form.get('refresh_token') !== auth.identityToken)
     if (isRefused) return { status: 401, headers: JSON_TYPE, body: json({ errors: [] }) }
     this.#served += 1
-    const token = `token-${this.#served}`
+    const token = `${auth?.token ?? 'token'}-${this.#served}`
     this.#tokens.add(`${token} ${scope}`)
     const body = json({ token, expires_in: auth?.expiresIn ?? 300 })
     return { status: 200, headers: JSON_TYPE, body }
