@@ -78,6 +78,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   const limits = {
     ...DEFAULT_MODEL_LIMITS,
     maxManifestBytes: config.limits.manifestSize,
+    maxConfigBytes: config.limits.configSize,
     maxLayers: config.limits.layers,
     maxIndexEntries: config.limits.indexEntries,
     maxBlobBytes: config.limits.blobSize,

@@ -104,7 +104,7 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
   const { config } = app
   const limits: ServerLimits = {
     requestHeaderBytes: config.limits.requestHeader,
-    headersTimeoutMs: 30_000,
+    headersTimeoutMs: config.limits.clientHeaders,
     keepAliveMs: config.limits.keepAlive,
     connections: config.limits.connections,
   }

@@ -4,7 +4,6 @@ import { parseAddress } from './address.ts'
 import {
   addressRange,
   checked,
-  count,
   duration,
   file,
   matching,
@@ -14,6 +13,7 @@ import {
   text,
   timer,
 } from './fields.ts'
+import { LIMITS } from './limits.ts'
 
 /** Upstreams that are there without configuration. */
 export const DEFAULT_UPSTREAMS = [
@@ -207,45 +207,6 @@ const log = z.strictObject({
     .describe('`auto`: pretty on a terminal, else JSON lines.'),
 })
 
-const limits = z.strictObject({
-  manifestSize: size('4MiB').describe('Largest manifest or index.'),
-  layers: count(512).describe('Layers of an image.'),
-  indexEntries: count(1024).describe('Children of an index.'),
-  blobSize: size('64GiB').describe('Largest blob, as its descriptor says.'),
-  imageSize: size('128GiB').describe('Sum of the blobs of one image.'),
-  layerUncompressed: size('32GiB').describe('What may come out of one layer.'),
-  zstdWindowLog: z
-    .number()
-    .int()
-    .min(10)
-    .max(31)
-    .default(27)
-    .describe('Largest zstd window that is read, as a power of two (27: 128 MiB).'),
-  queue: count(64).describe(
-    'Conversions under way beyond one per processor; more are answered 503.',
-  ),
-  connectTimeout: timer('10s').describe('To connect to an upstream, TLS included.'),
-  upstreamHeaders: timer('30s').describe("To an upstream's response headers."),
-  upstreamIdle: timer('30s').describe('Without a byte from an upstream.'),
-  retries: z
-    .number()
-    .int()
-    .min(0)
-    .max(10)
-    .default(3)
-    .describe('Tries again after a broken connection or 5xx.'),
-  requestHeader: size('64KiB').describe('Largest request header (podman sends 17 KiB of ranges).'),
-  clientIdle: timer('60s').describe('Without a client taking a byte.'),
-  keepAlive: timer('95s').describe('Idle connections of clients.'),
-  connections: z
-    .number()
-    .int()
-    .min(1000)
-    .max(1_000_000)
-    .default(10_000)
-    .describe('Connections of clients on one listener; more are closed at once.'),
-})
-
 /** The whole configuration file. */
 export const CONFIG = z
   .strictObject({
@@ -287,7 +248,7 @@ export const CONFIG = z
     rules: z.array(rule).default([]).describe('Profiles by repository; the first match counts.'),
     cache: cache.prefault({}).describe('What is kept, and for how long.'),
     convert: convert.prefault({}).describe('How conversions run.'),
-    limits: limits.prefault({}).describe('Ceilings; beyond them a request fails with a reason.'),
+    limits: LIMITS.prefault({}).describe('Ceilings; beyond them a request fails with a reason.'),
     auth: auth.prefault({}).describe('Client authentication.'),
     log: log.prefault({}).describe('Logging, to stderr.'),
     shutdownGrace: timer('8s').describe('How long requests may finish after SIGTERM.'),

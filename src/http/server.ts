@@ -40,6 +40,7 @@ export interface ServerLimits {
 
 /** How often a closing listener looks for idle connections, ms. */
 const IDLE_SWEEP_MS = 50
+const CHECK_MS = 1_000
 
 /** An app that hands everything it does not know to `answer`, and reports each request. */
 export function createApp(
@@ -90,6 +91,8 @@ export async function listen(
   const options: ServerOptions = {
     maxHeaderSize: limits.requestHeaderBytes,
     headersTimeout: limits.headersTimeoutMs,
+    // Node looks for late headers every 30 s, which would be the shortest timeout there is.
+    connectionsCheckingInterval: Math.min(CHECK_MS, limits.headersTimeoutMs),
     keepAliveTimeout: limits.keepAliveMs,
     // Pulls have no bodies, and a slow answer is no fault of the request.
     requestTimeout: 0,

@@ -15,7 +15,6 @@ import { networkSetback, Setback, statusSetback } from './failures.ts'
 import { parseObject } from './json.ts'
 import { allowedRealm, isConfigured, type RealmRule } from './realm.ts'
 
-const MAX_TOKEN_BYTES = 64 * 1024
 /** Longer ones do not fit into the header limits of registries. */
 const MAX_TOKEN_LENGTH = 16 * 1024
 /** What the token specification says when `expires_in` is absent, seconds. */
@@ -33,6 +32,7 @@ export interface AuthorizerSettings {
   readonly clock: Clock
   /** Time for one request to a token service, ms. */
   readonly timeoutMs: number
+  readonly maxTokenBytes: number
   /** Who we are at this registry. */
   readonly credentials: () => Promise<Credentials | undefined>
   readonly asked: (status: number | undefined, ms: number) => void
@@ -127,7 +127,7 @@ export class Authorizer {
   }
 
   async #fetchToken(service: TokenService, what: string): Promise<Authorization | undefined> {
-    const { dialer, rule, clock, timeoutMs } = this.#settings
+    const { dialer, rule, clock, timeoutMs, maxTokenBytes } = this.#settings
     const credentials = await this.#settings.credentials()
     const host = service.realm.host
     const isTrusted =
@@ -139,7 +139,7 @@ export class Authorizer {
       const signal = AbortSignal.timeout(timeoutMs)
       const response = await dialer.request(url, { ...request, isTrusted, signal })
       answer = new Answer(url, response, false)
-      if (answer.status === 200) return this.#parse(await answer.read(MAX_TOKEN_BYTES, what), what)
+      if (answer.status === 200) return this.#parse(await answer.read(maxTokenBytes, what), what)
     } catch (error) {
       if (error instanceof CrossdockError) {
         throw new Setback(error, { isWorthRetrying: false, isOutage: false })

@@ -9,8 +9,6 @@ import { FORBIDDEN_ADDRESS } from './failures.ts'
 import { type Environment, proxyFor } from './proxies.ts'
 import type { TlsSettings, UpstreamLimits } from './settings.ts'
 
-/** Response headers beyond this are refused; bytes. */
-const MAX_HEADER_BYTES = 32 * 1024
 /** Before the next address of a name is tried, ms; Node's own is too short for distant registries. */
 const FAMILY_ATTEMPT_MS = 1_000
 /** How long the addresses of an upstream's own hosts are remembered, ms. */
@@ -97,7 +95,7 @@ export class Dialer implements AsyncDisposable {
       allowH2: false,
       headersTimeout: limits.upstreamHeaders,
       bodyTimeout: limits.upstreamIdle,
-      maxHeaderSize: MAX_HEADER_BYTES,
+      maxHeaderSize: limits.upstreamHeaderSize,
       connect: { ...tls, allowH2: false, lookup: isTrusted ? this.#lookup : this.#guardedLookup },
     }
     if (proxy === undefined) return new Agent(options)

@@ -16,6 +16,8 @@ export interface DownloadSettings {
   readonly range: ByteRange | undefined
   readonly signal: AbortSignal | undefined
   readonly retries: number
+  /** Bytes a second; slower over a minute is no download. Time that the reader takes is not counted. */
+  readonly leastRate: number
   readonly clock: Clock
   readonly random: () => number
   /** Asks for the blob from `start` on; `tries` counts how often in a row nothing came. `undefined`: it is not there. */
@@ -32,8 +34,6 @@ interface Part {
   readonly start: number
 }
 
-/** Slower than this over a whole window is no download; time that the reader takes is not counted. */
-const LEAST_BYTES_PER_SECOND = 1_024
 const RATE_WINDOW_MS = 60_000
 /** Who asked for a blob and does not begin to read it gets no connection kept open, ms. */
 const UNREAD_MS = 60_000
@@ -76,7 +76,7 @@ export class Download {
 
   /** The bytes; call it once. */
   async *read(): AsyncGenerator<Uint8Array> {
-    const rate = new RateGauge(this.#settings.clock)
+    const rate = new RateGauge(this.#settings.clock, this.#settings.leastRate)
     let part = this.#first
     this.#first = undefined
     let offset = this.#start
@@ -250,13 +250,15 @@ async function* wanted(part: Part, offset: number): AsyncGenerator<Uint8Array> {
 /** Counts bytes against the time spent waiting for them. */
 class RateGauge {
   readonly #clock: Clock
+  readonly #leastRate: number
   #bytes = 0
   #waitedMs = 0
   /** Set when a whole window brought too little. */
   isTooSlow = false
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, leastRate: number) {
     this.#clock = clock
+    this.#leastRate = leastRate
   }
 
   async *watch(bytes: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -278,7 +280,7 @@ class RateGauge {
     this.#waitedMs += ms
     this.#bytes += bytes
     if (this.#waitedMs < RATE_WINDOW_MS) return
-    this.isTooSlow = this.#bytes < (this.#waitedMs / 1000) * LEAST_BYTES_PER_SECOND
+    this.isTooSlow = this.#bytes < (this.#waitedMs / 1000) * this.#leastRate
     this.#waitedMs = 0
     this.#bytes = 0
   }

@@ -41,7 +41,6 @@ export interface EndpointSettings extends Surroundings {
   readonly retries: number
 }
 
-const MAX_REDIRECTS = 5
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
 /** Said no to, but answered: not there, no such range. */
 const EXPECTED = new Set([404, 410, 416])
@@ -67,6 +66,7 @@ export class Endpoint {
       clock: settings.clock,
       timeoutMs: settings.limits.connectTimeout + settings.limits.upstreamHeaders,
       credentials: settings.credentials,
+      maxTokenBytes: settings.limits.tokenSize,
       asked: (status, ms) =>
         this.#settings.events.upstreamRequest?.({ ...this.#labels('token'), status, ms }),
     })
@@ -151,7 +151,8 @@ export class Endpoint {
   async #follow(ask: Ask, authorization: string | undefined): Promise<Answer> {
     let url = new URL(ask.path, this.url)
     let hasLeft = false
-    for (let hop = 0; hop <= MAX_REDIRECTS; hop += 1) {
+    const { redirects } = this.#settings.limits
+    for (let hop = 0; hop <= redirects; hop += 1) {
       const isOwn = url.origin === this.url.origin
       hasLeft ||= !isOwn
       const answer = await this.#dial(ask, url, {
@@ -163,7 +164,7 @@ export class Endpoint {
       await answer.discard()
       url = this.#redirectTarget(answer, ask)
     }
-    throw this.#refuse(ask, `redirects more than ${MAX_REDIRECTS} times`, 'redirects')
+    throw this.#refuse(ask, `redirects more than ${redirects} times`, 'redirects')
   }
 
   async #dial(

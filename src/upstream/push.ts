@@ -55,6 +55,7 @@ export class RegistryWriter {
       dialer,
       clock,
       timeoutMs: limits.connectTimeout + limits.upstreamHeaders,
+      maxTokenBytes: limits.tokenSize,
       credentials,
       actions: 'pull,push',
       asked: () => undefined,

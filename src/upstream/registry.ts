@@ -115,6 +115,7 @@ export class Registry implements Upstream {
       range: options.range,
       signal,
       retries: limits.retries,
+      leastRate: limits.leastRate,
       clock,
       random,
       broken: (reason) => events.upstreamError?.({ upstream: this.name, kind: 'blob', reason }),

@@ -30,6 +30,13 @@ export interface UpstreamLimits {
   readonly upstreamHeaders: number
   readonly upstreamIdle: number
   readonly retries: number
+  readonly redirects: number
+  /** Bytes a second. */
+  readonly leastRate: number
+  readonly upstreamHeaderSize: number
+  readonly tokenSize: number
+  readonly breakerFailures: number
+  readonly breakerWait: number
 }
 
 export type RequestKind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'token'

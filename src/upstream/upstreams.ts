@@ -36,7 +36,6 @@ const MAX_ANY = 1_000
 const HOST =
   /^(?=.{1,253}(?::|$))(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9](?::[0-9]{1,5})?$/
 
-const BREAKER: BreakerPolicy = { threshold: 5, coolOffMs: 5_000 }
 /** There is somebody else to ask. */
 const MIRROR_BREAKER: BreakerPolicy = { threshold: 1, coolOffMs: 30_000 }
 const PUBLIC: UpstreamSettings = { mirrors: [], tls: { verify: true }, allowedRealms: [] }
@@ -159,7 +158,7 @@ class ConfiguredUpstreams implements Registries {
       ...common,
       url,
       isMirror: false,
-      breaker: BREAKER,
+      breaker: { threshold: limits.breakerFailures, coolOffMs: limits.breakerWait },
       retries: limits.retries,
       credentials: () => this.#credentials(url, entry),
     })

@@ -34,6 +34,12 @@ const LIMITS: UpstreamLimits = {
   upstreamHeaders: 10_000,
   upstreamIdle: 10_000,
   retries: 3,
+  redirects: 5,
+  leastRate: 1024,
+  upstreamHeaderSize: 32 * 1024,
+  tokenSize: 64 * 1024,
+  breakerFailures: 5,
+  breakerWait: 5_000,
 }
 
 export interface UpstreamOptions extends Partial<Omit<UpstreamsSettings, 'limits'>> {

@@ -1,0 +1,58 @@
+/** The ceilings that an operator may move, each with its default and what it is for. */
+import { z } from 'zod'
+import { count, size, timer } from './fields.ts'
+
+export const LIMITS = z.strictObject({
+  manifestSize: size('4MiB').describe('Largest manifest or index.'),
+  configSize: size('4MiB').describe(
+    "Largest config that is read; one that is only passed on may be a blob's size.",
+  ),
+  layers: count(512).describe('Layers of an image.'),
+  indexEntries: count(1024).describe('Children of an index.'),
+  blobSize: size('64GiB').describe('Largest blob, as its descriptor says.'),
+  imageSize: size('128GiB').describe('Sum of the blobs of one image.'),
+  layerUncompressed: size('32GiB').describe('What may come out of one layer.'),
+  zstdWindowLog: z
+    .number()
+    .int()
+    .min(10)
+    .max(31)
+    .default(27)
+    .describe('Largest zstd window that is read, as a power of two (27: 128 MiB).'),
+  queue: count(64).describe(
+    'Conversions under way beyond one per processor; more are answered 503.',
+  ),
+  connectTimeout: timer('10s').describe('To connect to an upstream, TLS included.'),
+  upstreamHeaders: timer('30s').describe("To an upstream's response headers."),
+  upstreamIdle: timer('30s').describe('Without a byte from an upstream.'),
+  leastRate: size('1KiB').describe('Bytes a second that an upstream must send, over a minute.'),
+  upstreamHeaderSize: size('32KiB').describe("Largest header of an upstream's response."),
+  tokenSize: size('64KiB').describe("Largest answer of an upstream's token service."),
+  redirects: z
+    .number()
+    .int()
+    .min(0)
+    .max(20)
+    .default(5)
+    .describe('Redirects of an upstream that are followed, one after the other.'),
+  breakerFailures: count(5).describe('Failures in a row after which an upstream gets a rest.'),
+  breakerWait: timer('5s').describe('How long it rests before one request tries again.'),
+  retries: z
+    .number()
+    .int()
+    .min(0)
+    .max(10)
+    .default(3)
+    .describe('Tries again after a broken connection or 5xx.'),
+  requestHeader: size('64KiB').describe('Largest request header (podman sends 17 KiB of ranges).'),
+  clientHeaders: timer('10s').describe("For a request's header to come; a slower client is left."),
+  clientIdle: timer('60s').describe('Without a client taking a byte.'),
+  keepAlive: timer('95s').describe('Idle connections of clients.'),
+  connections: z
+    .number()
+    .int()
+    .min(1000)
+    .max(1_000_000)
+    .default(10_000)
+    .describe('Connections of clients on one listener; more are closed at once.'),
+})

@@ -1,0 +1,232 @@
+/** Every ceiling of the configuration, lowered until it can be seen, and its default. */
+import { randomBytes } from 'node:crypto'
+import { connect, type Socket } from 'node:net'
+import { zstdCompressSync } from 'node:zlib'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { CONFIG } from '../../src/config/schema.ts'
+import { digestOf } from '../../src/oci/digest.ts'
+import { type FakeImage, fakeImage, fakeLayer, type ImageOptions } from '../helpers/fake-image.ts'
+import type { FakeRegistry } from '../helpers/fake-registry.ts'
+import { ask, errorOf, open } from '../helpers/faults-http.ts'
+import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
+
+const KIB = 1024
+
+/** Reference: reliability and security, section 7; design.md where it says otherwise. Sizes in bytes, times in ms. */
+const DEFAULTS = {
+  manifestSize: 4 * KIB ** 2,
+  configSize: 4 * KIB ** 2,
+  layers: 512,
+  indexEntries: 1024,
+  blobSize: 64 * KIB ** 3,
+  imageSize: 128 * KIB ** 3,
+  layerUncompressed: 32 * KIB ** 3,
+  zstdWindowLog: 27,
+  queue: 64,
+  connectTimeout: 10_000,
+  upstreamHeaders: 30_000,
+  upstreamIdle: 30_000,
+  leastRate: KIB,
+  upstreamHeaderSize: 32 * KIB,
+  tokenSize: 64 * KIB,
+  redirects: 5,
+  breakerFailures: 5,
+  breakerWait: 5_000,
+  retries: 3,
+  requestHeader: 64 * KIB,
+  clientHeaders: 10_000,
+  clientIdle: 60_000,
+  keepAlive: 95_000,
+  connections: 10_000,
+}
+
+test('the defaults are those that the contract says', () => {
+  expect(CONFIG.parse({}).limits).toEqual(DEFAULTS)
+})
+
+let proxy: TestProxy
+let origin: FakeRegistry
+
+beforeAll(async () => {
+  proxy = await TestProxy.start({
+    config: {
+      limits: {
+        ...{ manifestSize: '3KiB', configSize: '1KiB', layers: 3, indexEntries: 2 },
+        ...{ blobSize: '300KiB', imageSize: '400KiB', layerUncompressed: '200KiB' },
+        ...{ zstdWindowLog: 17, retries: 0, redirects: 1, upstreamHeaderSize: '2KiB' },
+        ...{ tokenSize: '1KiB', breakerFailures: 2, breakerWait: '1h', requestHeader: '8KiB' },
+        ...{ clientHeaders: '300ms', clientIdle: '500ms', keepAlive: '300ms' },
+      },
+    },
+  })
+  origin = proxy.registry
+}, START_MS)
+
+afterAll(() => proxy?.[Symbol.asyncDispose]())
+
+async function outcomeOf(path: string): Promise<string> {
+  const answer = await ask(`${proxy.base}/${path}`)
+  return answer.status === 200 ? '200' : `${answer.status} ${errorOf(answer).code}`
+}
+
+const small = { layers: [{ size: 1000 }] }
+/** Limit, an image just within it, one beyond, and what that is told. */
+const IMAGES: readonly [string, ImageOptions, ImageOptions, string][] = [
+  [
+    'manifestSize',
+    small,
+    { ...small, annotations: { a: 'x'.repeat(3 * KIB) } },
+    '502 SIZE_INVALID',
+  ],
+  ['configSize', small, { ...small, config: { a: 'x'.repeat(KIB) } }, '502 SIZE_INVALID'],
+  ['layers', { layers: 3 }, { layers: 4 }, '502 MANIFEST_INVALID'],
+  [
+    'blobSize',
+    { layers: [{ size: 190 * KIB }] },
+    { layers: [{ size: 310 * KIB }] },
+    '502 SIZE_INVALID',
+  ],
+  [
+    'imageSize',
+    { layers: [{ size: 190 * KIB }, { size: 190 * KIB }] },
+    { layers: [{ size: 190 * KIB }, { size: 190 * KIB }, { size: 190 * KIB }] },
+    '502 SIZE_INVALID',
+  ],
+  [
+    'layerUncompressed',
+    { layers: [{ tar: new Uint8Array(200 * KIB) }] },
+    { layers: [{ tar: new Uint8Array(200 * KIB + 1) }] },
+    '502 SIZE_INVALID',
+  ],
+]
+
+test.each(IMAGES)('%s', async (limit, within, beyond, expected) => {
+  const name = limit.toLowerCase()
+  await origin.pushImage(`${name}/within`, '1', within)
+  await origin.pushImage(`${name}/beyond`, '1', beyond)
+
+  expect(await outcomeOf(`${name}/within/manifests/1-zstd`)).toBe('200')
+  expect(await outcomeOf(`${name}/beyond/manifests/1-zstd`)).toBe(expected)
+})
+
+test('indexEntries', async () => {
+  await origin.pushIndex('entries/within', '1', small)
+  const platforms = ['linux/amd64', 'linux/arm64', 'linux/s390x']
+  await origin.pushIndex('entries/beyond', '1', { ...small, platforms })
+
+  expect(await outcomeOf('entries/within/manifests/1')).toBe('200')
+  expect(await outcomeOf('entries/beyond/manifests/1')).toBe('502 MANIFEST_INVALID')
+})
+
+test('zstdWindowLog', async () => {
+  const made = async (log: number): Promise<FakeImage> => {
+    const tar = randomBytes(190 * KIB)
+    const layer = await fakeLayer({ tar, compression: 'zstd' })
+    // 101: ZSTD_c_windowLog; without a known size there is a window in the header.
+    const bytes = zstdCompressSync(tar, { params: { 101: log, 200: 0 } })
+    return await fakeImage({ layers: [{ ...layer, bytes, digest: digestOf(bytes) }] })
+  }
+  origin.push('window/within', '1', await made(17))
+  origin.push('window/beyond', '1', await made(18))
+
+  expect(await outcomeOf('window/within/manifests/1-gzip')).toBe('200')
+  expect(await outcomeOf('window/beyond/manifests/1-gzip')).toBe('502 SIZE_INVALID')
+})
+
+test('redirects', async () => {
+  const image = await origin.pushImage('redirects/app', '1', small)
+  const layer = image.layers[0]?.digest ?? ''
+  const path = `redirects/app/blobs/${layer}`
+  const end = origin.fault({ blob: layer }, { redirectTo: (to) => `${to}?again`, times: 2 })
+  expect(await outcomeOf(path)).toBe('502 UNAVAILABLE')
+  end()
+  origin.fault({ blob: layer }, { redirectTo: (to) => `${to}?again`, times: 1 })
+  expect(await outcomeOf(path)).toBe('200')
+})
+
+test('upstreamHeaderSize', async () => {
+  await origin.pushImage('headers/app', '1', small)
+  const end = origin.fault({ name: 'headers/app' }, { headers: { 'x-long': 'x'.repeat(2 * KIB) } })
+  expect(await outcomeOf('headers/app/manifests/1')).toBe('502 UNAVAILABLE')
+  end()
+  expect(await outcomeOf('headers/app/manifests/1')).toBe('200')
+})
+
+test('tokenSize', async () => {
+  await origin.pushImage('token/app', '1', small)
+  origin.guard.auth = { scheme: 'bearer', token: 'x'.repeat(KIB) }
+  expect(await outcomeOf('token/app/manifests/1')).toBe('502 SIZE_INVALID')
+  origin.guard.auth = { scheme: 'bearer' }
+  expect(await outcomeOf('token/app/manifests/1')).toBe('200')
+  origin.guard.auth = undefined
+})
+
+test('requestHeader', async () => {
+  const status = async (size: number) => {
+    const headers = { 'x-long': 'x'.repeat(size) }
+    return (await ask(`${proxy.base}/`, { headers })).status
+  }
+  expect([await status(7 * KIB), await status(9 * KIB)]).toEqual([200, 431])
+})
+
+test('clientHeaders: who sends a header byte by byte is left', async () => {
+  const socket = dial()
+  const drip = setInterval(() => socket.write('x'), 50)
+  socket.write('GET /v2/ HTTP/1.1\r\nX-')
+  await ended(socket)
+  clearInterval(drip)
+}, 10_000)
+
+test('keepAlive: an idle connection is closed', async () => {
+  const socket = dial()
+  socket.write('GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n')
+  socket.resume()
+  await ended(socket)
+}, 10_000)
+
+test(
+  'clientIdle: who takes nothing is left',
+  async () => {
+    // Larger than what sockets take by themselves; one layer alone is within the limits above.
+    await using roomy = await TestProxy.start({ config: { limits: { clientIdle: '500ms' } } })
+    const image = await roomy.registry.pushImage('idle/app', '1', { layers: [{ size: 2 ** 25 }] })
+    await ask(`${roomy.base}/idle/app/manifests/1`)
+    const digest = image.layers[0]?.digest
+    await ask(`${roomy.base}/idle/app/blobs/${digest}`)
+
+    const head = await open(`${roomy.base}/idle/app/blobs/${digest}`)
+
+    await expect
+      .poll(() => roomy.crossdock.requests().map(({ cut }) => cut), { timeout: 10_000 })
+      .toContain('client-stalled')
+    head.abort()
+  },
+  START_MS,
+)
+
+// Last: nothing can be had from upstream afterwards.
+test('breakerFailures, breakerWait', async () => {
+  for (const tag of ['1', '2', '3']) await origin.pushImage('breaker/app', tag, small)
+  origin.fault({ name: 'breaker/app' }, { status: 500 })
+  const asked = () => origin.count({ name: 'breaker/app' })
+
+  await outcomeOf('breaker/app/manifests/1')
+  await outcomeOf('breaker/app/manifests/2')
+  const before = asked()
+  origin.clearFaults()
+
+  expect(await outcomeOf('breaker/app/manifests/3')).toMatch(/^50\d UNAVAILABLE$/)
+  expect(asked()).toBe(before)
+})
+
+function dial(): Socket {
+  const { hostname, port } = new URL(proxy.base)
+  const socket = connect(Number(port), hostname)
+  socket.on('error', () => undefined)
+  return socket
+}
+
+/** By the other side. */
+async function ended(socket: Socket): Promise<void> {
+  await new Promise((resolve) => socket.once('close', resolve))
+}
