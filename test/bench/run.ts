@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util'
 import { findMissing } from '../helpers/fixtures.ts'
 import { setup } from '../helpers/fixtures-setup.ts'
 import { lazyFormats, recompression } from './encoding.ts'
-import { coldConversion, coldPull, singleFlight } from './pulling.ts'
+import { coldConversion, coldPull, eventLoop, singleFlight } from './pulling.ts'
 import { type AnyRow, formatRows, isMet, type Section } from './row.ts'
 import { largeCatalog, largeLayer } from './scale.ts'
 import { warm } from './serving.ts'
@@ -16,6 +16,7 @@ const SECTIONS: readonly Section[] = [
   recompression,
   coldConversion,
   coldPull,
+  eventLoop,
   warm,
   lazyFormats,
   singleFlight,

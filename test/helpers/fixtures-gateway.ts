@@ -114,6 +114,9 @@ async function drained(outgoing: ServerResponse): Promise<void> {
   gone.abort()
 }
 
+/** What a line delivers while its reader is busy waits in buffers on the way, ms of its rate; more is lost. */
+const BUFFERED_MS = 50
+
 /** Hands out a number of bytes per second, whoever asks. */
 class Pace {
   readonly #bytesPerSecond: number
@@ -125,7 +128,8 @@ class Pace {
 
   async take(bytes: number): Promise<void> {
     const now = performance.now()
-    this.#freeAt = Math.max(now, this.#freeAt) + (bytes / this.#bytesPerSecond) * 1000
+    const from = Math.max(now - BUFFERED_MS, this.#freeAt)
+    this.#freeAt = from + (bytes / this.#bytesPerSecond) * 1000
     const wait = this.#freeAt - now
     // Timers are coarse: short debts are paid later, together.
     if (wait > 5) await new Promise((resolve) => setTimeout(resolve, wait))
