@@ -230,12 +230,12 @@ function hostFor(host: string): string {
   return host === '::' || isLoopback(host) ? 'localhost' : formatHost(host)
 }
 
-/** Something that is there: an image of the default upstream that was pulled before, else the one that every registry has. */
+/** Something that is there: an image of the default upstream that was pulled before, else one of Docker Hub; else its form. */
 async function exampleImage({ upstreams, catalog }: App): Promise<string> {
   if (upstreams.default.name === 'docker.io') return 'alpine:3-zstd'
   for await (const { upstream, name, tag } of catalog.tags.list()) {
     if (upstream === upstreams.default.name) return `${name}:${tag}-zstd`
   }
-  const hasHub = upstreams.names.includes('docker.io')
-  return hasHub ? 'docker.io/library/alpine:3-zstd' : 'alpine:3-zstd'
+  if (upstreams.names.includes('docker.io')) return 'docker.io/library/alpine:3-zstd'
+  return `REPOSITORY:TAG-zstd   # any image of the upstream ${upstreams.default.name}`
 }

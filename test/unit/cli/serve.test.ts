@@ -33,6 +33,28 @@ describe('serve', () => {
     expect((await server.done).out).toContain(`data folder: ${place.folder}/data`)
   })
 
+  it('names no image of a registry that is not configured', async () => {
+    await place.write(
+      'crossdock.yaml',
+      `listen: [{ address: 127.0.0.1:0 }]\nadmin: off\ndefaultUpstream: local\nupstreams: { local: { url: "${registry.url}" } }\n`,
+    )
+    await registry.pushImage('team/app', '1')
+
+    const first = place.start()
+    const url = await first.said(/serves on (\S+)/)
+    const form = await first.said(/docker pull \S+?\/(.*)$/m)
+    await (await fetch(`${url}/v2/team/app/manifests/1`)).arrayBuffer()
+    first.signal()
+    await first.done
+    const second = place.start()
+    const known = await second.said(/docker pull \S+?\/(.*)$/m)
+    second.signal()
+    await second.done
+
+    expect(form).toBe('REPOSITORY:TAG-zstd   # any image of the upstream local')
+    expect(known).toBe('team/app:1-zstd')
+  })
+
   it.each(['--listen', '--admin'])('advises %s when that address is taken', async (option) => {
     await configure()
     const taken = new URL(registry.url).host
