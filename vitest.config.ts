@@ -37,6 +37,12 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'soak',
+          include: ['test/soak/**/*.test.ts'],
+        },
+      },
+      {
+        test: {
           ...withPrograms,
           name: 'slow',
           include: ['test/slow/**/*.test.ts'],

@@ -3,12 +3,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { FakeImage } from '../helpers/fake-image.ts'
 import { fakeLayer } from '../helpers/fake-image.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
-import type { Fault } from '../helpers/fake-wire.ts'
 import { fsck, tempFiles } from '../helpers/faults-fsck.ts'
 import { ask, open } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { getManifest, PoisonError, type PulledImage, pull } from '../helpers/faults-puller.ts'
 import { Dice, patienceOf, roundsOf, seedOf } from '../helpers/faults-seed.ts'
+import { anyFault } from '../helpers/faults-upstream.ts'
 
 const PROFILES = ['original', 'zstd', 'none', 'estargz', 'zstdchunked'] as const
 const IMPATIENT = {
@@ -25,30 +25,6 @@ beforeAll(async () => {
 afterEach(() => origin.clearFaults())
 
 afterAll(() => origin?.[Symbol.asyncDispose]())
-
-/** What an upstream may do wrong, F20 to F37; each hits some requests. */
-function anyFault(dice: Dice, size: number): Fault {
-  const at = dice.pick([0, 1, Math.floor(size / 2), size - 1])
-  return dice.pick<Fault>([
-    { dropAfter: at },
-    { dropAfter: at, chunked: true },
-    { stallAfter: at },
-    { corruptAt: at },
-    { lengthDelta: dice.pick([-1, 1, 1000]) },
-    { body: new Uint8Array(size + 1) },
-    { body: new Uint8Array(0) },
-    { status: dice.pick([401, 403, 404, 429, 500, 502, 503]) },
-    { status: 429, headers: { 'retry-after': dice.pick(['1', '-1', 'soon', '3600']) } },
-    { reset: true },
-    { stallHeaders: true },
-    { ignoreRange: true, dropAfter: at },
-    { shiftRange: 7, dropAfter: at },
-    { headers: { 'content-type': 'text/html' } },
-    { headers: { 'docker-content-digest': `sha256:${'a'.repeat(64)}` } },
-    { redirectTo: (path) => path },
-    { redirectTo: 'http://127.0.0.1:1/' },
-  ])
-}
 
 describe('an upstream', () => {
   test(

@@ -45,6 +45,8 @@ export interface Crossdock extends AsyncDisposable {
   readonly adminUrl: string
   readonly data: string
   readonly pid: number
+  /** The file that it was started with. */
+  readonly configFile: string
   /** Requests that have ended, oldest first. */
   requests(): readonly RequestLine[]
   /** Everything that it wrote. */
@@ -87,6 +89,7 @@ export async function startCrossdock(options: CrossdockOptions = {}): Promise<Cr
       adminUrl,
       data,
       pid: child.pid ?? 0,
+      configFile: file,
       requests: () => output.requests(),
       output: () => output.text,
       metric: (name, labels = {}) => readMetric(adminUrl, name, labels),

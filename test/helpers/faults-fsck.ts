@@ -20,6 +20,8 @@ export interface Findings {
 export interface FsckOptions {
   /** Set where blobs were taken away on purpose: then recipes may name blobs that are not here. */
   readonly lossy?: boolean
+  /** Set where the store was over its budget: then layers may be gone, and nothing else. */
+  readonly evicted?: boolean
 }
 
 /** Opens the store at the end, as a start would: sweeps temp files and looks at the catalog. */
@@ -77,7 +79,7 @@ async function checkSidecars(
     }
     if (!blobs.has(digest) && !options.lossy) problems.push(`sidecar ${path} has no manifest`)
     for (const { target } of sidecar.conversion?.layers ?? []) {
-      if (!blobs.has(target) && !options.lossy) {
+      if (!blobs.has(target) && !options.lossy && !options.evicted) {
         problems.push(`converted manifest ${digest} names ${target}, which is not there`)
       }
     }
@@ -104,7 +106,9 @@ async function checkCatalog(
   for (const image of images) {
     needs(image.target, `conversion of ${image.source}`)
     needs(image.source, `conversion to ${image.target}`)
-    for (const layer of image.layers) needs(layer.target, `converted image ${image.target}`)
+    for (const layer of options.evicted ? [] : image.layers) {
+      needs(layer.target, `converted image ${image.target}`)
+    }
     const sidecar = await store.sidecars.read(image.target)
     if (sidecar?.conversion === undefined) problems.push(`${image.target} has no recipe beside it`)
   }

@@ -2,10 +2,11 @@
  * Loaded into a crossdock before its own code (`node --import`): makes the disk, SQLite and the clock fail on demand, so
  * that the product needs no failpoints. What to do comes as JSON in the variable FAULTS.
  */
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, existsSync, type PathLike } from 'node:fs'
 import fs, { type FileHandle } from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import Sqlite from 'better-sqlite3'
+import { Journal } from './faults-journal.ts'
 
 export type Operation = 'write' | 'sync' | 'rename' | 'remove' | 'commit'
 
@@ -32,6 +33,8 @@ export interface Faults {
   readonly jump?: number
   /** A file that gets one line for each operation. */
   readonly trace?: string
+  /** A file that gets what `cutPower` needs. */
+  readonly journal?: string
 }
 
 const faults = JSON.parse(process.env.FAULTS ?? '{}') as Faults
@@ -40,6 +43,8 @@ const points = (faults.points ?? []).map((point) => ({
   pattern: new RegExp(point.path ?? ''),
   seen: 0,
 }))
+
+const journal = faults.journal === undefined ? undefined : new Journal(faults.journal)
 
 let isArmed = faults.armedLater !== true
 if (!isArmed) {
@@ -87,6 +92,16 @@ function around<Args extends unknown[], Result>(
   }
 }
 
+function removing<Rest extends unknown[]>(
+  remove: (path: PathLike, ...rest: Rest) => Promise<void>,
+): (path: PathLike, ...rest: Rest) => Promise<void> {
+  return async (path, ...rest) => {
+    const saved = journal?.save(String(path))
+    await remove(path, ...rest)
+    if (saved !== undefined) journal?.changed('remove', String(path), saved)
+  }
+}
+
 const methods = [
   ['write', 'write'],
   ['writev', 'write'],
@@ -100,17 +115,40 @@ function watched(handle: FileHandle, path: string): FileHandle {
   const any = handle as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>
   for (const [method, op] of methods) {
     const real = any[method]
-    if (real !== undefined) any[method] = around(op, () => path, real.bind(handle))
+    if (real === undefined) continue
+    const sync = async () => {
+      const synced = journal?.syncing(path, await handle.stat())
+      await real.call(handle)
+      synced?.()
+    }
+    any[method] = around(op, () => path, op === 'sync' ? sync : real.bind(handle))
   }
   return handle
 }
 
-const real = { open: fs.open, rename: fs.rename, rm: fs.rm, unlink: fs.unlink }
-fs.open = (async (path, ...rest) =>
-  watched(await real.open(path, ...rest), String(path))) as typeof fs.open
-fs.rename = around('rename', (_, to) => String(to), real.rename)
-fs.rm = around('remove', (path) => String(path), real.rm)
-fs.unlink = around('remove', (path) => String(path), real.unlink)
+const real = { open: fs.open, rename: fs.rename, rm: fs.rm, unlink: fs.unlink, mkdir: fs.mkdir }
+fs.open = (async (path, ...rest) => {
+  const isThere = journal === undefined || existsSync(String(path))
+  const handle = await real.open(path, ...rest)
+  if (!isThere) journal?.made('create', String(path))
+  return watched(handle, String(path))
+}) as typeof fs.open
+fs.mkdir = (async (path, options) => {
+  const made = await real.mkdir(path, options)
+  journal?.made('mkdir', String(path))
+  return made
+}) as typeof fs.mkdir
+fs.rename = around(
+  'rename',
+  (_, to) => String(to),
+  async (from, to) => {
+    const saved = journal?.save(String(to))
+    await real.rename(from, to)
+    journal?.changed('rename', String(to), saved)
+  },
+)
+fs.rm = around('remove', (path) => String(path), removing(real.rm))
+fs.unlink = around('remove', (path) => String(path), removing(real.unlink))
 syncBuiltinESMExports()
 
 const transaction = Sqlite.prototype.transaction

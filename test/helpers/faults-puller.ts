@@ -1,7 +1,7 @@
 /** A puller that believes nothing: hashes every byte, unpacks every layer, and compares diffIDs with the config. */
 import { gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
-import { type Answer, ask } from './faults-http.ts'
+import { type Answer, type Ask, ask } from './faults-http.ts'
 
 export interface PulledLayer {
   readonly mediaType: string
@@ -61,10 +61,9 @@ export class RefusedError extends Error {
   }
 }
 
+export type PullAsk = Pick<Ask, 'headers' | 'agent' | 'signal'>
+
 /** `base` is `http://HOST:PORT/v2` or has a mirror path in front of `/v2`. */
-export interface PullAsk {
-  readonly headers?: Readonly<Record<string, string>>
-}
 
 export async function getManifest(
   base: string,
