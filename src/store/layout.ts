@@ -53,6 +53,9 @@ export async function publish(from: string, to: string): Promise<void> {
   await syncFolder(folder)
 }
 
+/** Folders whose names are known to be durable: one that is there may have been made by somebody who has not synced it yet. */
+const durable = new Set<string>()
+
 /**
  * Makes a folder and what is missing above it, all durable. Not by Node's recursive mkdir: where a file system refuses with
  * ENOENT (/proc, say) that one never ends, and it says ENOENT where the truth is a read-only file system.
@@ -61,13 +64,16 @@ export async function makeFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { mode: FOLDER_MODE })
   } catch (error) {
-    if (await isFolder(folder)) return
-    const parent = dirname(folder)
-    if (!isMissing(error) || (await isFolder(parent))) throw error
-    await makeFolder(parent)
-    return await makeFolder(folder)
+    if (!(await isFolder(folder))) {
+      const parent = dirname(folder)
+      if (!isMissing(error) || (await isFolder(parent))) throw error
+      await makeFolder(parent)
+      return await makeFolder(folder)
+    }
+    if (durable.has(folder)) return
   }
   await syncFolder(dirname(folder))
+  durable.add(folder)
 }
 
 async function isFolder(path: string): Promise<boolean> {

@@ -89,28 +89,28 @@ export class Proofs {
   async #append(path: string, line: object): Promise<void> {
     try {
       await makeFolder(dirname(path))
-      const isNew = await append(path, `${JSON.stringify(line)}\n`)
-      if (isNew) await syncFolder(dirname(path))
+      await append(path, `${JSON.stringify(line)}\n`)
+      // Also where the file was there: who made it may not have come so far yet.
+      await syncFolder(dirname(path))
     } catch (error) {
       throw storeFailure(`write ${path}`, error)
     }
   }
 }
 
-/** True when the file was not there before. */
-async function append(path: string, text: string): Promise<boolean> {
+async function append(path: string, text: string): Promise<void> {
   const opened = await open(path, APPEND).catch((error) => {
     if (isMissing(error)) return undefined
     throw error
   })
   const handle = opened ?? (await open(path, APPEND | constants.O_CREAT, FILE_MODE))
   try {
-    await handle.write(text)
+    // A line that a power cut tore must not take this one with it.
+    await handle.write(`\n${text}`)
     await handle.datasync()
   } finally {
     await handle.close()
   }
-  return opened === undefined
 }
 
 /** Lines that were torn by a power cut are left out; so is, by those who ask, what is no such line. */
