@@ -1,5 +1,6 @@
 /** Where things lie in the data folder, and how a file there becomes durable. */
-import { mkdir, open, rename, stat } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { access, mkdir, open, rename, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { algorithmOf, type Digest, hexOf } from '../oci/digest.ts'
 import { isMissing } from './failures.ts'
@@ -60,20 +61,29 @@ const durable = new Set<string>()
  * Makes a folder and what is missing above it, all durable. Not by Node's recursive mkdir: where a file system refuses with
  * ENOENT (/proc, say) that one never ends, and it says ENOENT where the truth is a read-only file system.
  */
-export async function makeFolder(folder: string): Promise<void> {
+export async function makeFolder(folder: string, isRetry = false): Promise<void> {
+  const parent = dirname(folder)
   try {
     await mkdir(folder, { mode: FOLDER_MODE })
   } catch (error) {
     if (!(await isFolder(folder))) {
-      const parent = dirname(folder)
-      if (!isMissing(error) || (await isFolder(parent))) throw error
+      // The parent may have come between the two questions.
+      if (!isMissing(error) || (isRetry && (await isFolder(parent)))) throw error
       await makeFolder(parent)
-      return await makeFolder(folder)
+      return await makeFolder(folder, true)
     }
-    if (durable.has(folder)) return
+    // Where we may not even look, nobody like us has made it.
+    if (durable.has(folder) || !(await isReadable(parent))) return
   }
-  await syncFolder(dirname(folder))
+  await syncFolder(parent)
   durable.add(folder)
+}
+
+async function isReadable(folder: string): Promise<boolean> {
+  return await access(folder, constants.R_OK).then(
+    () => true,
+    () => false,
+  )
 }
 
 async function isFolder(path: string): Promise<boolean> {

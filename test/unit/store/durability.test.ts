@@ -1,5 +1,5 @@
 /** What is durable when a promise resolves, where two do the same at once or a power cut came before. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -11,6 +11,8 @@ const APP = { upstream: 'origin', name: 'app' }
 
 /** Folders whose sync waits for the gate. */
 const gates = vi.hoisted(() => new Map<string, Promise<unknown>>())
+/** Folders that another task makes as soon as it shows that they are missing. */
+const rivals = vi.hoisted(() => new Set<string>())
 const syncs = vi.hoisted(() => [] as string[])
 
 vi.mock('node:fs/promises', async (importActual) => {
@@ -25,7 +27,15 @@ vi.mock('node:fs/promises', async (importActual) => {
     }
     return handle
   }
-  return { ...actual, open }
+  const mkdir = async (path: string, options: object) => {
+    try {
+      return await actual.mkdir(path, options)
+    } catch (error) {
+      if (rivals.delete(dirname(path))) await actual.mkdir(dirname(path))
+      throw error
+    }
+  }
+  return { ...actual, open, mkdir }
 })
 
 let data: string
@@ -62,6 +72,13 @@ describe('a folder', () => {
     await makeFolder(join(data, 'ab'))
     expect(syncs).toEqual([data])
   })
+})
+
+test('a folder can be made although another task makes its parent in that moment', async () => {
+  const parent = join(data, 'sha256')
+  rivals.add(parent)
+  await makeFolder(join(parent, 'ab'))
+  expect(await readdir(parent)).toEqual(['ab'])
 })
 
 describe('a journal of proofs', () => {
