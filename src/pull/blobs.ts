@@ -159,8 +159,11 @@ export class Blobs {
         await other.catch(() => undefined)
       }
       const running = this.#downloads.get(key)
-      if (running !== undefined || (await this.#wasSentBefore(repository, digest))) {
-        if (!isOpen(link) && !(await this.#vouch(upstream, repository, digest))) return undefined
+      const sent = running?.blob.expected ?? (await this.#sentBefore(repository, digest))
+      if (sent !== undefined) {
+        const isTheirs =
+          isOpen(link) || (await this.#vouch(upstream, repository, digest, sent.size))
+        if (!isTheirs) return undefined
         running?.admitted.add(repository.name)
         const here = running ?? (await this.#store.stat(digest))
         if (here !== undefined) return here
@@ -175,18 +178,23 @@ export class Blobs {
     })
   }
 
-  /** True when this upstream itself has sent us the bytes that the store holds. */
-  async #wasSentBefore(repository: Repository, digest: Digest): Promise<boolean> {
-    return (
-      (await this.#catalog.links.isProvenAt(repository.upstream, digest)) &&
-      (await this.#store.stat(digest)) !== undefined
-    )
+  /** What the store holds, when this upstream itself has sent it to us. */
+  async #sentBefore(repository: Repository, digest: Digest): Promise<BlobStat | undefined> {
+    const isSent = await this.#catalog.links.isProvenAt(repository.upstream, digest)
+    return isSent ? await this.#store.stat(digest) : undefined
   }
 
   /** Asks upstream whether this repository, too, has bytes that it has sent us under another one's name. */
-  async #vouch(upstream: Upstream, repository: Repository, digest: Digest): Promise<boolean> {
+  async #vouch(
+    upstream: Upstream,
+    repository: Repository,
+    digest: Digest,
+    size: number | undefined,
+  ): Promise<boolean> {
     const stat = await upstream.statBlob(repository.name, digest)
     if (stat === undefined) return false
+    // Recorded, it would spoil every later download.
+    if (size !== undefined && stat.size !== size) throw wrongSize(repository, stat, size)
     await this.#catalog.links.record(repository, [{ ...stat, standing: 'proven' }])
     return true
   }
@@ -320,6 +328,13 @@ function isGone(error: unknown): boolean {
 
 function isOpen(link: Link | undefined): link is Link {
   return link !== undefined && link.standing !== 'named'
+}
+
+function wrongSize(repository: Repository, stat: BlobStat, size: number): CrossdockError {
+  return new CrossdockError(
+    'badSize',
+    `${repository.upstream} says that blob ${stat.digest} of ${repository.name} has ${stat.size} bytes, but it has ${size}; try again`,
+  )
 }
 
 /** Turns an absent blob into the error that names it. */

@@ -1,5 +1,5 @@
 /** The soak: many clients and everything that goes wrong at once, for minutes; what it found and what it counted. */
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FakeRegistry } from './fake-registry.ts'
@@ -271,6 +271,9 @@ class Soak implements Surroundings {
     const after = () => descriptorsOf(pid)
     while (performance.now() < settled && (await after()) > before + 5) await sleep(250)
     const descriptors = [before, await after()] as const
+    if (descriptors[1] > before + 5) {
+      this.ledger.violate(`descriptors are left: ${await targetsOf(pid)}`)
+    }
     while (performance.now() < settled && (await tempFiles(this.#proxy.data)).length > 0) {
       await sleep(250)
     }
@@ -323,6 +326,18 @@ class Soak implements Surroundings {
 
 async function descriptorsOf(pid: number): Promise<number> {
   return (await readdir(`/proc/${pid}/fd`)).length
+}
+
+/** What they are open on, and how many of each. */
+async function targetsOf(pid: number): Promise<string> {
+  const folder = `/proc/${pid}/fd`
+  const counts = new Map<string, number>()
+  for (const fd of await readdir(folder)) {
+    const target = await readlink(join(folder, fd)).catch(() => 'gone')
+    const kind = target.replace(/:\[\d+\]/, '')
+    counts.set(kind, (counts.get(kind) ?? 0) + 1)
+  }
+  return JSON.stringify(Object.fromEntries(counts))
 }
 
 /** The median of each fifth. */

@@ -1,8 +1,9 @@
 /** What nobody may get: bytes that their upstream does not vouch for, and bytes that are not what they claim to be. */
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
+import { layoutOf } from '../../src/store/layout.ts'
 import { type FakeImage, fakeImage, fakeLayer } from '../helpers/fake-image.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { ask, errorOf } from '../helpers/faults-http.ts'
@@ -72,6 +73,21 @@ describe('a digest is not a credential', () => {
     const { bytes } = await ask(`${proxy.base}/sharing/app/blobs/${layer.digest}`)
     expect(digestOf(bytes)).toBe(layer.digest)
     expect(origin.count({ blob: layer.digest, method: 'GET' })).toBe(before)
+  })
+
+  test("nor is upstream's word about a size that the bytes do not have, not even for a moment", async () => {
+    const layer = secret.layers[0]
+    if (layer === undefined) throw new Error('no layer')
+    origin.push('lying/app', '1', await fakeImage({ layers: [layer] }))
+    const path = `${proxy.base}/lying/app/blobs/${layer.digest}`
+    await getManifest(proxy.base, 'lying/app', '1')
+    const end = origin.fault({ blob: layer.digest, method: 'HEAD' }, { lengthDelta: 7 })
+    const lie = await ask(path)
+    expect([lie.status, errorOf(lie).code]).toEqual([502, 'SIZE_INVALID'])
+    end()
+    // Evicted, it has to be fetched again, and then its size counts.
+    await rm(layoutOf(proxy.data).blob(layer.digest))
+    expect((await pull(proxy.base, 'lying/app', '1')).layers[0]?.digest).toBe(layer.digest)
   })
 
   test("another upstream's claim is worth nothing until its bytes are here", async () => {
