@@ -30,7 +30,7 @@ export function parseYaml(name: string, text: string): YamlFile {
   )
   const mistakes = [...document.errors, ...document.warnings]
   if (mistakes.length > 0) {
-    throw new YamlError(mistakes.map(({ pos, message }) => `${at(pos[0])}: ${message}`))
+    throw new YamlError(mistakes.map(({ pos, message }) => `${at(pos[0])}: ${explain(message)}`))
   }
   const tree = attempt(name, () => document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown)
   refuseOddTrees(name, tree)
@@ -50,6 +50,11 @@ export class YamlError extends Error {
     super(problems.join('\n'), cause === undefined ? undefined : { cause })
     this.problems = problems
   }
+}
+
+/** The library reports a full stack like any other mistake of the text. */
+function explain(message: string): string {
+  return message.startsWith('Maximum call stack') ? 'nested too deeply' : message
 }
 
 function attempt<T>(name: string, work: () => T): T {

@@ -48,7 +48,7 @@ export function addressRange() {
 export function size(byDefault: string) {
   const error = 'must be a size such as 10GiB or 500MB, or a number of bytes'
   return z
-    .union([z.number().int().nonnegative(), z.string()], { error })
+    .union([z.number().int({ error }).nonnegative({ error }), z.string()], { error })
     .transform((value, context) => {
       const bytes = typeof value === 'number' ? value : parseSize(value)
       if (bytes !== undefined) return bytes

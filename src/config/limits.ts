@@ -2,16 +2,21 @@
 import { z } from 'zod'
 import { count, size, timer } from './fields.ts'
 
+const REASON = { error: 'must be more than 0' }
+/** Nothing at all is no ceiling that anybody means; to Node 0 ms even means none. */
+const bytes = (byDefault: string) => size(byDefault).refine((value) => value > 0, REASON)
+const time = (byDefault: string) => timer(byDefault).refine((value) => value > 0, REASON)
+
 export const LIMITS = z.strictObject({
-  manifestSize: size('4MiB').describe('Largest manifest or index.'),
-  configSize: size('4MiB').describe(
+  manifestSize: bytes('4MiB').describe('Largest manifest or index.'),
+  configSize: bytes('4MiB').describe(
     "Largest config that is read; one that is only passed on may be a blob's size.",
   ),
   layers: count(512).describe('Layers of an image.'),
   indexEntries: count(1024).describe('Children of an index.'),
-  blobSize: size('64GiB').describe('Largest blob, as its descriptor says.'),
-  imageSize: size('128GiB').describe('Sum of the blobs of one image.'),
-  layerUncompressed: size('32GiB').describe('What may come out of one layer.'),
+  blobSize: bytes('64GiB').describe('Largest blob, as its descriptor says.'),
+  imageSize: bytes('128GiB').describe('Sum of the blobs of one image.'),
+  layerUncompressed: bytes('32GiB').describe('What may come out of one layer.'),
   zstdWindowLog: z
     .number()
     .int()
@@ -22,12 +27,12 @@ export const LIMITS = z.strictObject({
   queue: count(64).describe(
     'Conversions under way beyond one per processor; more are answered 503.',
   ),
-  connectTimeout: timer('10s').describe('To connect to an upstream, TLS included.'),
-  upstreamHeaders: timer('30s').describe("To an upstream's response headers."),
-  upstreamIdle: timer('30s').describe('Without a byte from an upstream.'),
-  leastRate: size('1KiB').describe('Bytes a second that an upstream must send, over a minute.'),
-  upstreamHeaderSize: size('32KiB').describe("Largest header of an upstream's response."),
-  tokenSize: size('64KiB').describe("Largest answer of an upstream's token service."),
+  connectTimeout: time('10s').describe('To connect to an upstream, TLS included.'),
+  upstreamHeaders: time('30s').describe("To an upstream's response headers."),
+  upstreamIdle: time('30s').describe('Without a byte from an upstream.'),
+  leastRate: bytes('1KiB').describe('Bytes a second that an upstream must send, over a minute.'),
+  upstreamHeaderSize: bytes('32KiB').describe("Largest header of an upstream's response."),
+  tokenSize: bytes('64KiB').describe("Largest answer of an upstream's token service."),
   redirects: z
     .number()
     .int()
@@ -36,7 +41,7 @@ export const LIMITS = z.strictObject({
     .default(5)
     .describe('Redirects of an upstream that are followed, one after the other.'),
   breakerFailures: count(5).describe('Failures in a row after which an upstream gets a rest.'),
-  breakerWait: timer('5s').describe('How long it rests before one request tries again.'),
+  breakerWait: time('5s').describe('How long it rests before one request tries again.'),
   retries: z
     .number()
     .int()
@@ -44,10 +49,10 @@ export const LIMITS = z.strictObject({
     .max(10)
     .default(3)
     .describe('Tries again after a broken connection or 5xx.'),
-  requestHeader: size('64KiB').describe('Largest request header (podman sends 17 KiB of ranges).'),
-  clientHeaders: timer('10s').describe("For a request's header to come; a slower client is left."),
-  clientIdle: timer('60s').describe('Without a client taking a byte.'),
-  keepAlive: timer('95s').describe('Idle connections of clients.'),
+  requestHeader: bytes('64KiB').describe('Largest request header (podman sends 17 KiB of ranges).'),
+  clientHeaders: time('10s').describe("For a request's header to come; a slower client is left."),
+  clientIdle: time('60s').describe('Without a client taking a byte.'),
+  keepAlive: time('95s').describe('Idle connections of clients.'),
   connections: z
     .number()
     .int()

@@ -91,7 +91,12 @@ function show(value: unknown, node: SchemaNode | undefined): string {
   if (value === null) return 'nothing'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   if (typeof value === 'object') return 'a map'
-  return JSON.stringify(typeof value === 'string' ? value.slice(0, 80) : value)
+  return JSON.stringify(typeof value === 'string' ? withoutUser(value).slice(0, 80) : value)
+}
+
+/** What stands between `//` and `@` in a URL may be a password. */
+function withoutUser(text: string): string {
+  return text.replace(/\/\/.*@/s, '//(hidden)@')
 }
 
 export function valueAt(tree: unknown, path: Path): unknown {

@@ -275,6 +275,25 @@ test('M10: an index that names itself, a cycle of two, and four levels end soon'
   expect(answer).toBe(MANIFEST)
 })
 
+test('M05: a child of another type than its index says is not converted', async () => {
+  const image = await fakeImage({ dialect: 'docker' })
+  const { digest, bytes } = image
+  const described = { mediaType: OCI_MANIFEST, digest, size: bytes.byteLength }
+  const platform = { os: 'linux', architecture: 'amd64' }
+  const index = json(indexDocument({ manifests: [{ ...described, platform }] }))
+  origin.push('m05', undefined, image)
+  origin.push('m05', '1', { bytes: index, mediaType: OCI_INDEX, digest: digestOf(index) })
+
+  expect(await outcomeOf('m05/manifests/1-zstd')).toBe(MANIFEST)
+})
+
+test('J07: a text of nearly 4 MiB is read in no time', async () => {
+  const bytes = Buffer.from(inside('x', `"${'x'.repeat(4 * MIB - 2000)}"`))
+  origin.push('j07', '1', { bytes, mediaType: OCI_MANIFEST, digest: digestOf(bytes) })
+
+  expect(await outcomeOf('j07/manifests/1')).toBe('200')
+})
+
 test('M11, M20: a config that does not fit its layers fails the conversion alone', async () => {
   const [one, two] = [await fakeLayer(), await fakeLayer()]
   const counts = { config: { rootfs: { type: 'layers', diff_ids: [one.diffId] } } }

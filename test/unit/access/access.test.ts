@@ -30,6 +30,12 @@ describe('htpasswd', () => {
     ['no colon here', /f:1: must be name:hash/],
     [`:${ALICE}`, /f:1: must be name:hash/],
     [`slow:${ALICE.replace('$04$', '$20$')}`, /cost 20 is above 14/],
+    [`old:${ALICE.replace(/^\$2.\$/, '$2x$')}`, /f:1: the password of old is no bcrypt hash/],
+    [
+      `x:${'y'.repeat(1e6)}`,
+      /^f:1: the password of x is no bcrypt hash; make it with htpasswd -B$/,
+    ],
+    [`${'n'.repeat(300)}:${ALICE}`, /f:1: must be name:hash/],
   ])('refuses %j with its line', (text, message) => {
     expect(() => parseHtpasswd('f', text)).toThrow(message)
   })
@@ -46,6 +52,27 @@ describe('htpasswd', () => {
     }
     const nothing = { authorization: undefined, certificate: undefined }
     await expect(access.identify(nothing)).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
+  })
+
+  it('computes nothing for what bcrypt would cut off or never saw', async () => {
+    const users = new Users(new Map([['alice', ALICE]]), async () => {
+      throw new Error('was computed')
+    })
+
+    for (const [name, password] of [
+      ['alice', 'p'.repeat(73)],
+      ['alice', 'é'.repeat(37)],
+      ['n'.repeat(256), 'p'],
+    ] as const) {
+      await expect(users.isRight(name, password)).resolves.toBe(false)
+    }
+  })
+
+  it('does not take a password for another one that ends at a NUL', async () => {
+    const users = new Users(new Map([['nul', hashSync('a', 4)]]), createBcrypt())
+
+    await expect(users.isRight('nul', 'a\u0000b')).resolves.toBe(false)
+    await expect(users.isRight('nul', 'a')).resolves.toBe(true)
   })
 
   it('computes a right password once for many requests', async () => {
