@@ -6,6 +6,7 @@ import type { Digest } from '../oci/digest.ts'
 import type {
   Catalog,
   Clock,
+  Place,
   Repository,
   SidecarStore,
   TagRecord,
@@ -25,6 +26,9 @@ export interface TagPolicy {
   readonly staleWindowMs: number
   readonly offline: boolean
 }
+
+/** How far a claim beside a manifest may lag behind, ms: it is a durable write, and counts against days of staleness. */
+const CLAIM_MS = 60 * 60_000
 
 /** How long upstream's "no such tag" is believed without asking again, ms; for possible suffixes it is the tag window. */
 const UNKNOWN_TAG_MS = 5_000
@@ -126,11 +130,29 @@ export class Tags {
     const now = await upstream.resolve(repository.name, tag)
     if (now?.digest !== known.digest) return undefined
     if ((await this.#manifests.findLocal(repository, known.digest)) === undefined) return undefined
-    await this.#catalog.tags.record(repository, tag, {
-      digest: known.digest,
-      checkedAt: this.#clock.now(),
-    })
+    const at = this.#clock.now()
+    await this.#refreshClaim(repository, tag, known.digest, at)
+    await this.#catalog.tags.record(repository, tag, { digest: known.digest, checkedAt: at })
     return known.digest
+  }
+
+  /** A catalog that is made again judges a tag's age by the claim beside the manifest. */
+  async #refreshClaim(
+    repository: Repository,
+    tag: string,
+    digest: Digest,
+    at: number,
+  ): Promise<void> {
+    const isHere = (place: Place) => isSameRepository(place, repository)
+    const claimed = (await this.#sidecars.read(digest))?.places.find(isHere)?.tags[tag]
+    if (claimed !== undefined && Math.abs(at - claimed) < CLAIM_MS) return
+    await this.#sidecars.update(digest, (sidecar) => {
+      if (sidecar === undefined) return undefined
+      const places = sidecar.places.map((place) =>
+        isHere(place) ? { ...place, tags: { ...place.tags, [tag]: at } } : place,
+      )
+      return { ...sidecar, places }
+    })
   }
 
   async #record(

@@ -1,0 +1,42 @@
+/** What a tag's re-check leaves beside its manifest. */
+import { expect, test } from 'vitest'
+import { systemClock } from '../../../src/lib/clock.ts'
+import { DEFAULT_MODEL_LIMITS } from '../../../src/oci/manifest.ts'
+import { Blobs } from '../../../src/pull/blobs.ts'
+import { Manifests } from '../../../src/pull/manifests.ts'
+import { Tags } from '../../../src/pull/tags.ts'
+import { FakeRegistry } from '../../helpers/fake-registry.ts'
+import { memoryStore } from '../../helpers/memory-store.ts'
+import { openUpstream } from '../../helpers/open-upstream.ts'
+
+const HOUR_MS = 3_600_000
+
+test('claims are refreshed by the hour, so that a rebuilt catalog knows how old a tag is', async () => {
+  await using origin = await FakeRegistry.start()
+  const { digest } = await origin.pushImage('app', '1')
+  await using opened = openUpstream(origin)
+  const { blobs: store, sidecars, catalog } = memoryStore()
+  const { upstreams } = opened
+  let now = 1_000
+  const clock = { ...systemClock, now: () => now }
+  const blobs = new Blobs({ store, catalog, upstreams, offline: false })
+  const limits = DEFAULT_MODEL_LIMITS
+  const shared = { sidecars, catalog, upstreams }
+  const manifests = new Manifests({ ...shared, store, blobs, limits, offline: false })
+  const policy = { tagWindowMs: 60_000, staleWindowMs: 7 * 24 * HOUR_MS, offline: false }
+  const tags = new Tags({ ...shared, manifests, clock, policy })
+  const repository = { upstream: 'local', name: 'app' }
+  const claimAt = async (at: number) => {
+    now = at
+    expect(await tags.resolve(repository, '1')).toEqual({ digest, stale: false })
+    expect((await catalog.tags.find(repository, '1'))?.checkedAt).toBe(at)
+    return (await sidecars.read(digest))?.places[0]?.tags['1']
+  }
+
+  expect(await claimAt(1_000)).toBe(1_000)
+  expect(await claimAt(HOUR_MS / 2)).toBe(1_000)
+  expect(await claimAt(HOUR_MS + 1_000)).toBe(HOUR_MS + 1_000)
+  expect(await claimAt(9 * HOUR_MS)).toBe(9 * HOUR_MS)
+  // A clock that was set back: the claim must not stay in the future.
+  expect(await claimAt(2 * HOUR_MS)).toBe(2 * HOUR_MS)
+})
