@@ -92,7 +92,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   } = await openStore({
     data: config.data,
     clock,
-    onCatalogReplaced: () => telemetry.catalogReplaced(),
+    onCatalogReplaced: (loss) => telemetry.catalogReplaced(loss),
   })
   const store = new MeteredBlobs(onDisk)
   const upstreams = createUpstreams({

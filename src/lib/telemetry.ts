@@ -124,10 +124,11 @@ export function createTelemetry(config: LogConfig, out: { write(line: string): v
       metrics.scrubbedBytes.inc(scrub.bytes)
       log.info({ event: 'scrubbed', ...scrub }, 'the whole store was verified')
     },
-    catalogReplaced(): void {
+    catalogReplaced(loss: 'gone' | 'damaged'): void {
+      const what = loss === 'gone' ? 'deleted or replaced while it was open' : 'damaged'
       log.warn(
-        { event: 'catalog_replaced' },
-        'the catalog was deleted or replaced while it was open; it was made again from the store',
+        { event: 'catalog_replaced', loss },
+        `the catalog was ${what}; it was made again from the store`,
       )
     },
     choreFailed(chore: string, error: unknown): void {

@@ -30,7 +30,7 @@ const BUSY: Advice = {
 const CORRUPT: Advice = {
   kind: 'internal',
   what: 'the catalog is damaged',
-  advice: 'start crossdock again: it rebuilds the catalog from the store',
+  advice: 'crossdock rebuilds it from the store at the latest when it starts again',
 }
 const TOO_MANY_FILES: Advice = {
   kind: 'overloaded',
@@ -44,7 +44,7 @@ const IN_THE_WAY: Advice = {
   advice: 'move it away or choose another data folder with --data',
 }
 
-/** By code of Node's system errors and, without their extensions, of SQLite's. */
+/** By code of Node's system errors and of SQLite's, with or without their extensions. */
 const ADVICE: Readonly<Record<string, Advice>> = {
   ENOSPC: FULL,
   EDQUOT: FULL,
@@ -58,6 +58,10 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   SQLITE_BUSY: BUSY,
   SQLITE_CORRUPT: CORRUPT,
   SQLITE_NOTADB: CORRUPT,
+  // What is written here breaks no key of a sound catalog.
+  SQLITE_CONSTRAINT_UNIQUE: CORRUPT,
+  SQLITE_CONSTRAINT_PRIMARYKEY: CORRUPT,
+  SQLITE_CONSTRAINT_FOREIGNKEY: CORRUPT,
   ENOTDIR: IN_THE_WAY,
   EEXIST: IN_THE_WAY,
   EMFILE: TOO_MANY_FILES,
@@ -68,7 +72,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
 export function storeFailure(doing: string, cause: unknown): CrossdockError {
   if (cause instanceof CrossdockError) return cause
   const code = codeOf(cause)
-  const known = code === undefined ? undefined : ADVICE[familyOf(code)]
+  const known = code === undefined ? undefined : adviceOn(code)
   if (known !== undefined) {
     const message = `cannot ${doing}: ${known.what}; ${known.advice}`
     return new CrossdockError(known.kind, message, { cause, ...(code && { reason: code }) })
@@ -87,10 +91,18 @@ export function isMissing(error: unknown): boolean {
   return code === 'ENOENT' || code === 'ENOTDIR'
 }
 
-/** True when SQLite says that the file is no sound database. */
+const DAMAGED = 'catalog-damaged'
+
+/** For what SQLite reads without complaint but nobody recorded. */
+export function catalogDamaged(what: string): CrossdockError {
+  const message = `${CORRUPT.what}: ${what}; ${CORRUPT.advice}`
+  return new CrossdockError(CORRUPT.kind, message, { reason: DAMAGED })
+}
+
+/** True when the file is no sound catalog: SQLite says so, or what it holds does. */
 export function isCorruption(error: unknown): boolean {
-  const code = codeOf(error)
-  return code !== undefined && ADVICE[familyOf(code)] === CORRUPT
+  const code = error instanceof CrossdockError ? error.reason : codeOf(error)
+  return code !== undefined && (code === DAMAGED || adviceOn(code) === CORRUPT)
 }
 
 export function codeOf(error: unknown): string | undefined {
@@ -98,7 +110,8 @@ export function codeOf(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined
 }
 
-/** `SQLITE_BUSY_SNAPSHOT` -> `SQLITE_BUSY`. */
-function familyOf(code: string): string {
-  return code.startsWith('SQLITE_') ? code.split('_').slice(0, 2).join('_') : code
+/** `SQLITE_BUSY_SNAPSHOT` counts as `SQLITE_BUSY` unless it has advice of its own. */
+function adviceOn(code: string): Advice | undefined {
+  const family = code.startsWith('SQLITE_') ? code.split('_').slice(0, 2).join('_') : code
+  return ADVICE[code] ?? ADVICE[family]
 }

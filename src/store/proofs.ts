@@ -4,14 +4,16 @@
  * proves nothing: anybody can push one.
  */
 import { constants } from 'node:fs'
-import { open, readdir, readFile } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type Digest, isDigest } from '../oci/digest.ts'
+import type { Digest } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
 import type { Link, Repository } from '../ports.ts'
 import { isMissing, storeFailure } from './failures.ts'
+import { readFanOut } from './fan-out.ts'
 import { FILE_MODE, type Layout, makeFolder, syncFolder } from './layout.ts'
 import { isForgottenTag, isPlatformLine, isProofLine } from './sound-records.ts'
+import { parseSummedJson, summedJson } from './summed-json.ts'
 
 const SUFFIX = '.links'
 const PLATFORMS = 'platforms.jsonl'
@@ -25,6 +27,12 @@ export interface ForgottenTag extends Repository {
   readonly tag: string
   readonly at: number
 }
+
+export interface LearnedPlatform extends Repository {
+  readonly platform: Platform
+}
+
+export type Proof = Repository & Link
 
 export interface ProofLine extends Repository {
   readonly size: number
@@ -54,42 +62,35 @@ export class Proofs {
     await this.#append(join(this.#layout.sidecars, FORGOTTEN), { upstream, name, tag, at })
   }
 
-  async *list(): AsyncGenerator<Repository & Link> {
-    for (const algorithm of ['sha256', 'sha512']) {
-      const root = join(this.#layout.sidecars, algorithm)
-      for (const folder of await names(root)) {
-        for (const file of await names(join(root, folder))) {
-          const digest = `${algorithm}:${file.slice(0, -SUFFIX.length)}`
-          if (file.endsWith(SUFFIX) && isDigest(digest)) yield* this.#read(digest)
-        }
-      }
+  async *list(): AsyncGenerator<Proof> {
+    for await (const some of readFanOut(this.#layout.sidecars, SUFFIX, (one) => this.find(one))) {
+      yield* some
     }
   }
 
-  async *listPlatforms(): AsyncGenerator<Repository & { readonly platform: Platform }> {
-    for (const line of await readLines(join(this.#layout.sidecars, PLATFORMS))) {
-      if (isPlatformLine(line)) yield line
-    }
+  /** All of one blob. */
+  async find(digest: Digest): Promise<readonly Proof[]> {
+    const lines = await readLines(this.#layout.proofs(digest))
+    return lines.filter(isProofLine).map(({ upstream, name, size, standing, role }) => ({
+      ...{ upstream, name, digest, size, standing },
+      ...(role && { role }),
+    }))
+  }
+
+  async *listPlatforms(): AsyncGenerator<LearnedPlatform> {
+    const lines = await readLines(join(this.#layout.sidecars, PLATFORMS))
+    yield* lines.filter(isPlatformLine)
   }
 
   async *listForgotten(): AsyncGenerator<ForgottenTag> {
-    for (const line of await readLines(join(this.#layout.sidecars, FORGOTTEN))) {
-      if (isForgottenTag(line)) yield line
-    }
-  }
-
-  async *#read(digest: Digest): AsyncGenerator<Repository & Link> {
-    for (const line of await readLines(this.#layout.proofs(digest))) {
-      if (!isProofLine(line)) continue
-      const { upstream, name, size, standing, role } = line
-      yield { upstream, name, digest, size, standing, ...(role && { role }) }
-    }
+    const lines = await readLines(join(this.#layout.sidecars, FORGOTTEN))
+    yield* lines.filter(isForgottenTag)
   }
 
   async #append(path: string, line: object): Promise<void> {
     try {
       await makeFolder(dirname(path))
-      await append(path, `${JSON.stringify(line)}\n`)
+      await append(path, `${summedJson(line)}\n`)
       // Also where the file was there: who made it may not have come so far yet.
       await syncFolder(dirname(path))
     } catch (error) {
@@ -113,26 +114,16 @@ async function append(path: string, text: string): Promise<void> {
   }
 }
 
-/** Lines that were torn by a power cut are left out; so is, by those who ask, what is no such line. */
-async function readLines(path: string): Promise<unknown[]> {
+/** Lines that were torn by a power cut, or that rotted, are left out. */
+async function readLines(path: string): Promise<object[]> {
   const text = await readFile(path, 'utf8').catch((error) => {
     if (isMissing(error)) return ''
     throw storeFailure(`read ${path}`, error)
   })
-  const lines: unknown[] = []
+  const lines: object[] = []
   for (const line of text.split('\n')) {
-    try {
-      if (line !== '') lines.push(JSON.parse(line))
-    } catch {}
+    const value = line === '' ? undefined : parseSummedJson(line)
+    if (value !== undefined) lines.push(value)
   }
   return lines
-}
-
-async function names(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (isMissing(error)) return []
-    throw storeFailure(`list ${folder}`, error)
-  }
 }

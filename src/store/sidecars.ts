@@ -1,13 +1,14 @@
 /** Sidecars as JSON files, one for each manifest in the store; every change is atomic and durable. */
-import { open, readdir, readFile, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { parseObject } from '../lib/shapes.ts'
-import { type Digest, isDigest } from '../oci/digest.ts'
+import { open, readFile, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Digest } from '../oci/digest.ts'
 import type { Sidecar, SidecarStore } from '../ports.ts'
 import { isMissing, storeFailure } from './failures.ts'
+import { readFanOut } from './fan-out.ts'
 import { FILE_MODE, type Layout, publish, syncFolder } from './layout.ts'
 import type { FileLock } from './lock.ts'
 import { isSidecar } from './sound-records.ts'
+import { parseSummedJson, summedJson } from './summed-json.ts'
 import type { TempFiles } from './temp-files.ts'
 
 const SUFFIX = '.json'
@@ -53,25 +54,15 @@ export class FsSidecars implements SidecarStore {
     return turn
   }
 
-  async *list(): AsyncGenerator<Sidecar> {
-    for (const algorithm of ['sha256', 'sha512']) {
-      const root = join(this.#layout.sidecars, algorithm)
-      for (const folder of await names(root)) {
-        for (const file of await names(join(root, folder))) {
-          if (!file.endsWith(SUFFIX)) continue
-          const digest = `${algorithm}:${file.slice(0, -SUFFIX.length)}`
-          const sidecar = isDigest(digest) ? await this.read(digest) : undefined
-          if (sidecar !== undefined) yield sidecar
-        }
-      }
-    }
+  list(): AsyncGenerator<Sidecar> {
+    return readFanOut(this.#layout.sidecars, SUFFIX, (digest) => this.read(digest))
   }
 
   async #write(digest: Digest, sidecar: Sidecar | undefined): Promise<void> {
     const path = this.#layout.sidecar(digest)
     try {
       if (sidecar === undefined) await removeDurably(path)
-      else await writeDurably(this.#temp.next(), path, `${JSON.stringify(sidecar)}\n`)
+      else await writeDurably(this.#temp.next(), path, `${summedJson(sidecar)}\n`)
     } catch (error) {
       throw storeFailure(`write the sidecar of ${digest}`, error)
     }
@@ -106,15 +97,6 @@ async function removeDurably(path: string): Promise<void> {
 
 /** A sidecar that rotted counts as absent: its manifest is then asked of upstream again. */
 function parseSidecar(digest: Digest, text: string): Sidecar | undefined {
-  const sidecar: unknown = parseObject(text)
+  const sidecar = parseSummedJson(text)
   return isSidecar(sidecar) && sidecar.digest === digest ? sidecar : undefined
-}
-
-async function names(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (isMissing(error)) return []
-    throw storeFailure(`list ${folder}`, error)
-  }
 }

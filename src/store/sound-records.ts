@@ -33,7 +33,7 @@ export function isPlatformLine(
 }
 
 export function isForgottenTag(value: unknown): value is ForgottenTag {
-  return isRepository(value) && isText(value.tag) && Number.isFinite(value.at)
+  return isRepository(value) && isText(value.tag) && isCount(value.at)
 }
 
 function isRepository(value: unknown): value is Repository & Readonly<Record<string, unknown>> {
@@ -44,7 +44,7 @@ function isPlace(value: unknown): value is Place {
   return (
     isRepository(value) &&
     isObject(value.tags) &&
-    Object.values(value.tags).every(Number.isFinite) &&
+    Object.values(value.tags).every(isCount) &&
     (value.lists === undefined ||
       (isTextMap(value.lists) && Object.values(value.lists).every(isAnyDigest)))
   )
@@ -56,8 +56,8 @@ function isConversion(value: unknown): value is ConvertedImage {
     isRepository(value.repository) &&
     [value.source, value.target].every(isAnyDigest) &&
     [value.mediaType, value.profile].every(isText) &&
-    [value.convertedAt, value.seconds].every(Number.isFinite) &&
-    isCount(value.size) &&
+    Number.isFinite(value.seconds) &&
+    [value.size, value.convertedAt].every(isCount) &&
     parseObject(value.recipe) !== undefined &&
     isListOf(value.layers, isConvertedLayer)
   )

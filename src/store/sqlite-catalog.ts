@@ -1,7 +1,8 @@
 /** The catalog on SQLite. Nothing is cached here: what another process commits is seen by the next question. */
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
-import type { Catalog, Clock } from '../ports.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Catalog, Clock, Repository } from '../ports.ts'
 import { storeFailure } from './failures.ts'
 import type { Proofs } from './proofs.ts'
 import { SqliteConversions } from './sqlite-conversions.ts'
@@ -11,6 +12,8 @@ import { SqlitePlatforms } from './sqlite-platforms.ts'
 import { SqliteRetention } from './sqlite-retention.ts'
 import { SqliteTags } from './sqlite-tags.ts'
 import { SqliteUsage } from './sqlite-usage.ts'
+
+export type Restore = (digest: Digest, repository?: Repository) => Promise<boolean>
 
 export class SqliteCatalog implements Catalog {
   readonly tags: SqliteTags
@@ -22,6 +25,7 @@ export class SqliteCatalog implements Catalog {
   readonly #db: Database
   readonly #clock: Clock
   readonly #data: string
+  readonly #onClosing: (() => void) | undefined
 
   constructor(deps: {
     readonly db: Database
@@ -29,16 +33,26 @@ export class SqliteCatalog implements Catalog {
     readonly data: string
     /** Where proofs are kept beside the catalog; left out while rebuilding from them. */
     readonly proofs?: Proofs | undefined
+    /** Adds links of a digest that the store knows and the catalog lacks; false when there are none. */
+    readonly restore?: Restore | undefined
+    /** Called when it ends; what was not written yet is written after that. */
+    readonly onClosing?: (() => void) | undefined
   }) {
     this.#db = deps.db
     this.#clock = deps.clock
     this.#data = deps.data
+    this.#onClosing = deps.onClosing
     this.tags = new SqliteTags(deps.db, deps.clock, deps.proofs)
-    this.links = new SqliteLinks(deps.db, deps.clock, deps.proofs)
+    this.links = new SqliteLinks(deps.db, deps.clock, deps.proofs, deps.restore)
     this.conversions = new SqliteConversions(deps.db)
     this.platforms = new SqlitePlatforms(deps.db, deps.proofs)
     this.usage = new SqliteUsage(deps.db)
-    this.retention = new SqliteRetention(deps.db, this.usage)
+    this.retention = new SqliteRetention(deps.db, this.usage, deps.restore)
+  }
+
+  /** For parts that are put in together: all of them or none. */
+  transaction(work: () => void): void {
+    this.#db.transaction(work)
   }
 
   async check(): Promise<void> {
@@ -47,16 +61,13 @@ export class SqliteCatalog implements Catalog {
     } catch (error) {
       throw storeFailure(`use the data folder ${this.#data}`, error)
     }
-    this.#db.run('INSERT OR REPLACE INTO pulse (id, checked_at) VALUES (1, ?)', this.#clock.now())
+    const sql = 'INSERT OR REPLACE INTO pulse (id, checked_at) VALUES (1, ?)'
+    await this.#db.mending(() => this.#db.run(sql, this.#clock.now()))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      await this.usage.flush()
-    } catch {
-      // Last uses only order eviction; a damaged file was marked when that showed, and is made again at the next start.
-    } finally {
-      this.#db.close()
-    }
+    this.#onClosing?.()
+    // Last uses only order eviction; a damaged file was marked when that showed, and is made again at the next start.
+    await this.usage.flush().catch(() => undefined)
   }
 }

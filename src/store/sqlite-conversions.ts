@@ -8,6 +8,7 @@ import type {
   LayerKey,
 } from '../ports.ts'
 import type { Database, Row } from './sqlite-database.ts'
+import { soundIn, sumOf } from './sqlite-sums.ts'
 import { bytesOf, digestIn, intern, numberIn, REPOSITORY_ID, textIn } from './sqlite-values.ts'
 
 const IMAGES =
@@ -21,104 +22,128 @@ export class SqliteConversions implements ConversionCatalog {
   }
 
   async findLayer(key: LayerKey): Promise<ConvertedLayer | undefined> {
-    const row = this.#db.get(
-      'SELECT * FROM layers WHERE source = ? AND encoding = ? AND options = ? AND revision = ?',
-      bytesOf(key.source),
-      key.encoding,
-      key.options,
-      key.revision,
-    )
-    return row && layerIn(row)
+    return this.#db.mending(() => {
+      const { encoding, options, revision } = key
+      const asked = { source: bytesOf(key.source), encoding, options, revision }
+      const row = this.#db.get(
+        'SELECT * FROM layers WHERE source = ? AND encoding = ? AND options = ? AND revision = ?',
+        ...Object.values(asked),
+      )
+      return row && layerIn(soundIn('layers', row, asked))
+    })
   }
 
   async findLayerByTarget(target: Digest): Promise<ConvertedLayer | undefined> {
-    // The recipe that gave the bytes directly comes before one that fell back to it; newer revisions come first.
-    const row = this.#db.get(
-      `SELECT * FROM layers WHERE target = ?
-       ORDER BY fallback IS NOT NULL, revision DESC, source, encoding, options LIMIT 1`,
-      bytesOf(target),
-    )
-    return row && layerIn(row)
+    return this.#db.mending(() => {
+      const asked = { target: bytesOf(target) }
+      // The recipe that gave the bytes directly comes before one that fell back to it; newer revisions come first.
+      const row = this.#db.get(
+        `SELECT * FROM layers WHERE target = ?
+         ORDER BY fallback IS NOT NULL, revision DESC, source, encoding, options LIMIT 1`,
+        asked.target,
+      )
+      return row && layerIn(soundIn('layers', row, asked))
+    })
   }
 
   async recordLayer(layer: ConvertedLayer): Promise<void> {
+    await this.#db.mending(() => this.putLayer(layer))
+  }
+
+  putLayer(layer: ConvertedLayer): void {
+    const { encoding, options, revision, size } = layer
+    const row = {
+      ...{ source: bytesOf(layer.source), encoding, options, revision },
+      ...{ target: bytesOf(layer.target), size, diff_id: bytesOf(layer.diffId) },
+      uncompressed_size: layer.uncompressedSize,
+      facts: JSON.stringify(layer.facts),
+      fallback: layer.fallback ?? null,
+    }
     this.#db.run(
       `INSERT OR REPLACE INTO layers (source, encoding, options, revision, target, size, diff_id,
-         uncompressed_size, facts, fallback) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      bytesOf(layer.source),
-      layer.encoding,
-      layer.options,
-      layer.revision,
-      bytesOf(layer.target),
-      layer.size,
-      bytesOf(layer.diffId),
-      layer.uncompressedSize,
-      JSON.stringify(layer.facts),
-      layer.fallback ?? null,
+         uncompressed_size, facts, fallback, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      ...Object.values(row),
+      sumOf('layers', row),
     )
   }
 
   async findImage({ repository, source, recipe }: ImageKey): Promise<ConvertedImage | undefined> {
     const { upstream, name } = repository
-    return this.#db.recall(`image ${upstream}/${name}@${source} ${recipe}`, () => {
+    const find = () => {
+      const asked = { upstream, name, source: bytesOf(source), recipe }
       const row = this.#db.get(
         `${IMAGES} WHERE source = ? AND repository = ${REPOSITORY_ID} AND recipe = ?`,
-        bytesOf(source),
+        asked.source,
         upstream,
         name,
         recipe,
       )
-      return row && imageIn(row)
-    })
+      return row && imageIn(soundIn('images', row, asked))
+    }
+    return this.#db.mending(() =>
+      this.#db.recall(`image ${upstream}/${name}@${source} ${recipe}`, find),
+    )
   }
 
   async listImages(by: {
     readonly source?: Digest
     readonly target?: Digest
   }): Promise<readonly ConvertedImage[]> {
-    const wanted = Object.entries({ source: by.source, target: by.target }).filter(
-      (entry): entry is [string, Digest] => entry[1] !== undefined,
-    )
-    const where = wanted.map(([column]) => ` ${column} = ?`).join(' AND')
-    const rows = this.#db.all(
-      `${IMAGES}${where && ` WHERE${where}`} ORDER BY converted_at, images.id`,
-      ...wanted.map(([, digest]) => bytesOf(digest)),
-    )
-    return rows.map(imageIn)
-  }
-
-  async recordImage(image: ConvertedImage): Promise<void> {
-    this.#db.transaction(() => {
-      this.#db.run(
-        `INSERT OR REPLACE INTO images (repository, source, recipe, target, size, media_type, profile,
-           layers, converted_at, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-        intern(this.#db, image.repository),
-        bytesOf(image.source),
-        image.recipe,
-        bytesOf(image.target),
-        image.size,
-        image.mediaType,
-        image.profile,
-        JSON.stringify(image.layers),
-        image.convertedAt,
-        image.seconds,
+    const asked = {
+      ...(by.source !== undefined && { source: bytesOf(by.source) }),
+      ...(by.target !== undefined && { target: bytesOf(by.target) }),
+    }
+    const where = Object.keys(asked).map((column) => ` ${column} = ?`)
+    return this.#db.mending(() => {
+      const rows = this.#db.all(
+        `${IMAGES}${where.length > 0 ? ` WHERE${where.join(' AND')}` : ''}
+         ORDER BY converted_at, images.id`,
+        ...Object.values(asked),
       )
+      return rows.map((row) => imageIn(soundIn('images', row, asked)))
     })
   }
 
+  async recordImage(image: ConvertedImage): Promise<void> {
+    await this.#db.mending(() => this.#db.transaction(() => this.putImage(image)))
+  }
+
+  /** The same within a transaction. */
+  putImage(image: ConvertedImage): void {
+    const { upstream, name } = image.repository
+    const row = {
+      ...{ source: bytesOf(image.source), recipe: image.recipe },
+      ...{ target: bytesOf(image.target), size: image.size, media_type: image.mediaType },
+      ...{ profile: image.profile, layers: JSON.stringify(image.layers) },
+      ...{ converted_at: image.convertedAt, seconds: image.seconds },
+    }
+    this.#db.run(
+      `INSERT OR REPLACE INTO images (repository, source, recipe, target, size, media_type, profile,
+         layers, converted_at, seconds, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      intern(this.#db, image.repository),
+      ...Object.values(row),
+      sumOf('images', { upstream, name, ...row }),
+    )
+  }
+
   async forgetImage({ repository, source, recipe }: ImageKey): Promise<boolean> {
-    const changed = this.#db.run(
-      `DELETE FROM images WHERE source = ? AND repository = ${REPOSITORY_ID} AND recipe = ?`,
-      bytesOf(source),
-      repository.upstream,
-      repository.name,
-      recipe,
+    const changed = await this.#db.mending(() =>
+      this.#db.run(
+        `DELETE FROM images WHERE source = ? AND repository = ${REPOSITORY_ID} AND recipe = ?`,
+        bytesOf(source),
+        repository.upstream,
+        repository.name,
+        recipe,
+      ),
     )
     return changed > 0
   }
 
   async forgetLayer(target: Digest): Promise<boolean> {
-    return this.#db.run('DELETE FROM layers WHERE target = ?', bytesOf(target)) > 0
+    const changed = await this.#db.mending(() =>
+      this.#db.run('DELETE FROM layers WHERE target = ?', bytesOf(target)),
+    )
+    return changed > 0
   }
 }
 

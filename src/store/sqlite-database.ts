@@ -6,6 +6,7 @@ import { LRUCache } from 'lru-cache'
 import { isCorruption, isMissing, storeFailure } from './failures.ts'
 import { FILE_MODE } from './layout.ts'
 import { MIGRATIONS } from './sqlite-schema.ts'
+import { sumOfValues } from './sqlite-sums.ts'
 
 /** How long a write waits for another process's, ms: theirs are as short as ours. */
 const BUSY_MS = 5_000
@@ -18,7 +19,7 @@ export type Row = Readonly<Record<string, Value>>
 
 export class Database {
   #db: Sqlite.Database
-  readonly #onCorruption: () => void
+  #repair: (() => Promise<void>) | undefined
   readonly #statements = new Map<string, Sqlite.Statement<Value[], Row>>()
   readonly #answers = new LRUCache<string, { readonly value: unknown }>({ max: ANSWERS })
   /** SQLite's number for what other connections have committed, when it was looked at last. */
@@ -26,13 +27,12 @@ export class Database {
   /** True until this turn of the event loop ends: what arrives later is asked later. */
   #isCurrent = false
 
-  private constructor(db: Sqlite.Database, onCorruption: () => void) {
+  private constructor(db: Sqlite.Database) {
     this.#db = db
-    this.#onCorruption = onCorruption
   }
 
   /** Opens the file, makes it where it is missing, and migrates it to this build's schema. */
-  static open(path: string, onCorruption: () => void = () => undefined): Database {
+  static open(path: string): Database {
     // SQLite gives its side files the mode of this one.
     closeSync(openSync(path, 'a', FILE_MODE))
     const db = new Sqlite(path, { timeout: BUSY_MS })
@@ -42,10 +42,26 @@ export class Database {
       db.pragma('synchronous = NORMAL')
       db.pragma('cache_size = -65536')
       migrate(db)
-      return new Database(db, onCorruption)
+      return new Database(db)
     } catch (error) {
       db.close()
       throw error
+    }
+  }
+
+  /** `repair` makes a damaged catalog good, by `adopt`; without it damage is a failure like any other. */
+  onDamage(repair: () => Promise<void>): void {
+    this.#repair = repair
+  }
+
+  /** What `work` answers; once more from a catalog made anew when it finds this one damaged. Repeating it must do no harm. */
+  async mending<T>(work: () => T): Promise<T> {
+    try {
+      return work()
+    } catch (error) {
+      if (this.#repair === undefined || !isCorruption(error)) throw error
+      await this.#repair()
+      return work()
     }
   }
 
@@ -72,7 +88,7 @@ export class Database {
 
   /** Number of rows that changed. */
   run(sql: string, ...values: Value[]): number {
-    this.#answers.clear()
+    this.#forget()
     return this.#guard(() => this.#prepare(sql).run(...values).changes)
   }
 
@@ -81,7 +97,7 @@ export class Database {
     try {
       return this.#guard(() => this.#db.transaction(work).immediate())
     } finally {
-      this.#answers.clear()
+      this.#forget()
     }
   }
 
@@ -107,7 +123,7 @@ export class Database {
     this.#db = other.#db
     this.#statements.clear()
     // Each connection counts the others' commits from a number of its own, so that equal numbers say nothing here.
-    this.#answers.clear()
+    this.#forget()
     this.#isCurrent = false
     old.close()
   }
@@ -116,10 +132,15 @@ export class Database {
     this.#db.close()
   }
 
+  /** Clearing costs as much as all answers that there is room for, so not for nothing. */
+  #forget(): void {
+    if (this.#answers.size > 0) this.#answers.clear()
+  }
+
   #forgetOld(): void {
     if (this.#isCurrent) return
     const version = this.get('PRAGMA data_version')?.data_version
-    if (version !== this.#version) this.#answers.clear()
+    if (version !== this.#version) this.#forget()
     this.#version = version
     this.#isCurrent = true
     setImmediate(() => {
@@ -139,13 +160,14 @@ export class Database {
     try {
       return work()
     } catch (error) {
-      if (isCorruption(error)) this.#onCorruption()
       throw storeFailure('use the catalog', error)
     }
   }
 }
 
-function migrate(db: Sqlite.Database): void {
+/** Also for a database in memory. */
+export function migrate(db: Sqlite.Database): void {
+  db.function('row_sum', { deterministic: true, varargs: true }, sumOfValues)
   const apply = db.transaction(() => {
     const done = versionOf(db)
     for (const sql of MIGRATIONS.slice(done)) db.exec(sql)

@@ -1,51 +1,89 @@
 /** What decides how long a blob stays, on SQLite: who links to it since when, when it was served, whether it was let go. */
 import type { Digest } from '../oci/digest.ts'
 import type { Retention, RetentionCatalog, UsageCatalog } from '../ports.ts'
+import type { Restore } from './sqlite-catalog.ts'
 import type { Database } from './sqlite-database.ts'
+import { soundIn, sumOf } from './sqlite-sums.ts'
 import { bytesOf, numberIn } from './sqlite-values.ts'
 
 export class SqliteRetention implements RetentionCatalog {
   readonly #db: Database
   readonly #usage: UsageCatalog
+  readonly #restore: Restore | undefined
 
-  constructor(db: Database, usage: UsageCatalog) {
+  constructor(db: Database, usage: UsageCatalog, restore: Restore | undefined) {
+    this.#restore = restore
     this.#db = db
     this.#usage = usage
   }
 
   async describe(digest: Digest): Promise<Retention | undefined> {
-    const row = this.#db.get(
-      `SELECT count(*) AS links, max(media_type IS NOT NULL) AS is_manifest,
-         max(is_config) AS is_config, max(linked_at) AS linked_at,
-         (SELECT released_at FROM released r WHERE r.digest = l.digest) AS released_at
-       FROM links l WHERE digest = ?`,
-      bytesOf(digest),
-    )
-    if (row === undefined || row.links === 0) return undefined
+    let known = await this.#db.mending(() => this.#known(digest))
+    // What nothing links to is deleted: so its links must not merely have been lost.
+    if (known === undefined && (await this.#restore?.(digest))) known = this.#known(digest)
+    if (known === undefined) return undefined
     const used = await this.#usage.find(digest)
-    const touchedAt = Math.max(numberIn(row, 'linked_at'), used ?? 0)
-    const releasedAt = row.released_at === null ? undefined : numberIn(row, 'released_at')
-    return {
-      role: row.is_manifest === 1 ? 'manifest' : row.is_config === 1 ? 'config' : 'layer',
-      touchedAt,
-      isReleased: releasedAt !== undefined && touchedAt <= releasedAt,
-    }
+    const touchedAt = Math.max(known.linkedAt, used ?? 0)
+    const { role, releasedAt } = known
+    return { role, touchedAt, isReleased: releasedAt !== undefined && touchedAt <= releasedAt }
   }
 
   async release(digests: readonly Digest[], at: number): Promise<void> {
-    this.#db.transaction(() => {
-      for (const digest of digests) {
-        this.#db.run('INSERT OR REPLACE INTO released VALUES (?, ?)', bytesOf(digest), at)
-      }
-    })
+    await this.#db.mending(() =>
+      this.#db.transaction(() => {
+        for (const digest of digests) {
+          const row = { digest: bytesOf(digest), released_at: at }
+          this.#db.run(
+            'INSERT OR REPLACE INTO released (digest, released_at, sum) VALUES (?, ?, ?)',
+            row.digest,
+            at,
+            sumOf('released', row),
+          )
+        }
+      }),
+    )
   }
 
   async lastDone(chore: string): Promise<number | undefined> {
-    const row = this.#db.get('SELECT done_at FROM chores WHERE name = ?', chore)
-    return row && numberIn(row, 'done_at')
+    return this.#db.mending(() => {
+      const row = this.#db.get('SELECT done_at, sum FROM chores WHERE name = ?', chore)
+      return row && numberIn(soundIn('chores', row, { chore }), 'done_at')
+    })
   }
 
   async done(chore: string, at: number): Promise<void> {
-    this.#db.run('INSERT OR REPLACE INTO chores VALUES (?, ?)', chore, at)
+    await this.#db.mending(() =>
+      this.#db.run(
+        'INSERT OR REPLACE INTO chores (name, done_at, sum) VALUES (?, ?, ?)',
+        chore,
+        at,
+        sumOf('chores', { chore, done_at: at }),
+      ),
+    )
+  }
+
+  /** What decides is read row by row: a collection must not delete what a damaged row speaks of. */
+  #known(digest: Digest) {
+    const asked = { digest: bytesOf(digest) }
+    const links = this.#db
+      .all(
+        `SELECT links.*, upstream, name FROM links LEFT JOIN repositories ON id = repository
+         WHERE digest = ?`,
+        asked.digest,
+      )
+      .map((row) => soundIn('links', row))
+    if (links.length === 0) return undefined
+    const released = this.#db.get(
+      'SELECT released_at, sum FROM released WHERE digest = ?',
+      asked.digest,
+    )
+    const isManifest = links.some((row) => row.media_type !== null)
+    const isConfig = links.some((row) => row.is_config === 1)
+    const role = isManifest ? 'manifest' : isConfig ? 'config' : 'layer'
+    return {
+      role: role satisfies Retention['role'] as Retention['role'],
+      linkedAt: links.reduce((latest, row) => Math.max(latest, numberIn(row, 'linked_at')), 0),
+      releasedAt: released && numberIn(soundIn('released', released, asked), 'released_at'),
+    }
   }
 }

@@ -95,4 +95,39 @@ export const MIGRATIONS: readonly string[] = [
     checked_at INTEGER NOT NULL
   ) STRICT;
   `,
+  // `sqlite-sums.ts` says what sums are and what they cover; `row_sum` is registered by `migrate`.
+  `
+  ALTER TABLE tags ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+  UPDATE tags SET sum = row_sum(
+    (SELECT upstream FROM repositories WHERE id = repository),
+    (SELECT name FROM repositories WHERE id = repository),
+    tag, digest, checked_at);
+  ALTER TABLE links ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+  UPDATE links SET sum = row_sum(
+    (SELECT upstream FROM repositories WHERE id = repository),
+    (SELECT name FROM repositories WHERE id = repository),
+    digest, size, media_type, standing, is_config, linked_at);
+  ALTER TABLE layers ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+  UPDATE layers SET sum = row_sum(
+    source, encoding, options, revision, target, size, diff_id, uncompressed_size, facts, fallback);
+  ALTER TABLE images ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+  UPDATE images SET sum = row_sum(
+    (SELECT upstream FROM repositories WHERE id = repository),
+    (SELECT name FROM repositories WHERE id = repository),
+    source, recipe, target, size, media_type, profile, layers, converted_at, seconds);
+  ALTER TABLE platforms ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+  UPDATE platforms SET sum = row_sum(
+    (SELECT upstream FROM repositories WHERE id = repository),
+    (SELECT name FROM repositories WHERE id = repository),
+    os, architecture, variant, os_version);
+  ALTER TABLE usage ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+  UPDATE usage SET sum = row_sum(
+    digest, served_at);
+  ALTER TABLE released ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+  UPDATE released SET sum = row_sum(
+    digest, released_at);
+  ALTER TABLE chores ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+  UPDATE chores SET sum = row_sum(
+    name, done_at);
+  `,
 ]

@@ -1,7 +1,8 @@
 /** Tags on SQLite. */
 import type { Clock, Repository, TagCatalog, TagRecord } from '../ports.ts'
 import type { Proofs } from './proofs.ts'
-import type { Database } from './sqlite-database.ts'
+import type { Database, Row } from './sqlite-database.ts'
+import { soundIn, sumOf } from './sqlite-sums.ts'
 import { bytesOf, digestIn, intern, numberIn, REPOSITORY_ID, textIn } from './sqlite-values.ts'
 
 /** Rows read at a time: a listing must hold up nobody's writes. */
@@ -18,36 +19,45 @@ export class SqliteTags implements TagCatalog {
     this.#proofs = proofs
   }
 
-  async find({ upstream, name }: Repository, tag: string): Promise<TagRecord | undefined> {
-    return this.#db.recall(`tag ${upstream}/${name}:${tag}`, () => {
-      const row = this.#db.get(
-        `SELECT digest, checked_at FROM tags WHERE repository = ${REPOSITORY_ID} AND tag = ?`,
-        upstream,
-        name,
-        tag,
-      )
-      return row && { digest: digestIn(row, 'digest'), checkedAt: numberIn(row, 'checked_at') }
-    })
+  async find(repository: Repository, tag: string): Promise<TagRecord | undefined> {
+    return this.#db.mending(() => this.#find(repository, tag))
   }
 
   async record(repository: Repository, tag: string, record: TagRecord): Promise<void> {
-    this.#db.transaction(() => {
-      this.#db.run(
-        'INSERT OR REPLACE INTO tags (repository, tag, digest, checked_at) VALUES (?, ?, ?, ?)',
-        intern(this.#db, repository),
-        tag,
-        bytesOf(record.digest),
-        record.checkedAt,
-      )
-    })
+    await this.#db.mending(() => this.#db.transaction(() => this.put(repository, tag, record)))
+  }
+
+  /** The same within a transaction. */
+  put({ upstream, name }: Repository, tag: string, record: TagRecord): void {
+    const digest = bytesOf(record.digest)
+    const row = { upstream, name, tag, digest, checked_at: record.checkedAt }
+    this.#db.run(
+      'INSERT OR REPLACE INTO tags (repository, tag, digest, checked_at, sum) VALUES (?, ?, ?, ?, ?)',
+      intern(this.#db, { upstream, name }),
+      tag,
+      digest,
+      record.checkedAt,
+      sumOf('tags', row),
+    )
+  }
+
+  /** Within a transaction: the youngest claim wins, since several manifests may claim a tag that has moved. */
+  claim(repository: Repository, tag: string, record: TagRecord): void {
+    const known = this.#read(repository, tag)
+    if (known === undefined || known.checkedAt < record.checkedAt) this.put(repository, tag, record)
+  }
+
+  /** Within a transaction: forgets the tag unless it was claimed after `at`, ms since 1970. */
+  disclaim(repository: Repository, tag: string, at: number): void {
+    const known = this.#read(repository, tag)
+    if (known !== undefined && known.checkedAt <= at) this.#delete(repository, tag)
   }
 
   async forget(repository: Repository, tag: string): Promise<boolean> {
-    const { upstream, name } = repository
     if ((await this.find(repository, tag)) === undefined) return false
     await this.#proofs?.addForgotten(repository, tag, this.#clock.now())
-    const sql = `DELETE FROM tags WHERE repository = ${REPOSITORY_ID} AND tag = ?`
-    return this.#db.run(sql, upstream, name, tag) > 0
+    await this.#db.mending(() => this.#delete(repository, tag))
+    return true
   }
 
   async *list(
@@ -59,11 +69,14 @@ export class SqliteTags implements TagCatalog {
     }
     let after: Repository = { upstream: '', name: '' }
     for (;;) {
-      const rows = this.#db.all(
-        `SELECT upstream, name FROM repositories WHERE (upstream, name) > (?, ?)
-         ORDER BY upstream, name LIMIT ${PAGE}`,
-        after.upstream,
-        after.name,
+      const { upstream, name } = after
+      const rows = await this.#db.mending(() =>
+        this.#db.all(
+          `SELECT upstream, name FROM repositories WHERE (upstream, name) > (?, ?)
+           ORDER BY upstream, name LIMIT ${PAGE}`,
+          upstream,
+          name,
+        ),
       )
       for (const row of rows) {
         after = { upstream: textIn(row, 'upstream'), name: textIn(row, 'name') }
@@ -73,25 +86,55 @@ export class SqliteTags implements TagCatalog {
     }
   }
 
-  async *#listOne({
-    upstream,
-    name,
-  }: Repository): AsyncGenerator<TagRecord & Repository & { readonly tag: string }> {
+  async *#listOne(
+    repository: Repository,
+  ): AsyncGenerator<TagRecord & Repository & { readonly tag: string }> {
+    const { upstream, name } = repository
     let after = ''
     for (;;) {
-      const rows = this.#db.all(
-        `SELECT tag, digest, checked_at FROM tags WHERE repository = ${REPOSITORY_ID} AND tag > ?
-         ORDER BY tag LIMIT ${PAGE}`,
-        upstream,
-        name,
-        after,
-      )
-      for (const row of rows) {
-        after = textIn(row, 'tag')
-        const record = { digest: digestIn(row, 'digest'), checkedAt: numberIn(row, 'checked_at') }
-        yield { upstream, name, tag: after, ...record }
+      const last = after
+      const page = await this.#db.mending(() => this.#page(repository, last))
+      for (const { tag, record } of page) {
+        after = tag
+        yield { upstream, name, tag, ...record }
       }
-      if (rows.length < PAGE) return
+      if (page.length < PAGE) return
     }
   }
+
+  #page(repository: Repository, after: string) {
+    const rows = this.#db.all(
+      `SELECT tag, digest, checked_at, sum FROM tags
+       WHERE repository = ${REPOSITORY_ID} AND tag > ? ORDER BY tag LIMIT ${PAGE}`,
+      repository.upstream,
+      repository.name,
+      after,
+    )
+    return rows.map((row) => ({ tag: textIn(row, 'tag'), record: recordIn(row, repository) }))
+  }
+
+  #find(repository: Repository, tag: string): TagRecord | undefined {
+    const { upstream, name } = repository
+    return this.#db.recall(`tag ${upstream}/${name}:${tag}`, () => this.#read(repository, tag))
+  }
+
+  #read(repository: Repository, tag: string): TagRecord | undefined {
+    const row = this.#db.get(
+      `SELECT digest, checked_at, sum FROM tags WHERE repository = ${REPOSITORY_ID} AND tag = ?`,
+      repository.upstream,
+      repository.name,
+      tag,
+    )
+    return row && recordIn({ ...row, tag }, repository)
+  }
+
+  #delete({ upstream, name }: Repository, tag: string): void {
+    const sql = `DELETE FROM tags WHERE repository = ${REPOSITORY_ID} AND tag = ?`
+    this.#db.run(sql, upstream, name, tag)
+  }
+}
+
+function recordIn(row: Row, { upstream, name }: Repository): TagRecord {
+  const sound = soundIn('tags', row, { upstream, name })
+  return { digest: digestIn(sound, 'digest'), checkedAt: numberIn(sound, 'checked_at') }
 }

@@ -2,6 +2,7 @@
 import type { Digest } from '../oci/digest.ts'
 import type { UsageCatalog } from '../ports.ts'
 import type { Database } from './sqlite-database.ts'
+import { soundIn, sumOf } from './sqlite-sums.ts'
 import { bytesOf, numberIn } from './sqlite-values.ts'
 
 /** How long a touch may wait to be written, ms; a crash loses no more than this. */
@@ -34,17 +35,22 @@ export class SqliteUsage implements UsageCatalog {
   }
 
   async find(digest: Digest): Promise<number | undefined> {
-    const row = this.#db.get('SELECT served_at FROM usage WHERE digest = ?', bytesOf(digest))
+    const known = await this.#db.mending(() => this.#read(digest))
     const pending = this.#pending.get(digest)
-    if (row === undefined) return pending
-    return Math.max(numberIn(row, 'served_at'), pending ?? 0)
+    return known === undefined ? pending : Math.max(known, pending ?? 0)
+  }
+
+  #read(digest: Digest): number | undefined {
+    const asked = { digest: bytesOf(digest) }
+    const row = this.#db.get('SELECT served_at, sum FROM usage WHERE digest = ?', asked.digest)
+    return row && numberIn(soundIn('usage', row, asked), 'served_at')
   }
 
   async flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
     while (this.#pending.size > 0) {
-      this.#writeSome()
+      await this.#db.mending(() => this.#writeSome())
       // Requests come before bookkeeping.
       if (this.#pending.size > 0) await new Promise((resolve) => setImmediate(resolve))
     }
@@ -58,12 +64,14 @@ export class SqliteUsage implements UsageCatalog {
     }
     this.#db.transaction(() => {
       for (const [digest, at] of some) {
+        const row = { digest: bytesOf(digest), served_at: at }
         this.#db.run(
-          `INSERT INTO usage (digest, served_at) VALUES (?, ?)
-           ON CONFLICT DO UPDATE SET served_at = excluded.served_at
+          `INSERT INTO usage (digest, served_at, sum) VALUES (?, ?, ?)
+           ON CONFLICT DO UPDATE SET served_at = excluded.served_at, sum = excluded.sum
            WHERE excluded.served_at > served_at`,
-          bytesOf(digest),
-          at,
+          row.digest,
+          row.served_at,
+          sumOf('usage', row),
         )
       }
     })

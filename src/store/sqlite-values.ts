@@ -1,7 +1,8 @@
 /** How values of the ports are kept in SQLite's columns. */
-import { CrossdockError } from '../errors.ts'
-import { type Digest, hexOf, parseDigest } from '../oci/digest.ts'
+import type { CrossdockError } from '../errors.ts'
+import { type Digest, hexOf, isDigest } from '../oci/digest.ts'
 import type { Repository } from '../ports.ts'
+import { catalogDamaged } from './failures.ts'
 import type { Database, Row, Value } from './sqlite-database.ts'
 
 const SHA256_BYTES = 32
@@ -16,7 +17,9 @@ export function digestIn(row: Row, column: string): Digest {
   if (!(bytes instanceof Uint8Array)) throw malformed(column, bytes)
   const algorithm = bytes.byteLength === SHA256_BYTES ? 'sha256' : 'sha512'
   const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
-  return parseDigest(`${algorithm}:${hex}`)
+  const digest = `${algorithm}:${hex}`
+  if (!isDigest(digest)) throw malformed(column, bytes)
+  return digest
 }
 
 export function textIn(row: Row, column: string): string {
@@ -51,9 +54,7 @@ export function intern(db: Database, { upstream, name }: Repository): number {
   return numberIn(made, 'id')
 }
 
+/** Sums find this first, unless the sum itself was made of it. */
 function malformed(column: string, value: Value | undefined): CrossdockError {
-  return new CrossdockError(
-    'internal',
-    `column ${column} of the catalog holds ${typeof value}; move catalog.sqlite away and start again, it is rebuilt`,
-  )
+  return catalogDamaged(`column ${column} holds ${typeof value}`)
 }

@@ -21,7 +21,8 @@ import { fsck } from '../helpers/faults-fsck.ts'
 import { ask } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { getManifest, type PulledImage, pull } from '../helpers/faults-puller.ts'
-import { Dice, roundsOf, seedOf } from '../helpers/faults-seed.ts'
+import { Dice, patienceOf, roundsOf, seedOf } from '../helpers/faults-seed.ts'
+import { cutPower } from '../helpers/power-cut.ts'
 
 let origin: FakeRegistry
 let folder: string
@@ -84,20 +85,43 @@ describe('the catalog', () => {
     await onCopy(true, (data) => damage(layoutOf(data).catalog), servesAsBefore)
   })
 
-  test('has any byte flipped: it is sound, or made again', async () => {
-    const dice = new Dice(seedOf('flips in the catalog'))
-    for (let round = 0; round < roundsOf(4); round++) {
-      await onCopy(
-        true,
-        async (data) => {
-          const path = layoutOf(data).catalog
-          const { length } = await readFile(path)
-          for (let i = 0; i < 40; i++) await flip(path, dice.int(length))
-        },
-        servesAsBefore,
-      )
-    }
-  })
+  test(
+    'has any byte flipped: it is sound, or made again',
+    async () => {
+      const dice = new Dice(seedOf('flips in the catalog'))
+      for (let round = 0; round < roundsOf(4); round++) {
+        await onCopy(
+          true,
+          async (data) => {
+            const path = layoutOf(data).catalog
+            const { length } = await readFile(path)
+            const flips = 1 + dice.int(40)
+            for (let i = 0; i < flips; i++) await flip(path, dice.int(length))
+          },
+          servesAsBefore,
+        )
+      }
+    },
+    patienceOf(START_MS),
+  )
+
+  test.each([0, 0.5, 0.95])(
+    'keeps %d of its WAL in a power cut: tags, pins and links are answered as before',
+    async (kept) => {
+      await using proxy = await TestProxy.start({ registry: origin })
+      await pull(proxy.base, 'app', '1')
+      await pull(proxy.base, 'app', '1-zstd')
+      await proxy.stop('SIGKILL')
+      await cutPower(proxy.data, kept)
+      await proxy.start({ cache: { offline: true } })
+
+      await servesAsBefore(proxy)
+      expect((await getManifest(proxy.base, 'app', zstd.digest)).bytes).toEqual(zstd.bytes)
+      expect((await getManifest(proxy.base, 'app', plain.digest)).bytes).toEqual(plain.bytes)
+      expect(await proxy.stop()).toBe(0)
+      expect((await fsck(proxy.data)).problems).toEqual([])
+    },
+  )
 
   test('of a newer schema is refused and left untouched', async () => {
     const data = join(await mkdtemp(join(folder, 'newer-')), 'data')

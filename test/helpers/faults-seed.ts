@@ -1,13 +1,9 @@
 /** Chance that can be replayed: every random test prints its seed, and `SEED=n` gives the same run again. */
-import { createHash } from 'node:crypto'
-
 /** Says the seed so that it stands in the log of a failure. */
 export function seedOf(test: string): number {
   const given = Number(process.env.SEED)
   const isGiven = Number.isInteger(given) && given > 0
-  // Every change is judged by the same run; longer runs (FAULTS_ROUNDS) go looking for new ones.
-  const own = process.env.FAULTS_ROUNDS === undefined ? hashOf(test) : Math.random()
-  const seed = isGiven ? given : Math.ceil(own * 0x7fffffff)
+  const seed = isGiven ? given : Math.ceil(Math.random() * 0x7fffffff)
   console.info(`${test}: SEED=${seed}`)
   return seed
 }
@@ -57,9 +53,4 @@ export class Dice {
       return taken as T
     })
   }
-}
-
-/** A number from 0 to 1 that is always the same for a text. */
-function hashOf(text: string): number {
-  return createHash('sha256').update(text).digest().readUInt32BE() / 2 ** 32
 }

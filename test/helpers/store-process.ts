@@ -27,9 +27,12 @@ if (act === 'churn') {
     await store.sidecars.update(stat.digest, () => ({
       ...stat,
       mediaType: 'application/x',
-      places: [{ ...repository, tags: { [`t${i}`]: i } }],
+      places: [{ ...repository, tags: { [`${seed}-${i}`]: i } }],
     }))
-    await store.catalog.tags.record(repository, `t${i}`, { digest: stat.digest, checkedAt: i })
+    await store.catalog.tags.record(repository, `${seed}-${i}`, {
+      digest: stat.digest,
+      checkedAt: i,
+    })
     await store.catalog.links.record(repository, [{ ...stat, standing: 'proven' }])
     say(`stored ${stat.digest}`)
   }

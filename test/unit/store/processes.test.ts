@@ -1,20 +1,16 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import type { Readable } from 'node:stream'
 import { afterEach, expect, it } from 'vitest'
 import { type Digest, digestOf } from '../../../src/oci/digest.ts'
 import { acquireServerLock } from '../../../src/store/lock.ts'
 import { collect, toArray } from '../../contract/blob-store.ts'
 import { type DiskStore, diskStore } from '../../helpers/disk-store.ts'
+import { StoreProcess } from '../../helpers/store-child.ts'
 
-const SCRIPT = new URL('../../helpers/store-process.ts', import.meta.url).pathname
 const ALPINE = { upstream: 'docker.io', name: 'library/alpine' }
 
 let store: DiskStore | undefined
-const children: Child[] = []
+const children: StoreProcess[] = []
 
 afterEach(async () => {
   for (const child of children.splice(0)) await child.kill()
@@ -112,40 +108,8 @@ it('loses no place that two processes add to one sidecar', async () => {
   expect(sidecar?.places).toHaveLength(40)
 })
 
-interface Child {
-  /** The exit code; null when it was killed. */
-  readonly ended: Promise<number | null>
-  says(start: string): Promise<void>
-  saysTimes(start: string, times: number): Promise<string[]>
-  kill(): Promise<void>
-}
-
-function start(data: string, ...args: string[]): Child {
-  const child: ChildProcessByStdio<null, Readable, null> = spawn(
-    process.execPath,
-    [SCRIPT, data, ...args],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  )
-  const ended = once(child, 'exit').then(([code]) => code as number | null)
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const saysTimes = async (start: string, times: number) => {
-    const found: string[] = []
-    while (found.length < times) {
-      const { value, done } = await lines.next()
-      if (done) throw new Error(`the child ended before it said ${start}`)
-      if (value.startsWith(start)) found.push(value)
-    }
-    return found
-  }
-  const started: Child = {
-    ended,
-    saysTimes,
-    says: async (start) => void (await saysTimes(start, 1)),
-    kill: async () => {
-      child.kill('SIGKILL')
-      await ended
-    },
-  }
+function start(data: string, ...args: string[]): StoreProcess {
+  const started = StoreProcess.start(data, ...args)
   children.push(started)
   return started
 }

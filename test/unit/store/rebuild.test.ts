@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../../src/lib/clock.ts'
 import { digestOf } from '../../../src/oci/digest.ts'
 import type { Catalog, Link, Repository } from '../../../src/ports.ts'
-import { openStore, type Store } from '../../../src/store/open.ts'
+import type { Store } from '../../../src/store/open.ts'
 import { put, toArray } from '../../contract/blob-store.ts'
 import { digest, image, layer } from '../../contract/catalog.ts'
 import { type DiskStore, diskStore } from '../../helpers/disk-store.ts'
@@ -135,13 +135,14 @@ it('refuses a catalog of a newer schema and leaves it untouched', async () => {
   store = await diskStore()
   const { data } = store
   const path = join(data, 'catalog.sqlite')
-  await store.catalog[Symbol.asyncDispose]()
-  const db = new Sqlite(path)
-  db.pragma('user_version = 99')
-  db.close()
-  const before = await readFile(path)
+  let before = Buffer.alloc(0)
 
-  const opening = openStore({ data, clock: systemClock })
+  const opening = store.reopen(async () => {
+    const db = new Sqlite(path)
+    db.pragma('user_version = 99')
+    db.close()
+    before = await readFile(path)
+  })
 
   await expect(opening).rejects.toThrow(/has schema 99/)
   expect((await readFile(path)).equals(before)).toBe(true)
