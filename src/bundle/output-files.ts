@@ -202,7 +202,8 @@ export function describeWriteError(file: string, error: unknown): unknown {
       { cause: error },
     )
   }
-  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'ENOTDIR') {
+  // Asked for folder in folder, Node.js says ENOENT of what lies on read-only media.
+  if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ENOENT'].includes(code ?? '')) {
     return new CrossdockError(
       'refused',
       `${file} cannot be written (${code}); choose another place or change its permissions`,

@@ -22,7 +22,7 @@ export async function checkRequired(
   const names = bundle.requires.map(({ name, id }) => `${name} (${id.slice(0, 19)})`)
   throw new CrossdockError(
     'refused',
-    `the bundle is a delta and ${missing.length} of its blobs are missing here, ${first.digest} for one; import ${names.join(', then ')} first`,
+    `the bundle is a delta and ${missing.length} of its blobs ${missing.length === 1 ? 'is' : 'are'} missing here, ${first.digest} for one; import ${names.join(', then ')} first`,
     { reason: 'delta-base-missing' },
   )
 }

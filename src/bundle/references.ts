@@ -2,6 +2,7 @@
 import { YamlError } from '../config/document.ts'
 import { isYamlMap, type YamlMap, type YamlScalar, yamlMaps } from '../config/yaml-scalars.ts'
 import { CrossdockError } from '../errors.ts'
+import { parsePlatform } from '../oci/platform.ts'
 import { parseReference } from '../oci/reference.ts'
 
 export interface FoundReference {
@@ -18,12 +19,12 @@ const YAML = /^(?:---|[ \t]*(?:- +)?["']?[\w./-]+["']?[ \t]*:(?:[ \t]|$)|[ \t]*\
 
 /**
  * Each reference once for each set of platforms, in the order of their lines. Throws `requestInvalid` that names the line
- * (`deploy.yaml:12: ...`) of the first one that is none.
+ * (`deploy.yaml:12: ...`) of the first one that is none, and of the others.
  */
 export function findReferences(name: string, text: string): FoundReference[] {
   const found = YAML.test(text) ? findInYaml(name, text) : findInList(text)
   const sorted = [...found].sort((a, b) => a.line - b.line)
-  for (const one of sorted) check(name, one)
+  checkAll(name, sorted)
   const seen = new Set<string>()
   return sorted.filter(({ text: reference, platforms }) => {
     const key = [reference, ...platforms].join(' ')
@@ -88,18 +89,28 @@ function isNull({ text }: YamlScalar): boolean {
   return text === '' || text === '~' || text === 'null'
 }
 
-function check(name: string, { text, line }: FoundReference): void {
-  const fail = (problem: string, cause?: unknown) =>
-    new CrossdockError('requestInvalid', `${name}:${line}: ${problem}`, { cause })
+function checkAll(name: string, found: readonly FoundReference[]): void {
+  const wrong = found.flatMap((one) => {
+    const problem = findProblem(one)
+    return problem === undefined ? [] : [{ ...one, problem }]
+  })
+  const [first, ...others] = wrong
+  if (first === undefined) return
+  const lines = others.map(({ line }) => line)
+  const more = lines.length === 0 ? '' : ` (line ${lines.slice(0, 20).join(', ')} as well)`
+  throw new CrossdockError('requestInvalid', `${name}:${first.line}: ${first.problem}${more}`)
+}
+
+function findProblem({ text, platforms }: FoundReference): string | undefined {
   const shown = JSON.stringify(text.slice(0, 200))
   if (/\$\{?\w|\{\{/.test(text)) {
-    throw fail(
-      `image ${shown} holds a variable; render the file first (docker compose config, helm template, kustomize build)`,
-    )
+    return `image ${shown} holds a variable; render the file first (docker compose config, helm template, kustomize build)`
   }
   try {
     parseReference(text)
+    for (const platform of platforms) if (platform !== 'all') parsePlatform(platform)
+    return undefined
   } catch (error) {
-    throw fail(error instanceof CrossdockError ? error.message : String(error), error)
+    return error instanceof Error ? error.message : String(error)
   }
 }

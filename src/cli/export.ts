@@ -2,7 +2,13 @@
 import { availableParallelism } from 'node:os'
 import { basename, dirname, resolve } from 'node:path'
 import type { App } from '../app.ts'
-import { type ExportDeps, type Exported, Exports, type ExportTarget } from '../bundle/exports.ts'
+import {
+  type ExportDeps,
+  type Exported,
+  Exports,
+  type ExportTarget,
+  type PriorBundle,
+} from '../bundle/exports.ts'
 import {
   compressionOfName,
   hasExtension,
@@ -15,6 +21,7 @@ import { isFolder, noParent } from '../bundle/output-files.ts'
 import { readPrior } from '../bundle/prior-bundle.ts'
 import { parseSize } from '../config/units.ts'
 import type { StageTask } from '../convert/staging.ts'
+import { CrossdockError } from '../errors.ts'
 import { parsePlatform } from '../oci/platform.ts'
 import { describeError, EXIT, formatBytes, formatTable, UsageError } from './output.ts'
 import { showProgress } from './progress-view.ts'
@@ -48,7 +55,7 @@ export async function exportCommand(
   await using app = await openSession(options, system)
   const images = refs.map((text) => ({ ...parseImage(text, app), platforms }))
   const since = await Promise.all(
-    (options.since ?? []).map((one) => readPrior(resolve(system.cwd, one))),
+    (options.since ?? []).map((one) => openPrior(resolve(system.cwd, one), target.path)),
   )
   const exports = createExports(app)
   let exported: Exported
@@ -70,6 +77,19 @@ export function exportDeps(app: App): ExportDeps {
   const { config } = app
   const [platform = 'linux/amd64'] = config.convert.defaultPlatforms
   return { ...app, offline: config.cache.offline, dockerPlatform: parsePlatform(platform) }
+}
+
+/** Throws UsageError for the output itself: a delta in the place of its base would be all that is left of either. */
+async function openPrior(path: string, output: string): Promise<PriorBundle> {
+  if (path === output || path.replace(/\.(?:\d{3,}|sha256)$/, '') === output) {
+    throw new UsageError(`--since ${path} is the output; give the delta a name of its own`)
+  }
+  try {
+    return await readPrior(path)
+  } catch (error) {
+    if (!(error instanceof CrossdockError)) throw error
+    throw new UsageError(`--since ${path}: ${error.message}`, { cause: error })
+  }
 }
 
 /** A folder when nothing says archive: no extension, a slash at the end, or a folder that is there. Throws UsageError. */
@@ -159,7 +179,7 @@ function formatSummary({ files, manifesto }: Exported): string {
   const delta =
     omitted.length === 0
       ? ''
-      : `${omitted.length} blobs left out, which ${requires.map(({ name }) => name).join(', ')} carries\n`
+      : `${omitted.length} blobs left out, which are in ${requires.map(({ name }) => name).join(', ')}\n`
   const written = files.map(({ path, size }) => `${path}  ${formatBytes(size)}\n`).join('')
   return `${table}${delta}${written}`
 }

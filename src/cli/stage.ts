@@ -21,11 +21,13 @@ export interface StageOptions extends CommonOptions {
 interface Wanted {
   readonly text: string
   readonly platforms: readonly string[]
+  /** `deploy.yaml:12`, for a list's. */
+  readonly from?: string
 }
 
-type StagedImage = NamedImage & Pick<Wanted, 'platforms'>
+type StagedImage = NamedImage & Omit<Wanted, 'text'>
 
-type Outcome = { readonly image: NamedImage } & (
+type Outcome = { readonly image: StagedImage } & (
   | { readonly staged: Staged; readonly seconds: number }
   | { readonly error: unknown }
 )
@@ -38,10 +40,14 @@ export async function stageCommand(
   const listed = options.file === undefined ? [] : await readRefs(options.file, system)
   const wanted: readonly Wanted[] = [...refs.map((text) => ({ text, platforms: [] })), ...listed]
   if (wanted.length === 0) {
-    throw new UsageError('nothing to stage; name images or give a list with -f')
+    throw new UsageError(
+      options.file === undefined
+        ? 'nothing to stage; name images or give a list with -f'
+        : `${nameOf(options.file)} names no image; give a list, or YAML with "image" keys`,
+    )
   }
   await using app = await openSession(options, system)
-  const images = wanted.map(({ text, platforms }) => ({ ...parseImage(text, app), platforms }))
+  const images = wanted.map((one) => ({ ...one, ...parseImage(one.text, app) }))
   const outcomes = await stageAll(images, options, app, system.output)
   if (options.json) system.output.out(`${JSON.stringify(outcomes.map(describeOutcome), null, 2)}\n`)
   else system.output.out(formatSummary(outcomes))
@@ -50,15 +56,18 @@ export async function stageCommand(
 
 /** Images of a list, of Kubernetes manifests, of a Compose file or of a rendered chart. */
 async function readRefs(file: string, system: System): Promise<readonly Wanted[]> {
-  const isStdin = file === '-'
-  const text = isStdin
-    ? await collectText(system.stdin())
-    : await readList(resolve(system.cwd, file))
+  const text =
+    file === '-' ? await collectText(system.stdin()) : await readList(resolve(system.cwd, file))
+  const name = nameOf(file)
   try {
-    return findReferences(isStdin ? 'standard input' : file, text)
+    return findReferences(name, text).map((one) => ({ ...one, from: `${name}:${one.line}` }))
   } catch (error) {
     throw new UsageError(describeError(error), { cause: error })
   }
+}
+
+function nameOf(file: string): string {
+  return file === '-' ? 'standard input' : file
 }
 
 async function readList(file: string): Promise<string> {
@@ -117,7 +126,7 @@ function platformsOf(given: readonly string[] | undefined, app: App): StageTask[
 function formatSummary(outcomes: readonly Outcome[]): string {
   const rows = outcomes.map((one) => {
     const name = formatImage(one.image)
-    if ('error' in one) return [name, '-', '-', '-', `failed: ${describeError(one.error)}`]
+    if ('error' in one) return [name, '-', '-', '-', `failed: ${describeFailure(one)}`]
     const { size, sourceSize, conversion } = one.staged
     return [
       name,
@@ -130,13 +139,24 @@ function formatSummary(outcomes: readonly Outcome[]): string {
   return formatTable(['IMAGE', 'SOURCE', 'STAGED', 'SHARE', 'RESULT'], rows)
 }
 
+/** With the line that asked for it, where people will look. */
+function describeFailure({
+  image,
+  error,
+}: {
+  readonly image: StagedImage
+  readonly error: unknown
+}): string {
+  return `${image.from === undefined ? '' : `${image.from}: `}${describeError(error)}`
+}
+
 function formatShare(size: number, sourceSize: number): string {
   return sourceSize === 0 ? '-' : `${Math.round((size / sourceSize) * 100)} %`
 }
 
 function describeOutcome(one: Outcome) {
   const name = formatImage(one.image)
-  if ('error' in one) return { reference: one.image.text, name, error: describeError(one.error) }
+  if ('error' in one) return { reference: one.image.text, name, error: describeFailure(one) }
   const { conversion = 'original', ...staged } = one.staged
   return { reference: one.image.text, name, ...staged, conversion, seconds: one.seconds }
 }

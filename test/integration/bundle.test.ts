@@ -173,6 +173,37 @@ describe('a bundle', () => {
     },
   )
 
+  it.each(['one.tar', './one.tar', 'one.tar.001'])(
+    'is not overwritten by a delta that needs it: --since %s',
+    async (since) => {
+      await using hosts = await openHosts()
+      const { registry, near } = hosts
+      await registry.pushImage('team/app', '1')
+      const volumes = since.endsWith('.001') ? ['--split', '1MiB'] : []
+      await must(near, 'export', 'team/app:1', '-o', 'one.tar', ...volumes)
+      const before = await readdir(near.folder)
+
+      const args = ['team/app:1', '-o', 'one.tar', '--since', since, ...volumes]
+      const result = await near.run('export', ...args)
+
+      expect(result.code).toBe(2)
+      expect(result.err).toMatch(/--since .*one\.tar\S* is the output; give the delta a name/)
+      expect(await readdir(near.folder)).toEqual(before)
+    },
+  )
+
+  it('says which earlier one cannot be read', async () => {
+    await using hosts = await openHosts()
+    await hosts.registry.pushImage('team/app', '1')
+    await hosts.near.write('notes.txt', 'no archive')
+
+    const args = ['team/app:1', '-o', 'b.tar', '--since', 'notes.txt'] as const
+    const result = await hosts.near.run('export', ...args)
+
+    expect(result.code).toBe(2)
+    expect(result.err).toMatch(/--since \S*notes\.txt: the archive cannot be read/)
+  })
+
   it('carries only what changed since an earlier one', async () => {
     await using hosts = await openHosts()
     const { registry, near, far } = hosts

@@ -109,6 +109,12 @@ sidecar:
     expect(() => findReferences('d.yaml', 'a: {\nimage: x')).toThrow(/^d\.yaml:\d+: /)
   })
 
+  it('that are none all have their lines named', () => {
+    expect(() => findReferences('list', 'a:1\nbad REF\nb:1 linux/amd64\nB:1\nC:1')).toThrow(
+      /^list:2: platform "REF" is not os\/architecture.* \(line 4, 5 as well\)$/,
+    )
+  })
+
   it('do not blow up with anchors of anchors', () => {
     const levels = Array.from({ length: 40 }, (_, i) => `a${i + 1}: &a${i + 1} [*a${i}, *a${i}]`)
     const bomb = ['a0: &a0 { picture: x }', ...levels].join('\n')

@@ -123,6 +123,16 @@ describe('commands on a store', () => {
     expect(await names('glob')).toEqual([])
   })
 
+  it('names the line of a list whose image is not there', async () => {
+    place.stdin = 'containers:\n  - image: nowhere:1\n'
+    const { code, out } = await place.run('stage', '-f', '-')
+
+    expect(code).toBe(1)
+    expect(out).toMatch(/nowhere:1 .* failed: standard input:2: manifest .*nowhere:1 is not there/)
+    place.stdin = 'kind: Deployment\n'
+    expect((await place.run('stage', '-f', '-')).err).toMatch(/standard input names no image/)
+  })
+
   it('stages what a list names, and fails for those that are not there alone', async () => {
     await registry.pushImage('listed/one', '1')
     place.stdin = '# what the cluster runs\nlisted/one:1   # the first\n\nlisted/missing:1\n'
@@ -132,7 +142,7 @@ describe('commands on a store', () => {
     expect(code).toBe(1)
     expect(out).toMatch(/local\/listed\/one:1 .*original/)
     expect(out).toMatch(
-      /local\/listed\/missing:1 .*failed: manifest local\/listed\/missing:1 is not there/,
+      /local\/listed\/missing:1 .*failed: standard input:4: manifest local\/listed\/missing:1 is not there/,
     )
   })
 
