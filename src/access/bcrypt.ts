@@ -7,23 +7,29 @@ interface Reply {
   readonly isRight: boolean
 }
 
-export function createBcrypt(): CompareBcrypt {
+const SCRIPT = import.meta.url.endsWith('.ts') ? './bcrypt-worker.ts' : './bcrypt-worker.js'
+
+export function createBcrypt(script = new URL(SCRIPT, import.meta.url)): CompareBcrypt {
   const waiting = new Map<number, PromiseWithResolvers<boolean>>()
   let worker: Worker | undefined
   let lastId = 0
 
   function start(): Worker {
-    const file = import.meta.url.endsWith('.ts') ? './bcrypt-worker.ts' : './bcrypt-worker.js'
-    const started = new Worker(new URL(file, import.meta.url))
+    const started = new Worker(script)
     started.unref()
     started.on('message', ({ id, isRight }: Reply) => {
       waiting.get(id)?.resolve(isRight)
       waiting.delete(id)
     })
-    started.on('error', (error) => {
+    const failAll = (error: unknown) => {
       for (const one of waiting.values()) one.reject(error)
       waiting.clear()
       worker = undefined
+    }
+    started.on('error', failAll)
+    // A thread may end without an error of its own; who waits for it would wait for ever.
+    started.on('exit', () => {
+      if (worker === started) failAll(new Error('the thread that checks passwords has ended'))
     })
     return started
   }

@@ -4,11 +4,13 @@
  */
 import { appendFileSync, existsSync, type PathLike } from 'node:fs'
 import fs, { type FileHandle } from 'node:fs/promises'
-import { syncBuiltinESMExports } from 'node:module'
+import { createRequire, syncBuiltinESMExports } from 'node:module'
+import zlib from 'node:zlib'
 import Sqlite from 'better-sqlite3'
 import { Journal } from './faults-journal.ts'
 
-export type Operation = 'write' | 'sync' | 'rename' | 'remove' | 'commit'
+/** `encode`: one piece of a layer compressed, in a thread of libuv's pool. */
+export type Operation = 'write' | 'sync' | 'rename' | 'remove' | 'commit' | 'encode'
 
 export interface Failpoint {
   readonly op: Operation
@@ -20,7 +22,7 @@ export interface Failpoint {
   /** How many from then on; default 1. */
   readonly times?: number
   /** `kill`: the process ends here as by kill -9. Else the code of the error that the operation fails with. */
-  readonly act: 'kill' | 'EIO' | 'ENOSPC' | 'EMFILE' | 'EROFS'
+  readonly act: 'kill' | 'EIO' | 'ENOSPC' | 'EMFILE' | 'EROFS' | 'ENOMEM'
 }
 
 export interface Faults {
@@ -149,6 +151,20 @@ fs.rename = around(
 )
 fs.rm = around('remove', (path) => String(path), removing(real.rm))
 fs.unlink = around('remove', (path) => String(path), removing(real.unlink))
+/** What failed there comes back as an error of the one call, as it does for real. */
+const bindings = createRequire(import.meta.url)('@mongodb-js/zstd/bindings.js') as {
+  compress: (bytes: Buffer, level: number) => Promise<Buffer>
+}
+bindings.compress = around<[Buffer, number], Buffer>('encode', () => 'zstd', bindings.compress)
+const { gzip } = zlib
+zlib.gzip = ((bytes: Buffer, options: object, done: (error: unknown) => void) => {
+  try {
+    passes('encode', 'before', 'gzip')
+    gzip(bytes, options, done)
+  } catch (error) {
+    setImmediate(done, error)
+  }
+}) as typeof gzip
 syncBuiltinESMExports()
 
 const transaction = Sqlite.prototype.transaction
