@@ -161,7 +161,10 @@ export class ImageWriter {
     return { digest, size: patched.byteLength }
   }
 
-  /** Bytes, sidecar, then catalog: a crash in between leaves nothing that is named but not there. */
+  /**
+   * Bytes, links to what it names, sidecar, then catalog: a crash in between leaves nothing that is named but not there, nor
+   * an image whose new config opens to nobody.
+   */
   async #publish(
     task: ImageTask,
     written: { readonly bytes: Uint8Array; readonly mediaType: string; readonly digest: Digest },
@@ -184,6 +187,7 @@ export class ImageWriter {
       seconds: stamp.seconds,
     }
     await this.#manifests.put(written)
+    await this.#catalog.links.record(repository, links)
     await this.#sidecars.update(digest, (current) => ({
       digest,
       size,
@@ -193,10 +197,7 @@ export class ImageWriter {
       ],
       conversion: image,
     }))
-    await this.#catalog.links.record(repository, [
-      ...links,
-      { digest, size, mediaType, standing: 'made' },
-    ])
+    await this.#catalog.links.record(repository, [{ digest, size, mediaType, standing: 'made' }])
     return image
   }
 }

@@ -6,10 +6,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { fakeLayer } from '../helpers/fake-image.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { fsck, tempFiles } from '../helpers/faults-fsck.ts'
-import { cutPower } from '../helpers/faults-power.ts'
-import { TestProxy } from '../helpers/faults-proxy.ts'
+import { loseUnsynced } from '../helpers/faults-power.ts'
+import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { PoisonError, type PulledImage, pull } from '../helpers/faults-puller.ts'
 import { Dice, patienceOf, roundsOf, seedOf } from '../helpers/faults-seed.ts'
+import { cutPower } from '../helpers/power-cut.ts'
 
 const PROFILES = ['original', 'zstd', 'none', 'estargz', 'zstdchunked'] as const
 const CLIENTS = 12
@@ -31,7 +32,7 @@ test(
     const shared = await fakeLayer({ size: 100_000 })
     const had = new Map<string, PulledImage>()
     const lost = { names: 0, files: 0 }
-    const rounds = roundsOf(5)
+    const rounds = roundsOf(3)
     for (let round = 0; round < rounds; round += 1) {
       const names: string[] = []
       for (let i = 0; i < 6; i += 1) {
@@ -57,10 +58,12 @@ test(
       await proxy.crossdock.stop('SIGKILL')
       running = false
       await Promise.all(clients)
-      const loss = await cutPower(data, journal, dice)
+      const loss = await loseUnsynced(data, journal, dice)
       lost.names += loss.names
       lost.files += loss.files
-      if (dice.chance(0.5)) await loseCatalog(data)
+      const fate = dice.pick(['whole', 'gone', 'without its WAL', 'with half of it'])
+      if (fate === 'gone') await loseCatalog(data)
+      else await cutPower(data, fate === 'whole' ? 1 : fate === 'with half of it' ? 0.5 : 0)
       await proxy.crossdock[Symbol.asyncDispose]()
 
       await proxy.start({ cache: { offline: true } })
@@ -83,6 +86,25 @@ test(
     await rm(folder, { recursive: true, force: true })
   },
   patienceOf(300_000),
+)
+
+test.each(['zstd', 'estargz', 'zstdchunked'])(
+  'a %s image is whole as soon as its sidecar is there, though nothing after it was written',
+  async (profile) => {
+    const name = `power/${profile}`
+    await origin.pushImage(name, '1')
+    await using control = await TestProxy.start({ registry: origin })
+    const { digest } = await pull(control.base, name, `1-${profile}`)
+    const path = `/sidecars/sha256/../${digest.slice(7)}\\.json$`
+    const point = { op: 'rename', when: 'after', path, act: 'kill' } as const
+    await using proxy = await TestProxy.start({ registry: origin, faults: { points: [point] } })
+    await expect(pull(proxy.base, name, `1-${profile}`)).rejects.toThrow()
+    await proxy.stop('SIGKILL')
+    await loseCatalog(proxy.data)
+    await proxy.start({ cache: { offline: true } })
+    expect((await pull(proxy.base, name, digest)).digest).toBe(digest)
+  },
+  START_MS,
 )
 
 async function loseCatalog(data: string): Promise<void> {

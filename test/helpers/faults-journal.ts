@@ -1,5 +1,5 @@
 /**
- * Notes, inside the process, what it did to names and files and what it synced, so that `cutPower` can take back what a disk
+ * Notes, inside the process, what it did to names and files and what it synced, so that `loseUnsynced` can take back what a disk
  * may lose. What a rename or removal would destroy is kept beside the journal by a hard link.
  */
 import { appendFileSync, linkSync, lstatSync } from 'node:fs'

@@ -1,7 +1,7 @@
 /**
  * A power cut, replayed: takes a data folder whose process was killed back to what a disk may hold then, by the journal of
  * what was synced. Names that were not synced go, folder by folder, from some moment on; of files only what was synced is
- * sure, the rest is cut off or zeros. SQLite's own files are no part of it.
+ * sure, the rest is cut off or zeros. SQLite's own files are `cutPower`'s part (power-cut.ts).
  */
 import { existsSync } from 'node:fs'
 import { link, lstat, open, readdir, readFile, rm, truncate } from 'node:fs/promises'
@@ -16,7 +16,7 @@ export interface Loss {
   readonly files: number
 }
 
-export async function cutPower(data: string, journal: string, dice: Dice): Promise<Loss> {
+export async function loseUnsynced(data: string, journal: string, dice: Dice): Promise<Loss> {
   const lines = (await readFile(journal, 'utf8'))
     .split('\n')
     .filter((line) => line !== '')

@@ -35,7 +35,7 @@ export interface Faults {
   readonly jump?: number
   /** A file that gets one line for each operation. */
   readonly trace?: string
-  /** A file that gets what `cutPower` needs. */
+  /** A file that gets what `loseUnsynced` needs. */
   readonly journal?: string
 }
 
