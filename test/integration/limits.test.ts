@@ -204,6 +204,31 @@ test(
   START_MS,
 )
 
+test(
+  'connections: one more is closed at once',
+  async () => {
+    await using crowded = await TestProxy.start({
+      config: { limits: { connections: 1000, clientHeaders: '1h' } },
+    })
+    const { hostname, port } = new URL(crowded.base)
+    const sockets = Array.from({ length: 1000 }, () => connect(Number(port), hostname))
+    await Promise.all(
+      sockets.map((socket) => new Promise((resolve) => socket.once('connect', resolve))),
+    )
+    try {
+      // The server may not have accepted all of them yet; whoever comes after them is the one too many.
+      const late = connect(Number(port), hostname)
+      late.on('error', () => undefined)
+      await ended(late)
+      expect(sockets.filter((socket) => socket.closed)).toEqual([])
+    } finally {
+      for (const socket of sockets) socket.destroy()
+    }
+    await expect.poll(async () => (await ask(`${crowded.base}/`)).status).toBe(200)
+  },
+  START_MS,
+)
+
 // Last: nothing can be had from upstream afterwards.
 test('breakerFailures, breakerWait', async () => {
   for (const tag of ['1', '2', '3']) await origin.pushImage('breaker/app', tag, small)
