@@ -9,6 +9,7 @@ import { forgetLogins, LOGIN_CLIENTS, type LoginClient } from '../helpers/client
 import { type Crossdock, type RequestLine, startCrossdock } from '../helpers/crossdock-process.ts'
 import { describeWith, REGISTRY } from '../helpers/fixtures.ts'
 import { type Gateway, openGateway } from '../helpers/fixtures-gateway.ts'
+import { readImage } from '../helpers/fixtures-registry.ts'
 
 const ALICE = { user: 'alice', password: 'wonder:land é' }
 const BOB = { user: 'bob', password: 'builder' }
@@ -110,9 +111,11 @@ describeWith(['registry', 'clients', 'containerd'], 'users of an htpasswd file',
     await forget('podman4')
     await client.login(crossdock.host, BOB)
     const image = `${crossdock.host}/slow/tags:1.2.1-slim`
+    const { config, layers = [] } = (await readImage(`${REGISTRY}/tags:1.2.1-slim`)).document
+    const wanted = [config, ...layers].map((one) => one?.digest ?? '')
     const running = client.pull(image, BOB)
-    // The config has come, the layer is on its way: nothing else is asked for.
-    await vi.waitFor(() => expect(slow.blobGets().size).toBeGreaterThan(0), WAIT)
+    // Everything has been asked for, and the layer needs seconds.
+    await vi.waitFor(() => expect([...slow.blobGets().keys()].sort()).toEqual(wanted.sort()), WAIT)
 
     await writeFile(htpasswd, LINES.slice(0, 1).join(''))
     process.kill(crossdock.pid, 'SIGHUP')
