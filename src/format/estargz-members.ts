@@ -32,13 +32,17 @@ export class MemberCutter {
     this.#chunkSize = chunkSize
   }
 
-  async *cut(events: AsyncIterable<TarEvent>): AsyncGenerator<Piece, void> {
-    for await (const event of events) {
+  async *cut(batches: AsyncIterable<Iterable<TarEvent>>): AsyncGenerator<readonly Piece[], void> {
+    for await (const events of batches) yield [...this.#cutBatch(events)]
+    if (this.#size > 0) yield [this.#take()]
+  }
+
+  *#cutBatch(events: Iterable<TarEvent>): Generator<Piece> {
+    for (const event of events) {
       if (event.kind === 'entry') yield* this.#entry(event.entry, event.raw)
       else if (event.kind === 'data') yield* this.#data(event.bytes)
       else if (event.kind === 'padding') this.#append(event.bytes)
     }
-    if (this.#size > 0) yield this.#take()
   }
 
   *#entry(entry: TarEntry, raw: Uint8Array): Generator<Piece> {

@@ -4,7 +4,7 @@
  */
 import type { ByteStream } from '../lib/streams.ts'
 import { AmbiguousTarError, cleanName, type TarEntry } from '../tar/entry.ts'
-import { readTar, type TarEvent } from '../tar/reader.ts'
+import { readTarBatches, type TarEvent } from '../tar/reader.ts'
 import { fileHeader, paddingOf } from '../tar/writer.ts'
 import { EntryRules, isReserved, NO_PREFETCH_LANDMARK, PREFETCH_LANDMARK } from './toc.ts'
 
@@ -17,9 +17,12 @@ const MAX_READINGS = 16
 /** Content of both landmarks. */
 const LANDMARK = 0x0f
 
+/** Events in order, some at a time, each batch to be iterated once and before the next. */
+type Batches = AsyncGenerator<Iterable<TarEvent>>
+
 /** The user's own entries in the tar's order, marked as not worth prefetching. */
-export async function* inPlace(tar: ByteStream): AsyncGenerator<TarEvent> {
-  yield* landmark(NO_PREFETCH_LANDMARK)
+export async function* inPlace(tar: ByteStream): Batches {
+  yield landmark(NO_PREFETCH_LANDMARK)
   yield* userEvents(tar)
 }
 
@@ -28,20 +31,23 @@ export async function* inOrder(
   tar: ByteStream,
   reopen: () => ByteStream,
   priorities: readonly string[],
-): AsyncGenerator<TarEvent> {
+): Batches {
   const units = await readUnits(tar)
   const readings = planReadings(selectUnits(units, priorities))
   const moved = new Set(readings.flat().map((unit) => unit.ordinal))
-  if (moved.size === 0) yield* landmark(NO_PREFETCH_LANDMARK)
+  if (moved.size === 0) yield landmark(NO_PREFETCH_LANDMARK)
   else {
     for (const reading of readings) yield* readInOrder(reopen(), reading)
-    yield* landmark(PREFETCH_LANDMARK)
+    yield landmark(PREFETCH_LANDMARK)
   }
   let ordinal = -1
-  for await (const event of userEvents(reopen())) {
-    if (event.kind === 'entry') ordinal += 1
-    if (!moved.has(ordinal)) yield event
+  function* unmoved(events: Iterable<TarEvent>): Generator<TarEvent> {
+    for (const event of events) {
+      if (event.kind === 'entry') ordinal += 1
+      if (!moved.has(ordinal)) yield event
+    }
   }
+  for await (const events of userEvents(reopen())) yield unmoved(events)
 }
 
 /** An entry and its place among the user's entries. */
@@ -56,14 +62,16 @@ async function readUnits(tar: ByteStream): Promise<ReadonlyMap<string, Unit>> {
   const units = new Map<string, Unit>()
   // Another order must not turn a layer that cannot be unpacked into one that can.
   const rules = new EntryRules()
-  for await (const event of userEvents(tar)) {
-    if (event.kind !== 'entry') continue
-    const { entry, raw } = event
-    rules.check(entry)
-    const name = cleanName(entry.name)
-    const target = entry.type === 'hardlink' ? cleanName(entry.linkName) : undefined
-    const size = raw.byteLength + entry.size
-    units.set(name, { ordinal: units.size, name, target, size })
+  for await (const events of userEvents(tar)) {
+    for (const event of events) {
+      if (event.kind !== 'entry') continue
+      const { entry, raw } = event
+      rules.check(entry)
+      const name = cleanName(entry.name)
+      const target = entry.type === 'hardlink' ? cleanName(entry.linkName) : undefined
+      const size = raw.byteLength + entry.size
+      units.set(name, { ordinal: units.size, name, target, size })
+    }
   }
   return units
 }
@@ -123,31 +131,69 @@ function planReadings(units: readonly Unit[]): Unit[][] {
 }
 
 /** Passes the next unit straight on, and keeps copies of those whose turn comes later. */
-async function* readInOrder(tar: ByteStream, reading: readonly Unit[]): AsyncGenerator<TarEvent> {
-  const wanted = new Set(reading.map((unit) => unit.ordinal))
-  const held = new Map<number, TarEvent[]>()
-  let turn = 0
-  let ordinal = -1
-  for await (const event of userEvents(tar)) {
-    if (event.kind === 'entry') {
-      if (reading[turn]?.ordinal === ordinal) turn += 1
-      for (let early = held.get(reading[turn]?.ordinal ?? -1); early; ) {
-        yield* early
-        turn += 1
-        early = held.get(reading[turn]?.ordinal ?? -1)
-      }
-      ordinal += 1
-      if (turn === reading.length) return
-    }
-    if (reading[turn]?.ordinal === ordinal) yield event
-    else if (wanted.has(ordinal)) {
-      const kept = held.get(ordinal) ?? []
-      held.set(ordinal, kept)
-      kept.push(copyOf(event))
+async function* readInOrder(tar: ByteStream, reading: readonly Unit[]): Batches {
+  const turns = new Turns(reading)
+  for await (const events of userEvents(tar)) {
+    yield turns.pass(events)
+    if (turns.isOver) return
+  }
+  yield turns.finish()
+}
+
+class Turns {
+  readonly #reading: readonly Unit[]
+  readonly #wanted: ReadonlySet<number>
+  readonly #held = new Map<number, TarEvent[]>()
+  #turn = 0
+  #ordinal = -1
+
+  constructor(reading: readonly Unit[]) {
+    this.#reading = reading
+    this.#wanted = new Set(reading.map((unit) => unit.ordinal))
+  }
+
+  get isOver(): boolean {
+    return this.#turn === this.#reading.length
+  }
+
+  *pass(events: Iterable<TarEvent>): Generator<TarEvent> {
+    for (const event of events) {
+      if (event.kind === 'entry') yield* this.#next()
+      if (this.isOver) return
+      if (this.#isItsTurn) yield event
+      else if (this.#wanted.has(this.#ordinal)) this.#hold(event)
     }
   }
-  if (reading[turn]?.ordinal === ordinal) turn += 1
-  for (const unit of reading.slice(turn)) yield* held.get(unit.ordinal) ?? []
+
+  /** What is still held back when the tar has ended. */
+  *finish(): Generator<TarEvent> {
+    if (this.#isItsTurn) this.#turn += 1
+    for (const unit of this.#reading.slice(this.#turn)) yield* this.#held.get(unit.ordinal) ?? []
+  }
+
+  get #isItsTurn(): boolean {
+    return this.#reading[this.#turn]?.ordinal === this.#ordinal
+  }
+
+  /** Another entry begins: the one before is whole, and those that waited for it may follow. */
+  *#next(): Generator<TarEvent> {
+    if (this.#isItsTurn) this.#turn += 1
+    for (let early = this.#early(); early !== undefined; early = this.#early()) {
+      yield* early
+      this.#turn += 1
+    }
+    this.#ordinal += 1
+  }
+
+  #early(): readonly TarEvent[] | undefined {
+    return this.#held.get(this.#reading[this.#turn]?.ordinal ?? -1)
+  }
+
+  #hold(event: TarEvent): void {
+    const kept = this.#held.get(this.#ordinal) ?? []
+    this.#held.set(this.#ordinal, kept)
+    kept.push(copyOf(event))
+  }
 }
 
 /** Views would keep the whole chunks alive that they are cut from. */
@@ -158,14 +204,17 @@ function copyOf(event: TarEvent): TarEvent {
 }
 
 /** What the user put into the layer: without an earlier table and landmarks, global headers and the tar's end. */
-async function* userEvents(tar: ByteStream): AsyncGenerator<TarEvent> {
+async function* userEvents(tar: ByteStream): Batches {
   let isOurs = false
   let isEmpty = true
-  for await (const event of readTar(tar)) {
-    isEmpty = false
-    if (event.kind === 'entry') isOurs = isDropped(event.entry)
-    if (!isOurs && event.kind !== 'end') yield event
+  function* users(events: Iterable<TarEvent>): Generator<TarEvent> {
+    for (const event of events) {
+      isEmpty = false
+      if (event.kind === 'entry') isOurs = isDropped(event.entry)
+      if (!isOurs && event.kind !== 'end') yield event
+    }
   }
+  for await (const events of readTarBatches(tar)) yield users(events)
   if (isEmpty) throw new AmbiguousTarError('the layer has no bytes at all')
 }
 

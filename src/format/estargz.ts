@@ -3,7 +3,7 @@
  * join the tar, so the diffID changes.
  */
 import { createGzip, gzip } from 'node:zlib'
-import type { ByteStream } from '../lib/streams.ts'
+import { type ByteStream, join } from '../lib/streams.ts'
 import { AmbiguousTarError } from '../tar/entry.ts'
 import { fileHeader, paddingOf } from '../tar/writer.ts'
 import { estargzFooter } from './estargz-footer.ts'
@@ -64,13 +64,15 @@ async function* encode(
   const toc = new TocWriter()
   const { priorities = [] } = context
   const events = priorities.length > 0 ? inOrder(tar, context.reopen, priorities) : inPlace(tar)
-  const members = compressPieces(cutter.cut(events), (bytes) => member(bytes, level), context)
+  const batches = compressPieces(cutter.cut(events), (bytes) => member(bytes, level), context)
   let position = 0
-  for await (const { piece, bytes } of members) {
-    if (piece.chunk !== undefined) piece.chunk.offset = position
-    position += bytes.byteLength
-    await addEntries(toc, piece.settles)
-    yield bytes
+  for await (const members of batches) {
+    for (const { piece, bytes } of members) {
+      if (piece.chunk !== undefined) piece.chunk.offset = position
+      position += bytes.byteLength
+    }
+    await addEntries(toc, members)
+    yield join(members.map(({ bytes }) => bytes))
   }
   const json = toc.finish()
   const tail = tocParts(json)

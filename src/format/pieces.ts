@@ -1,6 +1,5 @@
 /** Parts of a layer that are compressed alone, several at a time, and come out in order with their places in the blob. */
 import { setImmediate } from 'node:timers/promises'
-import { Semaphore } from '../lib/semaphore.ts'
 import { join } from '../lib/streams.ts'
 import type { TocEntry } from './toc.ts'
 
@@ -17,17 +16,29 @@ export interface Piece {
   readonly settles: readonly TocEntry[]
 }
 
+/** A piece and its bytes in the blob. */
+export interface PackedPiece {
+  readonly piece: Piece
+  readonly bytes: Uint8Array
+}
+
 /** What may wait at a time: enough for all cores while one large piece holds up the order. */
-const MAX_PIECES = 256
+const MAX_PIECES = 1024
 const MAX_BYTES = 32 * 1024 * 1024
+
+/** Plain bytes that go on at a time: enough to be worth a call, little enough for one turn. */
+const BATCH = 1024 * 1024
+
+/** Short pieces that libuv has at a time, bytes: to wake a thread for each costs more than some of them. */
+const SHORT_QUEUE = 128 * 1024
 
 /** Work between two turns of the event loop, a few milliseconds: bytes, and what a piece costs beside its bytes. */
 const TURN = 512 * 1024
 const PIECE_WORK = 16 * 1024
 
-/** Same order for any concurrency. Returns what the source returned. */
+/** Same order for any concurrency, in batches. Returns what the source returned. */
 export async function* compressPieces<F>(
-  pieces: AsyncGenerator<Piece, F>,
+  batches: AsyncGenerator<readonly Piece[], F>,
   compress: (bytes: Uint8Array) => Promise<Uint8Array>,
   context: {
     readonly concurrency: number
@@ -35,11 +46,10 @@ export async function* compressPieces<F>(
     /** For pieces that need no library: their bytes, or nothing. */
     readonly packNow?: (piece: Piece) => Uint8Array | undefined
   },
-): AsyncGenerator<{ readonly piece: Piece; readonly bytes: Uint8Array }, F> {
-  // One more than are compressed waits in libuv, so that no thread idles until this one gets to it.
-  const slots = new Semaphore(context.concurrency + 1)
-  const waiting: Waiting[] = []
-  let bytes = 0
+): AsyncGenerator<readonly PackedPiece[], F> {
+  const queue = new PieceQueue(compress, context.concurrency)
+  let batch: PackedPiece[] = []
+  let batchSize = 0
   let work = 0
   try {
     for (;;) {
@@ -47,42 +57,107 @@ export async function* compressPieces<F>(
         work = 0
         await setImmediate()
       }
-      const step = await pieces.next()
+      const step = await batches.next()
       context.signal?.throwIfAborted()
-      if (!step.done) {
-        const piece = step.value
-        const packed = context.packNow?.(piece)
-        const compressed = packed ?? slots.run(() => compress(join(piece.parts)))
-        waiting.push(started(piece, Promise.resolve(compressed)))
-        bytes += piece.size
+      for (const piece of step.done ? [] : step.value) {
+        queue.add(piece, context.packNow?.(piece))
         work += piece.size + PIECE_WORK
       }
-      const room = step.done ? 0 : MAX_PIECES
-      while (waiting.length > room || bytes > MAX_BYTES || waiting[0]?.isDone) {
-        const head = waiting.shift()
-        if (head === undefined) break
-        bytes -= head.piece.size
-        yield { piece: head.piece, bytes: await head.result }
+      for (;;) {
+        if (step.done || queue.isFull) await queue.isReady
+        const packed = queue.takeReady()
+        if (packed === undefined) break
+        batch.push(packed)
+        batchSize += packed.piece.size
+        if (batchSize < BATCH) continue
+        yield batch
+        batch = []
+        batchSize = 0
       }
-      if (step.done) return step.value
+      if (step.done) {
+        if (batch.length > 0) yield batch
+        return step.value
+      }
     }
   } finally {
-    await pieces.return(undefined as never)
+    await batches.return(undefined as never)
   }
 }
 
 interface Waiting {
   readonly piece: Piece
-  readonly result: Promise<Uint8Array>
-  isDone: boolean
+  bytes: Uint8Array | undefined
+  failure?: { readonly error: unknown }
+  /** Ends, and never fails, when there are bytes or a failure. */
+  isDone?: Promise<void>
 }
 
-/** Remembers when it is done; a failure is thrown in its turn, and never unhandled. */
-function started(piece: Piece, result: Promise<Uint8Array>): Waiting {
-  const waiting: Waiting = { piece, result, isDone: false }
-  const done = () => {
-    waiting.isDone = true
+/** Pieces in their order from when they are cut until they are taken, some of them with the library. */
+class PieceQueue {
+  readonly #compress: (bytes: Uint8Array) => Promise<Uint8Array>
+  readonly #concurrency: number
+  readonly #waiting: Waiting[] = []
+  #waitingBytes = 0
+  /** Those of them that the library has still to get. */
+  readonly #unstarted: Waiting[] = []
+  #running = 0
+  #runningBytes = 0
+
+  constructor(compress: (bytes: Uint8Array) => Promise<Uint8Array>, concurrency: number) {
+    this.#compress = compress
+    this.#concurrency = concurrency
   }
-  result.then(done, done)
-  return waiting
+
+  get isFull(): boolean {
+    return this.#waiting.length > MAX_PIECES || this.#waitingBytes > MAX_BYTES
+  }
+
+  /** Ends when the first piece can be taken. */
+  get isReady(): Promise<void> | undefined {
+    return this.#waiting[0]?.isDone
+  }
+
+  /** With its bytes, where they are known already. */
+  add(piece: Piece, bytes: Uint8Array | undefined): void {
+    const waiting: Waiting = { piece, bytes }
+    this.#waiting.push(waiting)
+    this.#waitingBytes += piece.size
+    if (bytes !== undefined) return
+    this.#unstarted.push(waiting)
+    this.#start()
+  }
+
+  /** The first piece when it is there; throws what became of it when that failed. */
+  takeReady(): PackedPiece | undefined {
+    const [head] = this.#waiting
+    if (head?.failure !== undefined) throw head.failure.error
+    if (head?.bytes === undefined) return undefined
+    this.#waiting.shift()
+    this.#waitingBytes -= head.piece.size
+    return { piece: head.piece, bytes: head.bytes }
+  }
+
+  #start(): void {
+    for (let next = this.#unstarted[0]; next !== undefined; next = this.#unstarted[0]) {
+      // One more than are compressed waits in libuv, so that no thread idles until this one gets to it.
+      const isShort = this.#runningBytes + next.piece.size <= SHORT_QUEUE
+      if (this.#running > this.#concurrency && !isShort) return
+      this.#unstarted.shift()
+      next.isDone = this.#run(next)
+    }
+  }
+
+  async #run(waiting: Waiting): Promise<void> {
+    const { parts, size } = waiting.piece
+    this.#running += 1
+    this.#runningBytes += size
+    try {
+      waiting.bytes = await this.#compress(join(parts))
+    } catch (error) {
+      waiting.failure = { error }
+    }
+    this.#running -= 1
+    this.#runningBytes -= size
+    this.#start()
+  }
 }

@@ -32,15 +32,18 @@ export class FileContent {
   endChunk(): TocEntry {
     const entry = this.#entry()
     entry.chunkSize = this.chunkSize
-    entry.chunkDigest = `sha256:${(this.#chunk ?? this.#whole.copy()).digest('hex')}`
+    const isOnly = this.#chunkStart === 0 && this.#size === this.#file.size
+    if (isOnly) this.#file.digest = digestOf(this.#whole)
+    const ofFirst = () => this.#file.digest ?? digestOf(this.#whole.copy())
+    entry.chunkDigest = this.#chunk === undefined ? ofFirst() : digestOf(this.#chunk)
     this.#chunkStart = this.#size
-    this.#chunk = createHash('sha256')
+    if (!isOnly) this.#chunk = createHash('sha256')
     return entry
   }
 
   /** After the last chunk. A file of one chunk says nothing of chunks but their digest. */
   finish(): readonly TocEntry[] {
-    this.#file.digest = `sha256:${this.#whole.digest('hex')}`
+    this.#file.digest ??= digestOf(this.#whole)
     if (this.entries.length === 1) {
       delete this.#file.chunkSize
       delete this.#file.chunkType
@@ -54,4 +57,8 @@ export class FileContent {
     this.entries.push(chunk)
     return chunk
   }
+}
+
+function digestOf(hash: Hash): string {
+  return `sha256:${hash.digest('hex')}`
 }

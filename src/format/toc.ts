@@ -157,6 +157,11 @@ export class TocWriter {
   #text = '{"version":1,"entries":['
   #isFirst = true
 
+  /** Bytes so far, but for the last PART_SIZE. */
+  get size(): number {
+    return this.#hasher.size
+  }
+
   add(entry: TocEntry): void {
     const json = JSON.stringify(inOrder(entry))
     this.#text += this.#isFirst ? json : `,${json}`
@@ -211,10 +216,17 @@ function inOrder(entry: TocEntry): Record<keyof TocEntry, unknown> {
 /** Entries that are written before other work gets its turn: well below a millisecond. */
 const BATCH = 256
 
-/** Adds entries without holding up the event loop, however many there are. */
-export async function addEntries(toc: TocWriter, entries: readonly TocEntry[]): Promise<void> {
-  for (const [i, entry] of entries.entries()) {
-    toc.add(entry)
-    if (i % BATCH === BATCH - 1) await setImmediate()
+/** Adds what pieces settle without holding up the event loop, however many entries that are. */
+export async function addEntries(
+  toc: TocWriter,
+  packed: readonly { readonly piece: { readonly settles: readonly TocEntry[] } }[],
+): Promise<void> {
+  let added = 0
+  for (const { piece } of packed) {
+    for (const entry of piece.settles) {
+      toc.add(entry)
+      added += 1
+      if (added % BATCH === 0) await setImmediate()
+    }
   }
 }

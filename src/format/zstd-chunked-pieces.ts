@@ -49,16 +49,20 @@ export class FrameCutter {
     this.#tarSplit = tarSplit
   }
 
-  async *cut(events: AsyncIterable<TarEvent>): AsyncGenerator<Piece, void> {
-    for await (const event of events) {
+  async *cut(batches: AsyncIterable<Iterable<TarEvent>>): AsyncGenerator<readonly Piece[], void> {
+    for await (const events of batches) yield [...this.#cutBatch(events)]
+    const tail = Buffer.concat(this.#tail)
+    this.#tarSplit.end(tail.subarray(0, 2 * BLOCK_SIZE), tail.subarray(2 * BLOCK_SIZE))
+    if (this.#headersSize > 0) yield [this.#takeHeaders()]
+    if (this.size === 0) throw new AmbiguousTarError('the layer has no bytes at all')
+  }
+
+  *#cutBatch(events: Iterable<TarEvent>): Generator<Piece> {
+    for (const event of events) {
       if (event.kind === 'entry') yield* this.#entry(event.entry, event.raw)
       else if (event.kind === 'data') yield* this.#data(event.bytes)
       else this.#filler(event.kind, event.bytes)
     }
-    const tail = Buffer.concat(this.#tail)
-    this.#tarSplit.end(tail.subarray(0, 2 * BLOCK_SIZE), tail.subarray(2 * BLOCK_SIZE))
-    if (this.#headersSize > 0) yield this.#takeHeaders()
-    if (this.size === 0) throw new AmbiguousTarError('the layer has no bytes at all')
   }
 
   *#entry(entry: TarEntry, raw: Uint8Array): Generator<Piece> {

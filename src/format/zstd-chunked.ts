@@ -4,9 +4,15 @@
  */
 import { compressFrame } from '../codec/zstd-frame.ts'
 import { type ByteStream, join } from '../lib/streams.ts'
-import { readTar } from '../tar/reader.ts'
+import { readTarBatches } from '../tar/reader.ts'
 import { refusing, TOC_DIGEST, UNCOMPRESSED_SIZE } from './estargz.ts'
-import type { EncodedLayer, Format, FormatOptions, LayerContext } from './format.ts'
+import {
+  type EncodedLayer,
+  type Format,
+  type FormatOptions,
+  type LayerContext,
+  LayerRefusedError,
+} from './format.ts'
 import { compressPieces } from './pieces.ts'
 import { addEntries, TocWriter } from './toc.ts'
 import { FrameCheck } from './zstd-chunked-check.ts'
@@ -105,24 +111,29 @@ async function* encode(
   const cutter = new FrameCutter(recorder)
   const check = new FrameCheck()
   const toc = new TocWriter()
-  const pieces = cutter.cut(readTar(tar))
+  const pieces = cutter.cut(readTarBatches(tar))
   let position = 0
-  const frames = compressPieces(pieces, (bytes) => compressFrame(bytes, level), {
+  const batches = compressPieces(pieces, (bytes) => compressFrame(bytes, level), {
     concurrency: context.concurrency,
     signal: context.signal,
     packNow: (piece) => (piece.chunk ? undefined : headerFrame(join(piece.parts))),
   })
-  for await (const { piece, bytes } of frames) {
-    if (piece.chunk !== undefined) piece.chunk.offset = position
-    position += bytes.byteLength
-    if (piece.closes !== undefined) piece.closes.endOffset = position
-    await addEntries(toc, piece.settles)
-    await check.add(piece, bytes)
+  for await (const frames of batches) {
+    for (const { piece, bytes } of frames) {
+      if (piece.chunk !== undefined) piece.chunk.offset = position
+      position += bytes.byteLength
+      if (piece.closes !== undefined) piece.closes.endOffset = position
+    }
+    await addEntries(toc, frames)
+    checkTocSize(toc.size)
+    const bytes = join(frames.map((frame) => frame.bytes))
+    await check.add(frames, bytes)
     yield bytes
   }
   await check.finish(cutter.size, recorder.tarSize)
   const split = await tarSplit.finish()
   const json = toc.finish({ tarSplitDigest: split.digest })
+  checkTocSize(json.size)
   const table = new MetadataWriter(level)
   for (const part of json.parts) table.add(part)
   const packed = await table.finish()
@@ -140,6 +151,16 @@ async function* encode(
       uncompressedSize: String(cutter.size),
     } satisfies Facts,
   }
+}
+
+/** Beyond it podman and CRI-O fetch the whole layer (containers/storage, `maxTocSize`), which then had better be a plain one. */
+const MAX_TOC = 150 * 1024 * 1024
+
+function checkTocSize(size: number): void {
+  if (size <= MAX_TOC) return
+  throw new LayerRefusedError(
+    `the layer's table of contents has more than ${MAX_TOC} bytes, which podman does not read`,
+  )
 }
 
 function textOf({ offset, size, plainSize }: Position): string {

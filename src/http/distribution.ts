@@ -8,7 +8,7 @@ import { CrossdockError } from '../errors.ts'
 import { within } from '../lib/within.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Clock, RawManifest, Repository } from '../ports.ts'
-import { type Blobs, blobUnknown, readToKeep } from '../pull/blobs.ts'
+import { type Blobs, blobUnknown, type OpenBlob, readToKeep } from '../pull/blobs.ts'
 import { acceptanceOf, cannotRead, waitsForHead } from './client.ts'
 import { matchesEtag } from './etag.ts'
 import type { Exchange, Headers } from './exchange.ts'
@@ -304,11 +304,15 @@ export class Distribution {
     ranges: readonly { readonly start: number; readonly end: number }[],
     headers: Headers,
   ): Promise<void> {
+    let stored: OpenBlob | undefined
     const open = async (range: { readonly start: number; readonly end: number }) => {
+      if (stored !== undefined) return stored.read(range, REUSE)
       const blob = await this.#deps.pulls.blob(repository, digest, range)
       if (blob === undefined) throw blobUnknown(repository, digest)
       this.#deps.touch(digest)
       this.#deps.served('blob', blob.growing === undefined ? 'store' : 'upstream')
+      // All ranges of what is whole come from it; of what still grows each comes from where it is.
+      if (blob.growing === undefined) stored = blob
       return blob.read(range, REUSE)
     }
     const [only] = ranges

@@ -21,10 +21,18 @@ export type TarEvent =
 const SLICE = 256 * 1024
 
 export async function* readTar(tar: ByteStream): AsyncGenerator<TarEvent> {
+  for await (const batch of readTarBatches(tar)) yield* batch
+}
+
+/**
+ * The same events by slices of the tar, since handing over the many of small files one by one costs more than reading them.
+ * Each batch is read while it is iterated: go through it, once, before the next.
+ */
+export async function* readTarBatches(tar: ByteStream): AsyncGenerator<Iterable<TarEvent>> {
   const parser = new TarParser()
   for await (const chunk of tar) {
     for (let at = 0; at < chunk.byteLength; at += SLICE) {
-      yield* parser.push(chunk.subarray(at, at + SLICE))
+      yield parser.push(chunk.subarray(at, at + SLICE))
     }
   }
   parser.finish()

@@ -5,6 +5,8 @@ import { connect, type Socket } from 'node:net'
 export interface Target {
   readonly port: number
   readonly path: string
+  /** Of the Range header. */
+  readonly range?: string
 }
 
 /** Requests per second over so many connections for so many milliseconds. */
@@ -61,7 +63,7 @@ async function answerLength(target: Target): Promise<number> {
     const head = text.indexOf('\r\n\r\n')
     const body = /^content-length: (\d+)/im.exec(text)?.[1]
     if (head < 0 || body === undefined) continue
-    if (!text.startsWith('HTTP/1.1 200')) throw new Error(text.slice(0, 200))
+    if (!/^HTTP\/1\.1 20[06]/.test(text)) throw new Error(text.slice(0, 200))
     socket.destroy()
     return head + 4 + Number(body)
   }
@@ -89,8 +91,9 @@ async function open({ port }: Target): Promise<Socket> {
   return socket
 }
 
-function requestFor({ path, port }: Target): string {
+function requestFor({ path, port, range }: Target): string {
   const accept =
     'application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json'
-  return `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAccept: ${accept}\r\n\r\n`
+  const ranges = range === undefined ? '' : `Range: bytes=${range}\r\n`
+  return `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAccept: ${accept}\r\n${ranges}\r\n`
 }

@@ -8,6 +8,7 @@ import { findMissing } from '../helpers/fixtures.ts'
 import { setup } from '../helpers/fixtures-setup.ts'
 import { lazyFormats, recompression } from './encoding.ts'
 import { coldConversion, coldPull, eventLoop, singleFlight } from './pulling.ts'
+import { ranges } from './ranges.ts'
 import { type AnyRow, formatRows, isMet, type Section } from './row.ts'
 import { largeCatalog, largeLayer } from './scale.ts'
 import { warm } from './serving.ts'
@@ -18,6 +19,7 @@ const SECTIONS: readonly Section[] = [
   coldPull,
   eventLoop,
   warm,
+  ranges,
   lazyFormats,
   singleFlight,
   largeLayer,

@@ -1,17 +1,12 @@
 /** What is warm, against distribution 3 serving the same bytes. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { type Crossdock, startCrossdock } from '../helpers/crossdock-process.ts'
-import { TOOLS } from '../helpers/fixtures.ts'
 import { mustRun } from '../helpers/fixtures-command.ts'
-import { findFreePort } from '../helpers/fixtures-hostile.ts'
 import { readImage } from '../helpers/fixtures-registry.ts'
+import { copyTo, startDistribution } from './distribution.ts'
 import { median, timed } from './measure.ts'
 import { measureRate } from './requests.ts'
 import type { AnyRow, Section } from './row.ts'
-import { IMAGE, openFolder } from './source.ts'
+import { IMAGE } from './source.ts'
 
 const NAME = IMAGE.replace(/:.*/, '')
 const RATE_MS = 4000
@@ -24,15 +19,7 @@ export const warm: Section = {
     await using crossdock = await startCrossdock({ config: { log: { level: 'warn' } } })
     const image = await readImage(`${crossdock.host}/${IMAGE}-zstd`)
     await using peer = await startDistribution()
-    await mustRun('skopeo', [
-      'copy',
-      '-q',
-      '--preserve-digests',
-      '--src-tls-verify=false',
-      '--dest-tls-verify=false',
-      `docker://${crossdock.host}/${IMAGE}-zstd`,
-      `docker://127.0.0.1:${peer.port}/${IMAGE}-zstd`,
-    ])
+    await copyTo(peer, crossdock, `${IMAGE}-zstd`)
     const [blob] = (image.document.layers ?? []).toSorted((a, b) => b.size - a.size)
     if (blob === undefined) throw new Error('no layers')
     const path = `/v2/${NAME}/blobs/${blob.digest}`
@@ -98,41 +85,5 @@ async function compareManifest(runs: number, crossdock: Crossdock, port: number)
     ratio: median(ours) / median(theirs),
     least: 1,
     goal: 2,
-  }
-}
-
-interface Peer extends AsyncDisposable {
-  readonly port: number
-}
-
-/** distribution as its own documentation runs it, without an access log. */
-async function startDistribution(): Promise<Peer> {
-  const folder = await openFolder()
-  const port = await findFreePort()
-  const file = join(folder.path, 'config.yml')
-  const config = {
-    version: '0.1',
-    log: { level: 'error', accesslog: { disabled: true } },
-    storage: { filesystem: { rootdirectory: join(folder.path, 'data') } },
-    http: { addr: `127.0.0.1:${port}` },
-  }
-  await writeFile(file, JSON.stringify(config))
-  const child = spawn(join(TOOLS, 'registry'), ['serve', file], { stdio: 'ignore' })
-  for (let i = 0; i < 100; i++) {
-    const isUp = await fetch(`http://127.0.0.1:${port}/v2/`).then(
-      (response) => response.ok,
-      () => false,
-    )
-    if (isUp) break
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
-  return {
-    port,
-    async [Symbol.asyncDispose]() {
-      const ended = once(child, 'exit')
-      child.kill()
-      await ended
-      await folder[Symbol.asyncDispose]()
-    },
   }
 }

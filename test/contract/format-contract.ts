@@ -19,6 +19,8 @@ export interface FormatTraits {
   readonly tars?: fc.Arbitrary<Uint8Array>
   /** A large tar of several pieces, which exercises concurrency. */
   readonly largeTar: Uint8Array
+  /** Begins a tar that goes on with any bytes for ever; any bytes will do by default. */
+  readonly endlessHead?: Uint8Array
   /** What it does with an empty stream: encodes it (default) or refuses it. */
   readonly empty?: 'encodes' | 'refuses'
 }
@@ -124,6 +126,7 @@ export function testFormat(format: Format, traits: FormatTraits): void {
     it('stops when its signal aborts', async () => {
       const abort = new AbortController()
       async function* endless() {
+        if (traits.endlessHead !== undefined) yield traits.endlessHead
         for (;;) {
           yield traits.largeTar.subarray(0, 512 * 1024)
           await new Promise(setImmediate)

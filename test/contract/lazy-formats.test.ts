@@ -14,15 +14,25 @@ const largeTar = Buffer.concat([
   richTar(),
 ])
 
+/** One file that does not end. */
+const endlessHead = record({ name: 'endless', size: 2 ** 32 }).subarray(0, 512)
+
 testFormat(estargz, {
+  endlessHead,
   largeTar,
   tars: anyTar,
   empty: 'refuses',
   options: [{ level: 1, chunkSize: 100_000 }],
   unpacksTo: withoutAdditions,
 })
-testFormat(zstdchunked, { largeTar, tars: anyTar, empty: 'refuses', options: [{ level: 9 }] })
-testFormat(zstdchunkedStargz, { largeTar, tars: anyTar, empty: 'refuses' })
+testFormat(zstdchunked, {
+  largeTar,
+  endlessHead,
+  tars: anyTar,
+  empty: 'refuses',
+  options: [{ level: 9 }],
+})
+testFormat(zstdchunkedStargz, { largeTar, endlessHead, tars: anyTar, empty: 'refuses' })
 
 /** The decoded tar is the landmark, the source without its end, and the table: then it is what was expected. */
 function withoutAdditions(tar: Uint8Array, decoded: Uint8Array): Uint8Array {

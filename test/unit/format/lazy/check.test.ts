@@ -13,11 +13,9 @@ async function check(
 ) {
   const frames = new FrameCheck()
   for (const [i, part] of PARTS.entries()) {
-    const frame = change(await compressFrame(part, 3), i)
-    await frames.add(
-      { parts: [part.subarray(0, 7), part.subarray(7)], size: part.length, settles: [] },
-      frame,
-    )
+    const bytes = change(await compressFrame(part, 3), i)
+    const parts = [part.subarray(0, 7), part.subarray(7)]
+    await frames.add([{ piece: { parts, size: part.length, settles: [] }, bytes }], bytes)
   }
   await frames.finish(tarSize, tarSplitSize)
 }

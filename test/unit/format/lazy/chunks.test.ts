@@ -25,6 +25,33 @@ function vectorBytes(): Uint8Array {
   })
 }
 
+/** The rolling sum by its definition, without anything that rolls; for files without long runs of zeros. */
+function simpleSizes(file: Uint8Array): string {
+  const sizes: number[] = []
+  let start = 0
+  for (let end = 1; end <= file.length; end += 1) {
+    let s2 = 0
+    for (let i = 0; i < 64; i += 1) s2 += (i + 1) * ((file[end - 64 + i] ?? 0) + 31)
+    // What a window of zeros begins with is not what its sum would be.
+    s2 += 64 * 63 * 31 - (64 * 65 * 31) / 2
+    if ((s2 & 0xffff) !== 0xffff && end < file.length) continue
+    sizes.push(end - start)
+    start = end
+  }
+  return sizes.join(' ')
+}
+
+function bitwiseCrc(bytes: Uint8Array): bigint {
+  let sum = 0xffffffff_ffffffffn
+  for (const byte of bytes) {
+    sum ^= BigInt(byte)
+    for (let bit = 0; bit < 8; bit += 1) {
+      sum = (sum >> 1n) ^ (sum & 1n ? 0xd8000000_00000000n : 0n)
+    }
+  }
+  return sum ^ 0xffffffff_ffffffffn
+}
+
 const VECTOR_SIZES =
   '21171 19874 68757 30416 104084 27532 36826 29709 2274 25106 7829 69248 2655 80779 8222 38867 18352 1327 ' +
   '65186 38159 49343 84690 6266 31004 2203 48133 70209 44207 7032 9116'
@@ -34,6 +61,14 @@ describe('content cutter', () => {
     const file = vectorBytes()
     for (const part of [file.length, 1000, 777, 64, 63])
       expect(sizesOf(file, part)).toBe(VECTOR_SIZES)
+  })
+
+  it('cuts where the sum over the last 64 bytes says so, worked out anew for every byte', () => {
+    for (const size of [70_000, 300_001]) {
+      const file = seededBytes(size, 'sum').map((byte) => byte % 3)
+      expect(sizesOf(file)).toBe(simpleSizes(file))
+      expect(sizesOf(file, 10_007)).toBe(simpleSizes(file))
+    }
   })
 
   it('makes runs of 1,024 zeros and more chunks of their own', () => {
@@ -87,6 +122,24 @@ describe('content cutter', () => {
 })
 
 describe('CRC-64', () => {
+  it('is that of the definition, bit by bit, for any bytes in any parts', () => {
+    const parts = fc.array(fc.uint8Array({ maxLength: 70 }), { maxLength: 5 })
+    fc.assert(
+      fc.property(parts, (pieces) => {
+        const crc = new Crc64()
+        for (const piece of pieces) crc.update(piece)
+        expect(crc.digest().readBigUInt64BE()).toBe(bitwiseCrc(Buffer.concat(pieces)))
+      }),
+    )
+  })
+
+  it('goes on over more bytes than it takes at a time', () => {
+    const bytes = seededBytes(200_001, 'crc')
+    const crc = new Crc64()
+    crc.update(bytes)
+    expect(crc.digest().readBigUInt64BE()).toBe(bitwiseCrc(bytes))
+  })
+
   it('is that of Go, in any parts', () => {
     const of = (text: string) => {
       const crc = new Crc64()

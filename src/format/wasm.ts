@@ -1,0 +1,113 @@
+/** Just enough of WebAssembly's binary format (core specification, section 5) to write a few tight loops in. */
+
+export const I32 = 0x7f
+export const I64 = 0x7e
+
+/** Instructions without operands of their own; `_LONG` is of 64 bits. */
+export const OP = {
+  EQ: 0x46,
+  GT: 0x4b,
+  GE: 0x4f,
+  ADD: 0x6a,
+  SUB: 0x6b,
+  AND: 0x71,
+  SHIFT_LEFT: 0x74,
+  XOR_LONG: 0x85,
+  SHIFT_RIGHT_LONG: 0x88,
+  WRAP: 0xa7,
+} as const
+
+const VOID = 0x40
+const END = 0x0b
+
+/** A function: its type, its locals beside the parameters (of one type), its instructions. */
+export interface WasmFunction {
+  readonly name: string
+  readonly parameters: readonly number[]
+  readonly result: number
+  readonly locals: readonly [count: number, type: number]
+  readonly code: Code
+}
+
+const EXPORT_FUNCTION = 0
+const EXPORT_MEMORY = 2
+const EXPORT_GLOBAL = 3
+
+/** A module that exports its functions, its globals (of 32 bits, beginning at 0) and its memory under their names. */
+export function assemble(
+  functions: readonly WasmFunction[],
+  globals: readonly string[],
+  memory: { readonly name: string; readonly pages: number },
+): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from([
+    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+    ...section(1, functions.map(typeOf)),
+    ...section(
+      3,
+      [...functions.keys()].map((index) => [index]),
+    ),
+    ...section(5, [[0, memory.pages]]),
+    ...section(
+      6,
+      globals.map(() => [I32, 1, ...int(0), END]),
+    ),
+    ...section(7, [
+      ...functions.map(({ name }, index) => exported(name, EXPORT_FUNCTION, index)),
+      ...globals.map((name, index) => exported(name, EXPORT_GLOBAL, index)),
+      exported(memory.name, EXPORT_MEMORY, 0),
+    ]),
+    ...section(
+      10,
+      functions.map(({ locals, code }) => sized([1, ...locals, ...code.flat(), END])),
+    ),
+  ])
+}
+
+/** Instructions, single ones as their opcode. */
+export type Code = readonly (number | readonly number[])[]
+
+export const get = (local: number) => [0x20, local]
+export const set = (local: number) => [0x21, local]
+export const tee = (local: number) => [0x22, local]
+export const int = (value: number) => [0x41, ...leb(value)]
+export const long = (value: number) => [0x42, ...leb(value)]
+/** The address is on the stack, the offset is added to it. */
+export const loadLong = (offset: number) => [0x29, 0, ...leb(offset)]
+export const loadByte = (offset: number) => [0x2d, 0, ...leb(offset)]
+export const loadByteAsLong = (offset: number) => [0x31, 0, ...leb(offset)]
+export const getGlobal = (index: number) => [0x23, index]
+export const setGlobal = (index: number) => [0x24, index]
+/** Out of so many blocks and loops around, or to the start of a loop. */
+export const branch = (depth: number) => [0x0c, depth]
+export const branchIf = (depth: number) => [0x0d, depth]
+
+/** What a branch out of it goes behind. */
+export function block(code: Code): number[] {
+  return [0x02, VOID, ...code.flat(), END]
+}
+
+/** Goes on until its body branches out of 1; branch 0 begins it again. */
+export function loop(body: Code): number[] {
+  return block([[0x03, VOID, ...body.flat(), END]])
+}
+
+/** A number that is not negative in LEB128, in which form it means the same signed and unsigned. */
+export function leb(value: number): number[] {
+  return value < 0x40 ? [value] : [(value & 0x7f) | 0x80, ...leb(value >> 7)]
+}
+
+function typeOf({ parameters, result }: WasmFunction): number[] {
+  return [0x60, parameters.length, ...parameters, 1, result]
+}
+
+function exported(name: string, kind: number, index: number): number[] {
+  return [...sized([...Buffer.from(name)]), kind, index]
+}
+
+function section(id: number, items: readonly (readonly number[])[]): number[] {
+  return [id, ...sized([...leb(items.length), ...items.flat()])]
+}
+
+function sized(bytes: readonly number[]): number[] {
+  return [...leb(bytes.length), ...bytes]
+}
