@@ -34,7 +34,7 @@ export interface SoakReport {
 /** Part of the time in which processes die; the last one then lives to the end, so that its memory can be judged. */
 const ROUGH_PART = 0.45
 /** Breakers, pauses that upstream asked for and memories of failures end within this, ms. */
-const AFTERMATH_MS = 8_000
+const AFTERMATH_MS = 12_000
 const CALM_MS = 6_000
 const EPOCH_MS = 7_000
 const LEASE = '5s'
@@ -51,7 +51,7 @@ const METRICS = [
 ] as const
 
 const CONFIG = {
-  limits: { retries: 1, upstreamHeaders: '1s', upstreamIdle: '1s' },
+  limits: { retries: 1, upstreamHeaders: '3s', upstreamIdle: '3s' },
   cache: {
     tagWindow: '1s',
     lease: LEASE,
@@ -217,7 +217,8 @@ class Soak implements Surroundings {
       ...['--config', this.#proxy.crossdock.configFile],
     ])
     if (result.status !== 0) {
-      this.ledger.violate(`${args[0]} ended with ${result.status}: ${result.stderr.slice(-1000)}`)
+      const said = `${result.stdout}\n${result.stderr}`.trim().slice(-1000)
+      this.ledger.violate(`${args[0]} ended with ${result.status}: ${said}`)
     }
   }
 
