@@ -48,7 +48,7 @@ export class Verifier {
   readonly #sidecars: SidecarStore
   readonly #catalog: Catalog
   readonly #manifests: Manifests
-  readonly #healer: Healer
+  readonly #healer: Pick<Healer, 'heal'>
   readonly #limits: ModelLimits
   readonly #decodeLimits: DecodeLimits
 
@@ -57,7 +57,7 @@ export class Verifier {
     readonly sidecars: SidecarStore
     readonly catalog: Catalog
     readonly manifests: Manifests
-    readonly healer: Healer
+    readonly healer: Pick<Healer, 'heal'>
     readonly limits: ModelLimits
     readonly decodeLimits: DecodeLimits
   }) {
@@ -161,11 +161,12 @@ export class Verifier {
       if (diffId === undefined || isForeign || round.layers.has(key)) continue
       round.layers.add(key)
       if ((await this.#store.stat(layer.digest)) === undefined) continue
-      yield await this.#diffId(layer.digest, diffId)
+      const check = await this.#diffId(layer.digest, diffId)
+      if (check !== undefined) yield check
     }
   }
 
-  async #diffId(digest: Digest, diffId: Digest): Promise<Check> {
+  async #diffId(digest: Digest, diffId: Digest): Promise<Check | undefined> {
     try {
       const hasher = new Hasher()
       const source = this.#store.read(digest, undefined, {})
@@ -175,6 +176,8 @@ export class Verifier {
       const detail = `unpacks to ${found}, but its image's config says ${diffId}`
       return { what: 'diffId', digest, state: 'failed', detail }
     } catch (error) {
+      // A server beside may have evicted it in this moment.
+      if ((await this.#store.stat(digest)) === undefined) return undefined
       const detail = error instanceof Error ? error.message : String(error)
       return { what: 'diffId', digest, state: 'failed', detail }
     }

@@ -1,0 +1,53 @@
+/** Verification beside a server that goes on working. */
+import { expect, test } from 'vitest'
+import { DEFAULT_MODEL_LIMITS } from '../../../src/oci/manifest.ts'
+import { Blobs } from '../../../src/pull/blobs.ts'
+import { Manifests } from '../../../src/pull/manifests.ts'
+import { type Check, Verifier } from '../../../src/upkeep/verification.ts'
+import { fakeImage } from '../../helpers/fake-image.ts'
+import { FakeRegistry } from '../../helpers/fake-registry.ts'
+import { MemoryBlobs } from '../../helpers/memory-blobs.ts'
+import { memoryStore } from '../../helpers/memory-store.ts'
+import { openUpstream } from '../../helpers/open-upstream.ts'
+
+const REPOSITORY = { upstream: 'local', name: 'app' }
+
+test('a layer that is evicted while it is verified is no damage; one that does not unpack is', async () => {
+  expect(await verify({ evicts: true })).toEqual([])
+  expect(await verify({ evicts: false })).toEqual([
+    expect.objectContaining({ what: 'diffId', state: 'failed' }),
+  ])
+})
+
+/** What is not sound of an image whose layer does not unpack, unless it goes first. */
+async function verify({ evicts }: { readonly evicts: boolean }): Promise<Check[]> {
+  await using origin = await FakeRegistry.start()
+  await using opened = openUpstream(origin)
+  const { upstreams } = opened
+  const { sidecars, catalog } = memoryStore()
+  const image = await fakeImage()
+  const [layer] = image.layers
+  if (layer === undefined) throw new Error('no layer')
+  const store = new (class extends MemoryBlobs {
+    override async *read(...[digest, range]: Parameters<MemoryBlobs['read']>) {
+      if (digest !== layer.digest) return yield* super.read(digest, range)
+      if (evicts) await this.delete(digest)
+      throw new Error(`${digest} cannot be read`)
+    }
+  })()
+  store.contents.set(image.config.digest, image.config.bytes)
+  store.contents.set(layer.digest, layer.bytes)
+  const blobs = new Blobs({ store, catalog, upstreams, offline: false })
+  const limits = DEFAULT_MODEL_LIMITS
+  const shared = { store, sidecars, catalog }
+  const manifests = new Manifests({ ...shared, upstreams, blobs, limits, offline: false })
+  await manifests.record(REPOSITORY, image)
+  const healer = { heal: async () => ({ failed: 'nobody heals here' }) }
+  const decodeLimits = { maxOutput: 1024 ** 3, maxWindowLog: 27 }
+  const verifier = new Verifier({ ...shared, manifests, healer, limits, decodeLimits })
+  const found: Check[] = []
+  for await (const check of verifier.image(REPOSITORY, image.digest, { decode: true })) {
+    if (check.state !== 'sound') found.push(check)
+  }
+  return found
+}
