@@ -165,7 +165,7 @@ function checkDefaultUpstream(parts: ConfigParts): Problem[] {
   const names = Object.keys(upstreams)
   if (names.some((name) => canonical(name) === canonical(defaultUpstream))) return []
   if (allowAnyUpstream && /[.:]/.test(defaultUpstream)) return []
-  const text = `${JSON.stringify(defaultUpstream)} is not under upstreams; there are ${names.join(', ')}${suggestion(defaultUpstream, names)}`
+  const text = `${JSON.stringify(defaultUpstream)} is not under upstreams; there are ${names.join(', ') || 'none'}${suggestion(defaultUpstream, names)}`
   return [{ path: ['defaultUpstream'], text }]
 }
 

@@ -64,8 +64,8 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
     setAt(tree, at, absolutePaths(value, findNode(schema, at) ?? {}, cwd))
   }
   const originOf = (at: Path): string | undefined =>
-    overrides.findLast((setting) => setting.path.every((key, index) => key === at[index]))?.name ??
-    file?.locate(at)
+    overrides.findLast((setting) => setting.path.every((key, index) => key === String(at[index])))
+      ?.name ?? file?.locate(at)
 
   const parsed = CONFIG.safeParse(tree)
   const found = [

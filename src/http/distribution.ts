@@ -7,14 +7,14 @@ import { isPending, type ManifestAnswer, type PendingAnswer, type Pulls } from '
 import { CrossdockError } from '../errors.ts'
 import { within } from '../lib/within.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Clock, RawManifest, Repository } from '../ports.ts'
+import type { ByteRange, Clock, RawManifest, Repository } from '../ports.ts'
 import { type Blobs, blobUnknown, type OpenBlob, readToKeep } from '../pull/blobs.ts'
 import { acceptanceOf, cannotRead, waitsForHead } from './client.ts'
 import { matchesEtag } from './etag.ts'
 import type { Exchange, Headers } from './exchange.ts'
 import type { Gate } from './gate.ts'
 import type { Lists } from './lists.ts'
-import { contentRange, multipartOf, parseRange } from './range.ts'
+import { contentRange, multipartOf, parseRange, type RangeAnswer } from './range.ts'
 import { parseRoute, type Reference, type Route, unknownProfile } from './route.ts'
 import { type CompiledRule, chooseProfile, locate, type Names } from './target.ts'
 
@@ -231,6 +231,7 @@ export class Distribution {
       ...target.headers,
       'Docker-Content-Digest': answer.digest,
       ETag: etag,
+      'Accept-Ranges': 'bytes',
       ...(answer.conversion !== undefined && { 'Crossdock-Conversion': answer.conversion }),
       ...(warnings.length > 0 && { Warning: warnings }),
     }
@@ -239,16 +240,27 @@ export class Distribution {
       exchange.send(304, headers)
       return
     }
+    const typed = { ...headers, 'Content-Type': answer.mediaType }
+    const range = rangeOf(exchange, answer.bytes.byteLength, etag)
+    if (range.kind === 'unsatisfiable') {
+      this.#refuseRange(exchange, answer.bytes.byteLength, headers)
+      return
+    }
     this.#deps.served('manifest', answer.conversion?.startsWith('converted') ? 'upstream' : 'store')
-    exchange.send(
-      200,
-      {
-        ...headers,
-        'Content-Type': answer.mediaType,
-        'Content-Length': answer.bytes.byteLength,
-      },
-      answer.bytes,
-    )
+    // A thousand ranges that are all of it would be put together in memory: then the whole is less.
+    if (range.kind === 'parts' && sumOf(range.ranges) <= answer.bytes.byteLength) {
+      sendParts(exchange, answer.bytes, range.ranges, typed)
+      return
+    }
+    exchange.send(200, { ...typed, 'Content-Length': answer.bytes.byteLength }, answer.bytes)
+  }
+
+  #refuseRange(exchange: Exchange, size: number, headers: Headers): void {
+    const text = `${exchange.header('range')?.slice(0, 80)} asks for nothing of these ${size} bytes; ask for less, or for the whole`
+    exchange.fail(new CrossdockError('rangeInvalid', text), {
+      ...headers,
+      'Content-Range': `bytes */${size}`,
+    })
   }
 
   // -------------------------------------------------------------------------------------------- blobs
@@ -263,9 +275,8 @@ export class Distribution {
       ETag: etag,
       'Accept-Ranges': 'bytes',
     }
-    const rangeHeader = exchange.header('range')
     const condition = exchange.header('if-none-match')
-    if (exchange.isHead || condition !== undefined || rangeHeader !== undefined) {
+    if (exchange.isHead || condition !== undefined || exchange.header('range') !== undefined) {
       const stat = await this.#deps.blobs.stat(repository, digest)
       if (stat === undefined) throw blobUnknown(repository, digest)
       if (matchesEtag(condition, etag)) {
@@ -276,14 +287,12 @@ export class Distribution {
         exchange.send(200, { ...headers, 'Content-Length': stat.size })
         return
       }
-      const range = parseRange(rangeHeader, stat.size)
+      const range = rangeOf(exchange, stat.size, etag)
       if (range.kind === 'unsatisfiable') {
-        exchange.send(416, { ...headers, 'Content-Range': `bytes */${stat.size}` })
+        this.#refuseRange(exchange, stat.size, headers)
         return
       }
-      const ifRange = exchange.header('if-range')
-      const isCurrent = ifRange === undefined || ifRange === etag
-      if (range.kind === 'parts' && isCurrent) {
+      if (range.kind === 'parts') {
         await this.#parts(exchange, repository, digest, stat.size, range.ranges, headers)
         return
       }
@@ -344,4 +353,40 @@ export class Distribution {
     exchange.writeText(multipart.tail)
     exchange.finish()
   }
+}
+
+/** What a GET asks for; the whole when `If-Range` names something else (RFC 9110 section 13.1.5). */
+function rangeOf(exchange: Exchange, size: number, etag: string): RangeAnswer {
+  const header = exchange.isHead ? undefined : exchange.header('range')
+  const condition = exchange.header('if-range')
+  if (condition !== undefined && condition !== etag) return { kind: 'whole' }
+  return parseRange(header, size)
+}
+
+function sumOf(ranges: readonly ByteRange[]): number {
+  return ranges.reduce((sum, { start, end }) => sum + (end - start), 0)
+}
+
+/** Ranges of what is in memory. */
+function sendParts(
+  exchange: Exchange,
+  bytes: Uint8Array,
+  ranges: readonly ByteRange[],
+  headers: Headers & { readonly 'Content-Type': string },
+): void {
+  const parts = ranges.map(({ start, end }) => bytes.subarray(start, end))
+  const [only] = ranges
+  if (ranges.length === 1 && only !== undefined) {
+    const place = { 'Content-Range': contentRange(only, bytes.byteLength) }
+    exchange.send(206, { ...headers, ...place }, parts[0])
+    return
+  }
+  const boundary = randomUUID().replaceAll('-', '')
+  const framed = multipartOf(ranges, bytes.byteLength, boundary, headers['Content-Type'])
+  const body = parts.flatMap((part, i) => [Buffer.from(framed.heads[i] ?? ''), part])
+  exchange.send(
+    206,
+    { ...headers, 'Content-Type': framed.contentType },
+    Buffer.concat([...body, Buffer.from(framed.tail)]),
+  )
 }

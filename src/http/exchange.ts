@@ -163,7 +163,7 @@ export class Exchange {
   }
 
   /** An OCI error, or a cut connection when the head has gone out. */
-  fail(error: unknown): void {
+  fail(error: unknown, headers: Headers = {}): void {
     if (this.hasAnswered) {
       this.abort(error)
       return
@@ -173,8 +173,10 @@ export class Exchange {
     this.send(
       failure?.status ?? FAILURES.internal.status,
       {
+        ...headers,
         'Content-Type': 'application/json',
         ...(failure?.kind === 'unauthorized' && { 'WWW-Authenticate': CHALLENGE }),
+        ...(failure?.kind === 'methodNotAllowed' && { Allow: 'GET, HEAD' }),
         ...(failure?.retryAfter !== undefined && {
           'Retry-After': Math.max(1, Math.ceil(failure.retryAfter)),
         }),

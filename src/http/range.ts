@@ -5,7 +5,8 @@ import type { ByteRange } from '../ports.ts'
 /** podman asks for up to 1,024 ranges at once and halves the number on a 400. */
 const MAX_RANGES = 1024
 
-const SPEC = /^(?:(\d{1,15})-(\d{1,15})?|-(\d{1,15}))$/
+/** Any number of digits: some clients write the largest number that they know for "to the end". */
+const SPEC = /^(?:(\d+)-(\d+)?|-(\d+))$/
 
 export type RangeAnswer =
   | { readonly kind: 'whole' }
@@ -68,15 +69,16 @@ export interface Multipart {
   readonly tail: string
 }
 
-/** Frames several ranges as multipart/byteranges (RFC 9110 section 14.6). */
+/** Frames several ranges of a `mediaType` as multipart/byteranges (RFC 9110 section 14.6). */
 export function multipartOf(
   ranges: readonly ByteRange[],
   size: number,
   boundary: string,
+  mediaType = 'application/octet-stream',
 ): Multipart {
   const heads = ranges.map(
     (range) =>
-      `\r\n--${boundary}\r\nContent-Type: application/octet-stream\r\nContent-Range: ${contentRange(range, size)}\r\n\r\n`,
+      `\r\n--${boundary}\r\nContent-Type: ${mediaType}\r\nContent-Range: ${contentRange(range, size)}\r\n\r\n`,
   )
   const tail = `\r\n--${boundary}--\r\n`
   const payload = ranges.reduce((sum, range) => sum + (range.end - range.start), 0)

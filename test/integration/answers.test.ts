@@ -54,6 +54,7 @@ describe('every answer', () => {
     for (const path of ['/app/blobs/uploads/', '/app/manifests/1', `/app/blobs/${NOWHERE}`]) {
       const answer = await ask(`${url}${path}`, { method })
       expect(answer.status).toBe(405)
+      expect(answer.headers.allow).toBe('GET, HEAD')
       expect(errorOf(answer).code).toBe('UNSUPPORTED')
     }
   })

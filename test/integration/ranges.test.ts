@@ -30,6 +30,7 @@ describe('a range', () => {
     ['bytes=10-99', 10, 100],
     ['bytes=100-', 100, Number.POSITIVE_INFINITY],
     ['bytes=0-99999999', 0, Number.POSITIVE_INFINITY],
+    ['bytes=5-18446744073709551615', 5, Number.POSITIVE_INFINITY],
   ])('%s is 206 with those bytes', async (value, start, end) => {
     const { bytes } = layerOf(image)
     const last = Math.min(end, bytes.byteLength) - 1
@@ -46,11 +47,17 @@ describe('a range', () => {
     expect(answer.bytes).toEqual(bytes.subarray(-7))
   })
 
-  test.each(['bytes=99999999-', 'bytes=-0', 'bytes=5-2'])('%s is 416', async (value) => {
-    const answer = await range(value)
-    expect(answer.status).toBe(416)
-    expect(answer.headers['content-range']).toBe(`bytes */${layerOf(image).bytes.byteLength}`)
-  })
+  test.each(['bytes=99999999-', 'bytes=18446744073709551615-', 'bytes=-0', 'bytes=5-2'])(
+    '%s is 416, and says why',
+    async (value) => {
+      const answer = await range(value)
+      expect(answer.status).toBe(416)
+      expect(JSON.parse(answer.bytes.toString())).toMatchObject({
+        errors: [{ code: 'SIZE_INVALID' }],
+      })
+      expect(answer.headers['content-range']).toBe(`bytes */${layerOf(image).bytes.byteLength}`)
+    },
+  )
 
   test.each(['bytes=a-b', 'rows=1-2'])('%s is no range: 200', async (value) => {
     expect((await range(value)).status).toBe(200)
@@ -138,6 +145,39 @@ describe('a range', () => {
     const whole = await ask(path)
     const part = await ask(path, { headers: { Range: 'bytes=4-103' } })
     expect(part.bytes).toEqual(whole.bytes.subarray(4, 104))
+  })
+})
+
+describe('a range of a manifest', () => {
+  test.each(['1', '1-zstd'])('%s is answered like one of a blob', async (tag) => {
+    const path = `${url}/app/manifests/${tag}`
+    const whole = await ask(path)
+    const size = whole.bytes.byteLength
+    expect(whole.headers['accept-ranges']).toBe('bytes')
+
+    const one = await ask(path, { headers: { Range: 'bytes=-7' } })
+    expect(one.status).toBe(206)
+    expect(one.headers['content-range']).toBe(`bytes ${size - 7}-${size - 1}/${size}`)
+    expect(one.headers['content-type']).toBe(whole.headers['content-type'])
+    expect(one.bytes).toEqual(whole.bytes.subarray(-7))
+
+    const several = await ask(path, { headers: { Range: 'bytes=5-9,0-6' } })
+    expect(several.status).toBe(206)
+    expect(several.bytes.toString()).toContain(`Content-Type: ${whole.headers['content-type']}`)
+    expect(partsOf(several)).toEqual([
+      { range: `bytes 5-9/${size}`, bytes: whole.bytes.subarray(5, 10) },
+      { range: `bytes 0-6/${size}`, bytes: whole.bytes.subarray(0, 7) },
+    ])
+
+    const much = await ask(path, { headers: { Range: 'bytes=0-,0-' } })
+    expect([much.status, much.bytes]).toEqual([200, whole.bytes])
+    const none = await ask(path, { headers: { Range: `bytes=${size}-` } })
+    expect(none.status).toBe(416)
+    expect(none.headers['content-range']).toBe(`bytes */${size}`)
+    const other = await ask(path, { headers: { Range: 'bytes=0-1', 'If-Range': '"other"' } })
+    expect(other.status).toBe(200)
+    const head = await ask(path, { method: 'HEAD', headers: { Range: 'bytes=0-1' } })
+    expect([head.status, head.headers['content-length']]).toEqual([200, String(size)])
   })
 })
 

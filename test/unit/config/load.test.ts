@@ -48,6 +48,13 @@ describe('loading the configuration', () => {
     expect(origin.file).toBeUndefined()
   })
 
+  it('names the variable that set an entry of a list, not the file that it overrode', async () => {
+    await write('listen:\n  - address: 127.0.0.1:5000\n')
+    expect(await problems({ env: { CROSSDOCK_LISTEN__0__ADDRESS: 'nowhere' } })).toEqual([
+      expect.stringMatching(/^CROSSDOCK_LISTEN__0__ADDRESS: listen\[0\]\.address: must be /),
+    ])
+  })
+
   it('takes the file that is named, else CROSSDOCK_CONFIG, else ./crossdock.yaml, else the system file', async () => {
     const system = await write('shutdownGrace: 1s', 'system.yaml')
     expect((await load()).origin.file).toBe(system)
