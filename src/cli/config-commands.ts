@@ -13,7 +13,9 @@ export async function checkCommand(options: CommonOptions, system: System): Prom
   refuseOpenCredentials(config)
   await upstreamSettings(config)
   const file = origin.file ?? 'no file; defaults, environment and flags'
-  system.output.out(`the configuration is sound (${file})\n`)
+  if (options.json) {
+    system.output.out(`${JSON.stringify({ sound: true, file: origin.file ?? null }, null, 2)}\n`)
+  } else system.output.out(`the configuration is sound (${file})\n`)
   return EXIT.ok
 }
 

@@ -232,6 +232,7 @@ function addConfig(
     .description('check and show the configuration, set up clients')
   common(config.command('check'))
     .description('check the configuration, references and files included')
+    .option('--json', 'print JSON')
     .action(async (options: CommonOptions) => end(checkCommand(options, system)))
   common(config.command('show'))
     .description('print the configuration in force, secrets hidden, and where it comes from')

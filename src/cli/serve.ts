@@ -122,7 +122,7 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
       const answer = createApp(
         (exchange) => distribution.answer(exchange, listener.profile),
         requestDone,
-        (routes) => addHealth(routes, health),
+        (routes, seen) => addHealth(routes, seen, health),
         clients,
       )
       listeners.push(await listenOn(answer, listener, limits, '--listen'))
@@ -131,9 +131,9 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
       const admin = createApp(
         () => Promise.reject(notAdmin()),
         requestDone,
-        (routes) => {
-          addHealth(routes, health)
-          addAdmin(routes, {
+        (routes, seen) => {
+          addHealth(routes, seen, health)
+          addAdmin(routes, seen, {
             metricsText: () => app.telemetry.metricsText(),
             progress: app.progress,
           })

@@ -316,6 +316,6 @@ export function isPending(answer: ManifestAnswer | PendingAnswer): answer is Pen
 function manifestUnknown(repository: Repository, reference: string): CrossdockError {
   return new CrossdockError(
     'manifestUnknown',
-    `manifest ${repository.upstream}/${repository.name}${reference} is not there; check the tag and the upstream`,
+    `manifest ${repository.upstream}/${repository.name}${reference} is not there; check the tag and the upstream, or import it where crossdock is offline`,
   )
 }

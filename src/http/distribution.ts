@@ -1,10 +1,10 @@
 /** The /v2/ endpoints, pull side (distribution-spec 1.1): parse, find out what is meant, answer. */
-import { randomUUID } from 'node:crypto'
 import type { Access } from '../access/access.ts'
 import type { Principal } from '../access/policy.ts'
 import type { Profile, Profiles } from '../config/profiles.ts'
 import { isPending, type ManifestAnswer, type PendingAnswer, type Pulls } from '../convert/pulls.ts'
 import { CrossdockError } from '../errors.ts'
+import { streamOf } from '../lib/streams.ts'
 import { within } from '../lib/within.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ByteRange, Clock, RawManifest, Repository } from '../ports.ts'
@@ -14,7 +14,7 @@ import { matchesEtag } from './etag.ts'
 import type { Exchange, Headers } from './exchange.ts'
 import type { Gate } from './gate.ts'
 import type { Lists } from './lists.ts'
-import { contentRange, multipartOf, parseRange, type RangeAnswer } from './range.ts'
+import { type Parts, rangeOf, refuseRange, sendParts } from './parts.ts'
 import { parseRoute, type Reference, type Route, unknownProfile } from './route.ts'
 import { type CompiledRule, chooseProfile, locate, type Names } from './target.ts'
 
@@ -144,7 +144,7 @@ export class Distribution {
     if ('digest' in reference) {
       await gate.admitDigest(target, reference.digest)
       const answer = await pulls.byDigest(target.repository, reference.digest, target.profile)
-      this.#sendManifest(exchange, target, answer)
+      await this.#sendManifest(exchange, target, answer)
       if (!exchange.isHead) await pulls.pulledChild(target.repository, reference.digest)
       return
     }
@@ -165,7 +165,7 @@ export class Distribution {
     if (isPending(answer)) await this.#waitFor(exchange, target, answer, began)
     else {
       if (!isAdmitted) await gate.admitPlain(target, answer.digest)
-      this.#sendManifest(exchange, target, answer)
+      await this.#sendManifest(exchange, target, answer)
     }
   }
 
@@ -180,11 +180,11 @@ export class Distribution {
     const waited = clock.monotonic() - began
     const inTime = await within(pending.answer, Math.max(0, headerWaitMs - waited))
     if (inTime !== undefined) {
-      this.#sendManifest(exchange, target, inTime)
+      await this.#sendManifest(exchange, target, inTime)
       return
     }
     if (pending.profile.onSlow === 'original') {
-      this.#sendManifest(exchange, target, pending.original)
+      await this.#sendManifest(exchange, target, pending.original)
       return
     }
     const left = () => Math.max(1, waitBudgetMs - (clock.monotonic() - began))
@@ -211,7 +211,7 @@ export class Distribution {
         { reason: 'wait-budget' },
       )
     }
-    if (mediaType === undefined) this.#sendManifest(exchange, target, answer)
+    if (mediaType === undefined) await this.#sendManifest(exchange, target, answer)
     else if (mediaType === answer.mediaType) {
       this.#deps.handedOut(answer)
       exchange.finish(answer.bytes)
@@ -220,7 +220,7 @@ export class Distribution {
     }
   }
 
-  #sendManifest(exchange: Exchange, target: Target, answer: ManifestAnswer): void {
+  async #sendManifest(exchange: Exchange, target: Target, answer: ManifestAnswer): Promise<void> {
     exchange.conversion = answer.conversion
     const etag = `"${answer.digest}"`
     const warnings = [
@@ -241,26 +241,20 @@ export class Distribution {
       return
     }
     const typed = { ...headers, 'Content-Type': answer.mediaType }
-    const range = rangeOf(exchange, answer.bytes.byteLength, etag)
+    const { bytes } = answer
+    const size = bytes.byteLength
+    const range = rangeOf(exchange, size, etag)
     if (range.kind === 'unsatisfiable') {
-      this.#refuseRange(exchange, answer.bytes.byteLength, headers)
+      refuseRange(exchange, size, headers)
       return
     }
     this.#deps.served('manifest', answer.conversion?.startsWith('converted') ? 'upstream' : 'store')
-    // A thousand ranges that are all of it would be put together in memory: then the whole is less.
-    if (range.kind === 'parts' && sumOf(range.ranges) <= answer.bytes.byteLength) {
-      sendParts(exchange, answer.bytes, range.ranges, typed)
+    if (range.kind === 'whole') {
+      exchange.send(200, { ...typed, 'Content-Length': size }, bytes)
       return
     }
-    exchange.send(200, { ...typed, 'Content-Length': answer.bytes.byteLength }, answer.bytes)
-  }
-
-  #refuseRange(exchange: Exchange, size: number, headers: Headers): void {
-    const text = `${exchange.header('range')?.slice(0, 80)} asks for nothing of these ${size} bytes; ask for less, or for the whole`
-    exchange.fail(new CrossdockError('rangeInvalid', text), {
-      ...headers,
-      'Content-Range': `bytes */${size}`,
-    })
+    const open = ({ start, end }: ByteRange) => streamOf(bytes.subarray(start, end))
+    await sendParts(exchange, { size, ranges: range.ranges, headers: typed, open })
   }
 
   // -------------------------------------------------------------------------------------------- blobs
@@ -289,11 +283,12 @@ export class Distribution {
       }
       const range = rangeOf(exchange, stat.size, etag)
       if (range.kind === 'unsatisfiable') {
-        this.#refuseRange(exchange, stat.size, headers)
+        refuseRange(exchange, stat.size, headers)
         return
       }
       if (range.kind === 'parts') {
-        await this.#parts(exchange, repository, digest, stat.size, range.ranges, headers)
+        const parts = { size: stat.size, ranges: range.ranges, headers }
+        await this.#parts(exchange, repository, digest, parts)
         return
       }
     }
@@ -309,12 +304,10 @@ export class Distribution {
     exchange: Exchange,
     repository: Repository,
     digest: Digest,
-    size: number,
-    ranges: readonly { readonly start: number; readonly end: number }[],
-    headers: Headers,
+    parts: Omit<Parts, 'open'>,
   ): Promise<void> {
     let stored: OpenBlob | undefined
-    const open = async (range: { readonly start: number; readonly end: number }) => {
+    const open = async (range: ByteRange) => {
       if (stored !== undefined) return stored.read(range, REUSE)
       const blob = await this.#deps.pulls.blob(repository, digest, range)
       if (blob === undefined) throw blobUnknown(repository, digest)
@@ -324,69 +317,6 @@ export class Distribution {
       if (blob.growing === undefined) stored = blob
       return blob.read(range, REUSE)
     }
-    const [only] = ranges
-    if (ranges.length === 1 && only !== undefined) {
-      const body = await open(only)
-      exchange.begin(206, {
-        ...headers,
-        'Content-Range': contentRange(only, size),
-        'Content-Length': only.end - only.start,
-      })
-      await exchange.stream(body)
-      return
-    }
-    const multipart = multipartOf(ranges, size, randomUUID().replaceAll('-', ''))
-    let begun = false
-    for (const [i, range] of ranges.entries()) {
-      const body = await open(range)
-      if (!begun) {
-        exchange.begin(206, {
-          ...headers,
-          'Content-Type': multipart.contentType,
-          'Content-Length': multipart.length,
-        })
-        begun = true
-      }
-      exchange.writeText(multipart.heads[i] ?? '')
-      if (!(await exchange.write(body))) return
-    }
-    exchange.writeText(multipart.tail)
-    exchange.finish()
+    await sendParts(exchange, { ...parts, open })
   }
-}
-
-/** What a GET asks for; the whole when `If-Range` names something else (RFC 9110 section 13.1.5). */
-function rangeOf(exchange: Exchange, size: number, etag: string): RangeAnswer {
-  const header = exchange.isHead ? undefined : exchange.header('range')
-  const condition = exchange.header('if-range')
-  if (condition !== undefined && condition !== etag) return { kind: 'whole' }
-  return parseRange(header, size)
-}
-
-function sumOf(ranges: readonly ByteRange[]): number {
-  return ranges.reduce((sum, { start, end }) => sum + (end - start), 0)
-}
-
-/** Ranges of what is in memory. */
-function sendParts(
-  exchange: Exchange,
-  bytes: Uint8Array,
-  ranges: readonly ByteRange[],
-  headers: Headers & { readonly 'Content-Type': string },
-): void {
-  const parts = ranges.map(({ start, end }) => bytes.subarray(start, end))
-  const [only] = ranges
-  if (ranges.length === 1 && only !== undefined) {
-    const place = { 'Content-Range': contentRange(only, bytes.byteLength) }
-    exchange.send(206, { ...headers, ...place }, parts[0])
-    return
-  }
-  const boundary = randomUUID().replaceAll('-', '')
-  const framed = multipartOf(ranges, bytes.byteLength, boundary, headers['Content-Type'])
-  const body = parts.flatMap((part, i) => [Buffer.from(framed.heads[i] ?? ''), part])
-  exchange.send(
-    206,
-    { ...headers, 'Content-Type': framed.contentType },
-    Buffer.concat([...body, Buffer.from(framed.tail)]),
-  )
 }

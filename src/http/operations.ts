@@ -1,5 +1,5 @@
 /** What the operator asks: health on every listener; metrics and the live list of conversions on the admin listener. */
-import type { Hono } from 'hono'
+import type { Hono, MiddlewareHandler } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import type { Job, Progress } from '../convert/progress.ts'
 import type { Env } from './server.ts'
@@ -11,9 +11,9 @@ export interface HealthDeps {
 }
 
 /** `/healthz`: the process answers. `/readyz`: store and catalog can be used, and it is not about to end. */
-export function addHealth(app: Hono<Env>, deps: HealthDeps): void {
-  app.get('/healthz', (c) => c.text('ok\n'))
-  app.get('/readyz', async (c) => {
+export function addHealth(app: Hono<Env>, seen: MiddlewareHandler<Env>, deps: HealthDeps): void {
+  app.get('/healthz', seen, (c) => c.text('ok\n'))
+  app.get('/readyz', seen, async (c) => {
     if (deps.isDraining()) return c.text('shutting down\n', 503)
     try {
       await deps.check()
@@ -32,11 +32,11 @@ export interface AdminDeps {
 /** How often a listener that sees nothing happen is told so, ms. */
 const SSE_PING_MS = 15_000
 
-export function addAdmin(app: Hono<Env>, deps: AdminDeps): void {
-  app.get('/metrics', async (c) =>
+export function addAdmin(app: Hono<Env>, seen: MiddlewareHandler<Env>, deps: AdminDeps): void {
+  app.get('/metrics', seen, async (c) =>
     c.body(await deps.metricsText(), 200, { 'Content-Type': 'text/plain; version=0.0.4' }),
   )
-  app.get('/api/conversions', (c) => {
+  app.get('/api/conversions', seen, (c) => {
     const wantsEvents = c.req.header('accept')?.includes('text/event-stream') ?? false
     if (!wantsEvents) return c.json({ conversions: deps.progress.list().map(describeJob) })
     return streamSSE(c, async (stream) => {

@@ -6,8 +6,9 @@ import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import { Hono } from 'hono'
-import type { RequestEvent } from '../lib/telemetry.ts'
+import { Hono, type MiddlewareHandler } from 'hono'
+import { OPERATIONS, type RequestEvent } from '../lib/telemetry.ts'
+import { answerBadRequests } from './bad-requests.ts'
 import { type ClientRules, Exchange } from './exchange.ts'
 
 export type Env = { readonly Bindings: HttpBindings }
@@ -42,17 +43,18 @@ export interface ServerLimits {
 const IDLE_SWEEP_MS = 50
 const CHECK_MS = 1_000
 
-/** An app that hands everything it does not know to `answer`, and reports each request. */
+/**
+ * An app that hands everything it does not know to `answer`, and reports each request. Routes of their own put `seen` before
+ * their handlers, so that their requests have an id and are reported, too.
+ */
 export function createApp(
   answer: (exchange: Exchange) => Promise<void>,
   requestDone: (event: RequestEvent) => void,
-  addRoutes: (app: Hono<Env>) => void,
+  addRoutes: (app: Hono<Env>, seen: MiddlewareHandler<Env>) => void,
   clients: ClientRules,
 ): Hono<Env> {
   const app = new Hono<Env>()
-  addRoutes(app)
-  app.all('*', async (c) => {
-    const { incoming, outgoing } = c.env
+  const begin = ({ incoming, outgoing }: HttpBindings): Exchange => {
     const exchange = new Exchange(randomUUID(), incoming, outgoing, clients)
     const began = performance.now()
     outgoing.once('close', () => {
@@ -72,6 +74,16 @@ export function createApp(
         error: exchange.error,
       })
     })
+    return exchange
+  }
+  addRoutes(app, async (c, next) => {
+    const exchange = begin(c.env)
+    exchange.route = OPERATIONS
+    c.header('X-Request-Id', exchange.id)
+    await next()
+  })
+  app.all('*', async (c) => {
+    const exchange = begin(c.env)
     try {
       await answer(exchange)
     } catch (error) {
@@ -111,6 +123,7 @@ export async function listen(
         }),
   }) as Server
   server.maxConnections = limits.connections
+  answerBadRequests(server)
   server.prependListener('request', (incoming) => {
     incoming.url = originForm(incoming.url ?? '')
   })

@@ -8,6 +8,9 @@ export interface LogConfig {
   readonly format: 'auto' | 'json' | 'pretty'
 }
 
+/** Route of health checks, metrics and the admin API, which are asked for all the time. */
+export const OPERATIONS = 'operations'
+
 export interface RequestEvent {
   readonly id: string
   readonly method: string
@@ -55,18 +58,23 @@ export function createTelemetry(config: LogConfig, out: { write(line: string): v
       watchGauges(registry, gauges)
     },
     requestDone(event: RequestEvent): void {
-      metrics.requests.inc({ route: event.route, status: String(event.status) })
-      metrics.bytesOut.inc(event.bytes)
-      metrics.requestSeconds.observe({ route: event.route }, event.ms / 1000)
-      const { error, ...fields } = event
-      const level = event.status >= 500 || event.cut !== undefined ? 'warn' : 'info'
+      const { error, bytes, ...fields } = event
+      const isOperations = event.route === OPERATIONS
+      if (!isOperations) {
+        metrics.requests.inc({ route: event.route, status: String(event.status) })
+        metrics.bytesOut.inc(bytes)
+        metrics.requestSeconds.observe({ route: event.route }, event.ms / 1000)
+      }
       const line = {
         event: 'request',
         ...fields,
+        ...(!isOperations && { bytes }),
         // Nothing a client sends may fill the log.
         path: fields.path.slice(0, FIELD_LIMIT),
         userAgent: fields.userAgent?.slice(0, FIELD_LIMIT),
       }
+      const isBad = event.status >= 500 || event.cut !== undefined
+      const level = isOperations ? 'debug' : isBad ? 'warn' : 'info'
       const text = `${event.method} ${event.status}`
       if (error === undefined) requestLog[level](line, text)
       else log[level]({ ...line, err: error }, text)

@@ -52,7 +52,7 @@ const PATHS: readonly [string, string, number, string?][] = [
   ['H03', '/v2/app/manifests/.1', 400, 'MANIFEST_INVALID'],
   ['H03', '/v2/app/manifests/-zstd', 400, 'MANIFEST_INVALID'],
   // Node's own parser refuses what is not ASCII, before there is a request.
-  ['H03', '/v2/app/manifests/\u00e4', 400],
+  ['H03', '/v2/app/manifests/\u00e4', 400, 'UNSUPPORTED'],
   ['H05', '/v2/%2e%2e/manifests/1', 400, 'NAME_INVALID'],
   ['H05', '/v2/a%2Fb/manifests/1', 400, 'NAME_INVALID'],
   ['H05', '/v2/app%00/manifests/1', 400, 'NAME_INVALID'],
@@ -64,7 +64,7 @@ const PATHS: readonly [string, string, number, string?][] = [
   ['H06', '/v2/a/blobs/sha256:..%2f..%2fetc', 400, 'DIGEST_INVALID'],
   ['H06', `/v2/a/blobs/sha256:${'0'.repeat(64)}%0a`, 400, 'DIGEST_INVALID'],
   ['H06', `/v2/a/blobs/sha256:${'A'.repeat(64)}`, 400, 'DIGEST_INVALID'],
-  ['H07', '/v2/\u00e4pp/manifests/1', 400],
+  ['H07', '/v2/\u00e4pp/manifests/1', 400, 'UNSUPPORTED'],
   ['H07', '/v2/app%0d%0aX-Evil:1/manifests/1', 400, 'NAME_INVALID'],
   ['H08', `/v2/a'";--/manifests/1`, 400, 'NAME_INVALID'],
   ['H08', '/v2/a%25_/manifests/1', 400, 'NAME_INVALID'],
@@ -177,6 +177,39 @@ describe('H15: headers', () => {
     expect((await ask(`${proxy.base}/`)).status).toBe(200)
   })
 })
+
+test.each([
+  ['a byte that no path may have', () => get('/v2/app/manifests/\u00e4'), 400],
+  ['no request at all', () => send('hello\r\n\r\n'), 400],
+  ['20 KiB of a header line too many', () => get('/v2/', [`X: ${'v'.repeat(90_000)}`]), 431],
+])('what never becomes a request is an OCI error with an id: %s', async (_, ask, status) => {
+  const answer = await ask()
+
+  expect([statusOf(answer), codeOf(answer)]).toEqual([status, 'UNSUPPORTED'])
+  const id = /^X-Request-Id: (.*)$/m.exec(answer)?.[1]?.trim()
+  expect(id).toMatch(/^[0-9a-f-]{36}$/)
+  expect(answer).toContain(`(request ${id})`)
+})
+
+test('nonsense behind a request writes nothing into the answer that is under way', async () => {
+  const request = ['GET /v2/app/manifests/1 HTTP/1.1', 'Host: a', '', ''].join('\r\n')
+  const answer = await send(`${request}nonsense\r\n\r\n`)
+
+  // Cut, or two whole answers one behind the other.
+  const [first = ''] = answer.split('HTTP/1.1 400')
+  const body = first.split('\r\n\r\n')[1] ?? ''
+  expect(['', Buffer.from(image.bytes).toString()]).toContain(body)
+})
+
+test.each(['/healthz', '/readyz'])(
+  '%s has an id, and a line in the log for who wants it',
+  async (path) => {
+    const answer = await get(path)
+
+    expect(statusOf(answer)).toBe(200)
+    expect(answer).toMatch(/^x-request-id: [0-9a-f-]{36}/im)
+  },
+)
 
 test('H16: what clients call themselves is one escaped line of the log', async () => {
   const before = proxy.crossdock.requests().length

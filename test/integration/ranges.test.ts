@@ -170,7 +170,7 @@ describe('a range of a manifest', () => {
     ])
 
     const much = await ask(path, { headers: { Range: 'bytes=0-,0-' } })
-    expect([much.status, much.bytes]).toEqual([200, whole.bytes])
+    expect(partsOf(much).map(({ bytes }) => bytes)).toEqual([whole.bytes, whole.bytes])
     const none = await ask(path, { headers: { Range: `bytes=${size}-` } })
     expect(none.status).toBe(416)
     expect(none.headers['content-range']).toBe(`bytes */${size}`)
