@@ -43,6 +43,8 @@ interface Repository {
   readonly blobs: Map<string, Uint8Array>
 }
 
+const KEEP_ALIVE_MS = 120_000
+
 export class FakeRegistry implements AsyncDisposable {
   readonly requests: LoggedRequest[] = []
   /** Whether `/referrers/` is there. */
@@ -67,6 +69,8 @@ export class FakeRegistry implements AsyncDisposable {
       ...(options.tls.ca !== undefined && { ca: options.tls.ca, requestCert: true }),
     }
     this.#server = tls ? createTlsServer(tls, handle) : createServer(handle)
+    // On a busy machine the default, 5 s, ends connections in the moment in which they are used again.
+    this.#server.keepAliveTimeout = KEEP_ALIVE_MS
   }
 
   static async start(options: RegistryOptions = {}): Promise<FakeRegistry> {
