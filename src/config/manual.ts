@@ -11,7 +11,7 @@ const INTRODUCTION = `# Configuration
 
 One YAML file: \`--config FILE\`, else \`CROSSDOCK_CONFIG\`, else \`./crossdock.yaml\`, else \`/etc/crossdock/crossdock.yaml\`.
 Every key has a default, so none is needed. Then the environment counts, then flags (\`--listen\`, \`--admin\`, \`--data\`).
-\`crossdock config check\` reports every mistake at once with file, line and column; \`crossdock config show\` prints what is in
+\`crossdock config check\` reports mistakes with file, line and column, as many at once as it can tell apart; \`crossdock config show\` prints what is in
 force and where it comes from; \`crossdock config schema\` prints a JSON schema for editors.
 [config/crossdock.yaml](../config/crossdock.yaml) shows every key; its neighbours are small files for one purpose each.
 
