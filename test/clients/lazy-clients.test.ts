@@ -9,7 +9,7 @@ import type { FakeFile } from '../helpers/fake-image.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { describeWith, REGISTRY, ROOTFS, TOOLS } from '../helpers/fixtures.ts'
 import { mustRun } from '../helpers/fixtures-command.ts'
-import { realClients, restartDaemon } from '../helpers/fixtures-daemons.ts'
+import { realClients, startSnapshotter } from '../helpers/fixtures-daemons.ts'
 import { readImage, readManifest } from '../helpers/fixtures-registry.ts'
 import { expectSameImage, expectSoundImage } from '../helpers/oracles.ts'
 
@@ -39,8 +39,7 @@ async function layerBytes(image: string): Promise<number> {
 describeWith(['registry', 'clients', 'oracles'], 'lazy clients', () => {
   beforeAll(async () => {
     crossdock = await startCrossdock()
-    // Its snapshotter is started along with it, which a containerd of before may lack.
-    await restartDaemon('ctr21')
+    await startSnapshotter()
     // Converted before anybody pulls lazily: these clients give up within seconds.
     for (const form of ['estargz', 'zstdchunked', 'zstdchunked-stargz']) {
       const answer = await readManifest(`${crossdock.host}/${IMAGE}-${form}`)

@@ -53,6 +53,18 @@ export async function restartDaemon(
   await startDaemon(name, env)
 }
 
+/**
+ * Starts containerd 2.1 and its lazy snapshotter with nothing of before. The snapshotter asks the registry of each layer that
+ * it still has when it starts, and gives up when one is gone: a run that was killed would spoil all that follow.
+ */
+export async function startSnapshotter(): Promise<void> {
+  await stopDaemon('ctr21')
+  for (const folder of ['ctr21', 'sgzroot']) {
+    await rm(join(ROOTFS, 'rc', folder), { recursive: true, force: true })
+  }
+  await startDaemon('ctr21')
+}
+
 export async function readStarted(file: string): Promise<readonly Daemon[]> {
   const names = (await readFile(file, 'utf8')).split('\n').filter((line) => line !== '')
   return [...new Set(names)] as Daemon[]
