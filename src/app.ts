@@ -20,6 +20,7 @@ import { Staging } from './convert/staging.ts'
 import { Substitutes } from './convert/substitutes.ts'
 import { chooseRecord, compileRules, locate } from './http/target.ts'
 import { systemClock } from './lib/clock.ts'
+import type { LineSink } from './lib/lines.ts'
 import { createTelemetry, type Telemetry } from './lib/telemetry.ts'
 import { DEFAULT_MODEL_LIMITS, type ModelLimits } from './oci/manifest.ts'
 import { parsePlatform } from './oci/platform.ts'
@@ -65,7 +66,7 @@ export interface App extends AsyncDisposable {
 
 export interface Surroundings {
   readonly env: NodeJS.ProcessEnv
-  readonly log: { write(line: string): void }
+  readonly log: LineSink
   /** Where the Docker client keeps credentials; `undefined`: they are not used. */
   readonly dockerConfig: string | undefined
 }

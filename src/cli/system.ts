@@ -1,5 +1,6 @@
 /** What commands get from the machine: streams, environment, folders, signals. */
 import { homedir, hostname } from 'node:os'
+import { type LineSink, Lines } from '../lib/lines.ts'
 import type { Output } from './output.ts'
 import type { Signals } from './serve.ts'
 
@@ -9,12 +10,12 @@ export interface System {
   readonly home: string
   readonly hostname: string
   readonly output: Output
-  readonly log: { write(line: string): void }
+  readonly log: LineSink
   /** True when a person reads the log. */
   readonly isLogTerminal: boolean
   /** All of standard input. */
   stdin(): AsyncIterable<Uint8Array>
-  /** From this call on, SIGTERM and SIGINT no longer end the process by themselves. */
+  /** From this call on, neither SIGTERM and SIGINT nor a reader of standard output who leaves end the process by themselves. */
   signals(): Signals
 }
 
@@ -22,11 +23,15 @@ const DEFAULT_COLUMNS = 80
 const DEFAULT_ROWS = 24
 
 export function systemSurroundings(from: NodeJS.Process): System {
-  // A reader that left (`crossdock list | head`) is no failure.
+  let signals: Signals | undefined
+  // A reader that left (`crossdock list | head`) is no failure; who serves goes on.
   from.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (signals !== undefined) return
     if (error.code === 'EPIPE') from.exit(0)
     throw error
   })
+  // There is nowhere left to say it; the log counts what it loses.
+  from.stderr.on('error', () => undefined)
   return {
     env: from.env,
     cwd: from.cwd(),
@@ -44,10 +49,13 @@ export function systemSurroundings(from: NodeJS.Process): System {
       out: (text) => void from.stdout.write(text),
       err: (text) => void from.stderr.write(text),
     },
-    log: { write: (line) => void from.stderr.write(line) },
+    log: new Lines(from.stderr),
     isLogTerminal: from.stderr.isTTY === true,
     stdin: () => from.stdin,
-    signals: () => watchSignals(from),
+    signals: () => {
+      signals ??= watchSignals(from)
+      return signals
+    },
   }
 }
 

@@ -1,6 +1,7 @@
 /** Logs and metrics: one function for each event, which counts and logs in one place, so that labels never drift. */
 import { type Logger, pino } from 'pino'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { LineSink } from './lines.ts'
 import { escapeControls } from './printable.ts'
 
 export interface LogConfig {
@@ -40,13 +41,14 @@ export type Telemetry = ReturnType<typeof createTelemetry>
 
 const FIELD_LIMIT = 512
 
-export function createTelemetry(config: LogConfig, out: { write(line: string): void }) {
+export function createTelemetry(config: LogConfig, out: LineSink) {
   const log = createLogger(config, out)
   // Its lines have fixed fields, none of them secret, and there are thousands a second.
   const requestLog = log.child({}, { redact: [] })
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const metrics = createMetrics(registry)
+  watchLog(registry, log, out)
   let wasOver = false
   return {
     log,
@@ -176,7 +178,7 @@ export function createTelemetry(config: LogConfig, out: { write(line: string): v
   }
 }
 
-function createLogger(config: LogConfig, out: { write(line: string): void }): Logger {
+function createLogger(config: LogConfig, out: LineSink): Logger {
   return pino(
     {
       level: config.level,
@@ -187,6 +189,21 @@ function createLogger(config: LogConfig, out: { write(line: string): void }): Lo
     },
     config.format === 'pretty' ? { write: (line: string) => out.write(pretty(line)) } : out,
   )
+}
+
+function watchLog(registry: Registry, log: Logger, out: LineSink): void {
+  new Counter({
+    name: 'crossdock_log_lost_lines_total',
+    help: 'Lines of the log that its reader did not take',
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc(out.lost ?? 0)
+    },
+  })
+  out.onTakenAgain?.((lines) => {
+    log.warn({ event: 'log_lost', lines }, 'the reader of the log took nothing for a while')
+  })
 }
 
 /** `12:00:00 info GET 200 path=... status=200` */
