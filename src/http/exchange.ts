@@ -4,6 +4,7 @@ import { TLSSocket } from 'node:tls'
 import { CHALLENGE, type Credentials } from '../access/access.ts'
 import { CrossdockError, FAILURES } from '../errors.ts'
 import type { ByteStream } from '../lib/streams.ts'
+import { afterRunning } from '../lib/within.ts'
 import type { ClientAddress } from './client-address.ts'
 
 export type Headers = Readonly<Record<string, string | number | string[]>>
@@ -198,12 +199,12 @@ export class Exchange {
   #taken(chunk: Uint8Array): Promise<void> {
     const outgoing = this.#outgoing
     return new Promise((resolve) => {
-      const stalled = setTimeout(() => {
+      const stop = afterRunning(this.#clientIdleMs, () => {
         this.cut = 'client-stalled'
         outgoing.destroy()
-      }, this.#clientIdleMs)
+      })
       const done = () => {
-        clearTimeout(stalled)
+        stop()
         outgoing.off('close', done)
         resolve()
       }

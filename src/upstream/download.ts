@@ -35,6 +35,8 @@ interface Part {
 }
 
 const RATE_WINDOW_MS = 60_000
+/** What one wait counts for at most, ms: a process that was stopped for hours would find every upstream too slow. */
+const RATE_WAIT_MS = 30_000
 /** Who asked for a blob and does not begin to read it gets no connection kept open, ms. */
 const UNREAD_MS = 60_000
 const FIRST_DELAY_MS = 200
@@ -277,7 +279,7 @@ class RateGauge {
   }
 
   #count(ms: number, bytes: number): void {
-    this.#waitedMs += ms
+    this.#waitedMs += Math.min(ms, RATE_WAIT_MS)
     this.#bytes += bytes
     if (this.#waitedMs < RATE_WINDOW_MS) return
     this.isTooSlow = this.#bytes < (this.#waitedMs / 1000) * this.#leastRate

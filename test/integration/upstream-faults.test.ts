@@ -106,6 +106,22 @@ describe('a broken download', () => {
     factor = 1
     expect(await bytesOf(await opened.upstream.blob('app', { digest }))).toHaveLength(5_000)
   })
+
+  test('is not called slow because this process was stopped for an hour', async () => {
+    await using registry = await FakeRegistry.start()
+    const digest = registry.pushBlob('app', BLOB.subarray(0, 5_000))
+    const hold = registry.hold({ kind: 'blob' }, { afterBytes: 1_000 })
+    let stopped = 0
+    const monotonic = () => performance.now() + stopped
+    await using opened = openUpstream(registry, { clock: { ...systemClock, monotonic } })
+
+    const reading = bytesOf(await opened.upstream.blob('app', { digest }))
+    await hold.reached
+    stopped = 3_600_000
+    hold.release()
+
+    expect(await reading).toHaveLength(5_000)
+  })
 })
 
 describe('a lie about a blob is refused:', () => {
