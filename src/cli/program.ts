@@ -205,11 +205,17 @@ function addRecords(
       .option('--json', 'print JSON')
   withPlatform(record.command('show'))
     .description('list the files that come first, per layer')
-    .argument('<ref>', 'an eStargz image (with suffix: a conversion), or a record image')
+    .argument(
+      '<ref>',
+      'an eStargz image (with suffix: a conversion, made if need be), or a record image',
+    )
     .action(async (ref: string, options) => end(recordShowCommand(ref, options, system)))
   withPlatform(record.command('export'))
     .description('write them into a record file, as stargz-snapshotter writes it')
-    .argument('<ref>', 'an eStargz image (with suffix: a conversion), or a record image')
+    .argument(
+      '<ref>',
+      'an eStargz image (with suffix: a conversion, made if need be), or a record image',
+    )
     .requiredOption('-o, --output <file>', 'the file; - for standard output')
     .action(async (ref: string, options) => end(recordExportCommand(ref, options, system)))
   withPlatform(record.command('push'))

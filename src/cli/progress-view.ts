@@ -28,10 +28,14 @@ function showLines(progress: Progress, output: Output): Disposable {
 function describeLine(job: Job): string {
   const what = `${job.image} (${job.profile})`
   const size = formatBytes(sum(job.layers, (layer) => layer.size))
-  if (job.state === 'converting') return `${what}: ${job.layers.length} blobs, ${size}`
+  if (job.state === 'converting') return `${what}: ${countOf(job.layers.length)}, ${size}`
   const seconds = formatSeconds(((job.endedAt ?? job.startedAt) - job.startedAt) / 1000)
   if (job.state === 'failed') return `${what}: failed after ${seconds}: ${job.reason ?? ''}`
   return `${what}: ${job.state}${job.reason ? ` (${job.reason})` : ''} in ${seconds}`
+}
+
+function countOf(blobs: number): string {
+  return blobs === 1 ? '1 blob' : `${blobs} blobs`
 }
 
 function showBars(progress: Progress, output: Output): Disposable {

@@ -3,6 +3,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { App } from '../app.ts'
 import { pushRecord } from '../bundle/record-pushes.ts'
+import { Inventory } from '../convert/inventory.ts'
 import { isPending } from '../convert/pulls.ts'
 import { isRecordPath, readRecord } from '../convert/record-files.ts'
 import type { ImageRecord } from '../convert/record-images.ts'
@@ -99,12 +100,14 @@ interface FoundRecord extends ImageRecord {
 
 /** What a puller of the reference would get: with a suffix the conversion, made if it is not there. */
 async function readImage(
-  { repository, reference }: NamedImage,
+  image: NamedImage,
   options: RecordOptions,
   app: App,
   system: System,
 ): Promise<FoundRecord> {
+  const { repository, reference } = image
   const platforms = platformsOf(options, app)
+  if ('tag' in reference) await announceConversion(image, reference.tag, app, system)
   using _view = showProgress(app.progress, system.output)
   const answer =
     'digest' in reference
@@ -121,6 +124,28 @@ async function readImage(
   const { os, architecture } = await app.manifests.config(repository, record.manifest)
   const isKnown = os !== undefined && architecture !== undefined
   return { ...record, digest, ...(isKnown && { platform: { os, architecture } }) }
+}
+
+/** Says when an image has to be converted first, and throws when that would be in vain. */
+async function announceConversion(
+  image: NamedImage,
+  tag: string,
+  app: App,
+  system: System,
+): Promise<void> {
+  const named = await new Inventory(app).resolve(image.repository, tag)
+  const profile = named?.profile === undefined ? undefined : app.profiles.find(named.profile)
+  if (profile?.format === undefined) return
+  const name = formatImage(image)
+  if (!profile.format.takesPriorities) {
+    throw new CrossdockError(
+      'requestInvalid',
+      `${name} has no priority list: layers of the profile ${profile.name} keep the order of the source; name an eStargz profile`,
+    )
+  }
+  if (named?.target === undefined) {
+    system.output.err(`${name} is not converted yet; converting it, as a puller would have it\n`)
+  }
 }
 
 async function readRecordFile(path: string): Promise<readonly RecordLine[]> {

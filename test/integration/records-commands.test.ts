@@ -15,9 +15,15 @@ describe('crossdock record', () => {
     registry.push('team/app', '1.record', await recordImage('z', 'bin/tool', 'missing'))
 
     const shown = await must(near, 'record', 'show', 'team/app:1-estargz', '--json')
+    const shownAgain = await must(near, 'record', 'show', 'team/app:1-estargz')
     await must(near, 'record', 'export', 'team/app:1-estargz', '-o', 'out.json')
     const record = await must(near, 'record', 'show', 'team/app:1.record')
 
+    expect(shown.err).toMatch(
+      /^registry\.example\/team\/app:1-estargz is not converted yet; converting it, .*\n.* 2 blobs, /,
+    )
+    expect(shownAgain.err).toBe('')
+    expect(shownAgain.out).toMatch(/ eStargz image\nlayer 0: 2 files\n/)
     expect(JSON.parse(shown.out)).toMatchObject({
       kind: 'estargz',
       layers: [
@@ -77,6 +83,20 @@ describe('crossdock record', () => {
     const listed = target.manifests.get(`team/app ${app.digest.replace(':', '-')}`)
     expect(listed?.toString().includes(referrer) ?? false).toBe(!knowsSubjects)
   })
+
+  test.each(['zstd', 'zstdchunked'])(
+    'says that %s has no list before anything is converted',
+    async (profile) => {
+      await using hosts = await openHosts()
+      await hosts.registry.pushImage('team/app', '1', { layers: 2 })
+
+      const shown = await hosts.near.run('record', 'show', `team/app:1-${profile}`)
+
+      expect(shown).toMatchObject({ code: 1, err: expect.stringMatching(/has no priority list: /) })
+      expect(shown.err.trimEnd()).not.toContain('\n')
+      expect(hosts.registry.count({ kind: 'blob', name: 'team/app', method: 'GET' })).toBe(0)
+    },
+  )
 
   test('says what is wrong with a target, an empty list and an ordinary image', async () => {
     await using hosts = await openHosts()
