@@ -34,6 +34,13 @@ export interface LayerEvents {
     readonly bytesIn: number
     readonly bytesOut: number
   }): void
+  /** The format cannot carry the layer, which is made in the plainer form. */
+  fellBack?(layer: {
+    readonly source: Digest
+    readonly encoding: string
+    readonly plain: string
+    readonly reason: string
+  }): void
   /** A blob was read or found for a conversion, which counts as being served. */
   used?(digest: Digest): void
 }
@@ -141,6 +148,12 @@ export class LayerConversion {
     const format = task.format.fallback && findFormat(task.format.fallback)
     if (!format) throw refusal
     const { source } = task
+    this.#events.fellBack?.({
+      source: source.digest,
+      encoding: key.encoding,
+      plain: format.encoding,
+      reason: refusal.message,
+    })
     const isPlain =
       source.mediaType !== undefined && format.keeps({ ...source, mediaType: source.mediaType })
     const plain = isPlain

@@ -37,6 +37,11 @@ export class MetadataWriter {
     this.#level = level
   }
 
+  /** Bytes so far. */
+  get plainSize(): number {
+    return this.#plainSize
+  }
+
   add(bytes: Uint8Array): void {
     this.#parts.push(bytes)
     this.#partsSize += bytes.byteLength

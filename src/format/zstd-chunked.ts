@@ -34,7 +34,7 @@ const TAR_SPLIT_POSITION = 'tarsplit-position'
 
 const shared = {
   encoding: 'zstdchunked',
-  revision: 1,
+  revision: 2,
   options: {
     // Levels beyond 19 need windows that some clients refuse.
     level: { type: 'integer', default: 3, min: 1, max: 19, doc: 'Compression level of zstd.' },
@@ -125,15 +125,17 @@ async function* encode(
       if (piece.closes !== undefined) piece.closes.endOffset = position
     }
     await addEntries(toc, frames)
-    checkTocSize(toc.size)
+    checkMetadata('table of contents', toc.size)
+    checkMetadata('tar-split', tarSplit.plainSize)
     const bytes = join(frames.map((frame) => frame.bytes))
     await check.add(frames, bytes)
     yield bytes
   }
   await check.finish(cutter.size, recorder.tarSize)
   const split = await tarSplit.finish()
+  checkMetadata('tar-split', split.plainSize)
   const json = toc.finish({ tarSplitDigest: split.digest })
-  checkTocSize(json.size)
+  checkMetadata('table of contents', json.size)
   const table = new MetadataWriter(level)
   for (const part of json.parts) table.add(part)
   const packed = await table.finish()
@@ -153,13 +155,16 @@ async function* encode(
   }
 }
 
-/** Beyond it podman and CRI-O fetch the whole layer (containers/storage, `maxTocSize`), which then had better be a plain one. */
-const MAX_TOC = 150 * 1024 * 1024
+/**
+ * Of either table, in plain. Beyond it podman and CRI-O fetch the whole layer (containers/storage, `maxTocSize`), which then had
+ * better be a plain one. They set tar-split no bound, but read it before the first file: as much of it would only cost them time.
+ */
+const MAX_METADATA = 150 * 1024 * 1024
 
-function checkTocSize(size: number): void {
-  if (size <= MAX_TOC) return
+function checkMetadata(what: 'table of contents' | 'tar-split', size: number): void {
+  if (size <= MAX_METADATA) return
   throw new LayerRefusedError(
-    `the layer's table of contents has more than ${MAX_TOC} bytes, which podman does not read`,
+    `the layer's ${what} has more than ${MAX_METADATA} bytes, too many to begin a partial pull with`,
   )
 }
 

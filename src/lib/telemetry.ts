@@ -105,6 +105,15 @@ export function createTelemetry(config: LogConfig, out: LineSink) {
       }
       log.debug({ event: 'layer_converted', ...layer })
     },
+    layerFellBack(layer: {
+      readonly source: string
+      readonly encoding: string
+      readonly plain: string
+      readonly reason: string
+    }): void {
+      const { encoding, plain } = layer
+      log.info({ event: 'layer_fallback', ...layer }, `a layer became ${plain}, not ${encoding}`)
+    },
     collected(found: {
       readonly gone: readonly { readonly size: number; readonly reason: string }[]
       readonly budget: number

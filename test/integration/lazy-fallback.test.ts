@@ -1,0 +1,80 @@
+/** Layers that a lazy format cannot carry come in the plain form of the same compression, and the record says why. */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { keyOf } from '../../src/convert/layer-task.ts'
+import type { Format } from '../../src/format/format.ts'
+import { defaultOptions, findFormat } from '../../src/format/formats.ts'
+import { systemClock } from '../../src/lib/clock.ts'
+import { openStore } from '../../src/store/open.ts'
+import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
+import { getManifest, pull } from '../helpers/faults-puller.ts'
+import { richTar, type TarItem, tarOf } from '../helpers/tars.ts'
+
+const FILE: TarItem = { name: 'f', body: Buffer.from('f') }
+
+const REFUSED: readonly (readonly [what: string, tar: Buffer, why: RegExp])[] = [
+  ['a path that is there twice', tarOf(FILE, FILE), /"f" is there twice/],
+  ['a name that is not UTF-8', tarOf({ name: 'caf\xe9' }), /not UTF-8/],
+  [
+    'a hard link to another layer',
+    tarOf({ name: 'l', type: '1', link: 'f' }),
+    /"l" is a hard link to what the layer does not hold/,
+  ],
+  ['a sparse file', tarOf({ name: 's', type: 'S' }), /of type "S"/],
+]
+
+let proxy: TestProxy
+beforeAll(async () => {
+  proxy = await TestProxy.start()
+}, START_MS)
+afterAll(() => proxy?.[Symbol.asyncDispose]())
+
+test.each(['estargz', 'zstdchunked', 'zstdchunked-stargz'])(
+  'what %s cannot carry is plain beside layers that it can',
+  async (profile) => {
+    const format = formatOf(profile)
+    const tars = [richTar(), ...REFUSED.map(([, tar]) => tar)]
+    const name = `refused/${profile}`
+    const source = await proxy.registry.pushImage(name, '1', {
+      layers: tars.map((tar) => ({ tar, compression: 'none' as const })),
+    })
+
+    const { document } = await getManifest(proxy.base, name, `1-${profile}`)
+
+    const annotated = document.layers.map((layer) => 'annotations' in layer)
+    expect(annotated).toEqual([true, ...REFUSED.map(() => false)])
+    // Every diffID is checked by the puller.
+    const { layers } = await pull(proxy.base, name, `1-${profile}`)
+    expect(layers.slice(1).map(({ diffId }) => diffId)).toEqual(
+      source.layers.slice(1).map(({ diffId }) => diffId),
+    )
+    await using store = await openStore({ data: proxy.data, clock: systemClock })
+    for (const [i, layer] of source.layers.entries()) {
+      const key = keyOf(layer.digest, format, defaultOptions(format))
+      const record = await store.catalog.conversions.findLayer(key)
+      const [what, , why] = REFUSED[i - 1] ?? []
+      expect(record?.target, what).toBe(layers[i]?.digest)
+      if (why === undefined) expect(record?.fallback).toBeUndefined()
+      else expect(record?.fallback, what).toMatch(why)
+    }
+  },
+)
+
+test('the log says which layer became plain, and why', () => {
+  const lines = proxy.crossdock.output().split('\n')
+  const said = lines.filter((line) => line.includes('"layer_fallback"')).map((l) => JSON.parse(l))
+  const reasons = said
+    .filter(({ encoding }) => encoding === 'estargz')
+    .map(({ reason }) => String(reason))
+  for (const [what, , why] of REFUSED) {
+    expect(reasons, what).toContainEqual(expect.stringMatching(why))
+  }
+  expect(said).toContainEqual(
+    expect.objectContaining({ encoding: 'zstdchunked', plain: 'zstd', level: 'info' }),
+  )
+})
+
+function formatOf(name: string): Format {
+  const format = findFormat(name)
+  if (format === undefined) throw new Error(`there is no format ${name}`)
+  return format
+}
