@@ -60,5 +60,13 @@ function cellsOf(row: AnyRow): readonly string[] {
   const goal = row.goal === undefined ? '' : `, goal ${row.goal}x`
   const reached = row.goal !== undefined && row.ratio >= row.goal ? 'goal met' : verdict
   const ratio = `${row.ratio.toFixed(2)}x`
-  return [row.what, row.against, row.ours, row.theirs, ratio, `${row.least}x${goal}`, reached]
+  return [
+    row.what,
+    row.against,
+    row.ours,
+    row.theirs,
+    ratio,
+    `${Number(row.least.toFixed(2))}x${goal}`,
+    reached,
+  ]
 }

@@ -48,7 +48,10 @@ async function main(): Promise<number> {
   try {
     for (const section of SECTIONS.filter(isWanted)) {
       console.error(`measuring ${section.name}`)
-      rows.push(...(await section.measure(Number(values.runs))))
+      const measured = await section.measure(Number(values.runs))
+      // At once, too: whoever ends a long run early keeps what it had.
+      console.error(formatRows(measured, false))
+      rows.push(...measured)
     }
   } finally {
     await end()
