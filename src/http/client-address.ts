@@ -17,12 +17,18 @@ export function clientAddressBehind(proxies: readonly string[]): ClientAddress {
   const isTrusted = (address: string) =>
     trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
   return (peer, forwardedFor) => {
-    let known = peer
+    let known = peer && plainAddress(peer)
     for (const one of (forwardedFor ?? '').split(',').toReversed()) {
       const address = one.trim()
       if (known === undefined || !isTrusted(known) || isIP(address) === 0) break
-      known = address
+      known = plainAddress(address)
     }
     return known
   }
+}
+
+/** A socket that listens on `[::]` sees IPv4 clients as `::ffff:10.0.0.1`; people know them as 10.0.0.1. */
+function plainAddress(address: string): string {
+  const carried = /^::ffff:(.+)$/i.exec(address)?.[1] ?? ''
+  return isIP(carried) === 4 ? carried : address
 }
