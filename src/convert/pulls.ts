@@ -12,6 +12,7 @@ import type { Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
 import type { ImageTask } from './image-task.ts'
 import type { ImageFlight, Images } from './images.ts'
+import { manifestUnknown, tagUnknown } from './missing.ts'
 import type { Acceptance } from './plan.ts'
 import { withList } from './priority-lists.ts'
 import type { Records } from './records.ts'
@@ -99,7 +100,7 @@ export class Pulls {
     const { tag, profile, resolved } = await this.#resolve(ask)
     if (profile !== ask.profile) ask.admit?.(profile)
     const raw = resolved && (await this.#manifests.get(ask.repository, resolved.digest))
-    if (raw === undefined) throw manifestUnknown(ask.repository, `:${tag}`)
+    if (raw === undefined) throw tagUnknown(ask.repository, tag, this.#profiles)
     let plain: ManifestAnswer = { ...raw, warnings: [], stale: resolved?.stale ?? false }
     if (profile === undefined) return (await this.#substitute(ask, plain)) ?? plain
     const { format } = profile
@@ -311,11 +312,4 @@ function childKey(repository: Repository, digest: Digest): string {
 
 export function isPending(answer: ManifestAnswer | PendingAnswer): answer is PendingAnswer {
   return 'answer' in answer
-}
-
-function manifestUnknown(repository: Repository, reference: string): CrossdockError {
-  return new CrossdockError(
-    'manifestUnknown',
-    `manifest ${repository.upstream}/${repository.name}${reference} is not there; check the tag and the upstream, or import it where crossdock is offline`,
-  )
 }

@@ -133,6 +133,13 @@ describe('profiles', () => {
   })
 })
 
+test('a path with a mistyped profile is refused with the profiles there are', async () => {
+  await origin.pushImage('typed/app', '1')
+  const answer = await ask(`${proxy.base}/as/zst/typed/app/manifests/1`)
+  expect(answer.status).toBe(404)
+  expect(errorOf(answer).message).toMatch(/if zst was meant to be a profile: .*zstd, /)
+})
+
 describe('a suffix', () => {
   test('is part of the tag when upstream has that tag, which is asked once by HEAD', async () => {
     const literal = await origin.pushImage('tags/golang', '1-zstd')
@@ -165,6 +172,13 @@ describe('a suffix', () => {
     const literal = await origin.pushImage('tags/headless', '1-zstd')
     origin.fault({ name: 'tags/headless', method: 'HEAD' }, { status: 405 })
     expect((await getManifest(proxy.base, 'tags/headless', '1-zstd')).digest).toBe(literal.digest)
+  })
+
+  test('upon a suffix is refused with what to ask for instead', async () => {
+    await origin.pushImage('tags/stacked', '3')
+    const answer = await ask(`${proxy.base}/tags/stacked/manifests/3-zstd-gzip`)
+    expect(answer.status).toBe(404)
+    expect(errorOf(answer).message).toMatch(/only the last of several .* ask for 3 with one/)
   })
 
   test('that no profile has is simply part of the tag', async () => {

@@ -1,0 +1,42 @@
+/** What to say of a manifest that is not there: mostly a typing error, and some of those can be told. */
+import type { Profiles } from '../config/profiles.ts'
+import { CrossdockError } from '../errors.ts'
+import { splitSuffix } from '../oci/reference.ts'
+import type { Repository } from '../ports.ts'
+
+export function manifestUnknown(
+  { upstream, name }: Repository,
+  reference: string,
+  advice = 'check the tag and the upstream, or import it where crossdock is offline',
+): CrossdockError {
+  return new CrossdockError(
+    'manifestUnknown',
+    `manifest ${upstream}/${name}${reference} is not there; ${advice}`,
+  )
+}
+
+/** `tag` is what was asked of upstream: without the suffix that named a profile. */
+export function tagUnknown(
+  repository: Repository,
+  tag: string,
+  { suffixes, names }: Profiles,
+): CrossdockError {
+  return manifestUnknown(
+    repository,
+    `:${tag}`,
+    stacked(tag, suffixes) ?? misnamed(repository, names),
+  )
+}
+
+function stacked(tag: string, suffixes: readonly string[]): string | undefined {
+  const inner = splitSuffix(tag, suffixes)
+  if (inner === undefined) return undefined
+  return `only the last of several suffixes names a profile, so ask for ${inner.base} with one of them`
+}
+
+/** `/v2/as/NAME/` is a repository's path unless NAME is a profile. */
+function misnamed({ name }: Repository, profiles: readonly string[]): string | undefined {
+  const asked = /^as\/([^/]+)\/./.exec(name)?.[1]
+  if (asked === undefined) return undefined
+  return `if ${asked} was meant to be a profile: there are ${profiles.join(', ')}`
+}
