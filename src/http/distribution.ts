@@ -8,7 +8,7 @@ import { streamOf } from '../lib/streams.ts'
 import { within } from '../lib/within.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ByteRange, Clock, RawManifest, Repository } from '../ports.ts'
-import { type Blobs, blobUnknown, type OpenBlob, readToKeep } from '../pull/blobs.ts'
+import { type Blobs, blobUnknown, readToKeep } from '../pull/blobs.ts'
 import { acceptanceOf, cannotRead, waitsForHead } from './client.ts'
 import { matchesEtag } from './etag.ts'
 import type { Exchange, Headers } from './exchange.ts'
@@ -254,7 +254,7 @@ export class Distribution {
       return
     }
     const open = ({ start, end }: ByteRange) => streamOf(bytes.subarray(start, end))
-    await sendParts(exchange, { size, ranges: range.ranges, headers: typed, open })
+    await sendParts(exchange, { size, ranges: range.ranges, headers: typed, open, atHand: true })
   }
 
   // -------------------------------------------------------------------------------------------- blobs
@@ -304,19 +304,22 @@ export class Distribution {
     exchange: Exchange,
     repository: Repository,
     digest: Digest,
-    parts: Omit<Parts, 'open'>,
+    parts: Omit<Parts, 'open' | 'atHand'>,
   ): Promise<void> {
-    let stored: OpenBlob | undefined
-    const open = async (range: ByteRange) => {
-      if (stored !== undefined) return stored.read(range, REUSE)
+    const openBlob = async (range: ByteRange) => {
       const blob = await this.#deps.pulls.blob(repository, digest, range)
       if (blob === undefined) throw blobUnknown(repository, digest)
       this.#deps.touch(digest)
       this.#deps.served('blob', blob.growing === undefined ? 'store' : 'upstream')
-      // All ranges of what is whole come from it; of what still grows each comes from where it is.
-      if (blob.growing === undefined) stored = blob
-      return blob.read(range, REUSE)
+      return blob
     }
-    await sendParts(exchange, { ...parts, open })
+    // All ranges of what is whole come from it; of what still grows each comes from where it is.
+    const [first] = parts.ranges
+    let known = await openBlob(first)
+    const open = async (range: ByteRange) => {
+      if (known.growing !== undefined && range !== first) known = await openBlob(range)
+      return known.read(range, REUSE)
+    }
+    await sendParts(exchange, { ...parts, open, atHand: known.growing === undefined })
   }
 }

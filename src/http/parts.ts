@@ -1,10 +1,10 @@
 /** Answers to requests for ranges: one goes out as it is, several as `multipart/byteranges`. */
 import { randomUUID } from 'node:crypto'
 import { CrossdockError } from '../errors.ts'
-import type { ByteStream } from '../lib/streams.ts'
+import { type ByteStream, collect, join, streamOf } from '../lib/streams.ts'
 import type { ByteRange } from '../ports.ts'
 import type { Exchange, Headers } from './exchange.ts'
-import { contentRange, multipartOf, parseRange, type RangeAnswer } from './range.ts'
+import { contentRange, multipartOf, parseRange, type RangeAnswer, type Ranges } from './range.ts'
 
 /** What a GET asks for; the whole when `If-Range` names something else (RFC 9110 section 13.1.5). */
 export function rangeOf(exchange: Exchange, size: number, etag: string): RangeAnswer {
@@ -13,6 +13,10 @@ export function rangeOf(exchange: Exchange, size: number, etag: string): RangeAn
   if (condition !== undefined && condition !== etag) return { kind: 'whole' }
   return parseRange(header, size)
 }
+
+/** Small parts are read and sent together, up to so many bytes: lazy clients ask for a thousand of a few KiB at a time. */
+const BATCH_SIZE = 128 * 1024
+const BATCH_PARTS = 64
 
 export function refuseRange(exchange: Exchange, size: number, headers: Headers): void {
   const text = `${exchange.header('range')?.slice(0, 80)} asks for nothing of these ${size} bytes; ask for less, or for the whole`
@@ -25,19 +29,21 @@ export function refuseRange(exchange: Exchange, size: number, headers: Headers):
 export interface Parts {
   /** Bytes of the whole. */
   readonly size: number
-  readonly ranges: readonly ByteRange[]
+  readonly ranges: Ranges
   readonly headers: Headers & { readonly 'Content-Type': string }
-  /** Called for one range after the other, before anything of it goes out. */
+  /** Called for one range after the other, for the first one before anything goes out. */
   readonly open: (range: ByteRange) => ByteStream | Promise<ByteStream>
+  /** Nobody has to wait for bytes of any range, so several may be read at once. */
+  readonly atHand: boolean
 }
 
 /** In the order asked, never merged. */
 export async function sendParts(
   exchange: Exchange,
-  { size, ranges, headers, open }: Parts,
+  { size, ranges, headers, open, atHand }: Parts,
 ): Promise<void> {
   const [only] = ranges
-  if (ranges.length === 1 && only !== undefined) {
+  if (ranges.length === 1) {
     const body = await open(only)
     exchange.begin(206, {
       ...headers,
@@ -49,20 +55,55 @@ export async function sendParts(
   }
   const boundary = randomUUID().replaceAll('-', '')
   const multipart = multipartOf(ranges, size, boundary, headers['Content-Type'])
-  let begun = false
-  for (const [i, range] of ranges.entries()) {
-    const body = await open(range)
-    if (!begun) {
+  let done = 0
+  for (const batch of atHand ? batchesOf(ranges) : ranges.map((range) => [range])) {
+    const heads = multipart.heads.slice(done, done + batch.length)
+    const body = await openBatch(batch, heads, open)
+    if (done === 0) {
       exchange.begin(206, {
         ...headers,
         'Content-Type': multipart.contentType,
         'Content-Length': multipart.length,
       })
-      begun = true
     }
-    exchange.writeText(multipart.heads[i] ?? '')
+    done += batch.length
     if (!(await exchange.write(body))) return
   }
   exchange.writeText(multipart.tail)
   exchange.finish()
+}
+
+function* batchesOf(ranges: readonly ByteRange[]): Generator<readonly ByteRange[]> {
+  let batch: ByteRange[] = []
+  let size = 0
+  for (const range of ranges) {
+    const more = range.end - range.start
+    if (batch.length === BATCH_PARTS || (batch.length > 0 && size + more > BATCH_SIZE)) {
+      yield batch
+      batch = []
+      size = 0
+    }
+    batch.push(range)
+    size += more
+  }
+  yield batch
+}
+
+async function openBatch(
+  batch: readonly ByteRange[],
+  heads: readonly string[],
+  open: Parts['open'],
+): Promise<ByteStream> {
+  const bodies: ByteStream[] = []
+  for (const range of batch) bodies.push(await open(range))
+  const [first, ...others] = bodies
+  if (first === undefined) return streamOf(new Uint8Array(0))
+  if (others.length === 0) return headed(heads[0] ?? '', first)
+  const parts = await Promise.all(bodies.map((body) => collect(body, BATCH_SIZE)))
+  return streamOf(join(parts.flatMap((part, i) => [Buffer.from(heads[i] ?? '', 'latin1'), part])))
+}
+
+async function* headed(head: string, body: ByteStream): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(head, 'latin1')
+  yield* body
 }

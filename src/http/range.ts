@@ -8,9 +8,12 @@ const MAX_RANGES = 1024
 /** Any number of digits: some clients write the largest number that they know for "to the end". */
 const SPEC = /^(?:(\d+)-(\d+)?|-(\d+))$/
 
+/** At least one. */
+export type Ranges = readonly [ByteRange, ...ByteRange[]]
+
 export type RangeAnswer =
   | { readonly kind: 'whole' }
-  | { readonly kind: 'parts'; readonly ranges: readonly ByteRange[] }
+  | { readonly kind: 'parts'; readonly ranges: Ranges }
   | { readonly kind: 'unsatisfiable' }
 
 /**
@@ -37,7 +40,10 @@ export function parseRange(header: string | undefined, size: number): RangeAnswe
     if (range !== undefined) ranges.push(range)
   }
   if (specs.length === 0) return { kind: 'whole' }
-  return ranges.length === 0 ? { kind: 'unsatisfiable' } : { kind: 'parts', ranges }
+  const [first, ...others] = ranges
+  return first === undefined
+    ? { kind: 'unsatisfiable' }
+    : { kind: 'parts', ranges: [first, ...others] }
 }
 
 /** `undefined`: not satisfiable. */

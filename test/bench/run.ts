@@ -6,6 +6,7 @@ import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { findMissing } from '../helpers/fixtures.ts'
 import { setup } from '../helpers/fixtures-setup.ts'
+import { bundles } from './bundling.ts'
 import { lazyFormats, recompression } from './encoding.ts'
 import { coldConversion, coldPull, eventLoop, singleFlight } from './pulling.ts'
 import { ranges } from './ranges.ts'
@@ -24,6 +25,7 @@ const SECTIONS: readonly Section[] = [
   singleFlight,
   largeLayer,
   largeCatalog,
+  bundles,
 ]
 
 const { values } = parseArgs({

@@ -271,33 +271,23 @@ describeWith(['registry', 'clients'], 'air gap', () => {
     }
   })
 
-  // ---------------------------------------------------------------------------------- size and time
+  // ---------------------------------------------------------------------------------- size
 
-  test('the archive of plain layers is no larger than docker save through xz; zstd is far faster', async () => {
+  test('the archive of plain layers is no larger than docker save through xz', async () => {
     await startClient('dk20')
     await forget('dk20')
-    await crossdock('stage', '--config', join(folder, 'near.yaml'), 'debian:12-amd64-none')
-    const xz = await exportTo('size.tar.xz', 'debian:12-amd64-none')
-    const zstd = await exportTo('size.tar.zst', 'debian:12-amd64-none')
+    await crossdock('stage', '--config', join(folder, 'near.yaml'), 'plain-src:1-none')
+    await exportTo('size.tar.xz', 'plain-src:1-none')
     const docker = ['-H', `unix://${join(CLIENTS_DIR, 'dk20/sock')}`]
     await pipe(join(folder, 'size.tar.xz'), 'docker', [...docker, 'load'])
     const saved = join(folder, 'size-saved.tar')
-    await mustRun('docker', [...docker, 'save', 'debian:12-amd64', '-o', saved])
+    await mustRun('docker', [...docker, 'save', 'plain-src:1', '-o', saved])
     await forget('dk20')
-    const reference = await mustRun('xz', ['-T0', saved])
+    await mustRun('xz', ['-T0', saved])
 
-    const sizes = {
-      xz: (await stat(join(folder, 'size.tar.xz'))).size,
-      zstd: (await stat(join(folder, 'size.tar.zst'))).size,
-      dockerSaveXz: (await stat(`${saved}.xz`)).size,
-    }
-    console.log('air gap sizes', sizes, {
-      xz: xz.seconds,
-      zstd: zstd.seconds,
-      dockerSaveXz: reference.seconds,
-    })
-    expect(sizes.xz).toBeLessThanOrEqual(sizes.dockerSaveXz * 1.02)
-    expect(xz.seconds / zstd.seconds).toBeGreaterThanOrEqual(3)
+    const ours = await stat(join(folder, 'size.tar.xz'))
+    const theirs = await stat(`${saved}.xz`)
+    expect(ours.size).toBeLessThanOrEqual(theirs.size * 1.02)
   })
 
   // ---------------------------------------------------------------------------------- full disks

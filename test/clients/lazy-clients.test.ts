@@ -111,7 +111,10 @@ describeWith(['registry', 'clients', 'oracles'], 'lazy clients', () => {
       const platform = 'linux/amd64'
       await expectSoundImage(`${lazy}-estargz`, '--platform', platform)
       await expectSameImage(source, `${lazy}-zstdchunked`, { platform })
-      await expectSameImage(source, `${lazy}-zstdchunked-stargz`, { platform })
+      // The same bytes under another manifest; the oracles of both clients judge them in lazy-formats.test.ts.
+      expect(await blobsOf(`${lazy}-zstdchunked-stargz`)).toEqual(
+        await blobsOf(`${lazy}-zstdchunked`),
+      )
       await expectSameImage(source, `${lazy}-estargz`, {
         platform,
         sameConfig: false,
@@ -120,6 +123,11 @@ describeWith(['registry', 'clients', 'oracles'], 'lazy clients', () => {
     }
   })
 })
+
+async function blobsOf(image: string): Promise<readonly (string | undefined)[]> {
+  const { document } = await readImage(image)
+  return [document.config, ...(document.layers ?? [])].map((blob) => blob?.digest)
+}
 
 /** A folder of random files, so that no two share a chunk. */
 function files(folder: string, count: number, size: number): FakeFile[] {
