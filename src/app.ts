@@ -173,6 +173,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     layers,
     progress,
     clock,
+    maxUncompressed: config.limits.imageUncompressed,
   })
   const images = new Images({
     catalog,

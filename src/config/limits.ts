@@ -17,6 +17,9 @@ export const LIMITS = z.strictObject({
   blobSize: bytes('64GiB').describe('Largest blob, as its descriptor says.'),
   imageSize: bytes('128GiB').describe('Sum of the blobs of one image.'),
   layerUncompressed: bytes('32GiB').describe('What may come out of one layer.'),
+  imageUncompressed: bytes('64GiB').describe(
+    'What may come out of all layers of one image that are converted, together.',
+  ),
   zstdWindowLog: z
     .number()
     .int()

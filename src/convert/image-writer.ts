@@ -16,6 +16,7 @@ import type {
 } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
+import { Allowance } from './allowance.ts'
 import { childRecipe, type ImageTask } from './image-task.ts'
 import type { LayerFlight, Layers } from './layers.ts'
 import type { Job, Progress } from './progress.ts'
@@ -32,6 +33,7 @@ export class ImageWriter {
   readonly #layers: Layers
   readonly #progress: Progress
   readonly #clock: Clock
+  readonly #maxUncompressed: number
 
   constructor(deps: {
     readonly catalog: Catalog
@@ -41,6 +43,8 @@ export class ImageWriter {
     readonly layers: Layers
     readonly progress: Progress
     readonly clock: Clock
+    /** What all layers of an image may unpack to together, bytes. */
+    readonly maxUncompressed: number
   }) {
     this.#catalog = deps.catalog
     this.#sidecars = deps.sidecars
@@ -49,6 +53,7 @@ export class ImageWriter {
     this.#layers = deps.layers
     this.#progress = deps.progress
     this.#clock = deps.clock
+    this.#maxUncompressed = deps.maxUncompressed
   }
 
   /** Converts all layers, then writes manifests from the leaves up. */
@@ -89,6 +94,7 @@ export class ImageWriter {
     job: Job,
   ): Promise<ConvertedImage> {
     const { image, plan } = survey
+    const allowance = new Allowance(task.repository, this.#maxUncompressed)
     const flights = image.layers.map((layer, i): LayerFlight | undefined => {
       const step = plan.steps[i]
       if (step?.kind !== 'convert') return undefined
@@ -99,6 +105,7 @@ export class ImageWriter {
         diffId: step.diffId,
         format,
         options,
+        allowance,
       })
     })
     job.state = 'converting'

@@ -84,6 +84,7 @@ export class LayerConversion {
   async convert(key: LayerKey, task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
     const { progress } = run
     const began = performance.now()
+    task.allowance?.count(task.source.digest, 0)
     const source = await this.#blobs.open(task.repository, task.source.digest)
     if (source === undefined) throw blobUnknown(task.repository, task.source.digest)
     checkSize(task, source.size)
@@ -95,7 +96,7 @@ export class LayerConversion {
     run.onWriter?.(writer)
     const abort = new AbortController()
     try {
-      const tar = new HashedTar(this.#decode(source, progress))
+      const tar = new HashedTar(this.#decode(source, progress), task)
       await using encoder = task.format.encode(tar.read(), task.options, {
         concurrency: this.#concurrency,
         signal: abort.signal,
@@ -169,7 +170,7 @@ export class LayerConversion {
   async #keep(key: LayerKey, task: LayerTask, { wanted }: ConversionRun): Promise<ConvertedLayer> {
     const source = await this.#blobs.open(task.repository, task.source.digest)
     if (source === undefined) throw blobUnknown(task.repository, task.source.digest)
-    const tar = new HashedTar(this.#decode(source))
+    const tar = new HashedTar(this.#decode(source), task)
     for await (const _ of tar.read());
     const { diffId, uncompressedSize } = tar.facts()
     if (!wanted.has(diffId)) throw wrongDiffId(task, diffId)
@@ -211,15 +212,18 @@ export class LayerConversion {
 /** Digest and size of the uncompressed layer while it passes. */
 class HashedTar {
   readonly #tar: ByteStream
+  readonly #task: LayerTask
   readonly #hasher = new Hasher()
 
-  constructor(tar: ByteStream) {
+  constructor(tar: ByteStream, task: LayerTask) {
     this.#tar = tar
+    this.#task = task
   }
 
   async *read(): AsyncGenerator<Uint8Array> {
     for await (const chunk of this.#tar) {
       this.#hasher.update(chunk)
+      this.#task.allowance?.count(this.#task.source.digest, this.#hasher.size)
       yield chunk
     }
   }

@@ -4,6 +4,7 @@ import type { Format, FormatOptions } from '../format/format.ts'
 import { canonicalOptions } from '../format/formats.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ConvertedLayer, LayerKey, Repository } from '../ports.ts'
+import type { Allowance } from './allowance.ts'
 import type { LayerProgress } from './progress.ts'
 
 export interface LayerTask {
@@ -19,6 +20,8 @@ export interface LayerTask {
   readonly diffId: Digest
   readonly format: Format
   readonly options: FormatOptions
+  /** Of the image that it is converted for; none when the layer is made again from its recipe. */
+  readonly allowance?: Allowance
 }
 
 /** Fact of a layer whose tar was changed: what its source unpacked to. */

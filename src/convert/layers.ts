@@ -9,6 +9,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { BlobStore, Catalog, ConvertedLayer, GrowingBlob, LayerKey } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { isSameRepository } from '../pull/manifests.ts'
+import { isBeyondAllowance } from './allowance.ts'
 import type { LayerConversion, LayerEvents } from './layer-conversion.ts'
 import {
   checkDiffId,
@@ -116,7 +117,16 @@ export class Layers {
       isSameRepository(leader.repository, task.repository) &&
       leader.diffId === task.diffId &&
       leader.source.size === task.source.size
-    if (isAlike) return { progress: flight.progress, result: checked(flight.result, task) }
+    if (isAlike) {
+      const result = flight.result.catch((error) => {
+        // The leader's image is too large; this one may not be.
+        if (isBeyondAllowance(error) && leader.allowance !== task.allowance) {
+          return this.#board(task, joins - 1).result
+        }
+        throw error
+      })
+      return { progress: flight.progress, result: checked(result, task) }
+    }
     const result = this.#mayRead(task)
       .then(() => flight.result)
       // What the leader's repository or image got wrong says nothing about this one.
@@ -144,6 +154,7 @@ export class Layers {
     const convert = () => this.#slots.run(() => this.#conversion.convert(key, task, run))
     try {
       return await convert().catch(async (error) => {
+        if (isBeyondAllowance(error)) throw error
         // A source that has rotted in the store fails in many ways; it is in quarantine now, and upstream has it.
         if (!isRotten(error) && (await this.#store.verify(task.source.digest)) !== 'rotten') {
           throw error
@@ -151,7 +162,7 @@ export class Layers {
         return await convert()
       })
     } catch (error) {
-      if (!isOutage(error)) this.#failures.record(memory, error)
+      if (!isOutage(error) && !isBeyondAllowance(error)) this.#failures.record(memory, error)
       throw error
     }
   }
@@ -170,6 +181,8 @@ export class Layers {
 function checked(result: Promise<ConvertedLayer>, task: LayerTask): Promise<ConvertedLayer> {
   const held = result.then((layer) => {
     checkDiffId(task, sourceDiffId(layer))
+    // One that was here, or that another image has begun.
+    task.allowance?.count(task.source.digest, layer.uncompressedSize)
     return layer
   })
   held.catch(() => undefined)

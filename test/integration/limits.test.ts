@@ -5,7 +5,13 @@ import { zstdCompressSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { CONFIG } from '../../src/config/schema.ts'
 import { digestOf } from '../../src/oci/digest.ts'
-import { type FakeImage, fakeImage, fakeLayer, type ImageOptions } from '../helpers/fake-image.ts'
+import {
+  type FakeImage,
+  type FakeLayer,
+  fakeImage,
+  fakeLayer,
+  type ImageOptions,
+} from '../helpers/fake-image.ts'
 import type { FakeRegistry } from '../helpers/fake-registry.ts'
 import { ask, errorOf, open } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
@@ -21,6 +27,7 @@ const DEFAULTS = {
   blobSize: 64 * KIB ** 3,
   imageSize: 128 * KIB ** 3,
   layerUncompressed: 32 * KIB ** 3,
+  imageUncompressed: 64 * KIB ** 3,
   zstdWindowLog: 27,
   queue: 64,
   connectTimeout: 10_000,
@@ -53,6 +60,7 @@ beforeAll(async () => {
       limits: {
         ...{ manifestSize: '3KiB', configSize: '1KiB', layers: 3, indexEntries: 2 },
         ...{ blobSize: '300KiB', imageSize: '400KiB', layerUncompressed: '200KiB' },
+        imageUncompressed: '390KiB',
         ...{ zstdWindowLog: 17, retries: 0, redirects: 1, upstreamHeaderSize: '2KiB' },
         ...{ tokenSize: '1KiB', breakerFailures: 2, breakerWait: '1h', requestHeader: '8KiB' },
         ...{ clientHeaders: '300ms', clientIdle: '500ms', keepAlive: '300ms' },
@@ -64,8 +72,10 @@ beforeAll(async () => {
 
 afterAll(() => proxy?.[Symbol.asyncDispose]())
 
+const get = (path: string) => ask(`${proxy.base}/${path}`)
+
 async function outcomeOf(path: string): Promise<string> {
-  const answer = await ask(`${proxy.base}/${path}`)
+  const answer = await get(path)
   return answer.status === 200 ? '200' : `${answer.status} ${errorOf(answer).code}`
 }
 
@@ -98,7 +108,18 @@ const IMAGES: readonly [string, ImageOptions, ImageOptions, string][] = [
     { layers: [{ tar: new Uint8Array(200 * KIB + 1) }] },
     '502 SIZE_INVALID',
   ],
+  [
+    'imageUncompressed',
+    { layers: [filled(1, 195 * KIB), filled(2, 195 * KIB)] },
+    { layers: [filled(3, 195 * KIB), filled(4, 195 * KIB), filled(5, 1)] },
+    '502 SIZE_INVALID',
+  ],
 ]
+
+/** A tar that is none, which nothing but its length matters of. */
+function filled(value: number, size: number): { readonly tar: Uint8Array } {
+  return { tar: new Uint8Array(size).fill(value) }
+}
 
 test.each(IMAGES)('%s', async (limit, within, beyond, expected) => {
   const name = limit.toLowerCase()
@@ -108,6 +129,42 @@ test.each(IMAGES)('%s', async (limit, within, beyond, expected) => {
   expect(await outcomeOf(`${name}/within/manifests/1-zstd`)).toBe('200')
   expect(await outcomeOf(`${name}/beyond/manifests/1-zstd`)).toBe(expected)
 })
+
+test('imageUncompressed: layers of an image that is too large serve others, and do not make it smaller', async () => {
+  const layers = [6, 7, 8].map((i) => fakeLayer(filled(i, 150 * KIB)))
+  const [one, two, three] = await Promise.all(layers)
+  if (!one || !two || !three) throw new Error('three layers')
+  const push = (tag: string, of: FakeLayer[]) => origin.pushImage('parts/app', tag, { layers: of })
+  await push('all', [one, two, three])
+  const { digest } = await push('left', [one, two])
+  await push('again', [three, two, one])
+  await push('twice', [three, three, three])
+  const convert = (tag: string) => outcomeOf(`parts/app/manifests/${tag}-zstd`)
+  const holds = [one, two].map(({ digest }) => origin.hold({ blob: digest, method: 'GET' }))
+
+  // One of the two that others wait for as well is the one too many.
+  const all = convert('all')
+  await Promise.all(holds.map(({ reached }) => reached))
+  await expect.poll(() => convert('twice')).toBe('200')
+  const left = convert('left')
+  await expect.poll(() => stateOf(digest)).toBe('converting')
+  for (const { release } of holds) release()
+
+  expect([await all, await left]).toEqual(['502 SIZE_INVALID', '200'])
+  // All its layers are here by now.
+  expect(await convert('again')).toBe('502 SIZE_INVALID')
+  const { message } = errorOf(await get('parts/app/manifests/again-zstd'))
+  expect(message).toContain('image of origin/parts/app is refused')
+})
+
+/** Of the conversion of an image under way. */
+async function stateOf(digest: string): Promise<string | undefined> {
+  const { bytes } = await ask(`${proxy.crossdock.adminUrl}/api/conversions`)
+  const { conversions } = JSON.parse(bytes.toString()) as {
+    conversions: { image: string; state: string }[]
+  }
+  return conversions.find(({ image }) => image.endsWith(digest))?.state
+}
 
 test('indexEntries', async () => {
   await origin.pushIndex('entries/within', '1', small)
