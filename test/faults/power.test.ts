@@ -16,18 +16,22 @@ const PROFILES = ['original', 'zstd', 'none', 'estargz', 'zstdchunked'] as const
 const CLIENTS = 12
 
 let origin: FakeRegistry
+let folder: string
 
 beforeAll(async () => {
   origin = await FakeRegistry.start()
+  folder = await mkdtemp(join(tmpdir(), 'crossdock-power-'))
 })
 
-afterAll(() => origin?.[Symbol.asyncDispose]())
+afterAll(async () => {
+  await origin?.[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true, force: true })
+})
 
 test(
   'power cuts under load cost no image that a client had, and nothing is half there afterwards',
   async () => {
     const dice = new Dice(seedOf('power cuts'))
-    const folder = await mkdtemp(join(tmpdir(), 'crossdock-power-'))
     const data = join(folder, 'data')
     const shared = await fakeLayer({ size: 100_000 })
     const had = new Map<string, PulledImage>()
@@ -83,7 +87,6 @@ test(
     console.info(`${rounds} power cuts took back ${lost.names} names, cut ${lost.files} files;`)
     console.info(`${had.size} images, 0 lost`)
     expect(lost.names).toBeGreaterThan(0)
-    await rm(folder, { recursive: true, force: true })
   },
   patienceOf(300_000),
 )
