@@ -689,6 +689,29 @@ const TARS: readonly [string, string, Uint8Array, 'refused' | 'taken' | 'estargz
     ),
     'taken',
   ],
+  [
+    'T18',
+    'an xattr of 64 KiB and a byte',
+    tarOf({ name: 'f', pax: { 'SCHILY.xattr.user.k': Buffer.alloc(64 * 1024 + 1, 'x') } }),
+    'taken',
+  ],
+  [
+    'T18',
+    '10,000 xattrs',
+    tarOf({
+      name: 'f',
+      pax: Object.fromEntries(
+        Array.from({ length: 10_000 }, (_, i) => [`SCHILY.xattr.user.k${i}`, `${i}`]),
+      ),
+    }),
+    'taken',
+  ],
+  [
+    'T18',
+    'xattrs of more than 1 MiB',
+    tarOf({ name: 'f', pax: { 'SCHILY.xattr.user.k': Buffer.alloc(1024 ** 2, 'x') } }),
+    'refused',
+  ],
   ['T20', 'nothing but its end', END, 'taken'],
 ]
 
