@@ -34,6 +34,8 @@ export interface TocEntry {
 
 /** More are refused: nobody has them, and clients hold all of them in memory. */
 const MAX_ENTRIES = 2_000_000
+/** Bytes of names, links and xattrs; a small layer can have entries with 1 MiB of them each. */
+const MAX_WORDS = 256 * 1024 * 1024
 
 /** Name of the file in the tar that holds an eStargz's table, and of its two marks. */
 export const TOC_NAME = 'stargz.index.json'
@@ -52,6 +54,7 @@ export function isReserved(cleanedName: string): boolean {
 /** Refuses a layer that a table of contents cannot describe so that all its readers see the same. */
 export class EntryRules {
   readonly #seen = new Set<string>()
+  #words = 0
 
   /** Throws AmbiguousTarError. */
   check(entry: TarEntry): void {
@@ -64,6 +67,12 @@ export class EntryRules {
     if (this.#seen.size >= MAX_ENTRIES) {
       throw new AmbiguousTarError(`the layer has more than ${MAX_ENTRIES} entries`)
     }
+    this.#words += wordsOf(entry)
+    if (this.#words > MAX_WORDS) {
+      throw new AmbiguousTarError(
+        `the layer has more than ${MAX_WORDS} bytes of names, links and xattrs`,
+      )
+    }
     if (entry.type === 'hardlink' && !this.#seen.has(cleanName(entry.linkName))) {
       throw new AmbiguousTarError(
         `${shown} is a hard link to what the layer does not hold before it`,
@@ -74,6 +83,12 @@ export class EntryRules {
     }
     this.#seen.add(name)
   }
+}
+
+function wordsOf({ name, linkName, xattrs }: TarEntry): number {
+  let size = name.length + linkName.length
+  for (const [key, value] of xattrs) size += key.length + value.length
+  return size
 }
 
 /** What eStargz says of an entry, places and digests left out: seconds and names of owners. */
