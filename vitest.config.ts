@@ -7,7 +7,7 @@ const withPrograms = {
   hookTimeout: 300_000,
 } as const
 
-/** Suites by cost: `unit` needs nothing but Node; the others need root, Debian packages or minutes. */
+/** Suites by cost and by what they share: `unit` needs nothing but Node; the others need root, Debian packages or minutes. */
 export default defineConfig({
   test: {
     projects: [
@@ -24,6 +24,16 @@ export default defineConfig({
           name: 'clients',
           include: ['test/clients/**/*.test.ts'],
           testTimeout: 300_000,
+        },
+      },
+      {
+        test: {
+          name: 'oracles',
+          include: ['test/oracles/**/*.test.ts'],
+          globalSetup: 'test/helpers/fixtures-registry-setup.ts',
+          fileParallelism: false,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
         },
       },
       {
