@@ -1,4 +1,8 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+
+/** These tests often wait, so two cores are not too few for two. */
+const WORKERS = Math.max(2, availableParallelism() - 1)
 
 /** Real programs: their daemons and stores exist once, so one file runs after the other. */
 const withPrograms = {
@@ -16,6 +20,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/{unit,contract,integration}/**/*.test.ts'],
           testTimeout: 20_000,
+          maxWorkers: WORKERS,
         },
       },
       {
