@@ -39,9 +39,10 @@ export const bundles: Section = {
     await startDaemon('dk20')
     const docker = `docker -H unix://${join(CLIENTS_DIR, 'dk20/sock')}`
     await shell(`xzcat ${file('ours.tar.xz')} | ${docker} load`)
-    const save = `${docker} save ${NAME} | xz -T0 > ${file('theirs.tar.xz')}`
+    const loaded = `${REGISTRY}/${NAME}`
+    const save = `${docker} save ${loaded} | xz -T0 > ${file('theirs.tar.xz')}`
     const saved = await timed(() => shell(save))
-    await shell(`${docker} image rm --force ${NAME}`)
+    await shell(`${docker} image rm --force ${loaded}`)
 
     const [ours, theirs] = await Promise.all(
       ['ours', 'theirs'].map((whose) => stat(file(`${whose}.tar.xz`))),
