@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest'
 import type { EncodedLayer } from '../../../../src/format/format.ts'
 import { zstdchunked } from '../../../../src/format/zstd-chunked.ts'
-import { END, record } from '../../../helpers/tars.ts'
+import { encodeLazy } from '../../../helpers/lazy-encode.ts'
+import { END, record, tarOf } from '../../../helpers/tars.ts'
 
 const MIB = 1024 * 1024
 
@@ -51,4 +52,14 @@ it('a layer whose tar-split has far more is refused before all of it is read', a
   const layer = new Layer(500)
   await expect(layer.encode()).rejects.toThrow(/tar-split has more/)
   expect(layer.read).toBeLessThan(300)
+})
+
+it('a layer whose table of contents has more is refused, too', async () => {
+  const path = `${'long/'.repeat(800)}f`
+  // Every hole and every byte between two of them is a chunk, which the table lists by the file's name.
+  const body = Buffer.alloc(20_000 * 1025)
+  for (let at = 1024; at < body.length; at += 1025) body[at] = 1
+  await expect(encodeLazy(zstdchunked, tarOf({ name: 'x', pax: { path }, body }))).rejects.toThrow(
+    "the layer's table of contents has more than 157286400 bytes",
+  )
 })
