@@ -34,6 +34,9 @@ export interface OpenBlob {
   read(range?: ByteRange, options?: ReadOptions): ByteStream
 }
 
+/** Opens a blob again, to read this range of it. */
+type Reopen = (range: ByteRange | undefined) => Promise<OpenBlob | undefined>
+
 export interface BlobEvents {
   /** Bytes that came from upstream for one blob. */
   fetched?(fetch: {
@@ -98,7 +101,8 @@ export class Blobs {
     range?: ByteRange,
   ): Promise<OpenBlob | undefined> {
     const link = await this.#catalog.links.find(repository, digest)
-    const reopen = () => this.open(repository, digest, range)
+    // Whoever opened it for one range may read another one.
+    const reopen: Reopen = (wanted) => this.open(repository, digest, wanted)
     if (isOpen(link)) {
       const stored = await this.openStored(digest, { size: link.size, reopen })
       if (stored !== undefined) return stored
@@ -115,7 +119,7 @@ export class Blobs {
    */
   async openStored(
     digest: Digest,
-    known?: { readonly size: number; readonly reopen: () => Promise<OpenBlob | undefined> },
+    known?: { readonly size: number; readonly reopen: Reopen },
   ): Promise<OpenBlob | undefined> {
     const stored = await this.#store.stat(digest)
     if (stored === undefined) return undefined
@@ -256,7 +260,7 @@ export class Blobs {
     if (this.#downloads.get(key)?.blob === writer) this.#downloads.delete(key)
   }
 
-  #stored(stat: BlobStat, reopen?: () => Promise<OpenBlob | undefined>): OpenBlob {
+  #stored(stat: BlobStat, reopen?: Reopen): OpenBlob {
     const read = (range?: ByteRange, options?: ReadOptions) =>
       this.#store.read(stat.digest, range, options)
     if (reopen === undefined) return { ...stat, read }
@@ -302,7 +306,7 @@ async function* heldUntil(kept: Promise<void>, bytes: ByteStream): AsyncGenerato
 /** Evicted between looking and reading, or found rotten in its first piece: nobody has seen a byte, so nobody need know. */
 async function* readOrReopen(
   bytes: ByteStream,
-  reopen: () => Promise<OpenBlob | undefined>,
+  reopen: Reopen,
   range?: ByteRange,
   options?: ReadOptions,
 ): AsyncGenerator<Uint8Array> {
@@ -315,7 +319,7 @@ async function* readOrReopen(
     return
   } catch (error) {
     if (hasBegun || !isGone(error)) throw error
-    const again = await reopen()
+    const again = await reopen(range)
     if (again === undefined) throw error
     yield* again.read(range, options)
   }
