@@ -1,10 +1,18 @@
 /** Answers to requests for ranges: one goes out as it is, several as `multipart/byteranges`. */
 import { randomUUID } from 'node:crypto'
 import { CrossdockError } from '../errors.ts'
-import { type ByteStream, collect, join, streamOf } from '../lib/streams.ts'
+import { type ByteStream, streamOf } from '../lib/streams.ts'
 import type { ByteRange } from '../ports.ts'
 import type { Exchange, Headers } from './exchange.ts'
 import { contentRange, multipartOf, parseRange, type RangeAnswer, type Ranges } from './range.ts'
+
+/** Small parts are read and sent together, up to so many bytes: lazy clients ask for a thousand of a few KiB at a time. */
+const BATCH_SIZE = 128 * 1024
+const BATCH_PARTS = 64
+
+/** Parts of all requests that are read at once, each out of a file of its own; whoever finds more reads one after the other. */
+const MAX_READING = 256
+let reading = 0
 
 /** What a GET asks for; the whole when `If-Range` names something else (RFC 9110 section 13.1.5). */
 export function rangeOf(exchange: Exchange, size: number, etag: string): RangeAnswer {
@@ -13,10 +21,6 @@ export function rangeOf(exchange: Exchange, size: number, etag: string): RangeAn
   if (condition !== undefined && condition !== etag) return { kind: 'whole' }
   return parseRange(header, size)
 }
-
-/** Small parts are read and sent together, up to so many bytes: lazy clients ask for a thousand of a few KiB at a time. */
-const BATCH_SIZE = 128 * 1024
-const BATCH_PARTS = 64
 
 export function refuseRange(exchange: Exchange, size: number, headers: Headers): void {
   const text = `${exchange.header('range')?.slice(0, 80)} asks for nothing of these ${size} bytes; ask for less, or for the whole`
@@ -94,13 +98,37 @@ async function openBatch(
   heads: readonly string[],
   open: Parts['open'],
 ): Promise<ByteStream> {
-  const bodies: ByteStream[] = []
-  for (const range of batch) bodies.push(await open(range))
-  const [first, ...others] = bodies
-  if (first === undefined) return streamOf(new Uint8Array(0))
-  if (others.length === 0) return headed(heads[0] ?? '', first)
-  const parts = await Promise.all(bodies.map((body) => collect(body, BATCH_SIZE)))
-  return streamOf(join(parts.flatMap((part, i) => [Buffer.from(heads[i] ?? '', 'latin1'), part])))
+  const [only] = batch
+  if (batch.length === 1 && only !== undefined) return headed(heads[0] ?? '', await open(only))
+  const sizes = batch.map(({ start, end }, i) => (heads[i] ?? '').length + end - start)
+  const whole = Buffer.allocUnsafeSlow(sizes.reduce((sum, size) => sum + size, 0))
+  const reads: (() => Promise<void>)[] = []
+  let at = 0
+  for (const [i, range] of batch.entries()) {
+    const body = await open(range)
+    const end = at + (sizes[i] ?? 0)
+    const place = whole.subarray(at + whole.write(heads[i] ?? '', at, 'latin1'), end)
+    reads.push(() => fill(place, body))
+    at = end
+  }
+  if (reading + reads.length <= MAX_READING) await Promise.all(reads.map((read) => read()))
+  else for (const read of reads) await read()
+  return streamOf(whole)
+}
+
+/** Copies, since the memory of a chunk may be used again. */
+async function fill(place: Uint8Array, body: ByteStream): Promise<void> {
+  reading += 1
+  try {
+    let filled = 0
+    for await (const chunk of body) {
+      place.set(chunk, filled)
+      filled += chunk.byteLength
+    }
+    if (filled !== place.byteLength) throw new Error(`${filled} bytes of ${place.byteLength} came`)
+  } finally {
+    reading -= 1
+  }
 }
 
 async function* headed(head: string, body: ByteStream): AsyncGenerator<Uint8Array> {

@@ -98,6 +98,20 @@ test.each([
   },
 )
 
+test('many who ask for many ranges at once get along with few open files', async () => {
+  await using cramped = await TestProxy.start({
+    registry: proxy.registry,
+    command: ['sh', '-c', 'ulimit -n 400; exec "$0" "$@"'],
+  })
+  const layer = await pushLayer('cramped', 2 * MIB)
+  await pull(cramped.base, 'cramped', '1')
+  const specs = Array.from({ length: 1024 }, (_, i) => ({ start: i * 2000, last: i * 2000 + 99 }))
+  const asks = Array.from({ length: 16 }, () =>
+    ask(`${cramped.base}/cramped/blobs/${layer.digest}`, { headers: { Range: headerOf(specs) } }),
+  )
+  for (const answer of await Promise.all(asks)) expectParts(answer, layer.bytes, specs)
+}, 60_000)
+
 async function pushLayer(name: string, size: number): Promise<FakeLayer> {
   const { layers } = await proxy.registry.pushImage(name, '1', {
     layers: [{ size, compression: 'none' }],
