@@ -14,7 +14,8 @@ import type {
   GrowingBlob,
   LayerKey,
 } from '../ports.ts'
-import { type Blobs, blobUnknown, type OpenBlob } from '../pull/blobs.ts'
+import { type Blobs, blobUnknown } from '../pull/blobs.ts'
+import type { OpenBlob } from '../pull/open-blob.ts'
 import {
   checkSize,
   FALLBACK_REVISION,

@@ -14,8 +14,9 @@ import {
   type Platform,
 } from '../oci/manifest.ts'
 import type { ByteRange, Catalog, Repository, Upstreams } from '../ports.ts'
-import { type Blobs, blobUnknown, type OpenBlob } from '../pull/blobs.ts'
+import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
+import type { OpenBlob } from '../pull/open-blob.ts'
 import { selectChildren } from './plan.ts'
 import { MAX_LIST_BYTES } from './priority-lists.ts'
 import { readRecord } from './record-files.ts'
