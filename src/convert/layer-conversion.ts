@@ -133,6 +133,9 @@ export class LayerConversion {
       abort.abort()
       await writer.abort(error)
       if (error instanceof LayerRefusedError && task.format.fallback !== undefined) {
+        if (run.expected?.digest !== undefined) {
+          throw await this.#refusedNow(key, task, run, run.expected.digest, error)
+        }
         return await this.#fallBack(key, task, run, error)
       }
       this.#converted(key, 'failed', began, task.source.size, 0)
@@ -165,6 +168,22 @@ export class LayerConversion {
     const layer: ConvertedLayer = { ...plain, ...key, facts, fallback: refusal.message }
     await this.#catalog.conversions.recordLayer(layer)
     return layer
+  }
+
+  /** A layer of which an earlier build made `target` is refused by this one, unless something is wrong with its source. */
+  async #refusedNow(
+    key: LayerKey,
+    task: LayerTask,
+    run: ConversionRun,
+    target: Digest,
+    cause: LayerRefusedError,
+  ): Promise<CrossdockError> {
+    await this.#keep(key, task, run)
+    return new CrossdockError(
+      'badDigest',
+      `blob ${target} cannot be made again: ${cause.message}; pull the tag again`,
+      { cause },
+    )
   }
 
   /** The source is in the plainer form already: checked, and left as it is. */

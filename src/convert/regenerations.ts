@@ -99,7 +99,7 @@ export class Regenerations {
   }
 }
 
-/** The writer's own complaint about what came out, not one about what went in. */
+/** A complaint about what came out, or that nothing did, not one about what went in. */
 function isMismatch(error: unknown, target: Digest): boolean {
   if (!(error instanceof CrossdockError)) return false
   const isWrong = error.kind === 'badDigest' || error.kind === 'badSize'
