@@ -21,4 +21,5 @@ setFlagsFromString('--external-memory-accounted-in-global-limit')
 const { run } = await import('./cli/program.ts')
 const { systemSurroundings } = await import('./cli/system.ts')
 // Conversions that nobody waits for any more must not keep the process; what they wrote so far is swept at the next start.
-process.exit(await run(process.argv.slice(2), systemSurroundings(process)))
+const system = systemSurroundings(process)
+await system.end(await run(process.argv.slice(2), system))

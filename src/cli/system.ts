@@ -1,7 +1,8 @@
 /** What commands get from the machine: streams, environment, folders, signals. */
 import { homedir, hostname } from 'node:os'
 import { type LineSink, Lines } from '../lib/lines.ts'
-import type { Output } from './output.ts'
+import { within } from '../lib/within.ts'
+import { describeError, EXIT, type Output } from './output.ts'
 import type { Signals } from './serve.ts'
 
 export interface System {
@@ -19,16 +20,29 @@ export interface System {
   signals(): Signals
 }
 
+/** The system of a process, which somebody has to end. */
+export interface ProcessSystem extends System {
+  /** Ends the process with this code when the readers of its streams have taken what was written: pipes are filled behind. */
+  end(code: number): Promise<void>
+}
+
 const DEFAULT_COLUMNS = 80
 const DEFAULT_ROWS = 24
 
-export function systemSurroundings(from: NodeJS.Process): System {
+/** How long a server that has to be gone in time waits for readers at its end, ms. */
+const SERVER_END_MS = 200
+
+export function systemSurroundings(from: NodeJS.Process): ProcessSystem {
   let signals: Signals | undefined
+  let isEnding = false
   // A reader that left (`crossdock list | head`) is no failure; who serves goes on.
   from.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (signals !== undefined) return
-    if (error.code === 'EPIPE') from.exit(0)
-    throw error
+    if (error.code !== 'EPIPE') {
+      from.stderr.write(`crossdock: cannot write to standard output: ${describeError(error)}\n`)
+      from.exit(EXIT.failed)
+    }
+    if (!isEnding) from.exit(EXIT.ok)
   })
   // There is nowhere left to say it; the log counts what it loses.
   from.stderr.on('error', () => undefined)
@@ -56,7 +70,18 @@ export function systemSurroundings(from: NodeJS.Process): System {
       signals ??= watchSignals(from)
       return signals
     },
+    end: async (code) => {
+      isEnding = true
+      const taken = Promise.all([takenFrom(from.stdout), takenFrom(from.stderr)])
+      await (signals === undefined ? taken : within(taken, SERVER_END_MS))
+      from.exit(code)
+    },
   }
+}
+
+/** Resolves when all that was written is taken, or never will be. */
+async function takenFrom(stream: NodeJS.WriteStream): Promise<void> {
+  await new Promise<void>((resolve) => stream.write('', () => resolve()))
 }
 
 function watchSignals(from: NodeJS.Process): Signals {

@@ -1,8 +1,10 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { open } from 'node:fs/promises'
 import { Agent, get } from 'node:http'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Workplace } from '../../helpers/command.ts'
 
@@ -16,15 +18,19 @@ beforeEach(async () => {
 afterEach(() => place[Symbol.asyncDispose]())
 
 /** The program as a process of its own, with the environment that this machine's programs have, ours left out. */
-function start(args: readonly string[], execArgs: readonly string[] = []) {
+function start(
+  args: readonly string[],
+  execArgs: readonly string[] = [],
+  stdout: 'pipe' | number = 'pipe',
+) {
   const { UV_THREADPOOL_SIZE: _mine, ...env } = process.env
   const child = spawn(process.execPath, [...execArgs, MAIN, ...args], {
     cwd: place.folder,
     env: { ...env, HOME: place.folder },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+    stdio: ['ignore', stdout, 'pipe'],
+  }) as ChildProcessByStdio<null, Readable, Readable>
   let out = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     out += text
   })
   const exited = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
@@ -44,6 +50,35 @@ describe('the process', () => {
   it('ends with the exit code of the command', async () => {
     expect((await start(['--version']).exited)[0]).toBe(0)
     expect((await start(['nonsense']).exited)[0]).toBe(2)
+  })
+
+  it('ends when its reader has taken all of a long output, or has left', async () => {
+    const rules = Array.from({ length: 8_000 }, (_, i) => ({
+      match: `docker.io/team/app-${i}`,
+      profile: 'zstd',
+    }))
+    await place.write('crossdock.yaml', JSON.stringify({ rules }))
+    const { exited, output } = start(['config', 'show', '--json'])
+    expect(await exited).toEqual([0, null])
+    expect(output().length).toBeGreaterThan(512 * 1024)
+    expect(JSON.parse(output())).toMatchObject({ rules })
+
+    const left = start(['config', 'show', '--json'])
+    left.child.stdout.once('data', () => left.child.stdout.destroy())
+    expect(await left.exited).toEqual([0, null])
+  })
+
+  it('says that its output cannot be written, and fails', async () => {
+    await using full = await open('/dev/full', 'w')
+    const { child, exited } = start(['config', 'schema'], [], full.fd)
+    let err = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      err += text
+    })
+    expect(await exited).toEqual([1, null])
+    expect(err).toBe(
+      'crossdock: cannot write to standard output: ENOSPC: no space left on device, write\n',
+    )
   })
 
   it('waits for the next try of an upstream that refuses, and then says so', async () => {
