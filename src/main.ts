@@ -20,6 +20,6 @@ setFlagsFromString('--external-memory-accounted-in-global-limit')
 // Not before the check above: an older Node cannot even parse what comes.
 const { run } = await import('./cli/program.ts')
 const { systemSurroundings } = await import('./cli/system.ts')
-// Conversions that nobody waits for any more must not keep the process; what they wrote so far is swept at the next start.
 const system = systemSurroundings(process)
+// Conversions that nobody waits for any more must not keep the process; what they wrote so far is swept at the next start.
 await system.end(await run(process.argv.slice(2), system))

@@ -56,20 +56,27 @@ export class ImageWriter {
     this.#maxUncompressed = deps.maxUncompressed
   }
 
-  /** Converts all layers, then writes manifests from the leaves up. */
+  /**
+   * Converts all layers, then writes manifests from the leaves up. `maxUncompressed` is what the layers of one image may
+   * unpack to together, bytes.
+   */
   async write(
     task: ImageTask,
     survey: ConvertibleSurvey,
     stamp: Stamp,
     job: Job,
+    maxUncompressed = this.#maxUncompressed,
   ): Promise<ConvertedImage> {
-    if (survey.kind === 'image') return await this.#writeImage(task, survey, stamp, job)
+    if (survey.kind === 'image') {
+      const allowance = new Allowance(task.repository, maxUncompressed)
+      return await this.#writeImage(task, survey, stamp, job, allowance)
+    }
     const children = new Map<Digest, ConvertedImage>()
     const started = [...survey.children].map(async ([digest, child]) => {
       const grandchildren = child.kind === 'index' ? [...child.children.keys()] : undefined
       const recipe = childRecipe(stamp.recipe, dialectOf(child), grandchildren)
       const key = { ...stamp, source: digest, recipe }
-      const made = await this.write(task, child, key, job)
+      const made = await this.write(task, child, key, job, maxUncompressed)
       await this.#catalog.conversions.recordImage(made)
       children.set(digest, made)
     })
@@ -92,9 +99,9 @@ export class ImageWriter {
     survey: ImageSurvey,
     stamp: Stamp,
     job: Job,
+    allowance: Allowance,
   ): Promise<ConvertedImage> {
     const { image, plan } = survey
-    const allowance = new Allowance(task.repository, this.#maxUncompressed)
     const flights = image.layers.map((layer, i): LayerFlight | undefined => {
       const step = plan.steps[i]
       if (step?.kind !== 'convert') return undefined

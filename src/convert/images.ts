@@ -123,7 +123,8 @@ export class Images {
     try {
       const survey = await this.#surveyor.survey(task, recipe.children)
       if (survey.kind === 'original') return false
-      const image = await this.#writer.write(task, survey, made, job)
+      // Whatever it unpacks to: were it still here, it would be served.
+      const image = await this.#writer.write(task, survey, made, job, Number.POSITIVE_INFINITY)
       isSame = image.target === target
       return isSame
     } finally {

@@ -1,6 +1,8 @@
 /** Every ceiling of the configuration, lowered until it can be seen, and its default. */
 import { randomBytes } from 'node:crypto'
+import { rm } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { zstdCompressSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { CONFIG } from '../../src/config/schema.ts'
@@ -15,6 +17,7 @@ import {
 import type { FakeRegistry } from '../helpers/fake-registry.ts'
 import { ask, errorOf, open } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
+import { getManifest } from '../helpers/faults-puller.ts'
 
 const KIB = 1024
 
@@ -155,6 +158,17 @@ test('imageUncompressed: layers of an image that is too large serve others, and 
   expect(await convert('again')).toBe('502 SIZE_INVALID')
   const { message } = errorOf(await get('parts/app/manifests/again-zstd'))
   expect(message).toContain('image of origin/parts/app is refused')
+})
+
+test('imageUncompressed: a lower one leaves what was converted before as it is, even when its manifest is lost', async () => {
+  await using other = await TestProxy.start({ registry: origin })
+  await origin.pushImage('lower/app', '1', { layers: [filled(9, 90 * KIB), filled(10, 90 * KIB)] })
+  const { digest } = await getManifest(other.base, 'lower/app', '1-zstd')
+  await other.stop()
+  await rm(join(other.data, 'blobs', 'sha256', digest.slice(7, 9), digest.slice(7)))
+  await other.start({ limits: { retries: 0, imageUncompressed: '100KiB' } })
+
+  expect((await getManifest(other.base, 'lower/app', digest)).digest).toBe(digest)
 })
 
 /** Of the conversion of an image under way. */
