@@ -29,9 +29,12 @@ export function tagUnknown(
 }
 
 function stacked(tag: string, suffixes: readonly string[]): string | undefined {
-  const inner = splitSuffix(tag, suffixes)
-  if (inner === undefined) return undefined
-  return `only the last of several suffixes names a profile, so ask for ${inner.base} with one of them`
+  let base = tag
+  for (let inner = splitSuffix(tag, suffixes); inner; inner = splitSuffix(base, suffixes)) {
+    base = inner.base
+  }
+  if (base === tag) return undefined
+  return `only the last of several suffixes names a profile, so ask for ${base} with one of them`
 }
 
 /** `/v2/as/NAME/` is a repository's path unless NAME is a profile. */
