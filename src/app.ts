@@ -139,6 +139,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   const layerEvents: LayerEvents = {
     converted: (layer) => telemetry.layerConverted(layer),
     fellBack: (layer) => telemetry.layerFellBack(layer),
+    replaced: (layer) => regenerations.forget(layer),
     used: (digest) => catalog.usage.touch(digest, clock.now()),
   }
   const conversion = new LayerConversion({

@@ -42,6 +42,8 @@ export interface LayerEvents {
     readonly plain: string
     readonly reason: string
   }): void
+  /** A layer that is not here any more came out differently than before, so that what was made first cannot be had again. */
+  replaced?(before: ConvertedLayer): Promise<void>
   /** A blob was read or found for a conversion, which counts as being served. */
   used?(digest: Digest): void
 }

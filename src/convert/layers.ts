@@ -45,7 +45,7 @@ export class Layers {
   readonly #blobs: Blobs
   readonly #conversion: LayerConversion
   readonly #slots: Semaphore
-  readonly #used: LayerEvents['used']
+  readonly #events: LayerEvents
   /** By upstream and layer key: no registry waits for what another one sends. */
   readonly #flights = new Map<string, Flight>()
   readonly #failures = new RecentFailures(FAILURE_MEMORY_MS)
@@ -64,7 +64,7 @@ export class Layers {
     this.#blobs = deps.blobs
     this.#conversion = deps.conversion
     this.#slots = new Semaphore(deps.jobs)
-    this.#used = deps.events?.used
+    this.#events = deps.events ?? {}
   }
 
   /** Starts, joins or finds a conversion. The result is durable in the store when it resolves. */
@@ -144,7 +144,7 @@ export class Layers {
     if (known !== undefined && (await this.#store.stat(known.target)) !== undefined) {
       await this.#mayRead(task)
       progress.stage = 'reused'
-      this.#used?.(known.target)
+      this.#events.used?.(known.target)
       return known
     }
     const { repository, diffId } = task
@@ -153,7 +153,7 @@ export class Layers {
     const run = { progress, wanted }
     const convert = () => this.#slots.run(() => this.#conversion.convert(key, task, run))
     try {
-      return await convert().catch(async (error) => {
+      const layer = await convert().catch(async (error) => {
         if (isBeyondAllowance(error)) throw error
         // A source that has rotted in the store fails in many ways; it is in quarantine now, and upstream has it.
         if (!isRotten(error) && (await this.#store.verify(task.source.digest)) !== 'rotten') {
@@ -161,6 +161,11 @@ export class Layers {
         }
         return await convert()
       })
+      // What a layer fell back to has a recipe of its own.
+      if (known !== undefined && known.fallback === undefined && known.target !== layer.target) {
+        await this.#events.replaced?.(known)
+      }
+      return layer
     } catch (error) {
       if (!isOutage(error) && !isBeyondAllowance(error)) this.#failures.record(memory, error)
       throw error

@@ -51,33 +51,8 @@ export class Regenerations {
     }
   }
 
-  #start(repository: Repository, recipe: LayerRecipe): PendingBlob {
-    const { layer } = recipe
-    const { target, size, source } = layer
-    const writer = Promise.withResolvers<GrowingBlob>()
-    const pending = new PendingBlob({ digest: target, size }, writer.promise)
-    const key = `${repository.upstream} ${target}`
-    this.#running.set(key, pending)
-    const task = {
-      repository,
-      source: { digest: source, size: 0 },
-      diffId: sourceDiffId(layer),
-      format: recipe.format,
-      options: recipe.options,
-    }
-    void this.#layers
-      .make(layer, task, writer.resolve)
-      .catch(async (error) => {
-        writer.reject(error)
-        if (isMismatch(error, target)) await this.#forget(layer)
-      })
-      .catch(() => undefined)
-      .finally(() => this.#running.delete(key))
-    return pending
-  }
-
   /** No puller shall be sent again to bytes that cannot be had. */
-  async #forget(layer: ConvertedLayer): Promise<void> {
+  async forget(layer: ConvertedLayer): Promise<void> {
     const { conversions } = this.#catalog
     await conversions.forgetLayer(layer.target)
     const images = await conversions.listImages({})
@@ -96,6 +71,31 @@ export class Regenerations {
       }
     }
     this.#events.irreproducible?.(layer)
+  }
+
+  #start(repository: Repository, recipe: LayerRecipe): PendingBlob {
+    const { layer } = recipe
+    const { target, size, source } = layer
+    const writer = Promise.withResolvers<GrowingBlob>()
+    const pending = new PendingBlob({ digest: target, size }, writer.promise)
+    const key = `${repository.upstream} ${target}`
+    this.#running.set(key, pending)
+    const task = {
+      repository,
+      source: { digest: source, size: 0 },
+      diffId: sourceDiffId(layer),
+      format: recipe.format,
+      options: recipe.options,
+    }
+    void this.#layers
+      .make(layer, task, writer.resolve)
+      .catch(async (error) => {
+        writer.reject(error)
+        if (isMismatch(error, target)) await this.forget(layer)
+      })
+      .catch(() => undefined)
+      .finally(() => this.#running.delete(key))
+    return pending
   }
 }
 

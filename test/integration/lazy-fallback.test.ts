@@ -1,12 +1,11 @@
 /** Layers that a lazy format cannot carry come in the plain form of the same compression, and the record says why. */
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { keyOf } from '../../src/convert/layer-task.ts'
 import type { Format } from '../../src/format/format.ts'
 import { defaultOptions, findFormat } from '../../src/format/formats.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import { openStore } from '../../src/store/open.ts'
-import type { FakeImage } from '../helpers/fake-image.ts'
 import { ask } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { getManifest, pull } from '../helpers/faults-puller.ts'
@@ -76,44 +75,61 @@ test('the log says which layer became plain, and why', () => {
   )
 })
 
-test('a layer that an earlier build carried and this one refuses is told to be lost, and its images are converted anew', async () => {
-  const repository = { upstream: 'origin', name: 'refused/later' }
-  const tar = tarOf(FILE, FILE, { name: 'later' })
-  const source = await proxy.registry.pushImage(repository.name, '1', {
-    layers: [{ tar, compression: 'none' }],
+describe('a layer that an earlier build carried and this one refuses', () => {
+  test('is told to be lost, and its images are converted anew', async () => {
+    const { name, converted, made } = await convertedEarlier('refused/later')
+
+    const answer = await ask(`${proxy.base}/${name}/blobs/${made}`)
+
+    expect(answer.isWhole && answer.status === 200).toBe(false)
+    await expect.poll(() => proxy.crossdock.output()).toContain('"layer_irreproducible"')
+    expect((await ask(`${proxy.base}/${name}/blobs/${made}`)).status).toBe(404)
+    const again = await getManifest(proxy.base, name, '1-estargz')
+    expect(again.conversion).toMatch(/^converted/)
+    expect(again.document).toEqual(converted.document)
   })
-  const converted = await getManifest(proxy.base, repository.name, '1-estargz')
-  await proxy.stop()
-  const made = await asOfEarlierBuild(source)
-  await proxy.start()
 
-  const answer = await ask(`${proxy.base}/${repository.name}/blobs/${made}`)
+  test('is lost as well when another image has it converted anew', async () => {
+    const { name, layer } = await convertedEarlier('refused/shared')
+    await proxy.registry.pushImage('refused/other', '1', { layers: [layer, { size: 1000 }] })
 
-  expect(answer.isWhole && answer.status === 200).toBe(false)
-  await expect.poll(() => proxy.crossdock.output()).toContain('"layer_irreproducible"')
-  expect((await ask(`${proxy.base}/${repository.name}/blobs/${made}`)).status).toBe(404)
-  const again = await getManifest(proxy.base, repository.name, '1-estargz')
-  expect(again.conversion).toMatch(/^converted/)
-  expect(again.document).toEqual(converted.document)
+    await pull(proxy.base, 'refused/other', '1-estargz')
 
-  /** The digest of a blob that is evicted, and that the catalog says to be the source's one layer as eStargz. */
-  async function asOfEarlierBuild({ layers: [layer] }: FakeImage): Promise<Digest> {
+    expect(proxy.crossdock.output()).toContain('"layer_irreproducible"')
+    expect((await getManifest(proxy.base, name, '1-estargz')).conversion).toMatch(/^converted/)
+  })
+
+  /** An image of which the catalog says that its one layer was made as eStargz, a blob that is evicted by now. */
+  async function convertedEarlier(name: string) {
+    const repository = { upstream: 'origin', name }
+    const tar = tarOf(FILE, FILE, { name })
+    const source = await proxy.registry.pushImage(name, '1', {
+      layers: [{ tar, compression: 'none' }],
+    })
+    const [layer] = source.layers
     if (layer === undefined) throw new Error('an image of a test has a layer')
-    await using store = await openStore({ data: proxy.data, clock: systemClock })
-    const { conversions, links } = store.catalog
-    const format = formatOf('estargz')
-    const target = digestOf(Buffer.from('what an earlier build made'))
-    const carried = {
-      ...keyOf(layer.digest, format, defaultOptions(format)),
-      ...{ target, size: 26, diffId: target, uncompressedSize: tar.byteLength },
-      facts: { sourceDiffId: layer.diffId },
+    const converted = await getManifest(proxy.base, name, '1-estargz')
+    await proxy.stop()
+    const bytes = Buffer.from('what an earlier build made')
+    const made = digestOf(bytes)
+    const size = bytes.byteLength
+    {
+      await using store = await openStore({ data: proxy.data, clock: systemClock })
+      const { conversions, links } = store.catalog
+      const format = formatOf('estargz')
+      const carried = {
+        ...keyOf(layer.digest, format, defaultOptions(format)),
+        ...{ target: made, size, diffId: made, uncompressedSize: tar.byteLength },
+        facts: { sourceDiffId: layer.diffId },
+      }
+      const [image] = await conversions.listImages({ target: converted.digest as Digest })
+      if (image === undefined) throw new Error('the image has been converted')
+      await conversions.recordLayer(carried)
+      await conversions.recordImage({ ...image, layers: [carried] })
+      await links.record(repository, [{ digest: made, size, standing: 'made' }])
     }
-    const [image] = await conversions.listImages({ target: converted.digest as Digest })
-    if (image === undefined) throw new Error('the image has been converted')
-    await conversions.recordLayer(carried)
-    await conversions.recordImage({ ...image, layers: [carried] })
-    await links.record(repository, [{ digest: target, size: 26, standing: 'made' }])
-    return target
+    await proxy.start()
+    return { name, layer, converted, made }
   }
 })
 
