@@ -107,11 +107,20 @@ export class Verifier {
   }
 
   async *#image(image: ImageManifest, round: Round): AsyncGenerator<Check> {
-    yield* this.#kept(image.config.digest, round)
+    if (!(await this.#isMerelyNamed(image.config.digest))) {
+      yield* this.#kept(image.config.digest, round)
+    }
     for (const { digest } of image.layers) {
       if (!round.blobs.has(digest)) yield* this.#blob(digest, round)
     }
     if (round.decode) yield* this.#diffIds(image, round)
+  }
+
+  /** Not here, and never was: whoever asks for a manifest alone gets nothing that it names. */
+  async #isMerelyNamed(digest: Digest): Promise<boolean> {
+    if ((await this.#store.stat(digest)) !== undefined) return false
+    const holders = await this.#catalog.links.holders(digest)
+    return holders.length > 0 && holders.every(({ standing }) => standing === 'named')
   }
 
   /** A manifest or config, which must be here. */

@@ -13,14 +13,30 @@ import { openUpstream } from '../../helpers/open-upstream.ts'
 const REPOSITORY = { upstream: 'local', name: 'app' }
 
 test('a layer that is evicted while it is verified is no damage; one that does not unpack is', async () => {
-  expect(await verify({ evicts: true })).toEqual([])
-  expect(await verify({ evicts: false })).toEqual([
+  expect(await verify({ layer: 'evicted' })).toEqual([])
+  expect(await verify({ layer: 'unreadable' })).toEqual([
     expect.objectContaining({ what: 'diffId', state: 'failed' }),
   ])
 })
 
+test('a config that nobody has pulled is no damage; one that has gone is', async () => {
+  expect(await verify({ config: 'never pulled', layer: 'evicted' })).toEqual([])
+  expect(await verify({ config: 'gone', layer: 'evicted' })).toEqual([
+    expect.objectContaining({
+      what: 'blob',
+      state: 'failed',
+      detail: expect.stringMatching(/^is missing/),
+    }),
+  ])
+})
+
+interface Case {
+  readonly config?: 'here' | 'never pulled' | 'gone'
+  readonly layer: 'evicted' | 'unreadable'
+}
+
 /** What is not sound of an image whose layer does not unpack, unless it goes first. */
-async function verify({ evicts }: { readonly evicts: boolean }): Promise<Check[]> {
+async function verify({ config = 'here', layer: fate }: Case): Promise<Check[]> {
   await using origin = await FakeRegistry.start()
   await using opened = openUpstream(origin)
   const { upstreams } = opened
@@ -31,17 +47,21 @@ async function verify({ evicts }: { readonly evicts: boolean }): Promise<Check[]
   const store = new (class extends MemoryBlobs {
     override async *read(...[digest, range]: Parameters<MemoryBlobs['read']>) {
       if (digest !== layer.digest) return yield* super.read(digest, range)
-      if (evicts) await this.delete(digest)
+      if (fate === 'evicted') await this.delete(digest)
       throw new Error(`${digest} cannot be read`)
     }
   })()
-  store.contents.set(image.config.digest, image.config.bytes)
+  if (config === 'here') store.contents.set(image.config.digest, image.config.bytes)
   store.contents.set(layer.digest, layer.bytes)
   const blobs = new Blobs({ store, catalog, upstreams, offline: false })
   const limits = DEFAULT_MODEL_LIMITS
   const shared = { store, sidecars, catalog }
   const manifests = new Manifests({ ...shared, upstreams, blobs, limits, offline: false })
   await manifests.record(REPOSITORY, image)
+  if (config !== 'never pulled') {
+    const { digest, bytes } = image.config
+    await catalog.links.record(REPOSITORY, [{ digest, size: bytes.length, standing: 'proven' }])
+  }
   const healer = { heal: async () => ({ failed: 'nobody heals here' }) }
   const decodeLimits = { maxOutput: 1024 ** 3, maxWindowLog: 27 }
   const verifier = new Verifier({ ...shared, manifests, healer, limits, decodeLimits })
