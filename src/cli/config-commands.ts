@@ -1,22 +1,67 @@
 /** `crossdock config check|show|schema`. */
+import { readFile } from 'node:fs/promises'
+import { readAccessRules } from '../access/rules.ts'
 import { refuseOpenCredentials } from '../config/credentials.ts'
+import { checkListenerFiles } from '../config/listener-files.ts'
+import { ConfigError, formatPath } from '../config/problem.ts'
+import type { Config } from '../config/schema.ts'
 import { configSchema } from '../config/schema.ts'
 import { formatConfig, showConfig } from '../config/show.ts'
 import { upstreamSettings } from '../config/upstream-files.ts'
+import { isRecordPath, readRecord } from '../convert/record-files.ts'
+import { streamOf } from '../lib/streams.ts'
 import { EXIT } from './output.ts'
 import { type CommonOptions, loadFor } from './session.ts'
 import type { System } from './system.ts'
 
-/** All that `serve` would refuse, without starting anything. */
+/** All that `serve` would refuse, and lists of priorities that are not there, without starting anything. */
 export async function checkCommand(options: CommonOptions, system: System): Promise<number> {
   const { config, origin } = await loadFor(options, system)
-  refuseOpenCredentials(config)
-  await upstreamSettings(config)
+  await together(
+    async () => refuseOpenCredentials(config),
+    () => checkListenerFiles(config),
+    () => upstreamSettings(config),
+    () => readAccessRules(config, async () => false),
+    () => checkRecordFiles(config),
+  )
   const file = origin.file ?? 'no file; defaults, environment and flags'
   if (options.json) {
     system.output.out(`${JSON.stringify({ sound: true, file: origin.file ?? null }, null, 2)}\n`)
   } else system.output.out(`the configuration is sound (${file})\n`)
   return EXIT.ok
+}
+
+/** Throws one ConfigError with the problems of all. */
+async function together(...checks: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const problems: string[] = []
+  for (const check of checks) {
+    try {
+      await check()
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      problems.push(...error.problems)
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+}
+
+/** A running server goes on without a list that it cannot read, and says so with each pull. */
+async function checkRecordFiles({ profiles, rules }: Config): Promise<void> {
+  const named = [
+    ...Object.entries(profiles).map(([name, one]) => [['profiles', name], one.record] as const),
+    ...rules.map((rule, i) => [['rules', i], rule.record] as const),
+  ]
+  const problems: string[] = []
+  for (const [path, file] of named) {
+    if (file === undefined || !isRecordPath(file)) continue
+    try {
+      await readRecord(streamOf(await readFile(file)), file)
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error)
+      problems.push(`${formatPath([...path, 'record'])}: ${why}`)
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
 }
 
 export async function showCommand(options: CommonOptions, system: System): Promise<number> {

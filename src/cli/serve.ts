@@ -2,6 +2,7 @@
 import type { App } from '../app.ts'
 import { isLoopback } from '../config/address.ts'
 import { refuseOpenCredentials, refuseOpening } from '../config/credentials.ts'
+import { checkListenerFiles } from '../config/listener-files.ts'
 import { CrossdockError } from '../errors.ts'
 import { clientAddressBehind } from '../http/client-address.ts'
 import { Distribution } from '../http/distribution.ts'
@@ -40,6 +41,7 @@ const REQUESTS_SHARE = 0.75
 export async function serveCommand(options: CommonOptions, system: System): Promise<number> {
   const { config } = await loadFor(options, system)
   refuseOpenCredentials(config)
+  await checkListenerFiles(config)
   const signals = system.signals()
   await using _lock = await acquireServerLock(config.data)
   const app = await openServer(config, system)

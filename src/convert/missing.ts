@@ -1,4 +1,5 @@
 /** What to say of a manifest that is not there: mostly a typing error, and some of those can be told. */
+import { suggestion } from '../config/problem.ts'
 import type { Profiles } from '../config/profiles.ts'
 import { CrossdockError } from '../errors.ts'
 import { splitSuffix } from '../oci/reference.ts'
@@ -24,7 +25,7 @@ export function tagUnknown(
   return manifestUnknown(
     repository,
     `:${tag}`,
-    stacked(tag, suffixes) ?? misnamed(repository, names),
+    stacked(tag, suffixes) ?? misnamed(repository, names) ?? mistyped(tag, suffixes),
   )
 }
 
@@ -35,6 +36,17 @@ function stacked(tag: string, suffixes: readonly string[]): string | undefined {
   }
   if (base === tag) return undefined
   return `only the last of several suffixes names a profile, so ask for ${base} with one of them`
+}
+
+/** What follows any hyphen may have been meant as a suffix. */
+function mistyped(tag: string, suffixes: readonly string[]): string | undefined {
+  const parts = tag.split('-')
+  for (let i = 1; i < parts.length; i += 1) {
+    const given = parts.slice(i).join('-')
+    const meant = given.length < 3 ? '' : suggestion(given, suffixes)
+    if (meant !== '') return `if -${given} was meant to name a profile${meant}`
+  }
+  return undefined
 }
 
 /** `/v2/as/NAME/` is a repository's path unless NAME is a profile. */

@@ -184,6 +184,15 @@ describe('a suffix', () => {
     },
   )
 
+  test('that is mistyped is refused with the one that was meant', async () => {
+    await origin.pushImage('tags/mistyped', '12')
+    const answer = await ask(`${proxy.base}/tags/mistyped/manifests/12-zstdd`)
+    expect(answer.status).toBe(404)
+    expect(errorOf(answer).message).toMatch(/if -zstdd was meant .* did you mean zstd\?/)
+    const plain = await ask(`${proxy.base}/tags/mistyped/manifests/12-slim`)
+    expect(errorOf(plain).message).toMatch(/check the tag and the upstream/)
+  })
+
   test('that no profile has is simply part of the tag', async () => {
     const source = await origin.pushImage('tags/plain', '1-squash')
     expect((await getManifest(proxy.base, 'tags/plain', '1-squash')).digest).toBe(source.digest)

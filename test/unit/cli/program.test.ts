@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Workplace } from '../../helpers/command.ts'
 
@@ -98,13 +99,38 @@ describe('the command line', () => {
     expect(err).not.toContain('hunter2')
   })
 
-  it('fails a check for files that upstreams name and that are not there', async () => {
-    await place.write('crossdock.yaml', 'upstreams: { docker.io: { ca: ca.pem } }\n')
+  it('fails a check for every file that is named and cannot be used', async () => {
+    const config = {
+      listen: [{ address: '127.0.0.1:5000', tls: { cert: 'absent.crt', key: 'absent.key' } }],
+      auth: { mode: 'htpasswd', htpasswd: 'users' },
+      upstreams: { 'docker.io': { ca: 'ca.pem' } },
+      rules: [{ match: '**', record: './absent.json' }],
+    }
+    await place.write('crossdock.yaml', JSON.stringify(config))
+    await place.write('users', 'bob:plain\n')
 
     const { code, err } = await place.run('config', 'check')
 
     expect(code).toBe(2)
-    expect(err).toContain('cannot read the file')
+    expect(err).toMatch(/listen\[0\]\.tls\.cert: cannot read the file/)
+    expect(err).toMatch(/listen\[0\]\.tls\.key: cannot read the file/)
+    expect(err).toMatch(/users:1: the password of bob is no bcrypt hash/)
+    expect(err).toMatch(/upstreams\["docker\.io"\]\.ca: cannot read the file/)
+    expect(err).toMatch(/rules\[0\]\.record: .*absent\.json/)
+  })
+
+  it('refuses a key that is not that of its certificate in a check and at the start', async () => {
+    const fixture = (name: string) =>
+      fileURLToPath(new URL(`../../fixtures/tls/${name}`, import.meta.url))
+    const tls = { cert: fixture('server.pem'), key: fixture('client.key') }
+    const listener = { address: '127.0.0.1:0', tls }
+    await place.write('crossdock.yaml', JSON.stringify({ listen: [listener], data: 'd' }))
+
+    for (const command of [['config', 'check'], ['serve']]) {
+      const { code, err } = await place.run(...command)
+      expect(code).toBe(2)
+      expect(err).toMatch(/listen\[0\]\.tls: .* cannot be used together/)
+    }
   })
 
   it('prints a JSON schema and the configuration in force', async () => {
