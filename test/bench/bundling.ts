@@ -39,7 +39,7 @@ export const bundles: Section = {
     await startDaemon('dk20')
     const docker = `docker -H unix://${join(CLIENTS_DIR, 'dk20/sock')}`
     await shell(`xzcat ${file('ours.tar.xz')} | ${docker} load`)
-    const loaded = `${REGISTRY}/${NAME}`
+    const loaded = `origin/${NAME}`
     const save = `${docker} save ${loaded} | xz -T0 > ${file('theirs.tar.xz')}`
     const saved = await timed(() => shell(save))
     await shell(`${docker} image rm --force ${loaded}`)
