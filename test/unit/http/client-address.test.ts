@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { clientAddressBehind } from '../../../src/http/client-address.ts'
+import { clientAddressBehind, clientKey } from '../../../src/http/client-address.ts'
 
 describe('the address of a client', () => {
   const addressOf = clientAddressBehind(['10.0.0.0/8', '192.0.2.7', 'fd00::/8'])
@@ -28,5 +28,26 @@ describe('the address of a client', () => {
 
   it('is that of the connection when no proxy is trusted', () => {
     expect(clientAddressBehind([])('10.1.2.3', '198.51.100.1')).toBe('10.1.2.3')
+  })
+})
+
+describe('the client whose share is counted', () => {
+  it.each([
+    ['203.0.113.9', '203.0.113.9'],
+    ['::ffff:203.0.113.9', '203.0.113.9'],
+    ['::FFFF:cb00:7109', '203.0.113.9'],
+    ['0:0:0:0:0:ffff:203.0.113.9', '203.0.113.9'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:0DB8:0001:0002::ffff', '2001:db8:1:2::/64'],
+    ['2001:db8::1', '2001:db8:0:0::/64'],
+    ['2001:db8:1:2::', '2001:db8:1:2::/64'],
+    ['2001:db8::1.2.3.4', '2001:db8:0:0::/64'],
+    ['1:2:3::4:5:6:7', '1:2:3:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['::1', '0:0:0:0::/64'],
+    ['no address', 'no address'],
+    [undefined, ''],
+  ])('of %s is %s', (address, key) => {
+    expect(clientKey(address)).toBe(key)
   })
 })
