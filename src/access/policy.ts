@@ -1,5 +1,5 @@
 /** Pure: what an authenticated client may pull. Rules allow; what no rule allows is hidden. */
-import { globPattern } from '../lib/glob.ts'
+import { compileGlob, type Glob } from '../lib/glob.ts'
 
 /** Who asks: a user of the htpasswd file, or the subject of a client certificate. */
 export interface Principal {
@@ -35,7 +35,7 @@ export class Policy {
   readonly #groups: Readonly<Record<string, readonly string[]>>
   readonly #rules: readonly {
     readonly who: ReadonlySet<string>
-    readonly patterns: readonly RegExp[]
+    readonly patterns: readonly Glob[]
     readonly profiles: ReadonlySet<string> | undefined
   }[]
 
@@ -43,7 +43,7 @@ export class Policy {
     this.#groups = settings.groups
     this.#rules = settings.rules.map((rule) => ({
       who: new Set(rule.who),
-      patterns: rule.match.map(globPattern),
+      patterns: rule.match.map(compileGlob),
       profiles: rule.profiles && new Set(rule.profiles),
     }))
   }

@@ -1,7 +1,7 @@
 /** `crossdock list`: what is in the store. */
 import type { App } from '../app.ts'
 import { type Entry, Inventory } from '../convert/inventory.ts'
-import { globPattern } from '../lib/glob.ts'
+import { compileGlob } from '../lib/glob.ts'
 import { EXIT, formatBytes, formatTable } from './output.ts'
 import { type CommonOptions, openSession } from './session.ts'
 import type { System } from './system.ts'
@@ -27,7 +27,7 @@ function filterFor(glob: string | undefined, app: App): (name: string) => boolea
   if (glob === undefined) return () => true
   const whole = /:[^/]*$/.test(glob) ? glob : `${glob}:*`
   const hub = app.upstreams.default.name
-  const candidates = [whole, `${hub}/${whole}`, `${hub}/library/${whole}`].map(globPattern)
+  const candidates = [whole, `${hub}/${whole}`, `${hub}/library/${whole}`].map(compileGlob)
   return (name) => candidates.some((pattern) => pattern.test(name))
 }
 

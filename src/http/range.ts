@@ -5,6 +5,13 @@ import type { ByteRange } from '../ports.ts'
 /** podman asks for up to 1,024 ranges at once and halves the number on a 400. */
 const MAX_RANGES = 1024
 
+/**
+ * Clients want each byte once. Ranges of something large that overlap would let one small request read it a thousand times
+ * (RFC 9110 section 14.2); of something small that is no harm.
+ */
+const MAX_OVERLAP = 2
+const HARMLESS_BYTES = 64 * 1024 * 1024
+
 /** Any number of digits: some clients write the largest number that they know for "to the end". */
 const SPEC = /^(?:(\d+)-(\d+)?|-(\d+))$/
 
@@ -18,7 +25,8 @@ export type RangeAnswer =
 
 /**
  * What a `Range` header means for `size` bytes. Another unit or bad syntax means the whole; ranges that begin after the
- * end are left out, and when none is left the answer is 416. Throws `requestInvalid` for more than 1,024 ranges.
+ * end are left out, and when none is left the answer is 416. Throws `requestInvalid` for more than 1,024 ranges, and for ranges that
+ * overlap until they are more than twice a large whole.
  */
 export function parseRange(header: string | undefined, size: number): RangeAnswer {
   if (header === undefined || !/^bytes=/i.test(header)) return { kind: 'whole' }
@@ -40,6 +48,13 @@ export function parseRange(header: string | undefined, size: number): RangeAnswe
     if (range !== undefined) ranges.push(range)
   }
   if (specs.length === 0) return { kind: 'whole' }
+  const asked = ranges.reduce((sum, { start, end }) => sum + end - start, 0)
+  if (asked > Math.max(size * MAX_OVERLAP, HARMLESS_BYTES)) {
+    throw new CrossdockError(
+      'requestInvalid',
+      `request asks for ${asked} bytes of ${size} in ranges that overlap; ask for each byte once`,
+    )
+  }
   const [first, ...others] = ranges
   return first === undefined
     ? { kind: 'unsatisfiable' }

@@ -1,7 +1,7 @@
 /** Pure: which repository and profile a request means (design: "Which image a request means"). */
 import type { Profile, Profiles } from '../config/profiles.ts'
 import { CrossdockError } from '../errors.ts'
-import { globPattern } from '../lib/glob.ts'
+import { compileGlob, type Glob } from '../lib/glob.ts'
 import { parseName } from '../oci/reference.ts'
 import type { Repository, Upstreams } from '../ports.ts'
 
@@ -109,10 +109,10 @@ function ruleFor(
 }
 
 export interface CompiledRule extends Omit<Rule, 'match'> {
-  readonly pattern: RegExp
+  readonly pattern: Glob
 }
 
 /** `*` stays within a component, `**` crosses them. */
 export function compileRules(rules: readonly Rule[]): readonly CompiledRule[] {
-  return rules.map(({ match, ...rest }) => ({ ...rest, pattern: globPattern(match) }))
+  return rules.map(({ match, ...rest }) => ({ ...rest, pattern: compileGlob(match) }))
 }

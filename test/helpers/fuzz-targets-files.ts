@@ -12,7 +12,7 @@ import { formatConfig } from '../../src/config/show.ts'
 import { formatDuration, formatSize, parseDuration, parseSize } from '../../src/config/units.ts'
 import { readRecord } from '../../src/convert/record-files.ts'
 import { writeRecord } from '../../src/format/priorities.ts'
-import { globPattern } from '../../src/lib/glob.ts'
+import { compileGlob } from '../../src/lib/glob.ts'
 import { streamOf } from '../../src/lib/streams.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { parseReference } from '../../src/oci/reference.ts'
@@ -129,7 +129,7 @@ function runScalars(bytes: Buffer): void {
   parseAddressRange(text)
   const url = parseUpstreamUrl(text)
   if (url !== undefined) mustEqual(parseUpstreamUrl(url), url, 'a URL')
-  if (!text.includes('*')) mustHold(globPattern(text).test(text) || /\n/.test(text), 'a glob')
+  if (!text.includes('*')) mustHold(compileGlob(text).test(text) || /\n/.test(text), 'a glob')
 }
 
 const CONFIG_WORDS = [
