@@ -12,6 +12,7 @@ import { Images } from './convert/images.ts'
 import { LayerConversion, type LayerEvents } from './convert/layer-conversion.ts'
 import { Layers } from './convert/layers.ts'
 import { Progress } from './convert/progress.ts'
+import { Publisher } from './convert/publisher.ts'
 import { Pulls } from './convert/pulls.ts'
 import { RecordImages, type Regenerate } from './convert/record-images.ts'
 import { Records } from './convert/records.ts'
@@ -56,6 +57,7 @@ export interface App extends AsyncDisposable {
   readonly layers: Layers
   readonly regenerations: Regenerations
   readonly images: Images
+  readonly publisher: Publisher
   readonly recordImages: RecordImages
   readonly pulls: Pulls
   readonly staging: Staging
@@ -161,14 +163,14 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   })
   const regenerations = new Regenerations({
     catalog,
-    manifests,
     layers,
     events: { irreproducible: (layer) => telemetry.irreproducible(layer) },
   })
   const progress = new Progress(() => clock.now())
+  const publisher = new Publisher({ manifests, sidecars, catalog })
   const writer = new ImageWriter({
     catalog,
-    sidecars,
+    publisher,
     manifests,
     blobs,
     layers,
@@ -252,6 +254,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     layers,
     regenerations,
     images,
+    publisher,
     recordImages,
     pulls,
     staging,

@@ -7,8 +7,7 @@
 import type { ByteStream } from './lib/streams.ts'
 import type { Digest } from './oci/digest.ts'
 import type { Descriptor, Platform } from './oci/manifest.ts'
-
-// ---------------------------------------------------------------------------------------------- time
+import type { Named } from './oci/named.ts'
 
 export interface Clock {
   /** Wall clock, milliseconds since 1970. */
@@ -221,6 +220,8 @@ export interface ConvertedImage extends ImageKey {
   readonly profile: string
   /** For an image: its layers in order, kept ones left out. For an index: none. */
   readonly layers: readonly ConvertedLayer[]
+  /** All that it names and that was made for it (`outputsOf`): layers, config, children; not what is the source's own. */
+  readonly outputs: readonly Named[]
   /** ms since 1970. */
   readonly convertedAt: number
   /** Seconds that the conversion took. */
@@ -229,16 +230,16 @@ export interface ConvertedImage extends ImageKey {
 
 export interface ConversionCatalog {
   findLayer(key: LayerKey): Promise<ConvertedLayer | undefined>
-  /** The recipe of a converted layer. */
+  /** The recipe of a converted layer; one that a format left as it is has none. */
   findLayerByTarget(target: Digest): Promise<ConvertedLayer | undefined>
   recordLayer(layer: ConvertedLayer): Promise<void>
   findImage(key: ImageKey): Promise<ConvertedImage | undefined>
-  /** Conversions of one source (`source`) or that gave one digest (`target`), or all. */
+  /** Conversions of a source, those that gave a manifest (`target`), those that made something (`output`), or all. */
   listImages(by: {
     readonly source?: Digest
     readonly target?: Digest
+    readonly output?: Digest
   }): Promise<readonly ConvertedImage[]>
-  recordImage(image: ConvertedImage): Promise<void>
   forgetImage(key: ImageKey): Promise<boolean>
   /** Forgets every recipe that is said to give this blob; true when there was one. */
   forgetLayer(target: Digest): Promise<boolean>
@@ -285,6 +286,8 @@ export interface Catalog extends AsyncDisposable {
   readonly platforms: PlatformCatalog
   readonly usage: UsageCatalog
   readonly retention: RetentionCatalog
+  /** Records a converted image, the recipes of its layers and the links of `linksOf`, all of it or nothing. */
+  publish(image: ConvertedImage): Promise<void>
   /** Throws when the catalog cannot be read and written. */
   check(): Promise<void>
 }

@@ -64,8 +64,11 @@ export interface BundledList {
   readonly list: Digest
 }
 
-/** Time and duration say nothing about the result and would make two bundles of the same thing differ. */
-export type BundledConversion = Omit<ConvertedImage, 'convertedAt' | 'seconds'>
+/**
+ * Time and duration say nothing about the result and would make two bundles of the same thing differ; outputs follow from
+ * the manifests.
+ */
+export type BundledConversion = Omit<ConvertedImage, 'convertedAt' | 'seconds' | 'outputs'>
 
 export interface RequiredBundle {
   readonly id: Digest

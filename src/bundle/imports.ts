@@ -1,4 +1,5 @@
 /** `import`: a bundle's content verified and taken in, then made known, so that a failure leaves the store as before. */
+import type { Publisher } from '../convert/publisher.ts'
 import { CrossdockError } from '../errors.ts'
 import { collect } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -37,6 +38,7 @@ export interface ImportDeps {
   readonly catalog: Catalog
   readonly manifests: Manifests
   readonly clock: Clock
+  readonly publisher: Publisher
   readonly limits: ModelLimits
   readonly maxLayerBytes: number
   /** Layers unpacked at a time to check them. */

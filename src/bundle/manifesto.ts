@@ -71,7 +71,7 @@ export function writeManifesto(
       }))
       .sort((a, b) => compare(a.repository, b.repository) || compare(a.digest, b.digest)),
     conversions: cargo.conversions
-      .map(({ convertedAt: _, seconds: __, ...made }) => made)
+      .map(({ convertedAt: _, seconds: __, outputs: ___, ...made }) => made)
       .sort((a, b) => compare(a.target, b.target) || compare(a.recipe, b.recipe)),
     lists: cargo.lists
       .map((one) => ({

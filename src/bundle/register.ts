@@ -2,17 +2,10 @@
 import { parseRecipe } from '../convert/image-task.ts'
 import { type CarriedList, linkList, recordCarriedList } from '../convert/known-lists.ts'
 import { listIn } from '../convert/priority-lists.ts'
+import type { Publisher } from '../convert/publisher.ts'
 import type { Digest } from '../oci/digest.ts'
 import { referrersTag } from '../oci/reference.ts'
-import type {
-  BlobStore,
-  Catalog,
-  Clock,
-  ConvertedImage,
-  Link,
-  Repository,
-  SidecarStore,
-} from '../ports.ts'
+import type { BlobStore, Catalog, Clock, Link, Repository, SidecarStore } from '../ports.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
 import type { BundlePlan, PlannedManifest } from './bundle-plan.ts'
 import type { BundledConversion } from './description.ts'
@@ -23,6 +16,7 @@ export class Register {
   readonly #sidecars: SidecarStore
   readonly #catalog: Catalog
   readonly #manifests: Manifests
+  readonly #publisher: Publisher
   readonly #clock: Clock
 
   constructor(deps: {
@@ -30,28 +24,25 @@ export class Register {
     readonly sidecars: SidecarStore
     readonly catalog: Catalog
     readonly manifests: Manifests
+    readonly publisher: Publisher
     readonly clock: Clock
   }) {
     this.#store = deps.store
     this.#sidecars = deps.sidecars
     this.#catalog = deps.catalog
     this.#manifests = deps.manifests
+    this.#publisher = deps.publisher
     this.#clock = deps.clock
   }
 
   /** All blobs are in the store already. A failure on the way leaves no tag that leads nowhere. */
   async record(plan: BundlePlan): Promise<void> {
     const { conversions } = plan
-    const madeOf = ({ repository, raw }: PlannedManifest) =>
-      conversions.find(
+    const isMade = ({ repository, raw }: PlannedManifest) =>
+      conversions.some(
         (one) => one.target === raw.digest && isSameRepository(one.repository, repository),
       )
-    const sources = plan.manifests.filter((one) => madeOf(one) === undefined)
-    for (const one of sources) await this.#recordSource(one, plan)
-    for (const one of plan.manifests) {
-      const made = madeOf(one)
-      if (made !== undefined) await this.#recordMade(one, made, plan)
-    }
+    for (const one of plan.manifests) if (!isMade(one)) await this.#recordSource(one, plan)
     for (const one of conversions) await this.#recordConversion(one, plan)
     for (const one of plan.lists) await this.#recordList(one)
     await this.#recordReferrers(plan.manifests)
@@ -60,53 +51,25 @@ export class Register {
 
   async #recordSource(one: PlannedManifest, plan: BundlePlan): Promise<void> {
     await this.#manifests.record(one.repository, one.raw)
-    await this.#catalog.links.record(
-      one.repository,
-      linksOf(one, plan.blobs, () => 'proven'),
-    )
+    await this.#catalog.links.record(one.repository, linksOf(one, plan.blobs))
   }
 
   /** Like a conversion that was made here. */
-  async #recordMade(
-    one: PlannedManifest,
-    made: BundledConversion,
-    plan: BundlePlan,
-  ): Promise<void> {
-    const { repository, raw } = one
-    const { digest, mediaType, bytes } = raw
-    const size = bytes.byteLength
-    await this.#manifests.put(raw)
-    await this.#sidecars.update(digest, (current) => ({
-      digest,
-      size,
-      mediaType,
-      places: current?.places ?? [{ ...repository, tags: {} }],
-      conversion: this.#stamp(made),
-    }))
-    const targets = new Set(made.layers.map(({ target }) => target))
-    const source = plan.manifests.find(
-      (other) => other.raw.digest === made.source && isSameRepository(other.repository, repository),
-    )
-    const own = source?.parsed.kind === 'image' ? source.parsed.config.digest : undefined
-    const { parsed } = one
-    const standing = (blob: Digest): Link['standing'] => {
-      const isNewConfig = parsed.kind === 'image' && parsed.config.digest === blob && own !== blob
-      return targets.has(blob) || isNewConfig ? 'made' : 'proven'
-    }
-    await this.#catalog.links.record(repository, [
-      ...linksOf(one, plan.blobs, standing),
-      { digest, size, mediaType, standing: 'made' },
-    ])
-  }
-
   async #recordConversion(made: BundledConversion, plan: BundlePlan): Promise<void> {
-    for (const layer of made.layers) await this.#catalog.conversions.recordLayer(layer)
-    await this.#catalog.conversions.recordImage(this.#stamp(made))
+    const find = (digest: Digest) =>
+      plan.manifests.find(
+        ({ repository, raw }) =>
+          raw.digest === digest && isSameRepository(repository, made.repository),
+      )
+    const [source, target] = [find(made.source), find(made.target)]
+    // A plan that was checked has both.
+    if (source === undefined || target === undefined) return
+    const stamp = { convertedAt: this.#clock.now(), seconds: 0 }
+    await this.#publisher.publish(target.raw, source.raw, { ...made, ...stamp })
     await this.#linkOwnList(made, plan)
     // What was converted for the near side is what pullers on the far side will want converted.
-    const { children } = JSON.parse(made.recipe) as { children?: readonly Digest[] }
-    const source = plan.manifests.find(({ raw }) => raw.digest === made.source)
-    if (children === undefined || source?.parsed.kind !== 'index') return
+    const { children } = parseRecipe(made.recipe)
+    if (children === undefined || source.parsed.kind !== 'index') return
     for (const { digest, platform } of source.parsed.manifests) {
       const isMeant = children.includes(digest) && platform && platform.os !== 'unknown'
       if (isMeant) await this.#catalog.platforms.learn(made.repository, platform)
@@ -125,10 +88,6 @@ export class Register {
     if (digest === undefined || !plan.blobs.has(digest)) return
     const stat = await this.#store.stat(digest)
     if (stat !== undefined) await linkList(this.#catalog, repository, stat)
-  }
-
-  #stamp(made: BundledConversion): ConvertedImage {
-    return { ...made, convertedAt: this.#clock.now(), seconds: 0 }
   }
 
   /** An index under the tag of the referrers tag schema for every subject, merged with what was there. */
@@ -161,13 +120,9 @@ export class Register {
 }
 
 /** What of a manifest's config and layers the bundle brought. */
-function linksOf(
-  { parsed }: PlannedManifest,
-  blobs: ReadonlySet<Digest>,
-  standing: (digest: Digest) => Link['standing'],
-): Link[] {
+function linksOf({ parsed }: PlannedManifest, blobs: ReadonlySet<Digest>): Link[] {
   if (parsed.kind === 'index') return []
   return [parsed.config, ...parsed.layers]
     .filter(({ digest }) => blobs.has(digest))
-    .map(({ digest, size }) => ({ digest, size, standing: standing(digest) }))
+    .map(({ digest, size }) => ({ digest, size, standing: 'proven' }))
 }

@@ -10,9 +10,8 @@ import type {
   ConvertedImage,
   ConvertedLayer,
   ImageKey,
-  Link,
+  RawManifest,
   Repository,
-  SidecarStore,
 } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
@@ -20,14 +19,20 @@ import { Allowance } from './allowance.ts'
 import { childRecipe, type ImageTask } from './image-task.ts'
 import type { LayerFlight, Layers } from './layers.ts'
 import type { Job, Progress } from './progress.ts'
+import type { Publisher } from './publisher.ts'
 import { type ConvertibleSurvey, dialectOf, type ImageSurvey } from './survey.ts'
 
 /** What is known of a conversion before it has run. */
-export type Stamp = ImageKey & { readonly convertedAt: number; readonly seconds: number }
+export interface Stamp extends ImageKey {
+  /** ms since 1970. */
+  readonly convertedAt: number
+  /** How long it has taken, asked when it is done. */
+  readonly seconds: () => number
+}
 
 export class ImageWriter {
   readonly #catalog: Catalog
-  readonly #sidecars: SidecarStore
+  readonly #publisher: Publisher
   readonly #manifests: Manifests
   readonly #blobs: Blobs
   readonly #layers: Layers
@@ -37,7 +42,7 @@ export class ImageWriter {
 
   constructor(deps: {
     readonly catalog: Catalog
-    readonly sidecars: SidecarStore
+    readonly publisher: Publisher
     readonly manifests: Manifests
     readonly blobs: Blobs
     readonly layers: Layers
@@ -47,7 +52,7 @@ export class ImageWriter {
     readonly maxUncompressed: number
   }) {
     this.#catalog = deps.catalog
-    this.#sidecars = deps.sidecars
+    this.#publisher = deps.publisher
     this.#manifests = deps.manifests
     this.#blobs = deps.blobs
     this.#layers = deps.layers
@@ -76,9 +81,7 @@ export class ImageWriter {
       const grandchildren = child.kind === 'index' ? [...child.children.keys()] : undefined
       const recipe = childRecipe(stamp.recipe, dialectOf(child), grandchildren)
       const key = { ...stamp, source: digest, recipe }
-      const made = await this.write(task, child, key, job, maxUncompressed)
-      await this.#catalog.conversions.recordImage(made)
-      children.set(digest, made)
+      children.set(digest, await this.write(task, child, key, job, maxUncompressed))
     })
     await Promise.all(started)
     const written = rewriteIndex(survey.index, {
@@ -91,7 +94,7 @@ export class ImageWriter {
         ]),
       ),
     })
-    return await this.#publish(task, written, { ...stamp, layers: [] }, [])
+    return await this.#publish(task, written, survey.raw, stamp, [])
   }
 
   async #writeImage(
@@ -141,12 +144,7 @@ export class ImageWriter {
       ...(config && { config }),
     })
     const made = converted.filter((layer) => layer !== undefined)
-    // A layer that fell back to what it was is the source's own.
-    const links: Link[] = made
-      .filter(({ source, target }) => source !== target)
-      .map(({ target, size }) => ({ digest: target, size, standing: 'made' }))
-    if (config) links.push({ ...config, standing: 'made', role: 'config' })
-    return await this.#publish(task, written, { ...stamp, layers: made }, links)
+    return await this.#publish(task, written, survey.raw, stamp, made)
   }
 
   /** Waits until a blob that the converted image shares with its source is durable here. */
@@ -175,44 +173,17 @@ export class ImageWriter {
     return { digest, size: patched.byteLength }
   }
 
-  /**
-   * Bytes, links to what it names, sidecar, then catalog: a crash in between leaves nothing that is named but not there, nor
-   * an image whose new config opens to nobody.
-   */
   async #publish(
-    task: ImageTask,
-    written: { readonly bytes: Uint8Array; readonly mediaType: string; readonly digest: Digest },
-    stamp: Stamp & { readonly layers: readonly ConvertedLayer[] },
-    links: readonly Link[],
+    { repository, profile }: ImageTask,
+    written: RawManifest,
+    source: RawManifest,
+    { recipe, convertedAt, seconds }: Stamp,
+    layers: readonly ConvertedLayer[],
   ): Promise<ConvertedImage> {
-    const { repository } = task
-    const { digest, mediaType } = written
-    const size = written.bytes.byteLength
-    const image: ConvertedImage = {
-      repository,
-      source: stamp.source,
-      recipe: stamp.recipe,
-      target: digest,
-      size,
-      mediaType,
-      profile: task.profile,
-      layers: stamp.layers,
-      convertedAt: stamp.convertedAt,
-      seconds: stamp.seconds,
-    }
-    await this.#manifests.put(written)
-    await this.#catalog.links.record(repository, links)
-    await this.#sidecars.update(digest, (current) => ({
-      digest,
-      size,
-      mediaType,
-      places: current?.places ?? [
-        { upstream: repository.upstream, name: repository.name, tags: {} },
-      ],
-      conversion: image,
-    }))
-    await this.#catalog.links.record(repository, [{ digest, size, mediaType, standing: 'made' }])
-    return image
+    return await this.#publisher.publish(written, source, {
+      ...{ repository, source: source.digest, recipe, profile },
+      ...{ layers, convertedAt, seconds: seconds() },
+    })
   }
 }
 

@@ -123,8 +123,9 @@ export class Images {
     try {
       const survey = await this.#surveyor.survey(task, recipe.children)
       if (survey.kind === 'original') return false
+      const stamp = { ...made, seconds: () => made.seconds }
       // Whatever it unpacks to: were it still here, it would be served.
-      const image = await this.#writer.write(task, survey, made, job, Number.POSITIVE_INFINITY)
+      const image = await this.#writer.write(task, survey, stamp, job, Number.POSITIVE_INFINITY)
       isSame = image.target === target
       return isSame
     } finally {
@@ -134,21 +135,11 @@ export class Images {
 
   /** The same for a config that was changed for a format. */
   async remakeConfig(repository: Repository, config: Digest): Promise<boolean> {
-    for (const made of await this.#catalog.conversions.listImages({})) {
-      if (made.layers.length === 0 || !isSameRepository(made.repository, repository)) continue
-      const named = await this.#configOf(repository, made.target)
-      if (named !== undefined && named !== config) continue
-      // A manifest that is lost as well may be the one: made again, it brings its config.
-      const isSame = await this.remake(repository, made.target)
-      if (isSame && (await this.#configOf(repository, made.target)) === config) return true
+    for (const made of await this.#catalog.conversions.listImages({ output: config })) {
+      if (!isSameRepository(made.repository, repository)) continue
+      if (await this.remake(repository, made.target)) return true
     }
     return false
-  }
-
-  async #configOf(repository: Repository, target: Digest): Promise<Digest | undefined> {
-    const raw = await this.#manifests.findLocal(repository, target)
-    const image = raw && this.#manifests.parse(raw)
-    return image?.kind === 'image' ? image.config.digest : undefined
   }
 
   #overloaded(task: ImageTask): ImageFlight {
@@ -213,10 +204,9 @@ export class Images {
         return survey
       }
       tellMediaType(mediaTypeOf(survey))
-      const stamp = { convertedAt: this.#clock.now(), seconds: 0 }
-      const made = await this.#writer.write(task, survey, { ...key, ...stamp }, job)
-      const image = { ...made, seconds: (this.#clock.monotonic() - began) / 1000 }
-      await this.#catalog.conversions.recordImage(image)
+      const seconds = () => (this.#clock.monotonic() - began) / 1000
+      const stamp = { ...key, convertedAt: this.#clock.now(), seconds }
+      const image = await this.#writer.write(task, survey, stamp, job)
       this.#end(task, job, began, 'converted')
       return { kind: 'converted', image, isHit: false }
     } catch (error) {

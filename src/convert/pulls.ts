@@ -193,12 +193,14 @@ export class Pulls {
     return (await this.#blobs.openStored(digest, { size: link.size, reopen })) ?? (await reopen())
   }
 
-  /** A converted layer, or a config that a format has changed. */
+  /** A converted layer, a config that a format has changed, or what upstream has all the same. */
   async #remake(repository: Repository, digest: Digest): Promise<OpenBlob | undefined> {
     const layer = await this.#regenerations.open(repository, digest)
     if (layer !== undefined) return layer
-    if (!(await this.#images.remakeConfig(repository, digest))) return undefined
-    return await this.#blobs.openStored(digest)
+    if (await this.#images.remakeConfig(repository, digest)) {
+      return await this.#blobs.openStored(digest)
+    }
+    return await this.#blobs.open(repository, digest)
   }
 
   /** Notes that somebody pulled an original child of a converted index; converts it behind for the next puller. */

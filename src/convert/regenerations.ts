@@ -2,7 +2,6 @@
 import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Catalog, ConvertedLayer, GrowingBlob, Repository } from '../ports.ts'
-import type { Manifests } from '../pull/manifests.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
 import { sourceDiffId } from './layer-task.ts'
 import type { Layers } from './layers.ts'
@@ -16,7 +15,6 @@ export interface RegenerationEvents {
 
 export class Regenerations {
   readonly #catalog: Catalog
-  readonly #manifests: Manifests
   readonly #layers: Layers
   readonly #events: RegenerationEvents
   /** By upstream and digest: no registry waits for what another one sends. */
@@ -24,12 +22,10 @@ export class Regenerations {
 
   constructor(deps: {
     readonly catalog: Catalog
-    readonly manifests: Manifests
     readonly layers: Layers
     readonly events?: RegenerationEvents
   }) {
     this.#catalog = deps.catalog
-    this.#manifests = deps.manifests
     this.#layers = deps.layers
     this.#events = deps.events ?? {}
   }
@@ -55,19 +51,11 @@ export class Regenerations {
   async forget(layer: ConvertedLayer): Promise<void> {
     const { conversions } = this.#catalog
     await conversions.forgetLayer(layer.target)
-    const images = await conversions.listImages({})
-    const lost = new Set<Digest>()
-    for (const image of images) {
-      if (!image.layers.some(({ target }) => target === layer.target)) continue
-      lost.add(image.target)
-      await conversions.forgetImage(image)
-    }
-    for (const image of images.filter(({ layers }) => layers.length === 0)) {
-      const raw = await this.#manifests.findLocal(image.repository, image.target)
-      const index = raw && this.#manifests.parse(raw)
-      if (index?.kind !== 'index') continue
-      if (index.manifests.some(({ digest }) => lost.has(digest))) {
-        await conversions.forgetImage(image)
+    const lost: Digest[] = [layer.target]
+    // From layers to images to the indexes above them.
+    for (let output = lost.pop(); output !== undefined; output = lost.pop()) {
+      for (const image of await conversions.listImages({ output })) {
+        if (await conversions.forgetImage(image)) lost.push(image.target)
       }
     }
     this.#events.irreproducible?.(layer)

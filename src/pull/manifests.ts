@@ -12,6 +12,7 @@ import {
   parseImageConfig,
   parseManifest,
 } from '../oci/manifest.ts'
+import { namedIn } from '../oci/named.ts'
 import type {
   BlobStore,
   Catalog,
@@ -124,7 +125,7 @@ export class Manifests {
         mediaType: raw.mediaType,
         standing: 'proven',
       },
-      ...namedBy(manifest),
+      ...namedIn(manifest.raw).map((one) => ({ ...one, standing: 'named' }) as const),
     ])
   }
 
@@ -195,23 +196,6 @@ interface TagClaim {
   readonly name: string
   /** ms since 1970. */
   readonly at: number
-}
-
-function namedBy(manifest: Manifest): Link[] {
-  const standing = 'named' as const
-  if (manifest.kind === 'index') {
-    return manifest.manifests.map(({ digest, size, mediaType }) => ({
-      digest,
-      size,
-      mediaType,
-      standing,
-    }))
-  }
-  const { config, layers } = manifest
-  return [
-    { digest: config.digest, size: config.size, standing, role: 'config' },
-    ...layers.map(({ digest, size }) => ({ digest, size, standing })),
-  ]
 }
 
 export function isSameRepository(a: Repository, b: Repository): boolean {

@@ -8,12 +8,14 @@ import { isMissing } from './failures.ts'
 import { FILE_MODE, type Layout, syncFolder } from './layout.ts'
 import { FileLock } from './lock.ts'
 import { Database } from './sqlite-database.ts'
+import { MIGRATIONS } from './sqlite-schema.ts'
 import type { TempFiles } from './temp-files.ts'
 
 /** A file of this size is checked whole before it is opened; a larger one while it is in use. */
 const CHECKED_BYTES = 16 * 1024 * 1024
 
-type State = 'usable' | 'missing' | 'damaged'
+/** `older`: usable, but its schema did not have all that the store says. */
+type State = 'usable' | 'older' | 'missing' | 'damaged'
 
 export class CatalogFile {
   readonly #layout: Layout
@@ -53,8 +55,9 @@ export class CatalogFile {
       const isCut = await mayLackRows(this.#layout)
       const state = await this.#inspect()
       if (state === 'damaged') await this.#moveAside()
-      if (state !== 'usable') await this.#build()
-      return isCut && state === 'usable' ? await this.#complete() : await this.#openSound()
+      if (state === 'missing' || state === 'damaged') await this.#build()
+      const isIncomplete = state === 'older' || (isCut && state === 'usable')
+      return isIncomplete ? await this.#complete() : await this.#openSound()
     } finally {
       lock.close()
     }
@@ -112,10 +115,12 @@ export class CatalogFile {
       },
     )
     if (size === 0) return 'missing'
-    refuseNewer(this.path, await versionInHeader(this.path))
+    const version = await versionInHeader(this.path)
+    refuseNewer(this.path, version)
     if (existsSync(this.#damageMark)) return 'damaged'
     this.#isChecked = size <= this.#checkedBytes
-    return isSoundCatalog(this.path, this.#isChecked) ? 'usable' : 'damaged'
+    if (!isSoundCatalog(this.path, this.#isChecked)) return 'damaged'
+    return version < MIGRATIONS.length ? 'older' : 'usable'
   }
 
   /** Kept for whoever wants to know what happened to it; an older one gives way. */

@@ -1,14 +1,12 @@
 /** Tells a catalog what the store says: sidecars, the manifests beside them, and the journals of proofs. Adds, and never takes back. */
-import { readFile } from 'node:fs/promises'
-import { algorithmOf, type Digest, digestOf, isDigest } from '../oci/digest.ts'
-import type { ConvertedImage, ConvertedLayer, Link, Place, Repository, Sidecar } from '../ports.ts'
+import type { Digest } from '../oci/digest.ts'
+import { type Named, namedIn } from '../oci/named.ts'
+import type { Place, Repository, Sidecar } from '../ports.ts'
 import type { Layout } from './layout.ts'
 import type { Proof, Proofs } from './proofs.ts'
 import type { FsSidecars } from './sidecars.ts'
 import type { SqliteCatalog } from './sqlite-catalog.ts'
-
-/** Larger ones are never recorded; a sidecar beside such bytes is not ours. */
-const MAX_MANIFEST_BYTES = 64 * 1024 * 1024
+import { readDocument } from './stored-documents.ts'
 
 /** Written in one transaction: a few ms, for the catalog may be in use. */
 const AT_ONCE = 100
@@ -49,7 +47,9 @@ function untagged({ places }: Sidecar): Place[] {
 
 export async function rebuildCatalog(catalog: SqliteCatalog, from: Truth): Promise<void> {
   for await (const some of inGroups(from.sidecars.list())) {
-    const named = await Promise.all(some.map((sidecar) => namedBy(from.layout, sidecar)))
+    const named = await Promise.all(
+      some.map(async ({ digest }) => namedIn(await readDocument(from.layout, digest))),
+    )
     catalog.transaction(() => {
       for (const [i, sidecar] of some.entries()) addSidecar(catalog, sidecar, named[i] ?? [])
     })
@@ -85,80 +85,20 @@ function addProof(catalog: SqliteCatalog, { upstream, name, ...link }: Proof): v
   catalog.links.put({ upstream, name }, [link], false)
 }
 
-function addSidecar(catalog: SqliteCatalog, sidecar: Sidecar, named: readonly Link[]): void {
+/** What a converted manifest names is in the list of its outputs, or the source's own, which the source's sidecar says. */
+function addSidecar(catalog: SqliteCatalog, sidecar: Sidecar, named: readonly Named[]): void {
   const { digest, size, mediaType, conversion } = sidecar
   const made = conversion?.repository
   for (const { upstream, name, tags } of sidecar.places) {
     const isMade = made?.upstream === upstream && made.name === name
-    const standing = isMade ? 'made' : 'proven'
-    const links = isMade ? [] : named
-    catalog.links.put({ upstream, name }, [{ digest, size, mediaType, standing }, ...links], false)
+    if (!isMade) {
+      const links = named.map((one) => ({ ...one, standing: 'named' }) as const)
+      const own = { digest, size, mediaType, standing: 'proven' } as const
+      catalog.links.put({ upstream, name }, [own, ...links], false)
+    }
     for (const [tag, checkedAt] of Object.entries(tags)) {
       catalog.tags.claim({ upstream, name }, tag, { digest, checkedAt })
     }
   }
-  if (conversion !== undefined) addConversion(catalog, sidecar, conversion)
-}
-
-function addConversion(
-  catalog: SqliteCatalog,
-  { digest, size, mediaType }: Sidecar,
-  conversion: ConvertedImage,
-): void {
-  for (const layer of conversion.layers) catalog.conversions.putLayer(layer)
-  catalog.conversions.putImage(conversion)
-  const made: Link = { digest, size, mediaType, standing: 'made' }
-  catalog.links.put(conversion.repository, [made, ...conversion.layers.map(linkToMade)], false)
-}
-
-function linkToMade({ target, size }: ConvertedLayer): Link {
-  return { digest: target, size, standing: 'made' }
-}
-
-/** What a manifest in the store names; nothing when its bytes are gone or rotten. */
-async function namedBy(layout: Layout, sidecar: Sidecar): Promise<Link[]> {
-  if (sidecar.size > MAX_MANIFEST_BYTES) return []
-  try {
-    const bytes = await readFile(layout.blob(sidecar.digest))
-    if (!isSame(bytes, sidecar.digest)) return []
-    return linksIn(JSON.parse(bytes.toString()) as ManifestShape)
-  } catch {
-    return []
-  }
-}
-
-function isSame(bytes: Uint8Array, digest: Digest): boolean {
-  return digestOf(bytes, algorithmOf(digest)) === digest
-}
-
-/** As much of a manifest or index as links need; what was recorded once is not judged again. */
-interface ManifestShape {
-  readonly manifests?: readonly DescriptorShape[]
-  readonly config?: DescriptorShape
-  readonly layers?: readonly DescriptorShape[]
-}
-
-interface DescriptorShape {
-  readonly digest: string
-  readonly size: number
-  readonly mediaType: string
-}
-
-function linksIn(manifest: ManifestShape): Link[] {
-  const { manifests, config, layers = [] } = manifest
-  const named = [
-    ...(manifests ?? []).map((one) => linkTo(one, { mediaType: one.mediaType })),
-    ...(manifests !== undefined || config === undefined
-      ? []
-      : [linkTo(config, { role: 'config' })]),
-    ...(manifests === undefined ? layers : []).map((one) => linkTo(one, {})),
-  ]
-  return named.filter((link) => link !== undefined)
-}
-
-function linkTo(
-  { digest, size }: DescriptorShape,
-  what: Pick<Link, 'mediaType' | 'role'>,
-): Link | undefined {
-  return isDigest(digest) ? { digest, size, standing: 'named', ...what } : undefined
+  if (conversion !== undefined) catalog.put(conversion, false)
 }

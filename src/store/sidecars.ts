@@ -2,12 +2,14 @@
 import { open, readFile, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Digest } from '../oci/digest.ts'
-import type { Sidecar, SidecarStore } from '../ports.ts'
+import { outputsOf } from '../outputs.ts'
+import type { ConvertedImage, Sidecar, SidecarStore } from '../ports.ts'
 import { isMissing, storeFailure } from './failures.ts'
 import { readFanOut } from './fan-out.ts'
 import { FILE_MODE, type Layout, publish, syncFolder } from './layout.ts'
 import type { FileLock } from './lock.ts'
-import { isSidecar } from './sound-records.ts'
+import { isSidecar, type RecordedConversion, type RecordedSidecar } from './sound-records.ts'
+import { readDocument } from './stored-documents.ts'
 import { parseSummedJson, summedJson } from './summed-json.ts'
 import type { TempFiles } from './temp-files.ts'
 
@@ -29,7 +31,10 @@ export class FsSidecars implements SidecarStore {
 
   async read(digest: Digest): Promise<Sidecar | undefined> {
     try {
-      return parseSidecar(digest, await readFile(this.#layout.sidecar(digest), 'utf8'))
+      const recorded = parseSidecar(digest, await readFile(this.#layout.sidecar(digest), 'utf8'))
+      if (recorded?.conversion === undefined)
+        return recorded && { ...recorded, conversion: undefined }
+      return { ...recorded, conversion: await this.#complete(recorded.conversion) }
     } catch (error) {
       if (isMissing(error)) return undefined
       throw storeFailure(`read the sidecar of ${digest}`, error)
@@ -56,6 +61,17 @@ export class FsSidecars implements SidecarStore {
 
   list(): AsyncGenerator<Sidecar> {
     return readFanOut(this.#layout.sidecars, SUFFIX, (digest) => this.read(digest))
+  }
+
+  /** Sidecars did not always list outputs. */
+  async #complete(conversion: RecordedConversion): Promise<ConvertedImage> {
+    const { outputs, layers } = conversion
+    if (outputs !== undefined) return { ...conversion, outputs }
+    const [target, source] = await Promise.all([
+      readDocument(this.#layout, conversion.target),
+      readDocument(this.#layout, conversion.source),
+    ])
+    return { ...conversion, outputs: outputsOf({ target, source, layers }) }
   }
 
   async #write(digest: Digest, sidecar: Sidecar | undefined): Promise<void> {
@@ -96,7 +112,7 @@ async function removeDurably(path: string): Promise<void> {
 }
 
 /** A sidecar that rotted counts as absent: its manifest is then asked of upstream again. */
-function parseSidecar(digest: Digest, text: string): Sidecar | undefined {
+function parseSidecar(digest: Digest, text: string): RecordedSidecar | undefined {
   const sidecar = parseSummedJson(text)
   return isSidecar(sidecar) && sidecar.digest === digest ? sidecar : undefined
 }

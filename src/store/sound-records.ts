@@ -2,10 +2,19 @@
 import { isCount, isListOf, isObject, isText, isTextMap, parseObject } from '../lib/shapes.ts'
 import { type Digest, isDigest } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
+import type { Named } from '../oci/named.ts'
 import type { ConvertedImage, ConvertedLayer, Place, Repository, Sidecar } from '../ports.ts'
 import type { ForgottenTag, ProofLine } from './proofs.ts'
 
-export function isSidecar(value: unknown): value is Sidecar {
+/** A conversion as a sidecar says it; older ones do not list outputs. */
+export type RecordedConversion = Omit<ConvertedImage, 'outputs'> &
+  Partial<Pick<ConvertedImage, 'outputs'>>
+
+export type RecordedSidecar = Omit<Sidecar, 'conversion'> & {
+  readonly conversion?: RecordedConversion | undefined
+}
+
+export function isSidecar(value: unknown): value is RecordedSidecar {
   return (
     isObject(value) &&
     isAnyDigest(value.digest) &&
@@ -50,7 +59,7 @@ function isPlace(value: unknown): value is Place {
   )
 }
 
-function isConversion(value: unknown): value is ConvertedImage {
+function isConversion(value: unknown): value is RecordedConversion {
   return (
     isObject(value) &&
     isRepository(value.repository) &&
@@ -59,7 +68,18 @@ function isConversion(value: unknown): value is ConvertedImage {
     Number.isFinite(value.seconds) &&
     [value.size, value.convertedAt].every(isCount) &&
     parseObject(value.recipe) !== undefined &&
-    isListOf(value.layers, isConvertedLayer)
+    isListOf(value.layers, isConvertedLayer) &&
+    (value.outputs === undefined || isListOf(value.outputs, isOutput))
+  )
+}
+
+function isOutput(value: unknown): value is Named {
+  return (
+    isObject(value) &&
+    isAnyDigest(value.digest) &&
+    isCount(value.size) &&
+    (value.mediaType === undefined || isText(value.mediaType)) &&
+    (value.role === undefined || value.role === 'config')
   )
 }
 

@@ -2,7 +2,8 @@
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
 import type { Digest } from '../oci/digest.ts'
-import type { Catalog, Clock, Repository } from '../ports.ts'
+import { linksOf } from '../outputs.ts'
+import type { Catalog, Clock, ConvertedImage, Repository } from '../ports.ts'
 import { storeFailure } from './failures.ts'
 import type { Proofs } from './proofs.ts'
 import { SqliteConversions } from './sqlite-conversions.ts'
@@ -53,6 +54,18 @@ export class SqliteCatalog implements Catalog {
   /** For parts that are put in together: all of them or none. */
   transaction(work: () => void): void {
     this.#db.transaction(work)
+  }
+
+  async publish(image: ConvertedImage): Promise<void> {
+    await this.links.prove(image.repository, linksOf(image))
+    await this.#db.mending(() => this.transaction(() => this.put(image)))
+  }
+
+  /** The same within a transaction, for what is written down already. `isNews`: as for links. */
+  put(image: ConvertedImage, isNews = true): void {
+    for (const layer of image.layers) this.conversions.putLayer(layer)
+    this.conversions.putImage(image)
+    this.links.put(image.repository, linksOf(image), isNews)
   }
 
   async check(): Promise<void> {

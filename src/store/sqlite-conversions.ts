@@ -38,7 +38,7 @@ export class SqliteConversions implements ConversionCatalog {
       const asked = { target: bytesOf(target) }
       // The recipe that gave the bytes directly comes before one that fell back to it; newer revisions come first.
       const row = this.#db.get(
-        `SELECT * FROM layers WHERE target = ?
+        `SELECT * FROM layers WHERE target = ? AND source <> target
          ORDER BY fallback IS NOT NULL, revision DESC, source, encoding, options LIMIT 1`,
         asked.target,
       )
@@ -88,55 +88,59 @@ export class SqliteConversions implements ConversionCatalog {
   async listImages(by: {
     readonly source?: Digest
     readonly target?: Digest
+    readonly output?: Digest
   }): Promise<readonly ConvertedImage[]> {
+    const { output } = by
     const asked = {
       ...(by.source !== undefined && { source: bytesOf(by.source) }),
       ...(by.target !== undefined && { target: bytesOf(by.target) }),
     }
     const where = Object.keys(asked).map((column) => ` ${column} = ?`)
+    if (output !== undefined)
+      where.push(' images.id IN (SELECT image FROM outputs WHERE digest = ?)')
     return this.#db.mending(() => {
       const rows = this.#db.all(
         `${IMAGES}${where.length > 0 ? ` WHERE${where.join(' AND')}` : ''}
          ORDER BY converted_at, images.id`,
         ...Object.values(asked),
+        ...(output === undefined ? [] : [bytesOf(output)]),
       )
       return rows.map((row) => imageIn(soundIn('images', row, asked)))
     })
   }
 
-  async recordImage(image: ConvertedImage): Promise<void> {
-    await this.#db.mending(() => this.#db.transaction(() => this.putImage(image)))
-  }
-
-  /** The same within a transaction. */
+  /** Within a transaction. */
   putImage(image: ConvertedImage): void {
     const { upstream, name } = image.repository
     const row = {
       ...{ source: bytesOf(image.source), recipe: image.recipe },
       ...{ target: bytesOf(image.target), size: image.size, media_type: image.mediaType },
       ...{ profile: image.profile, layers: JSON.stringify(image.layers) },
+      outputs: JSON.stringify(image.outputs),
       ...{ converted_at: image.convertedAt, seconds: image.seconds },
     }
-    this.#db.run(
-      `INSERT OR REPLACE INTO images (repository, source, recipe, target, size, media_type, profile,
-         layers, converted_at, seconds, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      intern(this.#db, image.repository),
+    const repository = intern(this.#db, image.repository)
+    this.#delete(repository, row.source, row.recipe)
+    const made = this.#db.get(
+      `INSERT INTO images (repository, source, recipe, target, size, media_type, profile,
+         layers, outputs, converted_at, seconds, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         RETURNING id`,
+      repository,
       ...Object.values(row),
       sumOf('images', { upstream, name, ...row }),
     )
+    if (made !== undefined) this.#putOutputs(numberIn(made, 'id'), image.outputs)
   }
 
   async forgetImage({ repository, source, recipe }: ImageKey): Promise<boolean> {
-    const changed = await this.#db.mending(() =>
-      this.#db.run(
-        `DELETE FROM images WHERE source = ? AND repository = ${REPOSITORY_ID} AND recipe = ?`,
-        bytesOf(source),
-        repository.upstream,
-        repository.name,
-        recipe,
-      ),
+    const { upstream, name } = repository
+    const sql = 'SELECT id FROM repositories WHERE upstream = ? AND name = ?'
+    return await this.#db.mending(() =>
+      this.#db.transaction(() => {
+        const row = this.#db.get(sql, upstream, name)
+        return row !== undefined && this.#delete(numberIn(row, 'id'), bytesOf(source), recipe)
+      }),
     )
-    return changed > 0
   }
 
   async forgetLayer(target: Digest): Promise<boolean> {
@@ -144,6 +148,24 @@ export class SqliteConversions implements ConversionCatalog {
       this.#db.run('DELETE FROM layers WHERE target = ?', bytesOf(target)),
     )
     return changed > 0
+  }
+
+  #delete(repository: number, source: Uint8Array, recipe: string): boolean {
+    const where = 'WHERE source = ? AND repository = ? AND recipe = ?'
+    const asked = [source, repository, recipe]
+    this.#db.run(`DELETE FROM outputs WHERE image IN (SELECT id FROM images ${where})`, ...asked)
+    return this.#db.run(`DELETE FROM images ${where}`, ...asked) > 0
+  }
+
+  #putOutputs(image: number, outputs: ConvertedImage['outputs']): void {
+    for (const { digest } of outputs) {
+      const row = { digest: bytesOf(digest), image }
+      this.#db.run(
+        'INSERT OR REPLACE INTO outputs (digest, image, sum) VALUES (?, ?, ?)',
+        ...Object.values(row),
+        sumOf('outputs', row),
+      )
+    }
   }
 }
 
@@ -172,6 +194,7 @@ function imageIn(row: Row): ConvertedImage {
     mediaType: textIn(row, 'media_type'),
     profile: textIn(row, 'profile'),
     layers: JSON.parse(textIn(row, 'layers')) as ConvertedImage['layers'],
+    outputs: JSON.parse(textIn(row, 'outputs')) as ConvertedImage['outputs'],
     convertedAt: numberIn(row, 'converted_at'),
     seconds: numberIn(row, 'seconds'),
   }

@@ -42,10 +42,15 @@ export class SqliteLinks implements LinkCatalog {
   }
 
   async record(repository: Repository, links: readonly Link[]): Promise<void> {
+    await this.prove(repository, links)
+    await this.#db.mending(() => this.#db.transaction(() => this.put(repository, links)))
+  }
+
+  /** Writes down beside the catalog what it will say, durably. */
+  async prove(repository: Repository, links: readonly Link[]): Promise<void> {
     for (const link of links) {
       if (await this.#needsProof(repository, link)) await this.#proofs?.add(repository, link)
     }
-    await this.#db.mending(() => this.#db.transaction(() => this.put(repository, links)))
   }
 
   /** The same within a transaction, without proofs. `isNews`: false leaves the time of what says nothing new. */

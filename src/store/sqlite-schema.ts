@@ -130,4 +130,27 @@ export const MIGRATIONS: readonly string[] = [
   UPDATE chores SET sum = row_sum(
     name, done_at);
   `,
+  // What a conversion made, in its row and by digest. What is not listed yet is told by the sidecars: a catalog that was
+  // migrated is completed from the store. A layer that a format left as it is was once called made.
+  `
+  ALTER TABLE images ADD COLUMN outputs TEXT NOT NULL DEFAULT '[]';
+  UPDATE images SET sum = row_sum(
+    (SELECT upstream FROM repositories WHERE id = repository),
+    (SELECT name FROM repositories WHERE id = repository),
+    source, recipe, target, size, media_type, profile, layers, outputs, converted_at, seconds);
+  CREATE TABLE outputs (
+    digest BLOB NOT NULL,
+    image INTEGER NOT NULL REFERENCES images (id),
+    sum INTEGER NOT NULL,
+    PRIMARY KEY (digest, image)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX outputs_by_image ON outputs (image);
+  UPDATE links SET standing = 1
+    WHERE standing = 2 AND digest IN (SELECT source FROM layers WHERE source = target);
+  UPDATE links SET sum = row_sum(
+    (SELECT upstream FROM repositories WHERE id = repository),
+    (SELECT name FROM repositories WHERE id = repository),
+    digest, size, media_type, standing, is_config, linked_at)
+    WHERE standing = 1 AND digest IN (SELECT source FROM layers WHERE source = target);
+  `,
 ]

@@ -27,15 +27,18 @@ export class Returns {
 
   async of(digest: Digest): Promise<Return> {
     const holders = await this.#catalog.links.holders(digest)
-    const proven = holders.filter(({ standing }) => standing === 'proven')
-    const origin = proven.find((holder) => this.#isReachable(holder))
-    if (origin !== undefined) return { from: `${origin.upstream}/${origin.name}` }
-    if (holders.some(({ standing }) => standing === 'made')) return await this.#remade(digest)
-    return { lost: this.#whyLost(proven) }
+    const origin = this.#originAmong(holders)
+    if (origin !== undefined) return { from: origin }
+    if (holders.some(isMade)) return await this.#remade(digest)
+    return { lost: this.#whyLost(holders) }
   }
 
-  #isReachable({ upstream }: Repository): boolean {
-    return !this.#offline && this.#upstreams.find(upstream) !== undefined
+  /** Where an upstream has it, for people. */
+  #originAmong(holders: readonly (Repository & Link)[]): string | undefined {
+    const isReachable = ({ upstream, standing }: Repository & Link) =>
+      standing === 'proven' && !this.#offline && this.#upstreams.find(upstream) !== undefined
+    const origin = holders.find(isReachable)
+    return origin && `${origin.upstream}/${origin.name}`
   }
 
   async #remade(digest: Digest): Promise<Return> {
@@ -46,20 +49,27 @@ export class Returns {
     if (list !== undefined && (await this.#store.stat(list)) === undefined) {
       return { lost: `its priority list ${list} is gone` }
     }
-    const origin = await this.of(source)
-    if ('from' in origin) return { from: `its source in ${origin.from}` }
+    // A recipe starts from an original: what was made is no source, so that the search ends here.
+    const holders = await this.#catalog.links.holders(source)
+    const origin = this.#originAmong(holders)
+    if (origin !== undefined) return { from: `its source in ${origin}` }
     // A source that cannot come back is not evicted either, unless its name was removed.
     const kept = await this.#catalog.retention.describe(source)
-    const stays = kept !== undefined && !kept.isReleased
+    const stays = kept !== undefined && !kept.isReleased && !holders.some(isMade)
     if (stays && (await this.#store.stat(source)) !== undefined) {
       return { from: `its source ${source} in the store` }
     }
-    return { lost: `its source ${source} cannot be had: ${origin.lost}` }
+    return { lost: `its source ${source} cannot be had: ${this.#whyLost(holders)}` }
   }
 
-  #whyLost([holder]: readonly (Repository & Link)[]): string {
+  #whyLost(holders: readonly (Repository & Link)[]): string {
+    const holder = holders.find(({ standing }) => standing === 'proven')
     if (holder === undefined) return 'nobody is known to have it'
     if (this.#offline) return 'crossdock is offline'
     return `the upstream ${holder.upstream} is not configured`
   }
+}
+
+function isMade({ standing }: Link): boolean {
+  return standing === 'made'
 }

@@ -214,25 +214,14 @@ export class Verifier {
   }
 
   /** What a sidecar says and the catalog does not is put into the catalog: the store is the truth. */
-  async *#links({ digest, size, mediaType, places, conversion }: Sidecar, raw: RawManifest) {
+  async *#links({ digest, places, conversion }: Sidecar, raw: RawManifest) {
     for (const { upstream, name } of places) {
       const repository = { upstream, name }
       if ((await this.#manifests.findLink(repository, digest)) !== undefined) continue
       const isMade =
         conversion?.repository.upstream === upstream && conversion.repository.name === name
-      if (isMade) {
-        const { conversions, links } = this.#catalog
-        for (const layer of conversion.layers) await conversions.recordLayer(layer)
-        await conversions.recordImage(conversion)
-        await links.record(repository, [
-          { digest, size, mediaType, standing: 'made' },
-          ...conversion.layers.map((layer) => ({
-            digest: layer.target,
-            size: layer.size,
-            standing: 'made' as const,
-          })),
-        ])
-      } else await this.#manifests.record(repository, raw)
+      if (isMade) await this.#catalog.publish(conversion)
+      else await this.#manifests.record(repository, raw)
       const detail = `the catalog did not know it in ${upstream}/${name}; now it does`
       yield { what: 'catalog', digest, state: 'healed', detail } as const
     }

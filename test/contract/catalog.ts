@@ -212,9 +212,10 @@ function describeLayers(start: () => Promise<Catalog>): void {
 
 function describeImages(start: () => Promise<Catalog>): void {
   it('finds an image by repository, source and recipe', async () => {
-    const { conversions } = await start()
+    const catalog = await start()
+    const { conversions } = catalog
     const recorded = image('source', 'target')
-    await conversions.recordImage(recorded)
+    await catalog.publish(recorded)
 
     expect(await conversions.findImage(recorded)).toEqual(recorded)
     expect(await conversions.findImage({ ...recorded, repository: NGINX })).toBeUndefined()
@@ -223,11 +224,12 @@ function describeImages(start: () => Promise<Catalog>): void {
   })
 
   it('lists images by source, by target, and all', async () => {
-    const { conversions } = await start()
+    const catalog = await start()
+    const { conversions } = catalog
     const first = image('a', 'x')
     const second = { ...image('a', 'y'), recipe: '{"format":"gzip"}', convertedAt: 2 }
     const third = { ...image('b', 'y'), repository: NGINX, convertedAt: 3 }
-    for (const one of [first, second, third]) await conversions.recordImage(one)
+    for (const one of [first, second, third]) await catalog.publish(one)
 
     expect(await conversions.listImages({ source: digest('a') })).toEqual([first, second])
     expect(await conversions.listImages({ target: digest('y') })).toEqual([second, third])
@@ -236,10 +238,49 @@ function describeImages(start: () => Promise<Catalog>): void {
     expect(await conversions.listImages(both)).toEqual([second])
   })
 
+  it('finds what has made a digest, and not what was made of it', async () => {
+    const catalog = await start()
+    const { conversions } = catalog
+    const child = image('a', 'x')
+    const { target, size, mediaType } = child
+    const index = { ...image('i', 'y'), layers: [], outputs: [{ digest: target, size, mediaType }] }
+    for (const one of [child, index]) await catalog.publish(one)
+
+    expect(await conversions.listImages({ output: digest('x layer') })).toEqual([child])
+    expect(await conversions.listImages({ output: target })).toEqual([index])
+    expect(await conversions.listImages({ output: index.target })).toEqual([])
+    expect(await conversions.listImages({ output: digest('a layer') })).toEqual([])
+    await conversions.forgetImage(child)
+    expect(await conversions.listImages({ output: digest('x layer') })).toEqual([])
+  })
+
+  it('opens to a repository what was made for it, and nothing that stayed the source', async () => {
+    const catalog = await start()
+    const kept = { ...layer('kept', 'kept'), fallback: 'why' }
+    const config = { digest: digest('config'), size: 2, role: 'config' } as const
+    const made = image('a', 'x')
+    const { layers, outputs } = made
+    const both = { ...made, layers: [...layers, kept], outputs: [...outputs, config] }
+    await catalog.links.record(ALPINE, [link('kept', 'proven')])
+
+    await catalog.publish(both)
+
+    const { size, mediaType, repository } = made
+    const find = (text: string) => catalog.links.find(repository, digest(text))
+    expect(await find('x')).toEqual({ digest: digest('x'), size, mediaType, standing: 'made' })
+    expect(await find('x layer')).toMatchObject({ size: 123, standing: 'made' })
+    expect(await find('config')).toMatchObject({ role: 'config', standing: 'made' })
+    expect((await find('kept'))?.standing).toBe('proven')
+    expect(await catalog.links.find(NGINX, digest('x layer'))).toBeUndefined()
+    expect(await catalog.conversions.findLayerByTarget(digest('kept'))).toBeUndefined()
+    expect(await catalog.conversions.findLayer(kept)).toEqual(kept)
+  })
+
   it('replaces and forgets an image', async () => {
-    const { conversions } = await start()
-    await conversions.recordImage(image('a', 'x'))
-    await conversions.recordImage(image('a', 'y'))
+    const catalog = await start()
+    const { conversions } = catalog
+    await catalog.publish(image('a', 'x'))
+    await catalog.publish(image('a', 'y'))
 
     expect(await conversions.listImages({})).toEqual([image('a', 'y')])
     expect(await conversions.forgetImage(image('a', 'y'))).toBe(true)
@@ -318,6 +359,7 @@ export function image(source: string, target: string): ConvertedImage {
     mediaType: MANIFEST_TYPE,
     profile: 'zstd',
     layers: [layer(`${source} layer`, `${target} layer`)],
+    outputs: [{ digest: digest(`${target} layer`), size: 123 }],
     convertedAt: 1,
     seconds: 1.5,
   }

@@ -1,6 +1,7 @@
 /** A catalog in memory: for unit tests and as the model that the real one is held to. */
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Platform } from '../../src/oci/manifest.ts'
+import { isWritten, linksOf } from '../../src/outputs.ts'
 import type {
   Catalog,
   ConversionCatalog,
@@ -26,6 +27,12 @@ export class MemoryCatalog implements Catalog {
   readonly platforms = new MemoryPlatforms()
   readonly usage = new MemoryUsage()
   readonly retention = new MemoryRetention(this.links, this.usage)
+
+  async publish(image: ConvertedImage): Promise<void> {
+    for (const layer of image.layers) await this.conversions.recordLayer(layer)
+    this.conversions.put(image)
+    await this.links.record(image.repository, linksOf(image))
+  }
 
   async check(): Promise<void> {}
 
@@ -126,7 +133,9 @@ class MemoryConversions implements ConversionCatalog {
   }
 
   async findLayerByTarget(target: Digest): Promise<ConvertedLayer | undefined> {
-    const found = [...this.#layers.values()].filter((layer) => layer.target === target)
+    const found = [...this.#layers.values()].filter(
+      (layer) => layer.target === target && isWritten(layer),
+    )
     const rank = (layer: ConvertedLayer) => [
       layer.fallback === undefined ? 0 : 1,
       -layer.revision,
@@ -146,14 +155,18 @@ class MemoryConversions implements ConversionCatalog {
   async listImages(by: {
     readonly source?: Digest
     readonly target?: Digest
+    readonly output?: Digest
   }): Promise<readonly ConvertedImage[]> {
     return [...this.#images.values()]
       .filter((image) => by.source === undefined || image.source === by.source)
       .filter((image) => by.target === undefined || image.target === by.target)
+      .filter(
+        ({ outputs }) => by.output === undefined || outputs.some((one) => one.digest === by.output),
+      )
       .sort((a, b) => a.convertedAt - b.convertedAt)
   }
 
-  async recordImage(image: ConvertedImage): Promise<void> {
+  put(image: ConvertedImage): void {
     this.#images.delete(imageText(image))
     this.#images.set(imageText(image), image)
   }

@@ -101,7 +101,6 @@ describe('a layer that an earlier build carried and this one refuses', () => {
 
   /** An image of which the catalog says that its one layer was made as eStargz, a blob that is evicted by now. */
   async function convertedEarlier(name: string) {
-    const repository = { upstream: 'origin', name }
     const tar = tarOf(FILE, FILE, { name })
     const source = await proxy.registry.pushImage(name, '1', {
       layers: [{ tar, compression: 'none' }],
@@ -115,7 +114,7 @@ describe('a layer that an earlier build carried and this one refuses', () => {
     const size = bytes.byteLength
     {
       await using store = await openStore({ data: proxy.data, clock: systemClock })
-      const { conversions, links } = store.catalog
+      const { conversions } = store.catalog
       const format = formatOf('estargz')
       const carried = {
         ...keyOf(layer.digest, format, defaultOptions(format)),
@@ -124,9 +123,8 @@ describe('a layer that an earlier build carried and this one refuses', () => {
       }
       const [image] = await conversions.listImages({ target: converted.digest as Digest })
       if (image === undefined) throw new Error('the image has been converted')
-      await conversions.recordLayer(carried)
-      await conversions.recordImage({ ...image, layers: [carried] })
-      await links.record(repository, [{ digest: made, size, standing: 'made' }])
+      const outputs = [{ digest: made, size }]
+      await store.catalog.publish({ ...image, layers: [carried], outputs })
     }
     await proxy.start()
     return { name, layer, converted, made }

@@ -6,7 +6,7 @@ import Sqlite from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../../../src/lib/clock.ts'
 import { digestOf } from '../../../src/oci/digest.ts'
-import type { Catalog, Link } from '../../../src/ports.ts'
+import type { Catalog } from '../../../src/ports.ts'
 import type { CatalogLoss } from '../../../src/store/live-catalog.ts'
 import { openStore, type Store } from '../../../src/store/open.ts'
 import { MIGRATIONS } from '../../../src/store/sqlite-schema.ts'
@@ -182,15 +182,7 @@ async function fill({ blobs, sidecars, catalog }: Store): Promise<void> {
   await sidecars.update(target, () => ({
     ...{ digest: target, size, mediaType, places: [{ ...ALPINE, tags: {} }], conversion: made },
   }))
-  for (const layer of made.layers) await catalog.conversions.recordLayer(layer)
-  const links = made.layers.map(
-    (layer): Link => ({ digest: layer.target, size: layer.size, standing: 'made' }),
-  )
-  await catalog.links.record(ALPINE, [
-    { digest: target, size, mediaType, standing: 'made' },
-    ...links,
-  ])
-  await catalog.conversions.recordImage(made)
+  await catalog.publish(made)
   await catalog.platforms.learn(ALPINE, { os: 'linux', architecture: 'arm64', variant: 'v8' })
   await catalog.links.record(EVIL, [])
   catalog.usage.touch(BLOB, 5)
@@ -215,6 +207,9 @@ async function answers(catalog: Catalog) {
     role: tag && (await catalog.retention.describe(tag.digest))?.role,
     images,
     image: await Promise.all(images.map((one) => catalog.conversions.findImage(one))),
+    makers: await Promise.all(
+      MADE.outputs.map(({ digest: output }) => catalog.conversions.listImages({ output })),
+    ),
     layers: await Promise.all(layers.map((one) => catalog.conversions.findLayer(one))),
     targets: await Promise.all(
       layers.map((one) => catalog.conversions.findLayerByTarget(one.target)),

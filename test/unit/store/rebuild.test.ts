@@ -6,7 +6,11 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../../src/lib/clock.ts'
 import { digestOf } from '../../../src/oci/digest.ts'
 import type { Catalog, Link, Repository } from '../../../src/ports.ts'
+import { layoutOf } from '../../../src/store/layout.ts'
 import type { Store } from '../../../src/store/open.ts'
+import { MIGRATIONS } from '../../../src/store/sqlite-schema.ts'
+import { sumOfValues } from '../../../src/store/sqlite-sums.ts'
+import { parseSummedJson, summedJson } from '../../../src/store/summed-json.ts'
 import { put, toArray } from '../../contract/blob-store.ts'
 import { digest, image, layer } from '../../contract/catalog.ts'
 import { type DiskStore, diskStore } from '../../helpers/disk-store.ts'
@@ -248,22 +252,18 @@ async function recordManifest(on: Store, act: Act & { readonly kind: 'manifest' 
 }
 
 async function recordConversion(on: Store, source: string) {
-  const bytes = Buffer.from(JSON.stringify({ layers: [], annotations: { source } }))
+  const layers = [{ digest: digest('x layer'), size: 123 }]
+  const bytes = Buffer.from(JSON.stringify({ layers, annotations: { source } }))
   const stat = await put(on.blobs, bytes)
   const made = { ...image(source, 'x'), target: digestOf(bytes), size: bytes.byteLength }
   const { repository, mediaType } = made
-  for (const one of made.layers) await on.catalog.conversions.recordLayer(one)
   await on.sidecars.update(stat.digest, () => ({
     ...stat,
     mediaType,
     places: [{ ...repository, tags: {} }],
     conversion: made,
   }))
-  await on.catalog.links.record(repository, [
-    { ...stat, mediaType, standing: 'made' },
-    ...made.layers.map((one): Link => ({ digest: one.target, size: one.size, standing: 'made' })),
-  ])
-  await on.catalog.conversions.recordImage(made)
+  await on.catalog.publish(made)
   return stat.digest
 }
 
@@ -296,4 +296,58 @@ async function overwrite(path: string, at: number): Promise<void> {
   const handle = await open(path, 'r+')
   await handle.write(Buffer.alloc(4_096 * 4, 0xa5), 0, 4_096 * 4, at)
   await handle.close()
+}
+
+describe('a catalog of an older schema', () => {
+  it('is told by the store what conversions made, also by sidecars that do not list it', async () => {
+    store = await diskStore(CLOCK)
+    const { data } = store
+    await perform(store, [{ kind: 'convert', source: 1 }])
+    const [made] = await store.catalog.conversions.listImages({})
+    if (made === undefined) throw new Error('an image has been converted')
+    const sidecar = layoutOf(data).sidecar(made.target)
+
+    store = await store.reopen(async () => {
+      const { outputs: _, ...older } = made
+      const text = parseSummedJson(await readFile(sidecar, 'utf8'))
+      await writeFile(sidecar, summedJson({ ...text, conversion: older }))
+      await olderCatalog(data, () => undefined)
+    })
+
+    expect(await store.catalog.conversions.listImages({ output: digest('x layer') })).toEqual([
+      made,
+    ])
+  })
+
+  it('calls the source’s own again what a format had left as it was', async () => {
+    store = await diskStore(CLOCK)
+    const own = digest('own')
+
+    store = await store.reopen(() =>
+      olderCatalog(store?.data ?? '', (db) => {
+        const bytes = Buffer.from(own.slice(7), 'hex')
+        db.exec("INSERT INTO repositories VALUES (1, 'docker.io', 'library/alpine')")
+        const row = [bytes, 1, 3, null, 2, 0, 5]
+        const sum = sumOfValues('docker.io', 'library/alpine', bytes, 3, null, 2, 0, 5)
+        db.prepare('INSERT INTO links VALUES (?, ?, ?, ?, ?, ?, ?, ?)').run(...row, sum)
+        const recipe = [bytes, 'estargz', '{}', 1, bytes, 3, bytes, 9, '{}', 'why']
+        db.prepare('INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
+          ...recipe,
+          sumOfValues(...recipe),
+        )
+      }),
+    )
+
+    expect(await store.catalog.links.holders(own)).toMatchObject([{ standing: 'proven', size: 3 }])
+  })
+})
+
+async function olderCatalog(data: string, fill: (db: Sqlite.Database) => void): Promise<void> {
+  await removeCatalog(data)
+  const db = new Sqlite(layoutOf(data).catalog)
+  db.function('row_sum', { deterministic: true, varargs: true }, sumOfValues)
+  for (const sql of MIGRATIONS.slice(0, 2)) db.exec(sql)
+  db.pragma('user_version = 2')
+  fill(db)
+  db.close()
 }

@@ -50,7 +50,7 @@ const ACT: fc.Arbitrary<Act> = fc.oneof(
   fc.tuple(repository, fc.nat(2), fc.nat(2), fc.nat(9)).map(
     ([where, source, target, convertedAt]): Act =>
       (catalog) =>
-        catalog.conversions.recordImage({
+        catalog.publish({
           ...image(`source ${source}`, `target ${target}`),
           repository: where,
           convertedAt,

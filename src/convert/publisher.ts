@@ -1,0 +1,57 @@
+/** Makes a converted manifest known: the one way in, for conversions of our own and for those that a bundle brings. */
+import { outputsOf } from '../outputs.ts'
+import type { Catalog, ConvertedImage, RawManifest, SidecarStore } from '../ports.ts'
+import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+
+/** How a manifest was made. */
+export type Making = Pick<
+  ConvertedImage,
+  'repository' | 'source' | 'recipe' | 'profile' | 'layers' | 'convertedAt' | 'seconds'
+>
+
+export class Publisher {
+  readonly #manifests: Manifests
+  readonly #sidecars: SidecarStore
+  readonly #catalog: Catalog
+
+  constructor(deps: {
+    readonly manifests: Manifests
+    readonly sidecars: SidecarStore
+    readonly catalog: Catalog
+  }) {
+    this.#manifests = deps.manifests
+    this.#sidecars = deps.sidecars
+    this.#catalog = deps.catalog
+  }
+
+  /**
+   * `target` is what was made of `source`; everything that it names is in the store already. Bytes, sidecar, then catalog: a crash in between leaves nothing that is named but not there, and what the catalog
+   * lacks is converted again, to the same bytes.
+   */
+  async publish(target: RawManifest, source: RawManifest, making: Making): Promise<ConvertedImage> {
+    const { digest, mediaType, bytes } = target
+    const { repository, layers } = making
+    const [before, after] = [source, target].map((raw) => this.#manifests.parse(raw).raw)
+    const image: ConvertedImage = {
+      ...making,
+      target: digest,
+      size: bytes.byteLength,
+      mediaType,
+      outputs: outputsOf({ target: after, source: before, layers }),
+    }
+    await this.#manifests.put(target)
+    await this.#sidecars.update(digest, (current) => {
+      const places = current?.places ?? []
+      const isPlaced = places.some((place) => isSameRepository(place, repository))
+      return {
+        digest,
+        size: image.size,
+        mediaType,
+        places: isPlaced ? places : [...places, { ...repository, tags: {} }],
+        conversion: image,
+      }
+    })
+    await this.#catalog.publish(image)
+    return image
+  }
+}
