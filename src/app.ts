@@ -11,6 +11,7 @@ import { ImageWriter } from './convert/image-writer.ts'
 import { Images } from './convert/images.ts'
 import { LayerConversion, type LayerEvents } from './convert/layer-conversion.ts'
 import { Layers } from './convert/layers.ts'
+import { Origins } from './convert/origins.ts'
 import { Progress } from './convert/progress.ts'
 import { Publisher } from './convert/publisher.ts'
 import { Pulls } from './convert/pulls.ts'
@@ -144,10 +145,12 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     replaced: (layer) => regenerations.forget(layer),
     used: (digest) => catalog.usage.touch(digest, clock.now()),
   }
+  const origins = new Origins({ blobs, catalog })
   const conversion = new LayerConversion({
     store,
     catalog,
     blobs,
+    origins,
     limits: decodeLimits,
     concurrency: cores,
     events: layerEvents,
@@ -156,6 +159,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     store,
     catalog,
     blobs,
+    origins,
     conversion,
     // More layers than cores: some wait for upstream while others keep the cores busy.
     jobs: config.convert.jobs === 'auto' ? cores * 2 : config.convert.jobs,
@@ -211,7 +215,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     regenerations,
     profiles,
     records,
-    substitutes: offline ? new Substitutes({ catalog, manifests, blobs }) : undefined,
+    substitutes: offline ? new Substitutes({ catalog, manifests, blobs, origins }) : undefined,
     defaultPlatforms,
   })
   const staging = new Staging({ catalog, pulls, manifests, progress })

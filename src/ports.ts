@@ -232,6 +232,8 @@ export interface ConversionCatalog {
   findLayer(key: LayerKey): Promise<ConvertedLayer | undefined>
   /** The recipe of a converted layer; one that a format left as it is has none. */
   findLayerByTarget(target: Digest): Promise<ConvertedLayer | undefined>
+  /** Everything that was made of one source. */
+  listLayers(source: Digest): Promise<readonly ConvertedLayer[]>
   recordLayer(layer: ConvertedLayer): Promise<void>
   findImage(key: ImageKey): Promise<ConvertedImage | undefined>
   /** Conversions of a source, those that gave a manifest (`target`), those that made something (`output`), or all. */

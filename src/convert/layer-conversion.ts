@@ -24,6 +24,7 @@ import {
   SOURCE_DIFF_ID,
   wrongDiffId,
 } from './layer-task.ts'
+import type { Origins } from './origins.ts'
 import { listIn, readList } from './priority-lists.ts'
 import type { LayerProgress } from './progress.ts'
 
@@ -62,6 +63,7 @@ export class LayerConversion {
   readonly #store: BlobStore
   readonly #catalog: Catalog
   readonly #blobs: Blobs
+  readonly #origins: Origins
   readonly #limits: DecodeLimits
   readonly #concurrency: number
   readonly #events: LayerEvents
@@ -70,6 +72,7 @@ export class LayerConversion {
     readonly store: BlobStore
     readonly catalog: Catalog
     readonly blobs: Blobs
+    readonly origins: Origins
     readonly limits: DecodeLimits
     /** Pieces of one layer compressed at a time. */
     readonly concurrency: number
@@ -78,6 +81,7 @@ export class LayerConversion {
     this.#store = deps.store
     this.#catalog = deps.catalog
     this.#blobs = deps.blobs
+    this.#origins = deps.origins
     this.#limits = deps.limits
     this.#concurrency = deps.concurrency
     this.#events = deps.events ?? {}
@@ -88,9 +92,8 @@ export class LayerConversion {
     const { progress } = run
     const began = performance.now()
     task.allowance?.count(task.source.digest, 0)
-    const source = await this.#blobs.open(task.repository, task.source.digest)
-    if (source === undefined) throw blobUnknown(task.repository, task.source.digest)
-    checkSize(task, source.size)
+    const { blob: source, isSource } = await this.#origins.open(task.repository, task.source.digest)
+    if (isSource) checkSize(task, source.size)
     const list = listIn(task.options)
     const priorities = list && (await readList(this.#store, list))
     progress.stage = 'converting'

@@ -19,6 +19,7 @@ import {
   sourceDiffId,
   waiting,
 } from './layer-task.ts'
+import type { Origins } from './origins.ts'
 import type { LayerProgress } from './progress.ts'
 
 export interface LayerFlight {
@@ -43,6 +44,7 @@ export class Layers {
   readonly #store: BlobStore
   readonly #catalog: Catalog
   readonly #blobs: Blobs
+  readonly #origins: Origins
   readonly #conversion: LayerConversion
   readonly #slots: Semaphore
   readonly #events: LayerEvents
@@ -54,6 +56,7 @@ export class Layers {
     readonly store: BlobStore
     readonly catalog: Catalog
     readonly blobs: Blobs
+    readonly origins: Origins
     readonly conversion: LayerConversion
     /** Layers converted at a time. */
     readonly jobs: number
@@ -62,6 +65,7 @@ export class Layers {
     this.#store = deps.store
     this.#catalog = deps.catalog
     this.#blobs = deps.blobs
+    this.#origins = deps.origins
     this.#conversion = deps.conversion
     this.#slots = new Semaphore(deps.jobs)
     this.#events = deps.events ?? {}
@@ -156,9 +160,7 @@ export class Layers {
       const layer = await convert().catch(async (error) => {
         if (isBeyondAllowance(error)) throw error
         // A source that has rotted in the store fails in many ways; it is in quarantine now, and upstream has it.
-        if (!isRotten(error) && (await this.#store.verify(task.source.digest)) !== 'rotten') {
-          throw error
-        }
+        if (!isRotten(error) && !(await this.#isSpoilt(task))) throw error
         return await convert()
       })
       // What a layer fell back to has a recipe of its own.
@@ -174,11 +176,14 @@ export class Layers {
 
   async #mayRead(task: LayerTask): Promise<void> {
     const { repository, source } = task
-    if (!(await this.#blobs.prove(repository, source.digest))) {
-      throw blobUnknown(repository, source.digest)
-    }
-    const stat = await this.#blobs.stat(repository, source.digest)
+    const proof = await this.#origins.prove(repository, source.digest)
+    if (proof === undefined) throw blobUnknown(repository, source.digest)
+    const stat = proof === 'source' ? await this.#blobs.stat(repository, source.digest) : undefined
     if (stat !== undefined) checkSize(task, stat.size)
+  }
+
+  async #isSpoilt({ repository, source }: LayerTask): Promise<boolean> {
+    return await this.#origins.isRotten(repository, source.digest, this.#store)
   }
 }
 

@@ -29,6 +29,26 @@ export function tagUnknown(
   )
 }
 
+/** Offline: the image is known, and what came of it cannot be brought into the form that was asked for. */
+export function notCarried(
+  repository: Repository,
+  tag: string,
+  profile: string,
+  forms: readonly string[],
+): CrossdockError {
+  const { upstream, name } = repository
+  const there = forms.map((form) => `${tag}-${form}`).join(', ')
+  const advice =
+    forms.length === 0
+      ? `carry it: crossdock export ${upstream}/${name}:${tag}-${profile}`
+      : `there is ${there}; pull that, or carry this one: crossdock export ${upstream}/${name}:${tag}-${profile}`
+  return new CrossdockError(
+    'manifestUnknown',
+    `${upstream}/${name}:${tag} was not carried as ${profile}, and nothing that is here can be converted to it; ${advice}`,
+    { reason: 'not-carried' },
+  )
+}
+
 function stacked(tag: string, suffixes: readonly string[]): string | undefined {
   let base = tag
   for (let inner = splitSuffix(tag, suffixes); inner; inner = splitSuffix(base, suffixes)) {

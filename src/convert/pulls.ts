@@ -13,7 +13,7 @@ import type { OpenBlob } from '../pull/open-blob.ts'
 import type { Tags } from '../pull/tags.ts'
 import type { ImageTask } from './image-task.ts'
 import type { ImageFlight, Images } from './images.ts'
-import { manifestUnknown, tagUnknown } from './missing.ts'
+import { manifestUnknown, notCarried, tagUnknown } from './missing.ts'
 import type { Acceptance } from './plan.ts'
 import { withList } from './priority-lists.ts'
 import type { Records } from './records.ts'
@@ -98,7 +98,7 @@ export class Pulls {
 
   /** A finished answer, or one that is being made. Throws `manifestUnknown` for a tag that upstream does not have. */
   async byTag(ask: TagAsk): Promise<ManifestAnswer | PendingAnswer> {
-    const { tag, profile, resolved } = await this.#resolve(ask)
+    const { tag, profile, resolved, isDemand = false } = await this.#resolve(ask)
     if (profile !== ask.profile) ask.admit?.(profile)
     const raw = resolved && (await this.#manifests.get(ask.repository, resolved.digest))
     if (raw === undefined) throw tagUnknown(ask.repository, tag, this.#profiles)
@@ -125,10 +125,16 @@ export class Pulls {
     }
     const made = await this.#images.find(task)
     if (made !== undefined) return await this.#converted(task, plain, made, 'hit')
-    const substitute = await this.#substitute(ask, plain, profile)
-    if (substitute !== undefined) return substitute
-    const flight = this.#images.convert(task)
-    const answer = this.#finish(task, plain, flight)
+    const remedy = await this.#substitutes?.remedy(task)
+    if (remedy?.kind === 'carried') return { ...plain, ...remedy.raw, conversion: 'hit' }
+    if (remedy?.kind === 'absent') {
+      if (isDemand) throw notCarried(repository, tag, profile.name, remedy.forms)
+      const any = (await this.#substitute(ask, plain)) ?? plain
+      return { ...any, conversion: 'original; reason=not-carried' }
+    }
+    const from = remedy === undefined ? task : { ...task, source: remedy.from }
+    const flight = this.#images.convert(from)
+    const answer = this.#finish(from, plain, flight)
     answer.catch(() => undefined)
     return {
       mediaType: flight.mediaType,
@@ -220,9 +226,8 @@ export class Pulls {
   async #substitute(
     { repository }: TagAsk,
     plain: ManifestAnswer,
-    profile?: Profile,
   ): Promise<ManifestAnswer | undefined> {
-    const raw = await this.#substitutes?.find(repository, plain, profile?.name)
+    const raw = await this.#substitutes?.find(repository, plain)
     return raw && { ...plain, ...raw, conversion: 'hit' }
   }
 
@@ -236,6 +241,7 @@ export class Pulls {
     if (literal !== undefined) return { tag, profile: ask.profile, resolved: literal }
     return {
       tag: split.base,
+      isDemand: true,
       profile: this.#profiles.find(split.suffix),
       resolved: await this.#tags.resolve(repository, split.base),
     }

@@ -1,65 +1,115 @@
-/** Behind an air gap, where a bundle may have brought a converted image without the layers of its source. */
+/**
+ * Behind an air gap, where a bundle may have brought a converted image without the layers of its source: what to hand out
+ * instead, and what to convert from.
+ */
+import { findFormat } from '../format/formats.ts'
 import { isAttestation } from '../oci/image-kind.ts'
+import type { Descriptor } from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
 import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import type { Blobs } from '../pull/blobs.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import { type ImageTask, parseRecipe } from './image-task.ts'
+import type { Origins } from './origins.ts'
+import { selectChildren } from './plan.ts'
+
+export type Remedy =
+  /** A form of the profile that was carried. */
+  | { readonly kind: 'carried'; readonly raw: RawManifest }
+  /** To convert from: the source, or a carried form of the same files when the profile keeps layers that are not here. */
+  | { readonly kind: 'convert'; readonly from: RawManifest }
+  /** Nothing here gives it; `forms` names the profiles of what there is. */
+  | { readonly kind: 'absent'; readonly forms: readonly string[] }
+
+type IsHere = (layer: Descriptor) => Promise<boolean>
 
 export class Substitutes {
   readonly #catalog: Catalog
   readonly #manifests: Manifests
   readonly #blobs: Blobs
+  readonly #origins: Origins
 
   constructor(deps: {
     readonly catalog: Catalog
     readonly manifests: Manifests
     readonly blobs: Blobs
+    readonly origins: Origins
   }) {
     this.#catalog = deps.catalog
     this.#manifests = deps.manifests
     this.#blobs = deps.blobs
+    this.#origins = deps.origins
   }
 
-  /**
-   * The newest conversion of a source that cannot be served itself, nor converted in any other way; of this profile when
-   * one is given. `undefined`: the source is whole, or there is no conversion.
-   */
-  async find(
-    repository: Repository,
-    source: RawManifest,
-    profile?: string,
-  ): Promise<RawManifest | undefined> {
+  /** The newest conversion of a source that cannot be served itself. `undefined`: it can be, or there is no conversion. */
+  async find(repository: Repository, source: RawManifest): Promise<RawManifest | undefined> {
     if (await this.#isWhole(repository, source)) return undefined
-    const made = await this.#catalog.conversions.listImages({ source: source.digest })
-    const fitting = made
-      .filter((one) => isSameRepository(one.repository, repository))
-      .filter((one) => profile === undefined || one.profile === profile)
-      .sort(newestFirst)
-    for (const { target } of fitting) {
-      const raw = await this.#manifests.findLocal(repository, target)
+    for (const made of await this.#conversions(repository, source)) {
+      const raw = await this.#manifests.findLocal(repository, made.target)
       if (raw !== undefined) return raw
     }
     return undefined
   }
 
-  /** Whether all layers of it lie here; of an index, those of every image whose manifest came along. */
+  /** How to come by what a task asks for, which was not made here before. */
+  async remedy(task: ImageTask): Promise<Remedy> {
+    const { repository, source, format, profile } = task
+    if (await this.#isWhole(repository, source)) return { kind: 'convert', from: source }
+    const forms: { readonly made: ConvertedImage; readonly raw: RawManifest }[] = []
+    for (const made of await this.#conversions(repository, source)) {
+      const raw = await this.#manifests.findLocal(repository, made.target)
+      if (raw === undefined) continue
+      if (made.profile === profile) return { kind: 'carried', raw }
+      forms.push({ made, raw })
+    }
+    const isReadable: IsHere = (layer) =>
+      format.keeps(layer) ? this.#isStored(layer) : this.#origins.isHere(repository, layer.digest)
+    if (await this.#hasLayers(task, source, isReadable)) return { kind: 'convert', from: source }
+    for (const { made, raw } of forms) {
+      // What changed the tars holds other files than its source.
+      if (findFormat(parseRecipe(made.recipe).format)?.keepsDiffIds !== true) continue
+      if (await this.#isWhole(repository, raw)) return { kind: 'convert', from: raw }
+    }
+    return { kind: 'absent', forms: [...new Set(forms.map(({ made }) => made.profile))] }
+  }
+
+  /** Newest first. */
+  async #conversions(repository: Repository, source: RawManifest): Promise<ConvertedImage[]> {
+    const made = await this.#catalog.conversions.listImages({ source: source.digest })
+    return made.filter((one) => isSameRepository(one.repository, repository)).sort(newestFirst)
+  }
+
   async #isWhole(repository: Repository, raw: RawManifest): Promise<boolean> {
+    const task = { repository, platforms: 'all' as const }
+    return await this.#hasLayers(task, raw, (layer) => this.#isStored(layer))
+  }
+
+  /** Whether all layers are here; of an index, those of every image that is wanted and whose manifest came along. */
+  async #hasLayers(
+    task: Pick<ImageTask, 'repository' | 'platforms'>,
+    raw: RawManifest,
+    isHere: IsHere,
+  ): Promise<boolean> {
     const manifest = this.#manifests.parse(raw)
     if (manifest.kind === 'image') {
-      for (const { digest, mediaType } of manifest.layers) {
-        if (findMediaType(mediaType)?.foreign) continue
-        if ((await this.#blobs.openStored(digest)) === undefined) return false
+      for (const layer of manifest.layers) {
+        if (findMediaType(layer.mediaType)?.foreign) continue
+        if (!(await isHere(layer))) return false
       }
       return true
     }
     let found = 0
-    for (const child of manifest.manifests) {
-      const childRaw = await this.#manifests.findLocal(repository, child.digest)
+    for (const child of selectChildren(manifest, task.platforms)) {
+      const childRaw = await this.#manifests.findLocal(task.repository, child.digest)
       if (childRaw === undefined || isAttestation(child)) continue
-      if (!(await this.#isWhole(repository, childRaw))) return false
+      if (!(await this.#hasLayers(task, childRaw, isHere))) return false
       found += 1
     }
     return found > 0
+  }
+
+  async #isStored({ digest }: Descriptor): Promise<boolean> {
+    return (await this.#blobs.openStored(digest)) !== undefined
   }
 }
 

@@ -46,6 +46,17 @@ export class SqliteConversions implements ConversionCatalog {
     })
   }
 
+  async listLayers(source: Digest): Promise<readonly ConvertedLayer[]> {
+    return this.#db.mending(() => {
+      const asked = { source: bytesOf(source) }
+      const rows = this.#db.all(
+        'SELECT * FROM layers WHERE source = ? ORDER BY encoding, options, revision',
+        asked.source,
+      )
+      return rows.map((row) => layerIn(soundIn('layers', row, asked)))
+    })
+  }
+
   async recordLayer(layer: ConvertedLayer): Promise<void> {
     await this.#db.mending(() => this.putLayer(layer))
   }

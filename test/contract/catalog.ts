@@ -200,6 +200,16 @@ function describeLayers(start: () => Promise<Catalog>): void {
     expect(await conversions.findLayerByTarget(digest('x'))).toBeUndefined()
   })
 
+  it('lists what was made of a source', async () => {
+    const { conversions } = await start()
+    const one = layer('source', 'one')
+    const two = { ...layer('source', 'two'), encoding: 'none', options: '{}' }
+    for (const each of [one, two, layer('other', 'three')]) await conversions.recordLayer(each)
+
+    expect(await conversions.listLayers(digest('source'))).toEqual([two, one])
+    expect(await conversions.listLayers(digest('x'))).toEqual([])
+  })
+
   it('replaces what was recorded under the same key', async () => {
     const { conversions } = await start()
     await conversions.recordLayer(layer('source', 'old'))

@@ -144,6 +144,12 @@ class MemoryConversions implements ConversionCatalog {
     return found.sort((a, b) => compare(rank(a), rank(b)))[0]
   }
 
+  async listLayers(source: Digest): Promise<readonly ConvertedLayer[]> {
+    return [...this.#layers.values()]
+      .filter((layer) => layer.source === source)
+      .sort((a, b) => compare([layerText(a)], [layerText(b)]))
+  }
+
   async recordLayer(layer: ConvertedLayer): Promise<void> {
     this.#layers.set(layerText(layer), layer)
   }
