@@ -1,14 +1,40 @@
 /** How commands speak: text for people, JSON for programs, exit codes for scripts. */
 import { CrossdockError } from '../errors.ts'
-import { withoutControls } from '../lib/printable.ts'
+import { manyLines, oneLine } from '../lib/printable.ts'
 
-export interface Output {
-  /** True when a person looks at it. */
+/** Standard output and standard error, as bare as the system has them. */
+export interface Streams {
+  /** True when a person looks at standard error. */
   readonly isTerminal: boolean
   readonly columns: number
   readonly rows: number
   out(text: string): void
   err(text: string): void
+}
+
+/** The one way to a terminal: of what images, registries and files say nothing comes through that it would obey. JSON stays JSON. */
+export interface Output extends Streams {
+  /** On standard error: lines in the place of the last `replaced` ones, below which the cursor is. */
+  redraw(replaced: number, lines: readonly string[]): void
+}
+
+export function outputTo(streams: Streams): Output {
+  return {
+    isTerminal: streams.isTerminal,
+    get columns() {
+      return streams.columns
+    },
+    get rows() {
+      return streams.rows
+    },
+    out: (text) => streams.out(manyLines(text)),
+    err: (text) => streams.err(manyLines(text)),
+    redraw: (replaced, lines) => {
+      const up = replaced > 0 ? `\x1b[${replaced}A\x1b[J` : ''
+      const room = Math.max(0, streams.columns - 1)
+      streams.err(up + lines.map((line) => `${oneLine(line).slice(0, room)}\n`).join(''))
+    },
+  }
 }
 
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const
@@ -18,11 +44,11 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** The message alone, without what a terminal would obey: a stack says nothing to who did not write the program, unless it is asked for. */
+/** The message alone: a stack says nothing to who did not write the program, unless it is asked for. */
 export function describeError(error: unknown, withStack = false): string {
-  if (!(error instanceof Error)) return withoutControls(String(error))
+  if (!(error instanceof Error)) return String(error)
   const isExpected = error instanceof CrossdockError || error instanceof UsageError
-  return withoutControls(withStack && !isExpected ? (error.stack ?? error.message) : error.message)
+  return withStack && !isExpected ? (error.stack ?? error.message) : error.message
 }
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
@@ -45,9 +71,9 @@ export function formatSeconds(seconds: number): string {
   return `${Math.floor(seconds / 60)} m ${Math.round(seconds % 60)} s`
 }
 
-/** Columns padded to the widest cell; numbers (cells that begin with a digit) to the right. */
+/** Columns padded to the widest cell, which are one line whatever they hold; numbers (cells that begin with a digit) to the right. */
 export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [head, ...rows]
+  const all = [head, ...rows.map((row) => row.map(oneLine))]
   const widths = head.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)))
   const isNumeric = head.map(
     (_, i) => rows.length > 0 && rows.every((row) => /^[\d-]/.test(row[i] ?? '')),

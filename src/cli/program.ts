@@ -45,7 +45,8 @@ function report(error: unknown, { output, env }: System): number {
     return EXIT.usage
   }
   const isDebug = /^(?:debug|trace)$/.test(env.CROSSDOCK_LOG__LEVEL ?? '')
-  output.err(`crossdock: ${describeError(error, isDebug)}\n`)
+  // Whatever stands in a message begins no line, where it would pass for one of ours.
+  output.err(`crossdock: ${describeError(error, isDebug).replaceAll('\n', '\n  ')}\n`)
   return error instanceof UsageError ? EXIT.usage : EXIT.failed
 }
 

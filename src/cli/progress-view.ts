@@ -1,5 +1,6 @@
 /** Progress of conversions: bars that redraw on a terminal, plain lines elsewhere. */
 import type { Job, LayerProgress, Progress } from '../convert/progress.ts'
+import { oneLine } from '../lib/printable.ts'
 import { hexOf } from '../oci/digest.ts'
 import { formatBytes, formatSeconds, type Output } from './output.ts'
 
@@ -20,7 +21,7 @@ function showLines(progress: Progress, output: Output): Disposable {
     const { state } = job
     if (said.get(job.id) === state || state === 'planning') return
     said.set(job.id, state)
-    output.err(`${describeLine(job)}\n`)
+    output.err(`${oneLine(describeLine(job))}\n`)
   })
   return { [Symbol.dispose]: stop }
 }
@@ -43,12 +44,9 @@ function showBars(progress: Progress, output: Output): Disposable {
   const rates = new Rates()
   const draw = () => {
     const jobs = progress.list().filter((job) => job.endedAt === undefined)
-    const lines = drawJobs(jobs, rates, output.rows - 1).map((line) =>
-      line.slice(0, output.columns - 1),
-    )
-    const up = drawn > 0 ? `\x1b[${drawn}A\x1b[J` : ''
+    const lines = drawJobs(jobs, rates, output.rows - 1)
+    output.redraw(drawn, lines)
     drawn = lines.length
-    output.err(up + lines.map((line) => `${line}\n`).join(''))
   }
   const timer = setInterval(draw, REDRAW_MS)
   return {

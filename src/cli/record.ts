@@ -9,6 +9,7 @@ import { isRecordPath, readRecord } from '../convert/record-files.ts'
 import type { ImageRecord } from '../convert/record-images.ts'
 import { CrossdockError } from '../errors.ts'
 import { type RecordLine, writeRecord } from '../format/priorities.ts'
+import { oneLine } from '../lib/printable.ts'
 import { streamOf } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
@@ -198,7 +199,10 @@ function formatLayers(
   const what = kind === 'estargz' ? 'eStargz image' : 'record'
   const parts = layers.map(({ layerIndex, paths }) => {
     const layer = layerIndex === undefined ? 'any layer' : `layer ${layerIndex}`
-    return [`${layer}: ${countOf(paths.length)}`, ...paths.map((path) => `  ${path}`)].join('\n')
+    return [
+      `${layer}: ${countOf(paths.length)}`,
+      ...paths.map((path) => `  ${oneLine(path)}`),
+    ].join('\n')
   })
   return `${[`${name}  ${digest}  ${what}`, ...parts].join('\n')}\n`
 }

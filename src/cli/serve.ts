@@ -18,6 +18,7 @@ import {
   type ServerLimits,
 } from '../http/server.ts'
 import { compileRules } from '../http/target.ts'
+import type { RequestEvent } from '../lib/telemetry.ts'
 import { acquireServerLock } from '../store/lock.ts'
 import { Touches } from '../upkeep/touches.ts'
 import { keepHouse } from './housekeeping.ts'
@@ -116,8 +117,7 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
   }
   const health = { check: () => app.catalog.check(), isDraining: () => state.isDraining }
   const distribution = createDistribution(app)
-  const requestDone = (event: Parameters<App['telemetry']['requestDone']>[0]) =>
-    app.telemetry.requestDone(event)
+  const requestDone = (event: RequestEvent) => app.telemetry.requestDone(event)
   const listeners: Listener[] = []
   try {
     for (const listener of config.listen) {
@@ -127,7 +127,7 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
         (routes, seen) => addHealth(routes, seen, health),
         clients,
       )
-      listeners.push(await listenOn(answer, listener, limits, '--listen'))
+      listeners.push(await listenOn(answer, listener, limits, requestDone, '--listen'))
     }
     if (config.admin !== undefined) {
       const admin = createApp(
@@ -142,7 +142,7 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
         },
         clients,
       )
-      listeners.push(await listenOn(admin, config.admin, limits, '--admin'))
+      listeners.push(await listenOn(admin, config.admin, limits, requestDone, '--admin'))
     }
     return listeners
   } catch (error) {
@@ -181,10 +181,11 @@ async function listenOn(
   app: Parameters<typeof listen>[0],
   config: ListenerConfig,
   limits: ServerLimits,
+  requestDone: (event: RequestEvent) => void,
   option: '--listen' | '--admin',
 ): Promise<Listener> {
   try {
-    return await listen(app, config, limits)
+    return await listen(app, config, limits, requestDone)
   } catch (error) {
     const where = `${formatHost(config.host)}:${config.port}`
     throw new CrossdockError(

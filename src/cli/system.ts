@@ -2,7 +2,8 @@
 import { homedir, hostname } from 'node:os'
 import { type LineSink, Lines } from '../lib/lines.ts'
 import { within } from '../lib/within.ts'
-import { describeError, EXIT, type Output } from './output.ts'
+import { oneLine } from '../lib/printable.ts'
+import { describeError, EXIT, type Output, outputTo } from './output.ts'
 import type { Signals } from './serve.ts'
 
 export interface System {
@@ -39,7 +40,8 @@ export function systemSurroundings(from: NodeJS.Process): ProcessSystem {
   from.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (signals !== undefined) return
     if (error.code !== 'EPIPE') {
-      from.stderr.write(`crossdock: cannot write to standard output: ${describeError(error)}\n`)
+      const why = oneLine(describeError(error))
+      from.stderr.write(`crossdock: cannot write to standard output: ${why}\n`)
       from.exit(EXIT.failed)
     }
     if (!isEnding) from.exit(EXIT.ok)
@@ -51,7 +53,7 @@ export function systemSurroundings(from: NodeJS.Process): ProcessSystem {
     cwd: from.cwd(),
     home: homedir(),
     hostname: hostname(),
-    output: {
+    output: outputTo({
       isTerminal: from.stderr.isTTY === true,
       get columns() {
         // A terminal that nobody told its size says 0.
@@ -62,7 +64,7 @@ export function systemSurroundings(from: NodeJS.Process): ProcessSystem {
       },
       out: (text) => void from.stdout.write(text),
       err: (text) => void from.stderr.write(text),
-    },
+    }),
     log: new Lines(from.stderr),
     isLogTerminal: from.stderr.isTTY === true,
     stdin: () => from.stdin,

@@ -90,6 +90,8 @@ class Meter {
   readonly #now: () => number
   readonly #began: number
   #drawnAt = 0
+  /** Lines of it on the terminal. */
+  #drawn = 0
 
   constructor(output: Output, total: number | undefined, now: () => number) {
     this.#output = output
@@ -108,10 +110,12 @@ class Meter {
     const of = this.#total === undefined ? '' : ` of ${formatBytes(this.#total)}`
     const time = left === undefined ? '' : `, ${formatSeconds(left / rate)} left`
     const line = `verified ${formatBytes(this.bytes)}${of}, ${formatBytes(rate)}/s${time}`
-    this.#output.err(`\r\x1b[K${line.slice(0, this.#output.columns - 1)}`)
+    this.#output.redraw(this.#drawn, [line])
+    this.#drawn = 1
   }
 
   clear(): void {
-    if (this.#output.isTerminal && this.#drawnAt > 0) this.#output.err('\r\x1b[K')
+    if (this.#drawn > 0) this.#output.redraw(this.#drawn, [])
+    this.#drawn = 0
   }
 }

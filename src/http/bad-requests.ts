@@ -2,6 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import { type Server, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import { printableJson } from '../lib/printable.ts'
+import type { RequestEvent } from '../lib/telemetry.ts'
 
 interface Refusal {
   readonly status: number
@@ -13,7 +15,10 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   ERR_HTTP_REQUEST_TIMEOUT: { status: 408, message: 'the headers of the request came too slowly' },
 }
 
-export function answerBadRequests(server: Server): void {
+export function answerBadRequests(
+  server: Server,
+  requestDone: (event: RequestEvent) => void,
+): void {
   /** Sockets on which an answer is under way, into which nothing else may be written. */
   const busy = new WeakSet<object>()
   server.prependListener('request', ({ socket }, response) => {
@@ -22,7 +27,7 @@ export function answerBadRequests(server: Server): void {
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (busy.has(socket) || !socket.writable || error.code === 'ECONNRESET') socket.destroy()
-    else refuse(socket as Socket, REFUSALS[error.code ?? ''] ?? badRequest(error))
+    else requestDone(refuse(socket as Socket, REFUSALS[error.code ?? ''] ?? badRequest(error)))
   })
 }
 
@@ -30,9 +35,10 @@ function badRequest({ message }: Error): Refusal {
   return { status: 400, message: `this is no HTTP request (${message})` }
 }
 
-function refuse(socket: Socket, { status, message }: Refusal): void {
+function refuse(socket: Socket, { status, message }: Refusal): RequestEvent {
   const id = randomUUID()
-  const body = `${JSON.stringify({ errors: [{ code: 'UNSUPPORTED', message: `${message} (request ${id})` }] })}\n`
+  const body = `${printableJson({ errors: [{ code: 'UNSUPPORTED', message: `${message} (request ${id})` }] })}\n`
+  const client = socket.remoteAddress
   socket.write(
     [
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
@@ -46,4 +52,17 @@ function refuse(socket: Socket, { status, message }: Refusal): void {
   )
   // Whoever goes on sending is not waited for.
   socket.destroySoon()
+  const refused = { id, status, client, refusal: message, bytes: Buffer.byteLength(body), ms: 0 }
+  return { ...NOTHING_KNOWN, ...refused }
+}
+
+/** Of what never became a request. */
+const NOTHING_KNOWN = {
+  method: '-',
+  path: '',
+  route: 'none',
+  userAgent: undefined,
+  principal: undefined,
+  image: undefined,
+  conversion: undefined,
 }

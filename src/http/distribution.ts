@@ -124,6 +124,7 @@ export class Distribution {
     }
     const ns = spaces[0] === '' ? undefined : spaces[0]
     const repository = locate(route.name, ns, this.#deps.names)
+    exchange.image = nameOf(repository, route)
     const levers = { path: route.profile, header: exchange.header('crossdock-profile'), listener }
     const profile = chooseProfile(levers, repository, this.#deps.rules, this.#deps.profiles)
     const headers: Headers = ns === undefined ? {} : { 'OCI-Namespace': ns }
@@ -224,17 +225,14 @@ export class Distribution {
   async #sendManifest(exchange: Exchange, target: Target, answer: ManifestAnswer): Promise<void> {
     exchange.conversion = answer.conversion
     const etag = `"${answer.digest}"`
-    const warnings = [
-      ...(answer.stale ? ['110 - "Response is Stale"'] : []),
-      ...answer.warnings.map((text) => `299 - ${JSON.stringify(text)}`),
-    ]
+    if (answer.stale) exchange.warn(110, 'Response is Stale')
+    for (const text of answer.warnings) exchange.warn(299, text)
     const headers = {
       ...target.headers,
       'Docker-Content-Digest': answer.digest,
       ETag: etag,
       'Accept-Ranges': 'bytes',
       ...(answer.conversion !== undefined && { 'Crossdock-Conversion': answer.conversion }),
-      ...(warnings.length > 0 && { Warning: warnings }),
     }
     this.#deps.handedOut(answer)
     if (matchesEtag(exchange.header('if-none-match'), etag)) {
@@ -323,4 +321,11 @@ export class Distribution {
     }
     await sendParts(exchange, { ...parts, open, atHand: known.growing === undefined })
   }
+}
+
+/** `docker.io/library/alpine:3-zstd` */
+function nameOf({ upstream, name }: Repository, route: Exclude<Route, { kind: 'base' }>): string {
+  const reference = route.kind === 'manifest' ? route.reference : undefined
+  const tail = reference === undefined || 'digest' in reference ? '' : `:${reference.tag}`
+  return `${upstream}/${name}${tail}`
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { TLSSocket } from 'node:tls'
 import { CHALLENGE, type Credentials } from '../access/access.ts'
 import { CrossdockError, FAILURES } from '../errors.ts'
+import { cut, headerText, printableJson, quotedText } from '../lib/printable.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import { afterRunning } from '../lib/within.ts'
 import type { ClientAddress } from './client-address.ts'
@@ -11,6 +12,15 @@ export type Headers = Readonly<Record<string, string | number | string[]>>
 
 /** Bodies up to this many bytes go out in one piece with their head. */
 const SMALL_BODY = 16 * 1024
+
+/** Characters of a header's value: more than any link or name of ours has, and less than clients refuse. */
+const MAX_HEADER = 8 * 1024
+/** Proxies in front refuse answers whose headers together have a few KiB. */
+const MAX_WARNING = 512
+const MAX_WARNINGS = 4
+const MAX_MESSAGE = 2048
+/** Seconds; more than a day would be a registry's mistake. */
+const MAX_RETRY_AFTER = 86_400
 
 export interface ClientRules {
   /** How long a client may take nothing while there is something for it. */
@@ -28,6 +38,10 @@ export class Exchange {
   /** For log and metrics. */
   route = 'none'
   conversion: string | undefined
+  /** `docker.io/library/alpine:3-zstd`, where one was asked for. */
+  image: string | undefined
+  /** What the client was told when it was refused. */
+  refusal: string | undefined
   /** Name of who asked, where clients have to say so. */
   principal: string | undefined
   error: unknown
@@ -35,6 +49,7 @@ export class Exchange {
   cut: string | undefined
   /** Bytes of the body that were handed to the socket. */
   bytes = 0
+  readonly #warnings: string[] = []
 
   constructor(
     id: string,
@@ -80,11 +95,16 @@ export class Exchange {
     return Array.isArray(value) ? value.join(', ') : value
   }
 
+  /** Adds a `Warning` to the head that goes out next (RFC 7234 section 5.5). */
+  warn(code: 110 | 299, text: string): void {
+    if (this.#warnings.length === MAX_WARNINGS) return
+    this.#warnings.push(`${code} - ${quotedText(text, MAX_WARNING)}`)
+  }
+
   /** A whole answer; HEAD gets the same head without the body. */
   send(status: number, headers: Headers, body: Uint8Array | string = ''): void {
     const bytes = typeof body === 'string' ? Buffer.from(body) : body
-    this.#outgoing.writeHead(status, {
-      ...this.#common(),
+    this.#writeHead(status, {
       ...headers,
       ...(status !== 304 && { 'Content-Length': headers['Content-Length'] ?? bytes.byteLength }),
     })
@@ -104,7 +124,7 @@ export class Exchange {
 
   /** Sends the head now; a body may follow by `stream` or `finish`. */
   begin(status: number, headers: Headers): void {
-    this.#outgoing.writeHead(status, { ...this.#common(), ...headers })
+    this.#writeHead(status, headers)
     this.#outgoing.flushHeaders()
   }
 
@@ -119,7 +139,7 @@ export class Exchange {
 
   /** A HEAD that tells nothing but its headers: no length either. */
   sendBareHead(headers: Headers): void {
-    this.#outgoing.writeHead(200, { ...this.#common(), ...headers })
+    this.#writeHead(200, headers)
     this.#outgoing.end()
   }
 
@@ -170,6 +190,7 @@ export class Exchange {
       return
     }
     const failure = error instanceof CrossdockError ? error : undefined
+    this.refusal = messageOf(failure)
     if (failure === undefined || failure.status >= 500) this.error = error
     this.send(
       failure?.status ?? FAILURES.internal.status,
@@ -179,20 +200,23 @@ export class Exchange {
         ...(failure?.kind === 'unauthorized' && { 'WWW-Authenticate': CHALLENGE }),
         ...(failure?.kind === 'methodNotAllowed' && { Allow: 'GET, HEAD' }),
         ...(failure?.retryAfter !== undefined && {
-          'Retry-After': Math.max(1, Math.ceil(failure.retryAfter)),
+          'Retry-After': Math.min(MAX_RETRY_AFTER, Math.max(1, Math.ceil(failure.retryAfter))),
         }),
       },
       errorBody(failure, this.id),
     )
   }
 
-  #common(): Headers {
-    return {
+  /** The one way out for headers, whose values may hold what a registry, an image or a client said. */
+  #writeHead(status: number, headers: Headers): void {
+    this.#outgoing.writeHead(status, {
       'Docker-Distribution-Api-Version': 'registry/2.0',
       'X-Request-Id': this.id,
       'X-Content-Type-Options': 'nosniff',
       'Content-Security-Policy': "default-src 'none'",
-    }
+      ...(this.#warnings.length > 0 && { Warning: this.#warnings }),
+      ...sendable(headers),
+    })
   }
 
   /** Writes a chunk and waits until its memory is no longer needed: the system has it, or the connection is gone. */
@@ -218,10 +242,26 @@ function forwardedFor({ headers }: IncomingMessage): string | undefined {
   return [headers['x-forwarded-for']].flat().join(',')
 }
 
+/** A value that cannot be sent would become an answer of 500. */
+function sendable(headers: Headers): Headers {
+  const sent: Record<string, Headers[string]> = {}
+  for (const name in headers) {
+    const value = headers[name]
+    if (typeof value === 'string') sent[name] = headerText(value, MAX_HEADER)
+    else if (typeof value === 'number') sent[name] = value
+    else if (value !== undefined) sent[name] = value.map((one) => headerText(one, MAX_HEADER))
+  }
+  return sent
+}
+
+function messageOf(failure: CrossdockError | undefined): string {
+  return cut(failure?.message ?? 'something failed inside crossdock; see its log', MAX_MESSAGE)
+}
+
 /** distribution-spec "Error Codes"; an error of ours that nobody foresaw says its request's id and nothing more. */
 function errorBody(failure: CrossdockError | undefined, id: string): string {
   const { code } = failure ?? FAILURES.internal
-  const message = failure?.message ?? 'something failed inside crossdock; see its log'
+  const message = `${messageOf(failure)} (request ${id})`
   const detail = failure?.reason === undefined ? {} : { detail: { reason: failure.reason } }
-  return `${JSON.stringify({ errors: [{ code, message: `${message} (request ${id})`, ...detail }] })}\n`
+  return `${printableJson({ errors: [{ code, message, ...detail }] })}\n`
 }

@@ -1,6 +1,7 @@
 /** Tag lists and referrers: upstream's own, passed on; offline what an import brought. */
 import type { Profiles } from '../config/profiles.ts'
 import { CrossdockError } from '../errors.ts'
+import { printableJson } from '../lib/printable.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import { isReferrersTag, referrersTag } from '../oci/reference.ts'
@@ -59,7 +60,7 @@ export class Lists {
     exchange.send(
       200,
       { ...headers, 'Content-Type': 'application/json', ...(next && { Link: next }) },
-      JSON.stringify({ name: repository.name, tags }),
+      printableJson({ name: repository.name, tags }),
     )
   }
 
@@ -85,7 +86,7 @@ export class Lists {
         'Content-Type': INDEX_TYPE,
         ...(artifactType !== null && { 'OCI-Filters-Applied': 'artifactType' }),
       },
-      JSON.stringify({ schemaVersion: 2, mediaType: INDEX_TYPE, manifests }),
+      printableJson({ schemaVersion: 2, mediaType: INDEX_TYPE, manifests }),
     )
   }
 

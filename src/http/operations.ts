@@ -2,6 +2,7 @@
 import type { Hono, MiddlewareHandler } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import type { Job, Progress } from '../convert/progress.ts'
+import { oneLine, printableJson } from '../lib/printable.ts'
 import type { Env } from './server.ts'
 
 export interface HealthDeps {
@@ -19,7 +20,8 @@ export function addHealth(app: Hono<Env>, seen: MiddlewareHandler<Env>, deps: He
       await deps.check()
       return c.text('ok\n')
     } catch (error) {
-      return c.text(`not ready: ${error instanceof Error ? error.message : String(error)}\n`, 503)
+      const why = error instanceof Error ? error.message : String(error)
+      return c.text(`not ready: ${oneLine(why)}\n`, 503)
     }
   })
 }
@@ -38,7 +40,10 @@ export function addAdmin(app: Hono<Env>, seen: MiddlewareHandler<Env>, deps: Adm
   )
   app.get('/api/conversions', seen, (c) => {
     const wantsEvents = c.req.header('accept')?.includes('text/event-stream') ?? false
-    if (!wantsEvents) return c.json({ conversions: deps.progress.list().map(describeJob) })
+    if (!wantsEvents) {
+      const text = printableJson({ conversions: deps.progress.list().map(describeJob) })
+      return c.body(text, 200, { 'Content-Type': 'application/json' })
+    }
     return streamSSE(c, async (stream) => {
       const queue: Job[] = [...deps.progress.list()]
       let wake: () => void = () => undefined
@@ -53,7 +58,7 @@ export function addAdmin(app: Hono<Env>, seen: MiddlewareHandler<Env>, deps: Adm
       while (!stream.aborted) {
         const job = queue.shift()
         if (job !== undefined) {
-          await stream.writeSSE({ event: 'conversion', data: JSON.stringify(describeJob(job)) })
+          await stream.writeSSE({ event: 'conversion', data: printableJson(describeJob(job)) })
           continue
         }
         const isQuiet = await new Promise<boolean>((resolve) => {

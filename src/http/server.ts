@@ -69,7 +69,9 @@ export function createApp(
         userAgent: incoming.headers['user-agent'],
         principal: exchange.principal,
         route: exchange.route,
+        image: exchange.image,
         conversion: exchange.conversion,
+        refusal: exchange.refusal,
         cut: exchange.cut,
         error: exchange.error,
       })
@@ -99,6 +101,7 @@ export async function listen(
   app: Hono<Env>,
   config: ListenerConfig,
   limits: ServerLimits,
+  requestDone: (event: RequestEvent) => void,
 ): Promise<Listener> {
   const options: ServerOptions = {
     maxHeaderSize: limits.requestHeaderBytes,
@@ -123,7 +126,7 @@ export async function listen(
         }),
   }) as Server
   server.maxConnections = limits.connections
-  answerBadRequests(server)
+  answerBadRequests(server, requestDone)
   server.prependListener('request', (incoming) => {
     incoming.url = originForm(incoming.url ?? '')
   })

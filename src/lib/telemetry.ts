@@ -1,13 +1,8 @@
 /** Logs and metrics: one function for each event, which counts and logs in one place, so that labels never drift. */
-import { type Logger, pino } from 'pino'
+import type { Logger } from 'pino'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { LineSink } from './lines.ts'
-import { escapeControls } from './printable.ts'
-
-export interface LogConfig {
-  readonly level: string
-  readonly format: 'auto' | 'json' | 'pretty'
-}
+import { createLogger, type LogConfig } from './log.ts'
 
 /** Route of health checks, metrics and the admin API, which are asked for all the time. */
 export const OPERATIONS = 'operations'
@@ -23,7 +18,11 @@ export interface RequestEvent {
   readonly userAgent: string | undefined
   readonly principal: string | undefined
   readonly route: string
+  /** `docker.io/library/alpine:3-zstd`, where one was asked for. */
+  readonly image: string | undefined
   readonly conversion: string | undefined
+  /** What the client was told when it was refused. */
+  readonly refusal: string | undefined
   /** Set when the client did not get the whole answer. */
   readonly cut?: string | undefined
   readonly error?: unknown
@@ -38,8 +37,6 @@ export interface Gauges {
 }
 
 export type Telemetry = ReturnType<typeof createTelemetry>
-
-const FIELD_LIMIT = 512
 
 export function createTelemetry(config: LogConfig, out: LineSink) {
   const log = createLogger(config, out)
@@ -67,14 +64,7 @@ export function createTelemetry(config: LogConfig, out: LineSink) {
         metrics.bytesOut.inc(bytes)
         metrics.requestSeconds.observe({ route: event.route }, event.ms / 1000)
       }
-      const line = {
-        event: 'request',
-        ...fields,
-        ...(!isOperations && { bytes }),
-        // Nothing a client sends may fill the log.
-        path: fields.path.slice(0, FIELD_LIMIT),
-        userAgent: fields.userAgent?.slice(0, FIELD_LIMIT),
-      }
+      const line = { event: 'request', ...fields, ...(!isOperations && { bytes }) }
       const isBad = event.status >= 500 || event.cut !== undefined
       const level = isOperations ? 'debug' : isBad ? 'warn' : 'info'
       const text = `${event.method} ${event.status}`
@@ -187,19 +177,6 @@ export function createTelemetry(config: LogConfig, out: LineSink) {
   }
 }
 
-function createLogger(config: LogConfig, out: LineSink): Logger {
-  return pino(
-    {
-      level: config.level,
-      base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-      redact: ['*.authorization', '*.password', '*.token', 'headers', '*.headers'],
-    },
-    config.format === 'pretty' ? { write: (line: string) => out.write(pretty(line)) } : out,
-  )
-}
-
 function watchLog(registry: Registry, log: Logger, out: LineSink): void {
   new Counter({
     name: 'crossdock_log_lost_lines_total',
@@ -213,14 +190,6 @@ function watchLog(registry: Registry, log: Logger, out: LineSink): void {
   out.onTakenAgain?.((lines) => {
     log.warn({ event: 'log_lost', lines }, 'the reader of the log took nothing for a while')
   })
-}
-
-/** `12:00:00 info GET 200 path=... status=200` */
-function pretty(line: string): string {
-  const { level, time, msg, ...fields } = JSON.parse(line) as Record<string, unknown>
-  const rest = Object.entries(fields).map(([name, value]) => `${name}=${JSON.stringify(value)}`)
-  const text = [String(time).slice(11, 19), level, msg, ...rest].filter(Boolean).join(' ')
-  return `${escapeControls(text)}\n`
 }
 
 function createMetrics(registry: Registry) {

@@ -1,7 +1,7 @@
 /** A registry that images are copied to: the push side of distribution-spec 1.1. */
 import { Readable } from 'node:stream'
 import { CrossdockError } from '../errors.ts'
-import { withoutControls } from '../lib/printable.ts'
+import { oneLine } from '../lib/printable.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStat, RawManifest } from '../ports.ts'
@@ -291,7 +291,7 @@ export class RegistryWriter {
       return
     }
     const said = await answer.read(64 * 1024, what).catch(() => new Uint8Array())
-    const text = withoutControls(Buffer.from(said).toString().replace(/\s+/g, ' ')).slice(0, 300)
+    const text = oneLine(Buffer.from(said).toString().replace(/\s+/g, ' ')).slice(0, 300)
     throw this.#strange(what, `does not take it (${answer.status}): ${text}`)
   }
 

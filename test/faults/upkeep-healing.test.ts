@@ -13,6 +13,7 @@ import {
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { outputTo } from '../../src/cli/output.ts'
 import { run } from '../../src/cli/program.ts'
 import type { System } from '../../src/cli/system.ts'
 import type { FakeRegistry } from '../helpers/fake-registry.ts'
@@ -277,7 +278,7 @@ async function command(...args: string[]): Promise<{ code: number; out: string; 
     cwd: proxy.data,
     home: proxy.data,
     hostname: 'proxy.example',
-    output: {
+    output: outputTo({
       isTerminal: false,
       columns: 100,
       rows: 30,
@@ -287,7 +288,7 @@ async function command(...args: string[]): Promise<{ code: number; out: string; 
       err: (more) => {
         text.err += more
       },
-    },
+    }),
     log: { write: () => undefined },
     isLogTerminal: false,
     stdin: () => {

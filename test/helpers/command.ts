@@ -2,6 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { outputTo } from '../../src/cli/output.ts'
 import { run } from '../../src/cli/program.ts'
 import type { System } from '../../src/cli/system.ts'
 
@@ -61,7 +62,7 @@ export class Workplace implements AsyncDisposable {
       cwd: this.folder,
       home: this.folder,
       hostname: 'proxy.example',
-      output: {
+      output: outputTo({
         isTerminal: this.isTerminal,
         columns: 100,
         rows: 30,
@@ -73,7 +74,7 @@ export class Workplace implements AsyncDisposable {
           text.err += more
           tell()
         },
-      },
+      }),
       log: {
         write: (line) => {
           text.err += line

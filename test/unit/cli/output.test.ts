@@ -1,12 +1,64 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   describeError,
   formatBytes,
   formatSeconds,
   formatTable,
+  outputTo,
   UsageError,
 } from '../../../src/cli/output.ts'
 import { CrossdockError } from '../../../src/errors.ts'
+import { hostileText, OBEYED } from '../../helpers/hostile-texts.ts'
+
+function terminal(columns = 80) {
+  const said = { out: '', err: '' }
+  const output = outputTo({
+    ...{ isTerminal: true, columns, rows: 24 },
+    out: (text) => {
+      said.out += text
+    },
+    err: (text) => {
+      said.err += text
+    },
+  })
+  return { output, said }
+}
+
+describe('a terminal', () => {
+  it('gets nothing to obey of what images, registries and files say', () => {
+    fc.assert(
+      fc.property(hostileText, (text) => {
+        const { output, said } = terminal()
+        output.out(`${text}\n`)
+        output.err(formatTable(['NAME', 'PLATFORM'], [[text, text]]))
+        output.redraw(0, [text, text])
+
+        expect(`${said.out}${said.err}`.replaceAll('\t', '')).not.toMatch(OBEYED)
+        expect(said.err.match(/\n/g)).toHaveLength(4)
+      }),
+    )
+  })
+
+  it('gets JSON that is still the same', () => {
+    fc.assert(
+      fc.property(hostileText, (text) => {
+        const { output, said } = terminal()
+        output.out(`${JSON.stringify({ text }, null, 2)}\n`)
+
+        expect(said.out).not.toMatch(OBEYED)
+        expect(JSON.parse(said.out)).toEqual({ text })
+      }),
+    )
+  })
+
+  it('has lines drawn in the place of others, none wider than it is', () => {
+    const { output, said } = terminal(20)
+    output.redraw(2, ['x'.repeat(30), '\x1b[2J\u202e'.repeat(9)])
+
+    expect(said.err).toBe(`\x1b[2A\x1b[J${'x'.repeat(19)}\n\\u001b[2J\\u202e\\u00\n`)
+  })
+})
 
 describe('output for people', () => {
   it('writes bytes with three digits at least', () => {
