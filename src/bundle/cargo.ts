@@ -1,12 +1,14 @@
 /** What goes into a bundle: every manifest, config and layer that the chosen images, their sources and referrers need. */
 import type { CarriedList } from '../convert/known-lists.ts'
 import type { Pulls } from '../convert/pulls.ts'
+import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
 import { isAttestation } from '../oci/image-kind.ts'
 import type { Descriptor, ImageManifest, Manifest, Platform } from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
 import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
 import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
+import { walkManifests } from '../pull/manifest-walk.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
 import type { Referrers } from './referrers.ts'
 
@@ -94,7 +96,7 @@ export class Cargo {
 
   /** Adds an image that is staged: what its puller gets, how it was made and from what, and what refers to either. */
   async ship(repository: Repository, digest: Digest, options: ShipOptions): Promise<Shipment> {
-    const subjects: Digest[] = []
+    const subjects = new Set<Digest>()
     const images: ShippedImage[] = []
     const tree = { repository, platforms: options.platforms, subjects }
     const root = await this.#add({ ...tree, withBlobs: true, images }, digest)
@@ -130,12 +132,44 @@ export class Cargo {
     return here[0]
   }
 
-  async #add(tree: Tree, digest: Digest, platform?: Platform): Promise<CargoManifest> {
+  /** Adds a manifest and everything wanted below it. */
+  async #add(tree: Tree, digest: Digest): Promise<CargoManifest> {
     const { repository } = tree
+    const root = await this.#pulls.byDigest(repository, digest, undefined)
+    const visits = walkManifests(root, {
+      parse: (raw) => this.#manifests.parse(raw),
+      beyond: 'refuse',
+      follows: (child) => isWanted(child, tree),
+      load: (child) => this.#find(repository, child.digest),
+    })
+    let first: CargoManifest | undefined
+    for await (const { raw, manifest, descriptor } of visits) {
+      const found = await this.#addOne(tree, raw, manifest)
+      first ??= found
+      if (manifest.kind !== 'image') continue
+      this.#addBlobs(repository, manifest, tree.withBlobs)
+      tree.images.push({ manifest, platform: descriptor?.platform })
+    }
+    if (first === undefined) throw new Error('a walk begins with its root')
+    return first
+  }
+
+  /** `undefined`: an index names it, and it is not there. */
+  async #find(repository: Repository, digest: Digest): Promise<RawManifest | undefined> {
+    try {
+      return await this.#pulls.byDigest(repository, digest, undefined)
+    } catch (error) {
+      if (error instanceof CrossdockError && error.kind === 'manifestUnknown') return undefined
+      throw error
+    }
+  }
+
+  async #addOne(
+    { repository, subjects }: Tree,
+    { digest, mediaType, bytes }: RawManifest,
+    parsed: Manifest,
+  ): Promise<CargoManifest> {
     const key = keyOf(repository, digest)
-    const raw = await this.#pulls.byDigest(repository, digest, undefined)
-    const { mediaType, bytes } = raw
-    const parsed = this.#manifests.parse(raw)
     const found = this.#found.get(key) ?? {
       repository,
       raw: { digest, mediaType, bytes },
@@ -143,16 +177,8 @@ export class Cargo {
       tags: new Set<string>(),
     }
     this.#found.set(key, found)
-    if (!tree.subjects.includes(digest)) tree.subjects.push(digest)
+    subjects.add(digest)
     await this.#conversionOf(repository, digest)
-    if (parsed.kind === 'image') {
-      this.#addBlobs(repository, parsed, tree.withBlobs)
-      tree.images.push({ manifest: parsed, platform })
-      return found
-    }
-    for (const child of parsed.manifests) {
-      if (isWanted(child, tree)) await this.#add(tree, child.digest, child.platform)
-    }
     return found
   }
 
@@ -164,11 +190,11 @@ export class Cargo {
     }
   }
 
-  async #attach(repository: Repository, subjects: readonly Digest[], depth: number): Promise<void> {
+  async #attach(repository: Repository, subjects: Iterable<Digest>, depth: number): Promise<void> {
     if (depth > MAX_REFERRER_DEPTH) return
     for (const subject of subjects) {
       for (const { digest, tag } of await this.#referrers.list(repository, subject)) {
-        const next: Digest[] = []
+        const next = new Set<Digest>()
         const key = keyOf(repository, digest)
         const isNew = !this.#found.has(key)
         const tree = { repository, platforms: 'all', withBlobs: true, subjects: next } as const
@@ -188,7 +214,7 @@ interface Tree extends Pick<ShipOptions, 'platforms'> {
   readonly repository: Repository
   readonly withBlobs: boolean
   /** Collects every manifest that something may refer to. */
-  readonly subjects: Digest[]
+  readonly subjects: Set<Digest>
   readonly images: ShippedImage[]
 }
 

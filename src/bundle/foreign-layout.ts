@@ -6,8 +6,8 @@ import type { Descriptor } from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
 import { isTag, parseReference } from '../oci/reference.ts'
 import type { BlobStat, Repository } from '../ports.ts'
-import { isSameRepository } from '../pull/manifests.ts'
 import type { BundlePlan, PlanContext, PlannedImage, PlannedManifest } from './bundle-plan.ts'
+import { keyOf } from './cargo.ts'
 import { cosignHint, IMAGE_NAME, type LayoutRoot, REF_NAME } from './layout-files.ts'
 
 /** Indexes in indexes. */
@@ -77,7 +77,8 @@ function placeOf(
 class Walk {
   readonly #found: (digest: Digest) => BlobStat | undefined
   readonly #context: PlanContext
-  readonly #manifests: (PlannedManifest & { readonly tags: string[] })[] = []
+  /** By repository and digest. */
+  readonly #manifests = new Map<string, PlannedManifest & { readonly tags: string[] }>()
   readonly blobs = new Set<Digest>()
 
   constructor(found: (digest: Digest) => BlobStat | undefined, context: PlanContext) {
@@ -86,7 +87,7 @@ class Walk {
   }
 
   get manifests(): readonly PlannedManifest[] {
-    return this.#manifests
+    return [...this.#manifests.values()]
   }
 
   /** Adds a manifest and all below it. */
@@ -96,9 +97,8 @@ class Walk {
     tag: string | undefined,
     depth = 1,
   ): Promise<void> {
-    const known = this.#manifests.find(
-      (one) => one.raw.digest === root.digest && isSameRepository(one.repository, repository),
-    )
+    const key = keyOf(repository, root.digest)
+    const known = this.#manifests.get(key)
     if (known !== undefined) {
       if (tag !== undefined) known.tags.push(tag)
       return
@@ -109,7 +109,7 @@ class Walk {
     const { read, parse, maxManifestBytes } = this.#context
     const raw = { digest, mediaType, bytes: await read(digest, maxManifestBytes) }
     const parsed = parse(raw)
-    this.#manifests.push({ repository, raw, parsed, tags: tag === undefined ? [] : [tag] })
+    this.#manifests.set(key, { repository, raw, parsed, tags: tag === undefined ? [] : [tag] })
     if (parsed.kind === 'image') {
       this.#addBlobs([parsed.config, ...parsed.layers])
       return
@@ -140,7 +140,7 @@ class Walk {
     const hint = cosignHint(root)
     const bytes = await read(digest, maxManifestBytes)
     const subject = hint?.subject ?? parse({ digest, mediaType, bytes }).subject?.digest
-    const holders = this.#manifests.filter((one) => one.raw.digest === subject)
+    const holders = this.manifests.filter((one) => one.raw.digest === subject)
     for (const { repository } of holders) await this.add(repository, root, hint?.tag)
     return holders.length > 0
   }

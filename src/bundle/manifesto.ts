@@ -179,9 +179,11 @@ export function rootsOf(
     return { digest, mediaType, size: bytes.byteLength, annotations: nameAnnotations(name) }
   })
   const listed = new Set<Digest>(images.map(({ root }) => root.digest))
-  const sources = withSources ? images.flatMap(({ conversion }) => conversion?.source ?? []) : []
+  const shown = withSources ? images : []
+  const sources = new Set(shown.map(({ conversion }) => conversion?.source))
+  const attached = new Set(cargo.attached)
   const others = cargo.manifests
-    .filter((one) => cargo.attached.includes(one) || sources.includes(one.raw.digest))
+    .filter((one) => attached.has(one) || sources.has(one.raw.digest))
     .sort((a, b) => compare(a.raw.digest, b.raw.digest))
   for (const { raw, parsed, repository, tags } of others) {
     if (listed.has(raw.digest)) continue

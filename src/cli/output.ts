@@ -74,7 +74,9 @@ export function formatSeconds(seconds: number): string {
 /** Columns padded to the widest cell, which are one line whatever they hold; numbers (cells that begin with a digit) to the right. */
 export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [head, ...rows.map((row) => row.map(oneLine))]
-  const widths = head.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)))
+  const widths = head.map((_, i) =>
+    all.reduce((width, row) => Math.max(width, (row[i] ?? '').length), 0),
+  )
   const isNumeric = head.map(
     (_, i) => rows.length > 0 && rows.every((row) => /^[\d-]/.test(row[i] ?? '')),
   )

@@ -76,7 +76,9 @@ function refuseOddTrees(name: string, tree: unknown): void {
 
 function depthOf(value: unknown, depth: number): number {
   if (typeof value !== 'object' || value === null || depth > MAX_DEPTH) return depth
-  return Math.max(depth, ...Object.values(value).map((inner) => depthOf(inner, depth + 1)))
+  return Object.values(value)
+    .map((inner) => depthOf(inner, depth + 1))
+    .reduce((deepest, one) => Math.max(deepest, one), depth)
 }
 
 function offsetOf(root: unknown, path: Path, resolve: (node: unknown) => unknown): number {

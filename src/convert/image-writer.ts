@@ -1,5 +1,6 @@
 /** Carries out what a survey found: layers first, then configs and manifests from the leaves up, each durable before it is named. */
 import type { Format } from '../format/format.ts'
+import { Semaphore } from '../lib/semaphore.ts'
 import { type Digest, digestOf } from '../oci/digest.ts'
 import type { ImageManifest } from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
@@ -28,6 +29,15 @@ export interface Stamp extends ImageKey {
   readonly convertedAt: number
   /** How long it has taken, asked when it is done. */
   readonly seconds: () => number
+}
+
+/** Images of one index that are converted side by side; their layers wait for places besides. */
+const IMAGES_AT_ONCE = 8
+
+/** Of one call: what several indexes below the root name is written once. */
+interface Shared {
+  readonly written: Map<Digest, Promise<ConvertedImage>>
+  readonly places: Semaphore
 }
 
 export class ImageWriter {
@@ -71,17 +81,21 @@ export class ImageWriter {
     stamp: Stamp,
     job: Job,
     maxUncompressed = this.#maxUncompressed,
+    shared: Shared = { written: new Map(), places: new Semaphore(IMAGES_AT_ONCE) },
   ): Promise<ConvertedImage> {
     if (survey.kind === 'image') {
       const allowance = new Allowance(task.repository, maxUncompressed)
-      return await this.#writeImage(task, survey, stamp, job, allowance)
+      return await shared.places.run(() => this.#writeImage(task, survey, stamp, job, allowance))
     }
     const children = new Map<Digest, ConvertedImage>()
     const started = [...survey.children].map(async ([digest, child]) => {
       const grandchildren = child.kind === 'index' ? [...child.children.keys()] : undefined
       const recipe = childRecipe(stamp.recipe, dialectOf(child), grandchildren)
       const key = { ...stamp, source: digest, recipe }
-      children.set(digest, await this.write(task, child, key, job, maxUncompressed))
+      const known = shared.written.get(digest)
+      const flight = known ?? this.write(task, child, key, job, maxUncompressed, shared)
+      shared.written.set(digest, flight)
+      children.set(digest, await flight)
     })
     await Promise.all(started)
     const written = rewriteIndex(survey.index, {

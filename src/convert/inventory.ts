@@ -5,6 +5,7 @@ import type { Digest } from '../oci/digest.ts'
 import { type ImageManifest, isAttestation, type Platform } from '../oci/manifest.ts'
 import { splitSuffix } from '../oci/reference.ts'
 import type { BlobStore, Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
+import { walkManifests } from '../pull/manifest-walk.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
 import { dialectFor, reasonToKeep } from './plan.ts'
@@ -213,10 +214,12 @@ export class Inventory {
   }
 
   async #lastUsed(digest: Digest, form: Form | undefined): Promise<number | undefined> {
-    const digests = [digest, ...(form?.members.map((member) => member.digest) ?? [])]
-    const times = await Promise.all(digests.map((one) => this.#catalog.usage.find(one)))
-    const known = times.filter((time) => time !== undefined)
-    return known.length === 0 ? undefined : Math.max(...known)
+    let last: number | undefined
+    for (const one of [digest, ...(form?.members.map((member) => member.digest) ?? [])]) {
+      const time = await this.#catalog.usage.find(one)
+      if (time !== undefined && time > (last ?? Number.NEGATIVE_INFINITY)) last = time
+    }
+    return last
   }
 
   /** Children of a source index: where a converted index still names them, they are no conversion. */
@@ -234,7 +237,7 @@ export class Inventory {
     originals: ReadonlySet<Digest>,
   ): Promise<Form> {
     const blobs = new Map<Digest, number>()
-    const members = await this.#members(repository, raw, undefined, { blobs, originals })
+    const members = await this.#members(repository, raw, blobs, originals)
     const { digest, mediaType } = raw
     return { profile, digest, mediaType, members, size: await this.#sizes(blobs) }
   }
@@ -242,23 +245,27 @@ export class Inventory {
   /** The images below a manifest that lie in the store; collects their blobs, each once. */
   async #members(
     repository: Repository,
-    raw: RawManifest,
-    platform: Platform | undefined,
-    walk: { readonly blobs: Map<Digest, number>; readonly originals: ReadonlySet<Digest> },
+    root: RawManifest,
+    blobs: Map<Digest, number>,
+    originals: ReadonlySet<Digest>,
   ): Promise<Member[]> {
-    const manifest = this.#manifests.parse(raw)
-    if (manifest.kind === 'image') {
-      const own = blobsOf(manifest)
-      for (const [digest, size] of own) walk.blobs.set(digest, size)
-      const { length } = manifest.layers
-      return [{ digest: raw.digest, platform, layers: length, size: await this.#sizes(own) }]
-    }
     const members: Member[] = []
-    for (const child of manifest.manifests) {
-      if (isAttestation(child) || walk.originals.has(child.digest)) continue
-      const childRaw = await this.#manifests.findLocal(repository, child.digest)
-      if (childRaw === undefined) continue
-      members.push(...(await this.#members(repository, childRaw, child.platform, walk)))
+    const visits = walkManifests(root, {
+      parse: (one) => this.#manifests.parse(one),
+      beyond: 'stop',
+      follows: (child) => !isAttestation(child) && !originals.has(child.digest),
+      load: ({ digest }) => this.#manifests.findLocal(repository, digest),
+    })
+    for await (const { raw, manifest, descriptor } of visits) {
+      if (manifest.kind !== 'image') continue
+      const own = blobsOf(manifest)
+      for (const [digest, size] of own) blobs.set(digest, size)
+      members.push({
+        digest: raw.digest,
+        platform: descriptor?.platform,
+        layers: manifest.layers.length,
+        size: await this.#sizes(own),
+      })
     }
     return members
   }

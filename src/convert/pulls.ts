@@ -294,8 +294,9 @@ export class Pulls {
     const source = this.#manifests.parse(task.source)
     const target = this.#manifests.parse(converted)
     if (source.kind !== 'index' || target.kind !== 'index') return
+    const originals = new Set(source.manifests.map(({ digest }) => digest))
     for (const child of target.manifests) {
-      if (!source.manifests.some((one) => one.digest === child.digest)) continue
+      if (!originals.has(child.digest)) continue
       if (
         !isLearnable(child) ||
         task.platforms.some((one) => matchesPlatform(one, child.platform))

@@ -108,7 +108,7 @@ export class RecordImages {
     for (const [layerIndex, layer] of manifest.layers.entries()) {
       if (layer.annotations?.[TOC_DIGEST] === undefined) continue
       const paths = await readPriorities(await this.#open(repository, layer))
-      lines.push(...(paths ?? []).map((path) => ({ path, manifestDigest, layerIndex })))
+      for (const path of paths ?? []) lines.push({ path, manifestDigest, layerIndex })
     }
     return lines
   }

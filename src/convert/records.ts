@@ -200,8 +200,8 @@ export class Records {
   async #find(ask: RecordAsk): Promise<Finding> {
     const { repository, tag, source, platforms } = ask
     const manifest = this.#manifests.parse(source)
-    const children =
-      manifest.kind === 'index' ? selectChildren(manifest, platforms).slice(0, MAX_CHILDREN) : []
+    const chosen = manifest.kind === 'index' ? selectChildren(manifest, platforms) : []
+    const children = chosen.slice(0, MAX_CHILDREN)
     const [own = NOTHING, ...below] = await Promise.all(
       [source, ...children].map(({ digest }) => this.#referred(repository, digest)),
     )
@@ -243,7 +243,9 @@ export class Records {
     const key = `${nameOf(repository)} + ${lists.join(' ')}`
     const joined = await this.#remember(key, async () => {
       const paths = []
-      for (const list of lists) paths.push(...(await readList(this.#store, list)))
+      for (const list of lists) {
+        for (const path of await readList(this.#store, list)) paths.push(path)
+      }
       return await this.#keep(
         repository,
         paths.map((path) => ({ path })),

@@ -11,6 +11,7 @@ import { findMediaType } from '../oci/media-type.ts'
 import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
 import type { Catalog, RawManifest, Repository } from '../ports.ts'
 import { blobUnknown } from '../pull/blobs.ts'
+import { walkManifests } from '../pull/manifest-walk.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Job, LayerProgress, Progress } from './progress.ts'
 import { isPending, type ManifestAnswer, type Pulls, type TagAsk } from './pulls.ts'
@@ -125,22 +126,26 @@ export class Staging {
     task: StageTask,
     raw: RawManifest,
   ): Promise<{ readonly image: ImageManifest; readonly source: number }[]> {
-    const manifest = this.#manifests.parse(raw)
-    if (manifest.kind === 'image') {
-      return [{ image: manifest, source: await this.#sourceSize(task.repository, manifest) }]
+    const found: { readonly image: ImageManifest; readonly source: number }[] = []
+    const missing: Digest[] = []
+    const visits = walkManifests(raw, {
+      parse: (one) => this.#manifests.parse(one),
+      beyond: 'refuse',
+      follows: (child) => isWanted(child, task.platforms),
+      load: async ({ digest }) => {
+        const child = await this.#manifests.get(task.repository, digest)
+        if (child === undefined) missing.push(digest)
+        return child
+      },
+    })
+    for await (const { manifest } of visits) {
+      if (manifest.kind !== 'image') continue
+      found.push({ image: manifest, source: await this.#sourceSize(task.repository, manifest) })
     }
-    const found = []
-    for (const child of manifest.manifests) {
-      if (!isWanted(child, task.platforms)) continue
-      const childRaw = await this.#manifests.get(task.repository, child.digest)
-      if (childRaw === undefined) {
-        throw new CrossdockError(
-          'manifestUnknown',
-          `manifest ${child.digest} is named by ${describe(task)} but not there; push the image again`,
-        )
-      }
-      found.push(...(await this.#images(task, childRaw)))
-    }
+    const [first] = missing
+    // Mirrors copy some platforms and the whole index: who wants all gets what there is.
+    const isEnough = task.platforms === 'all' && found.length > 0
+    if (first !== undefined && !isEnough) throw notThere(task, first)
     return found
   }
 
@@ -200,6 +205,14 @@ function isWanted(child: Descriptor, platforms: 'all' | readonly Platform[]): bo
   if (isAttestation(child)) return false
   const { platform } = child
   return platforms.some((one) => matchesPlatform(one, platform))
+}
+
+function notThere(task: StageTask, digest: Digest): CrossdockError {
+  return new CrossdockError(
+    'manifestUnknown',
+    `manifest ${digest} is named by ${describe(task)} but not there; ask for a platform that is there, or for all of them`,
+    { reason: 'child-missing' },
+  )
 }
 
 function platformOf({ platform }: Descriptor): string {

@@ -3,15 +3,15 @@
  * instead, and what to convert from.
  */
 import { findFormat } from '../format/formats.ts'
-import { isAttestation } from '../oci/image-kind.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
 import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import type { Blobs } from '../pull/blobs.ts'
+import { walkManifests } from '../pull/manifest-walk.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
 import { type ImageTask, parseRecipe } from './image-task.ts'
 import type { Origins } from './origins.ts'
-import { selectChildren } from './plan.ts'
+import { isChosen } from './plan.ts'
 
 export type Remedy =
   /** A form of the profile that was carried. */
@@ -86,23 +86,23 @@ export class Substitutes {
 
   /** Whether all layers are here; of an index, those of every image that is wanted and whose manifest came along. */
   async #hasLayers(
-    task: Pick<ImageTask, 'repository' | 'platforms'>,
+    { repository, platforms }: Pick<ImageTask, 'repository' | 'platforms'>,
     raw: RawManifest,
     isHere: IsHere,
   ): Promise<boolean> {
-    const manifest = this.#manifests.parse(raw)
-    if (manifest.kind === 'image') {
+    let found = 0
+    const visits = walkManifests(raw, {
+      parse: (one) => this.#manifests.parse(one),
+      beyond: 'stop',
+      follows: (child) => isChosen(child, platforms),
+      load: ({ digest }) => this.#manifests.findLocal(repository, digest),
+    })
+    for await (const { manifest } of visits) {
+      if (manifest.kind !== 'image') continue
       for (const layer of manifest.layers) {
         if (findMediaType(layer.mediaType)?.foreign) continue
         if (!(await isHere(layer))) return false
       }
-      return true
-    }
-    let found = 0
-    for (const child of selectChildren(manifest, task.platforms)) {
-      const childRaw = await this.#manifests.findLocal(task.repository, child.digest)
-      if (childRaw === undefined || isAttestation(child)) continue
-      if (!(await this.#hasLayers(task, childRaw, isHere))) return false
       found += 1
     }
     return found > 0

@@ -3,8 +3,9 @@
  * type is known early and an image that stays as it is costs nothing.
  */
 import { CrossdockError } from '../errors.ts'
+import { Walk } from '../lib/walk.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { ImageIndex, ImageManifest } from '../oci/manifest.ts'
+import type { Descriptor, ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import { type Dialect, INDEX_TYPES, MANIFEST_TYPES } from '../oci/media-type.ts'
 import type { RawManifest, Repository } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
@@ -37,61 +38,69 @@ export interface IndexSurvey {
 const MAX_NESTING = 3
 
 export class Surveyor {
-  readonly #manifests: Manifests
+  readonly #manifests: Pick<Manifests, 'get' | 'parse' | 'config'>
 
-  constructor(manifests: Manifests) {
+  constructor(manifests: Pick<Manifests, 'get' | 'parse' | 'config'>) {
     this.#manifests = manifests
   }
 
-  /** `selected`: the children of the index to convert, where a recipe has named them. */
+  /**
+   * `selected`: the children of the index to convert, where a recipe has named them. Throws `refused` when too many manifests
+   * lie below it.
+   */
   async survey(task: ImageTask, selected: readonly Digest[] | undefined): Promise<Survey> {
-    return await this.#survey(task, task.source, 1, selected)
+    const round = { task, walk: new Walk(`index ${nameOf(task)}`), known: new Map() }
+    return await this.#survey(round, task.source, 1, selected)
   }
 
   async #survey(
-    task: ImageTask,
+    round: Round,
     raw: RawManifest,
     depth: number,
-    selected: readonly Digest[] | undefined,
+    selected?: readonly Digest[],
   ): Promise<Survey> {
+    const { task } = round
     const manifest = this.#manifests.parse(raw)
     const dialect = dialectFor(task.format, manifest.dialect, task.acceptance)
     if (dialect === undefined) return { kind: 'original', reason: 'puller-reads-docker-types-only' }
-    if (manifest.kind === 'image') {
-      const reason = reasonToKeep(manifest)
-      if (reason !== undefined) return { kind: 'original', reason }
-      const config = await this.#manifests.config(task.repository, manifest)
-      const reorders = listIn(task.options) !== undefined
-      const plan = planImage(manifest, config, task.format, dialect, reorders)
-      return plan.kind === 'original' ? plan : { kind: 'image', raw, image: manifest, plan }
-    }
-    if (depth > MAX_NESTING) {
-      throw new CrossdockError(
-        'badManifest',
-        `index ${task.source.digest} of ${nameOf(task)} is nested deeper than ${MAX_NESTING}; pull one of its images by digest`,
-        { reason: 'nesting' },
-      )
-    }
-    return await this.#surveyIndex(task, raw, manifest, depth, selected)
+    if (manifest.kind === 'image') return await this.#surveyImage(task, raw, manifest, dialect)
+    if (depth <= MAX_NESTING) return await this.#surveyIndex(round, raw, manifest, depth, selected)
+    throw new CrossdockError(
+      'refused',
+      `index ${raw.digest} of ${nameOf(task)} is nested deeper than ${MAX_NESTING}; pull one of its images by digest`,
+      { reason: 'nesting' },
+    )
+  }
+
+  async #surveyImage(
+    task: ImageTask,
+    raw: RawManifest,
+    image: ImageManifest,
+    dialect: Dialect,
+  ): Promise<Survey> {
+    const reason = reasonToKeep(image)
+    if (reason !== undefined) return { kind: 'original', reason }
+    const config = await this.#manifests.config(task.repository, image)
+    const reorders = listIn(task.options) !== undefined
+    const plan = planImage(image, config, task.format, dialect, reorders)
+    return plan.kind === 'original' ? plan : { kind: 'image', raw, image, plan }
   }
 
   async #surveyIndex(
-    task: ImageTask,
+    round: Round,
     raw: RawManifest,
     index: ImageIndex,
     depth: number,
     selected: readonly Digest[] | undefined,
   ): Promise<Survey> {
+    const { task } = round
     const wanted = task.format.convertsAllPlatforms ? 'all' : task.platforms
     const chosen =
-      selected === undefined
-        ? selectChildren(index, wanted)
-        : index.manifests.filter((child) => selected.includes(child.digest))
+      selected === undefined ? selectChildren(index, wanted) : childrenNamed(index, selected)
     const children = new Map<Digest, ConvertibleSurvey>()
     const reasons: string[] = []
     for (const child of chosen) {
-      const childRaw = await this.#child(task.repository, child)
-      const survey = await this.#survey(task, childRaw, depth + 1, undefined)
+      const survey = await this.#surveyChild(round, child, depth)
       if (survey.kind === 'original') reasons.push(survey.reason)
       else children.set(child.digest, survey)
     }
@@ -102,34 +111,61 @@ export class Surveyor {
     return { kind: 'index', raw, index, dialect: becomesOci ? 'oci' : index.dialect, children }
   }
 
+  /** One survey for all that name it. */
+  async #surveyChild(round: Round, child: Descriptor, depth: number): Promise<Survey> {
+    const isNew = await round.walk.enter(child.digest)
+    const known = isNew ? undefined : round.known.get(child.digest)
+    if (known !== undefined) return known
+    const raw = await this.#child(round.task.repository, child)
+    const survey = await this.#survey(round, raw, depth + 1)
+    round.known.set(child.digest, survey)
+    return survey
+  }
+
   /** A child of an index, held to what the index says of it. */
   async #child(
     repository: Repository,
-    child: { readonly digest: Digest; readonly size: number; readonly mediaType: string },
+    child: Pick<Descriptor, 'digest' | 'size' | 'mediaType'>,
   ): Promise<RawManifest> {
     const raw = await this.#manifests.get(repository, child.digest)
     const where = `${child.digest} of ${repository.upstream}/${repository.name}`
     if (raw === undefined) {
       throw new CrossdockError(
         'manifestUnknown',
-        `manifest ${where} is named by an index but not there; push the image again`,
+        `manifest ${where} is named by an index but not there; pull the image without a profile, or another platform of it`,
+        { reason: 'child-missing' },
       )
     }
     if (raw.bytes.byteLength !== child.size) {
       throw new CrossdockError(
         'badSize',
-        `manifest ${where} has ${raw.bytes.byteLength} bytes, its index says ${child.size}; push the image again`,
+        `manifest ${where} has ${raw.bytes.byteLength} bytes, its index says ${child.size}; pull the image without a profile`,
+        { reason: 'child-size' },
       )
     }
     if (raw.mediaType !== child.mediaType) {
       throw new CrossdockError(
         'badManifest',
-        `manifest ${where} is ${raw.mediaType}, its index says ${child.mediaType}; push the image again`,
+        `manifest ${where} is ${raw.mediaType}, its index says ${child.mediaType}; pull the image without a profile`,
         { reason: 'media-type' },
       )
     }
     return raw
   }
+}
+
+/** Of one question: what has been visited, and what was found there. */
+interface Round {
+  readonly task: ImageTask
+  readonly walk: Walk
+  readonly known: Map<Digest, Survey>
+}
+
+function childrenNamed(index: ImageIndex, digests: readonly Digest[]): readonly Descriptor[] {
+  const named = new Set(digests)
+  return [...new Map(index.manifests.map((child) => [child.digest, child])).values()].filter(
+    ({ digest }) => named.has(digest),
+  )
 }
 
 export function dialectOf(survey: ConvertibleSurvey): Dialect {

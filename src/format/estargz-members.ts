@@ -86,7 +86,7 @@ export class MemberCutter {
   #endFile(content: FileContent): void {
     this.#chunk = content.endChunk()
     delete this.#chunk.chunkSize
-    this.#settles.push(...content.finish())
+    for (const settle of content.finish()) this.#settles.push(settle)
     this.#content = undefined
   }
 

@@ -54,7 +54,7 @@ export function lazyKind(image: ImageManifest): LazyKind | undefined {
   const keys = Object.keys(image.annotations ?? {})
   for (const layer of image.layers) {
     types.push(layer.mediaType)
-    keys.push(...Object.keys(layer.annotations ?? {}))
+    for (const key of Object.keys(layer.annotations ?? {})) keys.push(key)
   }
   return findPrefix(LAZY_TYPES, types) ?? findPrefix(LAZY_ANNOTATIONS, keys)
 }

@@ -1,7 +1,13 @@
 /** Which blobs names in the catalog lead to: what no name leads to any more when one was removed may go before its turn. */
+import { Walk } from '../lib/walk.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Catalog, Clock, Repository } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
+
+interface Named {
+  readonly repository: Repository
+  readonly digest: Digest
+}
 
 export class Releases {
   readonly #catalog: Catalog
@@ -32,25 +38,31 @@ export class Releases {
   /** Everything below every tag, conversions included. */
   async #named(): Promise<Set<Digest>> {
     const found = new Set<Digest>()
+    // Each manifest once, whoever names it: there are no more than the store holds.
+    const walk = new Walk('the catalog', Number.POSITIVE_INFINITY)
     for await (const { upstream, name, digest } of this.#catalog.tags.list()) {
-      await this.#walk({ upstream, name }, digest, found)
+      await this.#follow(walk, { repository: { upstream, name }, digest }, found)
     }
     return found
   }
 
-  async #walk(repository: Repository, digest: Digest, found: Set<Digest>): Promise<void> {
-    if (found.has(digest)) return
-    found.add(digest)
-    const raw = await this.#manifests.findLocal(repository, digest)
-    if (raw === undefined) return
-    for (const made of await this.#catalog.conversions.listImages({ source: digest })) {
-      await this.#walk(made.repository, made.target, found)
+  async #follow(walk: Walk, root: Named, found: Set<Digest>): Promise<void> {
+    const open = [root]
+    for (let named = open.pop(); named !== undefined; named = open.pop()) {
+      const { repository, digest } = named
+      if (!(await walk.enter(digest))) continue
+      found.add(digest)
+      const raw = await this.#manifests.findLocal(repository, digest)
+      if (raw === undefined) continue
+      for (const made of await this.#catalog.conversions.listImages({ source: digest })) {
+        open.push({ repository: made.repository, digest: made.target })
+      }
+      const manifest = this.#manifests.parse(raw)
+      if (manifest.kind === 'index') {
+        for (const child of manifest.manifests) open.push({ repository, digest: child.digest })
+      } else {
+        for (const blob of [manifest.config, ...manifest.layers]) found.add(blob.digest)
+      }
     }
-    const manifest = this.#manifests.parse(raw)
-    if (manifest.kind === 'image') {
-      for (const blob of [manifest.config, ...manifest.layers]) found.add(blob.digest)
-      return
-    }
-    for (const child of manifest.manifests) await this.#walk(repository, child.digest, found)
   }
 }

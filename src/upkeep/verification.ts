@@ -2,6 +2,7 @@
 import type { DecodeLimits } from '../codec/codec.ts'
 import { decodeLayer } from '../codec/codecs.ts'
 import { collect } from '../lib/streams.ts'
+import { Walk } from '../lib/walk.ts'
 import { type Digest, Hasher } from '../oci/digest.ts'
 import { describeUnconvertible } from '../oci/image-kind.ts'
 import {
@@ -90,19 +91,20 @@ export class Verifier {
     yield* this.#tree(repository, digest, round)
   }
 
-  async *#tree(repository: Repository, digest: Digest, round: Round): AsyncGenerator<Check> {
-    yield* this.#kept(digest, round)
-    const raw = await this.#manifests.findLocal(repository, digest)
-    if (raw === undefined) return
-    const manifest = this.#manifests.parse(raw)
-    if (manifest.kind === 'image') {
-      yield* this.#image(manifest, round)
-      return
-    }
-    for (const child of manifest.manifests) {
+  async *#tree(repository: Repository, root: Digest, round: Round): AsyncGenerator<Check> {
+    const walk = new Walk(`manifest ${root}`)
+    const open = [root]
+    for (let digest = open.pop(); digest !== undefined; digest = open.pop()) {
+      if (!(await walk.enter(digest))) continue
+      const link = await this.#manifests.findLink(repository, digest)
       // A platform that nobody has pulled is not here.
-      if ((await this.#manifests.findLink(repository, child.digest)) === undefined) continue
-      yield* this.#tree(repository, child.digest, round)
+      if (link === undefined && digest !== root) continue
+      yield* this.#kept(digest, round)
+      const raw = await this.#manifests.findLocal(repository, digest)
+      const manifest = raw && this.#manifests.parse(raw)
+      if (manifest?.kind === 'image') yield* this.#image(manifest, round)
+      if (manifest?.kind !== 'index') continue
+      for (const child of manifest.manifests.toReversed()) open.push(child.digest)
     }
   }
 

@@ -39,7 +39,7 @@ export async function readTags(
       return undefined
     }
     const next = nextPage(answer.header('link'), answer.url)
-    tags.push(...tagsIn(parseObject(answer.bytes, what)))
+    for (const tag of tagsIn(parseObject(answer.bytes, what))) tags.push(tag)
     if (next === undefined) return cutPage(tags, page)
     const last = next.searchParams.get('last')
     if (last !== null) {
@@ -85,7 +85,7 @@ export async function readReferrers(
       return pages === 0 ? await readTagSchema(get, name, subject, what) : found
     }
     const next = nextPage(answer.header('link'), answer.url)
-    found.push(...descriptorsIn(parseObject(answer.bytes, what)))
+    for (const one of descriptorsIn(parseObject(answer.bytes, what))) found.push(one)
     if (next === undefined) return found
     path = `${next.pathname}${next.search}`
   }

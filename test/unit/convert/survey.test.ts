@@ -1,0 +1,73 @@
+/** Surveys of indexes that were never honest: what they cost, and what becomes of their other children. */
+import { describe, expect, test } from 'vitest'
+import { Surveyor } from '../../../src/convert/survey.ts'
+import { findFormat } from '../../../src/format/formats.ts'
+import { MAX_NODES } from '../../../src/lib/walk.ts'
+import { type Digest, digestOf } from '../../../src/oci/digest.ts'
+import { DEFAULT_MODEL_LIMITS, parseManifest } from '../../../src/oci/manifest.ts'
+import type { RawManifest } from '../../../src/ports.ts'
+import { type FakeManifest, fakeImage, json } from '../../helpers/fake-image.ts'
+import { indexOf } from '../../helpers/many-children.ts'
+
+const REPOSITORY = { upstream: 'origin', name: 'x' }
+
+describe('a survey', () => {
+  test('asks for each child once, however many indexes name it', async () => {
+    const image = await fakeImage()
+    const inner = [1, 2, 3].map((times) => indexOf(Array.from({ length: times }, () => image)))
+    const root = indexOf([...inner, ...inner])
+    const asked: Digest[] = []
+
+    const survey = await surveyorOf([image, ...inner], asked).survey(taskOf(root), undefined)
+
+    expect(survey.kind).toBe('index')
+    expect(asked.toSorted()).toEqual([image, ...inner].map(({ digest }) => digest).toSorted())
+  })
+
+  test('ends when an index leads to more images than are followed', async () => {
+    const { mediaType } = await fakeImage()
+    const leaves = Array.from({ length: 6 }, (_, i) =>
+      Array.from({ length: 1000 }, (_, k) => artifact(mediaType, `${i} ${k}`)),
+    )
+    const indexes = leaves.map(indexOf)
+    const asked: Digest[] = []
+    const surveyor = surveyorOf([...leaves.flat(), ...indexes], asked)
+
+    await expect(surveyor.survey(taskOf(indexOf(indexes)), undefined)).rejects.toMatchObject({
+      kind: 'refused',
+      reason: 'too-many-manifests',
+      message: expect.stringMatching(/without a profile/),
+    })
+    expect(asked).toHaveLength(MAX_NODES)
+  })
+})
+
+function surveyorOf(known: readonly FakeManifest[], asked: Digest[]): Surveyor {
+  const byDigest = new Map(known.map((one) => [one.digest, one]))
+  const diffIds = ['sha256:'.padEnd(71, '0') as Digest]
+  return new Surveyor({
+    get: async (_, digest) => {
+      asked.push(digest)
+      return byDigest.get(digest)
+    },
+    parse: (raw) => parseManifest(raw, DEFAULT_MODEL_LIMITS),
+    config: async () => ({ diffIds }),
+  })
+}
+
+function taskOf(source: RawManifest) {
+  const format = findFormat('zstd')
+  if (format === undefined) throw new Error('there is zstd')
+  const options = { level: 3 }
+  const common = { repository: REPOSITORY, profile: 'zstd', acceptance: 'any' } as const
+  return { ...common, source, format, options, platforms: 'all' } as const
+}
+
+/** Small, and no image that would be converted. */
+function artifact(mediaType: string, text: string): FakeManifest {
+  const config = { mediaType: 'application/vnd.example', digest: EMPTY, size: 2 }
+  const bytes = json({ schemaVersion: 2, mediaType, config, layers: [], annotations: { text } })
+  return { mediaType, digest: digestOf(bytes), bytes }
+}
+
+const EMPTY = digestOf(json({}))
