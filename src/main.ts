@@ -8,7 +8,7 @@ const OLDEST_NODE = 24
 const [major] = process.versions.node.split('.')
 if (Number(major) < OLDEST_NODE) {
   process.stderr.write(
-    `crossdock needs Node ${OLDEST_NODE} or newer, this is ${process.version}; "npm ci && npm start" brings its own\n`,
+    `crossdock: needs Node ${OLDEST_NODE} or newer, this is ${process.version}; bin/crossdock finds the one that npm brings\n`,
   )
   process.exit(2)
 }

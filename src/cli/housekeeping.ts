@@ -1,11 +1,14 @@
 /** What the server does besides serving: collects garbage, scrubs, and shows both in metrics and log. */
 import type { App } from '../app.ts'
 import { Keeper } from '../upkeep/keeper.ts'
+import { readVersion } from './version.ts'
 
 export function keepHouse(app: App): Keeper {
   const { config, telemetry, store } = app
   const { maxSize, lease, scrub } = config.cache
   telemetry.watch({
+    version: readVersion(),
+    budget: maxSize,
     storeBytes: async () => store.bytes,
     jobs: () => app.progress.running,
     queued: () => app.layers.queued,

@@ -23,6 +23,7 @@ import { acquireServerLock } from '../store/lock.ts'
 import { Touches } from '../upkeep/touches.ts'
 import { keepHouse } from './housekeeping.ts'
 import { EXIT } from './output.ts'
+import { tellReady } from './service-manager.ts'
 import { type CommonOptions, loadFor, openServer } from './session.ts'
 import type { System } from './system.ts'
 
@@ -54,6 +55,7 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
   const keeper = keepHouse(app)
   system.output.out(await greeting(app, listeners))
   signals.onReload(() => void reloadAccess(app, options, system))
+  tellReady(system.env).catch((error) => app.telemetry.readinessUntold(error))
   await signals.first
   state.isDraining = true
   app.telemetry.log.info({ event: 'draining' }, 'finishing requests before the end')

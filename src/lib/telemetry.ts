@@ -1,6 +1,7 @@
 /** Logs and metrics: one function for each event, which counts and logs in one place, so that labels never drift. */
 import type { Logger } from 'pino'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { type Gauges, watchGauges } from './gauges.ts'
 import type { LineSink } from './lines.ts'
 import { createLogger, type LogConfig } from './log.ts'
 
@@ -26,14 +27,6 @@ export interface RequestEvent {
   /** Set when the client did not get the whole answer. */
   readonly cut?: string | undefined
   readonly error?: unknown
-}
-
-/** Numbers that are read when somebody asks for metrics. */
-export interface Gauges {
-  storeBytes(): Promise<number>
-  jobs(): number
-  queued(): number
-  downloads(): number
 }
 
 export type Telemetry = ReturnType<typeof createTelemetry>
@@ -142,6 +135,12 @@ export function createTelemetry(config: LogConfig, out: LineSink) {
     },
     choreFailed(chore: string, error: unknown): void {
       log.error({ event: 'chore_failed', chore, err: error }, `${chore} failed; it is tried again`)
+    },
+    readinessUntold(error: unknown): void {
+      log.error(
+        { event: 'readiness_untold', err: error },
+        'systemd could not be told that it is up',
+      )
     },
     irreproducible(layer: { target: string; source: string; encoding: string }): void {
       const { target, source, encoding } = layer
@@ -294,20 +293,4 @@ function createMetrics(registry: Registry) {
       registers,
     }),
   }
-}
-
-function watchGauges(registry: Registry, gauges: Gauges): void {
-  const gauge = (name: string, help: string, read: () => number | Promise<number>) =>
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      async collect() {
-        this.set(await read())
-      },
-    })
-  gauge('crossdock_store_bytes', 'Bytes of blobs in the store', () => gauges.storeBytes())
-  gauge('crossdock_conversions_running', 'Conversions under way', () => gauges.jobs())
-  gauge('crossdock_layers_queued', 'Layers that wait for a slot', () => gauges.queued())
-  gauge('crossdock_downloads_running', 'Blobs being fetched', () => gauges.downloads())
 }

@@ -19,6 +19,8 @@ export interface CrossdockOptions {
   readonly node?: string
   /** A program that runs it, e.g. `taskset`, with its arguments. */
   readonly command?: readonly string[]
+  /** What is run in place of this clone's main file: an installed crossdock. */
+  readonly installed?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
 }
 
@@ -69,9 +71,9 @@ export async function startCrossdock(options: CrossdockOptions = {}): Promise<Cr
   // JSON is YAML.
   await writeFile(file, JSON.stringify(configOf(options), null, 2))
   const args = ['serve', '--config', file, '--data', data, '--admin', '127.0.0.1:0']
-  const node = options.node ?? process.execPath
-  const [program = node, ...words] = [...(options.command ?? []), node]
-  const child = spawn(program, [...words, join(ROOT, 'src', 'main.ts'), ...args], {
+  const ours = [options.node ?? process.execPath, join(ROOT, 'src', 'main.ts')]
+  const [program = '', ...words] = [...(options.command ?? []), ...(options.installed ?? ours)]
+  const child = spawn(program, [...words, ...args], {
     cwd: folder,
     env: { ...cleanEnvironment(), DOCKER_CONFIG: folder, HOME: folder, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],

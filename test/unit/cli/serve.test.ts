@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { readVersion } from '../../../src/cli/version.ts'
 import { Workplace } from '../../helpers/command.ts'
 import { FakeRegistry } from '../../helpers/fake-registry.ts'
 
@@ -53,6 +54,20 @@ describe('serve', () => {
 
     expect(form).toBe('REPOSITORY:TAG-zstd   # any image of the upstream local')
     expect(known).toBe('team/app:1-zstd')
+  })
+
+  it('says in its metrics which version runs on which Node, and how much it may store', async () => {
+    await configure('cache: { maxSize: 7GiB }\n')
+    const server = place.start()
+    const admin = await server.said(/(http:\S+)\/metrics/)
+
+    const text = await (await fetch(`${admin}/metrics`)).text()
+    server.signal()
+    await server.done
+
+    const info = `crossdock_build_info{version="${readVersion()}",node="${process.version}"} 1`
+    expect(text).toContain(info)
+    expect(text).toContain(`crossdock_store_budget_bytes ${7 * 1024 ** 3}\n`)
   })
 
   it.each(['--listen', '--admin'])('advises %s when that address is taken', async (option) => {

@@ -1,0 +1,40 @@
+/** Metrics that are read when somebody asks for them: what the server is, and how it stands at this moment. */
+import { Gauge, type Registry } from 'prom-client'
+
+export interface Gauges {
+  readonly version: string
+  /** Budget of the store, bytes. */
+  readonly budget: number
+  storeBytes(): Promise<number>
+  jobs(): number
+  queued(): number
+  downloads(): number
+}
+
+export function watchGauges(registry: Registry, gauges: Gauges): void {
+  const { version, budget } = gauges
+  new Gauge({
+    name: 'crossdock_build_info',
+    help: 'Always 1; the labels say which version runs on which Node',
+    labelNames: ['version', 'node'],
+    registers: [registry],
+  }).set({ version, node: process.version }, 1)
+  const gauge = (name: string, help: string, read: () => number | Promise<number>) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      async collect() {
+        this.set(await read())
+      },
+    })
+  gauge('crossdock_store_bytes', 'Bytes of blobs in the store', () => gauges.storeBytes())
+  gauge(
+    'crossdock_store_budget_bytes',
+    'Bytes that the store may hold: cache.maxSize',
+    () => budget,
+  )
+  gauge('crossdock_conversions_running', 'Conversions under way', () => gauges.jobs())
+  gauge('crossdock_layers_queued', 'Layers that wait for a slot', () => gauges.queued())
+  gauge('crossdock_downloads_running', 'Blobs being fetched', () => gauges.downloads())
+}
