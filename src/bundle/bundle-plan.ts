@@ -1,14 +1,14 @@
 /** What an import makes known: names, manifests and conversions, whichever tool wrote the bundle. */
 import type { CarriedList } from '../convert/known-lists.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Manifest } from '../oci/manifest.ts'
+import type { Outline } from '../oci/outline.ts'
 import type { RawManifest, Repository } from '../ports.ts'
 import type { BundledConversion } from './description.ts'
 
 export interface PlannedManifest {
   readonly repository: Repository
   readonly raw: RawManifest
-  readonly parsed: Manifest
+  readonly parsed: Outline
   readonly tags: readonly string[]
 }
 
@@ -35,7 +35,7 @@ export interface BundlePlan {
 export interface PlanContext {
   /** Bytes of a blob that is in the store. */
   readonly read: (digest: Digest, maxBytes: number) => Promise<Uint8Array>
-  readonly parse: (raw: RawManifest) => Manifest
+  readonly parse: (raw: RawManifest) => Outline
   /** Repository of a full or familiar name without tag: `alpine`, `ghcr.io/a/b`. */
   readonly locate: (name: string) => Repository
   /** Where images go that have no repository in their name: `localhost/bundle`. */

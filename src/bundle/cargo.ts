@@ -4,8 +4,8 @@ import type { Pulls } from '../convert/pulls.ts'
 import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
 import { isAttestation } from '../oci/image-kind.ts'
-import type { Descriptor, ImageManifest, Manifest, Platform } from '../oci/manifest.ts'
-import { findMediaType } from '../oci/media-type.ts'
+import type { Descriptor, ImageManifest, Platform } from '../oci/manifest.ts'
+import { blobsOf, isInRegistry, type Outline } from '../oci/outline.ts'
 import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
 import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
@@ -15,7 +15,7 @@ import type { Referrers } from './referrers.ts'
 export interface CargoManifest {
   readonly repository: Repository
   readonly raw: RawManifest
-  readonly parsed: Manifest
+  readonly parsed: Outline
   readonly tags: Set<string>
 }
 
@@ -137,7 +137,7 @@ export class Cargo {
     const { repository } = tree
     const root = await this.#pulls.byDigest(repository, digest, undefined)
     const visits = walkManifests(root, {
-      parse: (raw) => this.#manifests.parse(raw),
+      outline: (raw) => this.#manifests.outline(raw),
       beyond: 'refuse',
       follows: (child) => isWanted(child, tree),
       load: (child) => this.#find(repository, child.digest),
@@ -146,8 +146,8 @@ export class Cargo {
     for await (const { raw, manifest, descriptor } of visits) {
       const found = await this.#addOne(tree, raw, manifest)
       first ??= found
-      if (manifest.kind !== 'image') continue
       this.#addBlobs(repository, manifest, tree.withBlobs)
+      if (manifest.kind !== 'image') continue
       tree.images.push({ manifest, platform: descriptor?.platform })
     }
     if (first === undefined) throw new Error('a walk begins with its root')
@@ -167,7 +167,7 @@ export class Cargo {
   async #addOne(
     { repository, subjects }: Tree,
     { digest, mediaType, bytes }: RawManifest,
-    parsed: Manifest,
+    parsed: Outline,
   ): Promise<CargoManifest> {
     const key = keyOf(repository, digest)
     const found = this.#found.get(key) ?? {
@@ -183,10 +183,10 @@ export class Cargo {
   }
 
   /** The config always: a conversion cannot be checked or made again without it. */
-  #addBlobs(repository: Repository, image: ImageManifest, withLayers: boolean): void {
-    for (const { digest, size, mediaType } of [image.config, ...(withLayers ? image.layers : [])]) {
-      if (findMediaType(mediaType)?.foreign || this.#blobs.has(digest)) continue
-      this.#blobs.set(digest, { digest, size, repository })
+  #addBlobs(repository: Repository, image: Outline, withLayers: boolean): void {
+    for (const blob of blobsOf(image)) {
+      if (!withLayers && blob.role !== 'config') continue
+      if (isInRegistry(blob)) this.addBlob({ digest: blob.digest, size: blob.size, repository })
     }
   }
 

@@ -54,9 +54,10 @@ export async function checkConversions(plan: BundlePlan, context: CheckContext):
 }
 
 function findIn(plan: BundlePlan, made: BundledConversion, digest: Digest): Manifest {
-  const found = plan.manifests.find((one) => isAt(one, made, digest))
-  if (found !== undefined) return found.parsed
-  throw misfiled(made, `manifest ${digest} is not in that repository`)
+  const found = plan.manifests.find((one) => isAt(one, made, digest))?.parsed
+  if (found === undefined) throw misfiled(made, `manifest ${digest} is not in that repository`)
+  if (found.kind === 'opaque') throw misfiled(made, `manifest ${digest} cannot be read`)
+  return found
 }
 
 function isAt(one: PlannedManifest, { repository }: BundledConversion, digest: Digest): boolean {

@@ -3,7 +3,8 @@ import { CrossdockError } from '../errors.ts'
 import { parseObject } from '../lib/shapes.ts'
 import { type Digest, isDigest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
-import { findMediaType } from '../oci/media-type.ts'
+import type { Named } from '../oci/named.ts'
+import { blobsOf, childrenOf, isInRegistry } from '../oci/outline.ts'
 import { isTag, parseReference } from '../oci/reference.ts'
 import type { BlobStat, Repository } from '../ports.ts'
 import type { BundlePlan, PlanContext, PlannedImage, PlannedManifest } from './bundle-plan.ts'
@@ -110,13 +111,11 @@ class Walk {
     const raw = { digest, mediaType, bytes: await read(digest, maxManifestBytes) }
     const parsed = parse(raw)
     this.#manifests.set(key, { repository, raw, parsed, tags: tag === undefined ? [] : [tag] })
-    if (parsed.kind === 'image') {
-      this.#addBlobs([parsed.config, ...parsed.layers])
-      return
-    }
+    this.#addBlobs(blobsOf(parsed))
     // An index may name platforms that were not exported.
-    const here = parsed.manifests.filter((child) => this.#found(child.digest) !== undefined)
-    const [first] = parsed.manifests
+    const children = childrenOf(parsed)
+    const here = children.filter((child) => this.#found(child.digest) !== undefined)
+    const [first] = children
     if (here.length === 0 && first !== undefined) throw incomplete(first.digest)
     for (const child of here) await this.add(repository, child, undefined, depth + 1)
   }
@@ -145,10 +144,11 @@ class Walk {
     return holders.length > 0
   }
 
-  #addBlobs(parts: readonly Descriptor[]): void {
-    for (const { digest, size, mediaType } of parts) {
+  #addBlobs(parts: readonly Named[]): void {
+    for (const part of parts) {
+      const { digest, size } = part
       const here = this.#found(digest)
-      if (here === undefined && findMediaType(mediaType)?.foreign) continue
+      if (here === undefined && !isInRegistry(part)) continue
       if (here?.size !== size) throw incomplete(digest)
       this.blobs.add(digest)
     }

@@ -106,7 +106,7 @@ export class Imports {
     return {
       read: (digest, maxBytes) => collect(store.read(digest), maxBytes),
       stream: (digest) => store.read(digest),
-      parse: (raw) => manifests.parse(raw),
+      parse: (raw) => manifests.outline(raw),
       parseConfig: (bytes) => parseImageConfig(bytes, limits),
       findFile: (name) => intake.findFile(name),
       locate,

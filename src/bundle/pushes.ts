@@ -2,6 +2,7 @@
 import type { Pulls } from '../convert/pulls.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
+import { childrenOf } from '../oci/outline.ts'
 import { referrersTag } from '../oci/reference.ts'
 import type { BlobStat, RawManifest } from '../ports.ts'
 import { blobUnknown } from '../pull/blobs.ts'
@@ -118,8 +119,7 @@ function leavesFirst(manifests: readonly CargoManifest[]): readonly CargoManifes
   const byDigest = new Map(manifests.map((one) => [one.raw.digest, one]))
   const ordered = new Set<CargoManifest>()
   const visit = (one: CargoManifest) => {
-    const children = one.parsed.kind === 'index' ? one.parsed.manifests : []
-    for (const { digest } of children) {
+    for (const { digest } of childrenOf(one.parsed)) {
       const child = byDigest.get(digest)
       if (child !== undefined && !ordered.has(child)) visit(child)
     }

@@ -1,14 +1,14 @@
 /** The index that lists what refers to a manifest, as the referrers tag schema has it (distribution-spec 1.1). */
 import { type Digest, digestOf } from '../oci/digest.ts'
-import type { Manifest } from '../oci/manifest.ts'
 import { INDEX_TYPES } from '../oci/media-type.ts'
+import type { Outline } from '../oci/outline.ts'
 import type { RawManifest } from '../ports.ts'
 
 /** `before` with one more referrer in it, in an order that does not depend on who came first. */
 export function addReferrer(
   before: Uint8Array | undefined,
   raw: RawManifest,
-  parsed: Manifest,
+  parsed: Outline,
 ): RawManifest {
   const listed = before === undefined ? [] : readDescriptors(before)
   const artifactType = typeOf(parsed)
@@ -27,7 +27,7 @@ export function addReferrer(
 }
 
 /** What the referrers API calls the artifact type: the manifest's own, else its config's media type. */
-export function typeOf(parsed: Manifest): string | undefined {
+export function typeOf(parsed: Outline): string | undefined {
   return parsed.artifactType ?? (parsed.kind === 'image' ? parsed.config.mediaType : undefined)
 }
 

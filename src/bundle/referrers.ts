@@ -1,6 +1,7 @@
 /** What refers to a manifest: signatures, SBOMs and the like, as upstream lists them or as an import left them here. */
 import { CrossdockError, isOutage } from '../errors.ts'
 import { type Digest, hexOf } from '../oci/digest.ts'
+import { childrenOf } from '../oci/outline.ts'
 import { referrersTag } from '../oci/reference.ts'
 import type { Catalog, Repository, Upstreams } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
@@ -76,6 +77,5 @@ async function storedReferrers(
 ): Promise<readonly Digest[]> {
   const tag = await catalog.tags.find(repository, referrersTag(subject))
   const raw = tag && (await manifests.findLocal(repository, tag.digest))
-  const index = raw && manifests.parse(raw)
-  return index?.kind === 'index' ? index.manifests.map(({ digest }) => digest) : []
+  return raw ? childrenOf(manifests.outline(raw)).map(({ digest }) => digest) : []
 }

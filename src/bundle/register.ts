@@ -4,6 +4,7 @@ import { type CarriedList, linkList, recordCarriedList } from '../convert/known-
 import { listIn } from '../convert/priority-lists.ts'
 import type { Publisher } from '../convert/publisher.ts'
 import type { Digest } from '../oci/digest.ts'
+import { blobsOf } from '../oci/outline.ts'
 import { referrersTag } from '../oci/reference.ts'
 import type { BlobStore, Catalog, Clock, Link, Repository, SidecarStore } from '../ports.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
@@ -121,8 +122,7 @@ export class Register {
 
 /** What of a manifest's config and layers the bundle brought. */
 function linksOf({ parsed }: PlannedManifest, blobs: ReadonlySet<Digest>): Link[] {
-  if (parsed.kind === 'index') return []
-  return [parsed.config, ...parsed.layers]
+  return blobsOf(parsed)
     .filter(({ digest }) => blobs.has(digest))
     .map(({ digest, size }) => ({ digest, size, standing: 'proven' }))
 }

@@ -158,7 +158,7 @@ function createDistribution(app: App): Distribution {
   const { offline } = config.cache
   const touches = new Touches({
     ...app,
-    parse: (raw) => app.manifests.parse(raw),
+    outline: (raw) => app.manifests.outline(raw),
     leaseMs: config.cache.lease,
   })
   return new Distribution({

@@ -2,7 +2,8 @@
 import type { Profiles } from '../config/profiles.ts'
 import type { Format } from '../format/format.ts'
 import type { Digest } from '../oci/digest.ts'
-import { type ImageManifest, isAttestation, type Platform } from '../oci/manifest.ts'
+import { isAttestation, type Platform } from '../oci/manifest.ts'
+import { blobsOf, childrenOf, type Outline } from '../oci/outline.ts'
 import { splitSuffix } from '../oci/reference.ts'
 import type { BlobStore, Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
@@ -167,7 +168,7 @@ export class Inventory {
     const reasons: string[] = []
     for (const { digest } of source.members) {
       const raw = await this.#manifests.findLocal(repository, digest)
-      const image = raw && this.#manifests.parse(raw)
+      const image = raw && this.#manifests.outline(raw)
       if (image?.kind !== 'image') continue
       const isKept =
         dialectFor(format, image.dialect, 'any') === image.dialect &&
@@ -225,9 +226,8 @@ export class Inventory {
   /** Children of a source index: where a converted index still names them, they are no conversion. */
   async #originals(repository: Repository, digest: Digest): Promise<ReadonlySet<Digest>> {
     const raw = await this.#manifests.findLocal(repository, digest)
-    const manifest = raw && this.#manifests.parse(raw)
-    if (manifest?.kind !== 'index') return NOTHING
-    return new Set(manifest.manifests.map((child) => child.digest))
+    if (raw === undefined) return NOTHING
+    return new Set(childrenOf(this.#manifests.outline(raw)).map(({ digest }) => digest))
   }
 
   async #form(
@@ -251,19 +251,19 @@ export class Inventory {
   ): Promise<Member[]> {
     const members: Member[] = []
     const visits = walkManifests(root, {
-      parse: (one) => this.#manifests.parse(one),
+      outline: (one) => this.#manifests.outline(one),
       beyond: 'stop',
       follows: (child) => !isAttestation(child) && !originals.has(child.digest),
       load: ({ digest }) => this.#manifests.findLocal(repository, digest),
     })
     for await (const { raw, manifest, descriptor } of visits) {
-      if (manifest.kind !== 'image') continue
-      const own = blobsOf(manifest)
+      if (manifest.kind === 'index' || childrenOf(manifest).length > 0) continue
+      const own = new Map(blobsOf(manifest).map((blob) => [blob.digest, blob.size]))
       for (const [digest, size] of own) blobs.set(digest, size)
       members.push({
         digest: raw.digest,
         platform: descriptor?.platform,
-        layers: manifest.layers.length,
+        layers: layersIn(manifest),
         size: await this.#sizes(own),
       })
     }
@@ -281,6 +281,8 @@ export class Inventory {
   }
 }
 
-function blobsOf(image: ImageManifest): Map<Digest, number> {
-  return new Map([image.config, ...image.layers].map(({ digest, size }) => [digest, size]))
+/** Of what is not understood, as many as seem to be. */
+function layersIn(outline: Outline): number {
+  if (outline.kind === 'image') return outline.layers.length
+  return blobsOf(outline).filter(({ role }) => role !== 'config').length
 }

@@ -10,6 +10,7 @@ import { SingleFlight } from '../lib/single-flight.ts'
 import { streamOf } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, Platform } from '../oci/manifest.ts'
+import { childrenOf } from '../oci/outline.ts'
 import { parseReference, referrersTag } from '../oci/reference.ts'
 import type {
   BlobStore,
@@ -121,7 +122,8 @@ export class Records {
   /** Throws `badManifest` or `upstreamFailed` when a configured list cannot be had. */
   async choose(ask: RecordAsk): Promise<RecordAnswer> {
     if (!ask.profile.format?.takesPriorities) return NO_LIST
-    const manifest = this.#manifests.parse(ask.source)
+    const manifest = this.#manifests.outline(ask.source)
+    if (manifest.kind === 'opaque') return NO_LIST
     if (manifest.kind === 'image' && reasonToKeep(manifest) !== undefined) return NO_LIST
     const configured = this.#configured(ask.repository, ask.profile)
     try {
@@ -199,7 +201,7 @@ export class Records {
   /** The image's own referrer, those of the children that are converted, the tag: the first that is there. */
   async #find(ask: RecordAsk): Promise<Finding> {
     const { repository, tag, source, platforms } = ask
-    const manifest = this.#manifests.parse(source)
+    const manifest = this.#manifests.outline(source)
     const chosen = manifest.kind === 'index' ? selectChildren(manifest, platforms) : []
     const children = chosen.slice(0, MAX_CHILDREN)
     const [own = NOTHING, ...below] = await Promise.all(
@@ -284,8 +286,7 @@ export class Records {
     }
     const tag = await this.#catalog.tags.find(repository, referrersTag(subject))
     const raw = tag && (await this.#manifests.findLocal(repository, tag.digest))
-    const index = raw && this.#manifests.parse(raw)
-    return index?.kind === 'index' ? index.manifests : []
+    return raw ? childrenOf(this.#manifests.outline(raw)) : []
   }
 
   async #keep(repository: Repository, lines: readonly RecordLine[]): Promise<Finding> {

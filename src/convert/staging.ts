@@ -1,13 +1,9 @@
 /** Pulls and converts ahead of any client: everything that a puller of a reference would be served ends up in the store. */
 import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
-import {
-  type Descriptor,
-  type ImageManifest,
-  isAttestation,
-  type Platform,
-} from '../oci/manifest.ts'
+import { type Descriptor, isAttestation, type Platform } from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
+import { blobsOf, isInRegistry, type Outline } from '../oci/outline.ts'
 import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
 import type { Catalog, RawManifest, Repository } from '../ports.ts'
 import { blobUnknown } from '../pull/blobs.ts'
@@ -36,6 +32,12 @@ export interface Staged {
   readonly size: number
   /** The same of the sources; equal for an original. */
   readonly sourceSize: number
+}
+
+/** What is fetched whole, with the size of its source's layers. */
+interface StagedImage {
+  readonly image: Outline
+  readonly source: number
 }
 
 /** Blobs of one image fetched at a time. */
@@ -88,7 +90,8 @@ export class Staging {
   /** Before anything is converted: an index without any of the platforms, or an image for another one, is not what was asked for. */
   async #refuseAbsent(task: StageTask, platforms: readonly Platform[]): Promise<void> {
     const { repository, isPlatformAssumed = false } = task
-    const manifest = this.#manifests.parse(await this.#source(task))
+    const manifest = this.#manifests.outline(await this.#source(task))
+    if (manifest.kind === 'opaque') return
     if (manifest.kind === 'index') {
       const there = manifest.manifests.filter((child) => !isAttestation(child))
       if (there.length === 0 || there.some((child) => isWanted(child, platforms))) return
@@ -122,14 +125,11 @@ export class Staging {
   }
 
   /** The images below a manifest that are wanted whole, each with the size of its source's layers. */
-  async #images(
-    task: StageTask,
-    raw: RawManifest,
-  ): Promise<{ readonly image: ImageManifest; readonly source: number }[]> {
-    const found: { readonly image: ImageManifest; readonly source: number }[] = []
+  async #images(task: StageTask, raw: RawManifest): Promise<readonly StagedImage[]> {
+    const found: StagedImage[] = []
     const missing: Digest[] = []
     const visits = walkManifests(raw, {
-      parse: (one) => this.#manifests.parse(one),
+      outline: (one) => this.#manifests.outline(one),
       beyond: 'refuse',
       follows: (child) => isWanted(child, task.platforms),
       load: async ({ digest }) => {
@@ -139,7 +139,7 @@ export class Staging {
       },
     })
     for await (const { manifest } of visits) {
-      if (manifest.kind !== 'image') continue
+      if (manifest.kind === 'index') continue
       found.push({ image: manifest, source: await this.#sourceSize(task.repository, manifest) })
     }
     const [first] = missing
@@ -149,15 +149,14 @@ export class Staging {
     return found
   }
 
-  async #sourceSize(repository: Repository, image: ImageManifest): Promise<number> {
+  async #sourceSize(repository: Repository, image: Outline): Promise<number> {
     const source = image.annotations?.['dev.crossdock.source.digest']
     const raw = source && (await this.#manifests.findLocal(repository, source as Digest))
-    const manifest = raw && this.#manifests.parse(raw)
-    return sizeOf(manifest && manifest.kind === 'image' ? manifest : image)
+    return sizeOf(raw ? this.#manifests.outline(raw) : image)
   }
 
-  async #fetch(repository: Repository, image: ImageManifest, job: Job): Promise<void> {
-    const wanted = [image.config, ...image.layers].filter(isHere)
+  async #fetch(repository: Repository, image: Outline, job: Job): Promise<void> {
+    const wanted = blobsOf(image).filter(isInRegistry)
     const rows = wanted.map(
       (blob): LayerProgress => ({
         digest: blob.digest,
@@ -230,13 +229,9 @@ function noSuchPlatform(
   )
 }
 
-/** Foreign layers lie where the registry does not reach. */
-function isHere(blob: Descriptor): boolean {
-  return findMediaType(blob.mediaType)?.foreign !== true
-}
-
-function sizeOf(image: ImageManifest): number {
-  return image.layers.reduce((sum, layer) => sum + layer.size, 0)
+function sizeOf(image: Outline): number {
+  const layers = blobsOf(image).filter(({ role }) => role !== 'config')
+  return layers.reduce((sum, layer) => sum + layer.size, 0)
 }
 
 function describe(task: StageTask): string {

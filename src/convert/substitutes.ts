@@ -92,7 +92,7 @@ export class Substitutes {
   ): Promise<boolean> {
     let found = 0
     const visits = walkManifests(raw, {
-      parse: (one) => this.#manifests.parse(one),
+      outline: (one) => this.#manifests.outline(one),
       beyond: 'stop',
       follows: (child) => isChosen(child, platforms),
       load: ({ digest }) => this.#manifests.findLocal(repository, digest),

@@ -66,7 +66,7 @@ export class Surveyor {
     if (manifest.kind === 'image') return await this.#surveyImage(task, raw, manifest, dialect)
     if (depth <= MAX_NESTING) return await this.#surveyIndex(round, raw, manifest, depth, selected)
     throw new CrossdockError(
-      'refused',
+      'badManifest',
       `index ${raw.digest} of ${nameOf(task)} is nested deeper than ${MAX_NESTING}; pull one of its images by digest`,
       { reason: 'nesting' },
     )

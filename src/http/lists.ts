@@ -4,6 +4,7 @@ import { CrossdockError } from '../errors.ts'
 import { printableJson } from '../lib/printable.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
+import { childrenOf } from '../oci/outline.ts'
 import { isReferrersTag, referrersTag } from '../oci/reference.ts'
 import type { Catalog, Repository, TagPage, Upstreams } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
@@ -112,8 +113,7 @@ export class Lists {
   async #storedReferrers(repository: Repository, digest: Digest): Promise<readonly Descriptor[]> {
     const tag = await this.#catalog.tags.find(repository, referrersTag(digest))
     const raw = tag && (await this.#manifests.findLocal(repository, tag.digest))
-    const index = raw && this.#manifests.parse(raw)
-    return index?.kind === 'index' ? index.manifests : []
+    return raw ? childrenOf(this.#manifests.outline(raw)) : []
   }
 
   #suffixed(tag: string): string[] {

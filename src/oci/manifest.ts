@@ -50,6 +50,13 @@ export interface ImageIndex extends ManifestBase {
 
 export type Manifest = ImageManifest | ImageIndex
 
+/** A document as it came. */
+export interface ManifestSource {
+  readonly mediaType: string
+  readonly digest: Digest
+  readonly bytes: Uint8Array
+}
+
 /** What an image's config says of its layers and platform. */
 export interface ImageConfig {
   /** Digests of the uncompressed layers, in order. */
@@ -116,10 +123,7 @@ const EMPTY_DIGESTS: ReadonlySet<Digest> = new Set([
 ])
 
 /** Throws `badManifest` or `badSize` for what no puller should see, `refused` for manifests of the past. */
-export function parseManifest(
-  source: { readonly mediaType: string; readonly digest: Digest; readonly bytes: Uint8Array },
-  limits: ModelLimits,
-): Manifest {
+export function parseManifest(source: ManifestSource, limits: ModelLimits): Manifest {
   const what = `manifest ${source.digest}`
   refuseObsolete(what, source.mediaType)
   const type = findMediaType(source.mediaType)

@@ -1,17 +1,18 @@
 /** Everything below a manifest, in document order, within the bounds of a walk and without recursion. */
 import { Walk } from '../lib/walk.ts'
-import type { Descriptor, Manifest } from '../oci/manifest.ts'
+import type { Descriptor } from '../oci/manifest.ts'
+import { childrenOf, type Outline } from '../oci/outline.ts'
 import type { RawManifest } from '../ports.ts'
 
 export interface Visit {
   readonly raw: RawManifest
-  readonly manifest: Manifest
+  readonly manifest: Outline
   /** As the index that led here first names it; `undefined`: the root. */
   readonly descriptor: Descriptor | undefined
 }
 
 export interface WalkOptions {
-  readonly parse: (raw: RawManifest) => Manifest
+  readonly outline: (raw: RawManifest) => Outline
   /** Asked once for each child; `undefined`: it is passed over. */
   readonly load: (child: Descriptor) => Promise<RawManifest | undefined>
   /** Which children are followed; default: all. */
@@ -23,14 +24,14 @@ export interface WalkOptions {
 /** The root first, every index before what it names, each digest once. */
 export async function* walkManifests(
   root: RawManifest,
-  { parse, load, follows = () => true, beyond }: WalkOptions,
+  { outline, load, follows = () => true, beyond }: WalkOptions,
 ): AsyncGenerator<Visit> {
   const walk = new Walk(`manifest ${root.digest}`)
   await walk.enter(root.digest)
-  let visit: Visit = { raw: root, manifest: parse(root), descriptor: undefined }
+  let visit: Visit = { raw: root, manifest: outline(root), descriptor: undefined }
   yield visit
   // Iterators and no list: it grows with the depth alone.
-  const open = [childrenOf(visit)]
+  const open = [childrenOf(visit.manifest).values()]
   for (let children = open.at(-1); children !== undefined; children = open.at(-1)) {
     const { value: child } = children.next()
     if (child === undefined) {
@@ -42,12 +43,8 @@ export async function* walkManifests(
     if (!(await walk.enter(child.digest))) continue
     const raw = await load(child)
     if (raw === undefined) continue
-    visit = { raw, manifest: parse(raw), descriptor: child }
+    visit = { raw, manifest: outline(raw), descriptor: child }
     yield visit
-    open.push(childrenOf(visit))
+    open.push(childrenOf(visit.manifest).values())
   }
-}
-
-function childrenOf({ manifest }: Visit): ArrayIterator<Descriptor> {
-  return (manifest.kind === 'index' ? manifest.manifests : []).values()
 }

@@ -12,7 +12,8 @@ import {
   parseImageConfig,
   parseManifest,
 } from '../oci/manifest.ts'
-import { namedIn } from '../oci/named.ts'
+import { type Named, namedIn } from '../oci/named.ts'
+import { type Outline, outlineOf } from '../oci/outline.ts'
 import type {
   BlobStore,
   Catalog,
@@ -38,8 +39,8 @@ export class Manifests {
   readonly #offline: boolean
   readonly #flights = new SingleFlight<RawManifest | undefined>()
   readonly #bytes: LRUCache<Digest, Uint8Array>
-  /** Parsed manifests by digest and media type; they never change either. */
-  readonly #parsed = new LRUCache<string, Manifest>({ max: PARSED_MANIFESTS })
+  /** Manifests by digest and media type; they never change either. */
+  readonly #outlines = new LRUCache<string, Outline>({ max: PARSED_MANIFESTS })
 
   constructor(deps: {
     readonly store: BlobStore
@@ -84,7 +85,7 @@ export class Manifests {
   async findLocal(repository: Repository, digest: Digest): Promise<RawManifest | undefined> {
     const link = await this.findLink(repository, digest)
     if (link?.mediaType === undefined) return undefined
-    const bytes = await this.#read(digest)
+    const bytes = await this.#bytesOf(digest)
     return bytes && { digest, bytes, mediaType: link.mediaType }
   }
 
@@ -98,9 +99,13 @@ export class Manifests {
     return { ...link, mediaType: link.mediaType }
   }
 
-  /** Checks a manifest and keeps it: bytes, sidecar, then links. Throws what `parseManifest` refuses. */
+  /**
+   * Keeps a manifest: bytes, sidecar, then links. Throws `refused` for manifests of the past; what else is not understood is
+   * kept all the same, for those who ask for it as it is.
+   */
   async record(repository: Repository, raw: RawManifest, tag?: TagClaim): Promise<void> {
-    const manifest = this.parse(raw)
+    const outline = this.outline(raw)
+    if (outline.kind === 'opaque' && outline.refusal.kind === 'refused') throw outline.refusal
     await this.put(raw)
     await this.#sidecars.update(raw.digest, (current) => {
       const places = current?.places ?? []
@@ -125,7 +130,7 @@ export class Manifests {
         mediaType: raw.mediaType,
         standing: 'proven',
       },
-      ...namedIn(manifest.raw).map((one) => ({ ...one, standing: 'named' }) as const),
+      ...namedBy(outline).map((one) => ({ ...one, standing: 'named' }) as const),
     ])
   }
 
@@ -144,13 +149,30 @@ export class Manifests {
     this.#bytes.set(raw.digest, raw.bytes)
   }
 
+  /** Throws what `parseManifest` refuses: for whoever makes something of it. */
   parse(raw: RawManifest): Manifest {
+    const outline = this.outline(raw)
+    if (outline.kind === 'opaque') throw outline.refusal
+    return outline
+  }
+
+  /** What is known of a manifest that may only be passed on. */
+  outline(raw: RawManifest): Outline {
     const key = `${raw.digest} ${raw.mediaType}`
-    const known = this.#parsed.get(key)
+    const known = this.#outlines.get(key)
     if (known !== undefined) return known
-    const manifest = parseManifest(raw, this.#limits)
-    this.#parsed.set(key, manifest)
-    return manifest
+    const outline = this.#read(raw)
+    this.#outlines.set(key, outline)
+    return outline
+  }
+
+  #read(raw: RawManifest): Outline {
+    try {
+      return parseManifest(raw, this.#limits)
+    } catch (error) {
+      if (error instanceof CrossdockError) return outlineOf(raw, error)
+      throw error
+    }
   }
 
   /** The config of an image, fetched through its repository. Throws when it is missing, too large or malformed. */
@@ -176,7 +198,7 @@ export class Manifests {
     return bytes
   }
 
-  async #read(digest: Digest): Promise<Uint8Array | undefined> {
+  async #bytesOf(digest: Digest): Promise<Uint8Array | undefined> {
     const cached = this.#bytes.get(digest)
     if (cached !== undefined) return cached
     if ((await this.#store.stat(digest)) === undefined) return undefined
@@ -196,6 +218,10 @@ interface TagClaim {
   readonly name: string
   /** ms since 1970. */
   readonly at: number
+}
+
+function namedBy(outline: Outline): readonly Named[] {
+  return outline.kind === 'opaque' ? outline.named : namedIn(outline.raw)
 }
 
 export function isSameRepository(a: Repository, b: Repository): boolean {

@@ -1,6 +1,7 @@
 /** Which blobs names in the catalog lead to: what no name leads to any more when one was removed may go before its turn. */
 import { Walk } from '../lib/walk.ts'
 import type { Digest } from '../oci/digest.ts'
+import { blobsOf, childrenOf } from '../oci/outline.ts'
 import type { Catalog, Clock, Repository } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 
@@ -57,12 +58,9 @@ export class Releases {
       for (const made of await this.#catalog.conversions.listImages({ source: digest })) {
         open.push({ repository: made.repository, digest: made.target })
       }
-      const manifest = this.#manifests.parse(raw)
-      if (manifest.kind === 'index') {
-        for (const child of manifest.manifests) open.push({ repository, digest: child.digest })
-      } else {
-        for (const blob of [manifest.config, ...manifest.layers]) found.add(blob.digest)
-      }
+      const outline = this.#manifests.outline(raw)
+      for (const child of childrenOf(outline)) open.push({ repository, digest: child.digest })
+      for (const blob of blobsOf(outline)) found.add(blob.digest)
     }
   }
 }

@@ -1,7 +1,7 @@
 /** Notes what was served, so that eviction takes the rest: a manifest that was handed out counts for every blob it names. */
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../oci/digest.ts'
-import type { Manifest } from '../oci/manifest.ts'
+import { blobsOf, childrenOf, type Outline } from '../oci/outline.ts'
 import type { Catalog, Clock, RawManifest } from '../ports.ts'
 
 /** A manifest's blobs are touched again after this part of the lease, or after a minute, ms. */
@@ -10,7 +10,7 @@ const MOST_MS = 60_000
 
 export class Touches {
   readonly #catalog: Catalog
-  readonly #parse: (raw: RawManifest) => Manifest
+  readonly #outline: (raw: RawManifest) => Outline
   readonly #clock: Clock
   readonly #everyMs: number
   /** When the blobs of a manifest were touched last, monotonic ms. */
@@ -18,12 +18,12 @@ export class Touches {
 
   constructor(deps: {
     readonly catalog: Catalog
-    readonly parse: (raw: RawManifest) => Manifest
+    readonly outline: (raw: RawManifest) => Outline
     readonly clock: Clock
     readonly leaseMs: number
   }) {
     this.#catalog = deps.catalog
-    this.#parse = deps.parse
+    this.#outline = deps.outline
     this.#clock = deps.clock
     this.#everyMs = Math.min(MOST_MS, deps.leaseMs * LEASE_PART)
   }
@@ -41,9 +41,7 @@ export class Touches {
   }
 
   #named(raw: RawManifest): readonly Digest[] {
-    const manifest = this.#parse(raw)
-    const named =
-      manifest.kind === 'index' ? manifest.manifests : [manifest.config, ...manifest.layers]
-    return named.map(({ digest }) => digest)
+    const outline = this.#outline(raw)
+    return [...childrenOf(outline), ...blobsOf(outline)].map(({ digest }) => digest)
   }
 }

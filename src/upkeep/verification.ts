@@ -5,12 +5,8 @@ import { collect } from '../lib/streams.ts'
 import { Walk } from '../lib/walk.ts'
 import { type Digest, Hasher } from '../oci/digest.ts'
 import { describeUnconvertible } from '../oci/image-kind.ts'
-import {
-  type ImageManifest,
-  type Manifest,
-  type ModelLimits,
-  parseImageConfig,
-} from '../oci/manifest.ts'
+import { type ImageManifest, type ModelLimits, parseImageConfig } from '../oci/manifest.ts'
+import { childrenOf, type Outline } from '../oci/outline.ts'
 import { findMediaType } from '../oci/media-type.ts'
 import type {
   BlobStore,
@@ -101,10 +97,10 @@ export class Verifier {
       if (link === undefined && digest !== root) continue
       yield* this.#kept(digest, round)
       const raw = await this.#manifests.findLocal(repository, digest)
-      const manifest = raw && this.#manifests.parse(raw)
-      if (manifest?.kind === 'image') yield* this.#image(manifest, round)
-      if (manifest?.kind !== 'index') continue
-      for (const child of manifest.manifests.toReversed()) open.push(child.digest)
+      if (raw === undefined) continue
+      const manifest = this.#manifests.outline(raw)
+      if (manifest.kind === 'image') yield* this.#image(manifest, round)
+      for (const child of childrenOf(manifest).toReversed()) open.push(child.digest)
     }
   }
 
@@ -200,12 +196,12 @@ export class Verifier {
     const { digest, mediaType } = sidecar
     yield* this.#kept(digest, round)
     if ((await this.#store.stat(digest)) === undefined) return
-    let manifest: Manifest
+    let manifest: Outline
     let raw: RawManifest
     try {
       const bytes = await collect(this.#store.read(digest), this.#limits.maxManifestBytes)
       raw = { digest, mediaType, bytes }
-      manifest = this.#manifests.parse(raw)
+      manifest = this.#manifests.outline(raw)
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error)
       yield { what: 'sidecar', digest, state: 'failed', detail }

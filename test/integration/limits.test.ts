@@ -186,7 +186,9 @@ test('indexEntries', async () => {
   await origin.pushIndex('entries/beyond', '1', { ...small, platforms })
 
   expect(await outcomeOf('entries/within/manifests/1')).toBe('200')
-  expect(await outcomeOf('entries/beyond/manifests/1')).toBe('502 MANIFEST_INVALID')
+  expect(await outcomeOf('entries/within/manifests/1-zstd')).toBe('200')
+  expect(await outcomeOf('entries/beyond/manifests/1')).toBe('200')
+  expect(await outcomeOf('entries/beyond/manifests/1-zstd')).toBe('502 MANIFEST_INVALID')
 })
 
 test('zstdWindowLog', async () => {

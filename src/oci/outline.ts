@@ -1,0 +1,84 @@
+/**
+ * Documents that are passed on and not understood: for other clients they may well be images, so that they are stored, served
+ * and carried byte for byte, with whatever they name as far as that can be made out. Nothing is ever made of them.
+ */
+import type { CrossdockError } from '../errors.ts'
+import type { Digest } from './digest.ts'
+import { isJsonObject, type JsonObject, type JsonValue } from './json.ts'
+import type { Descriptor, Manifest, ManifestSource } from './manifest.ts'
+import { findMediaType } from './media-type.ts'
+import { type Named, namedIn } from './named.ts'
+
+export interface OpaqueManifest {
+  readonly kind: 'opaque'
+  readonly mediaType: string
+  readonly digest: Digest
+  readonly artifactType?: string | undefined
+  readonly subject?: Pick<Descriptor, 'digest'> | undefined
+  readonly annotations?: Readonly<Record<string, string>> | undefined
+  /** Children with their media types, or config and layers without. */
+  readonly named: readonly Named[]
+  /** Why it is not understood. */
+  readonly refusal: CrossdockError
+}
+
+/** What is known of any manifest. */
+export type Outline = Manifest | OpaqueManifest
+
+/** As many layers and children as any limit lets an image have that is understood. */
+const MAX_NAMED = 4_096
+
+/** `refusal` is what `parseManifest` has thrown. */
+export function outlineOf(source: ManifestSource, refusal: CrossdockError): OpaqueManifest {
+  const { mediaType, digest, bytes } = source
+  const document = readLoosely(bytes)
+  const { artifactType, subject, annotations } = document
+  const [about] = namedIn({ config: subject })
+  return {
+    kind: 'opaque',
+    mediaType,
+    digest,
+    artifactType: typeof artifactType === 'string' ? artifactType : undefined,
+    subject: about,
+    annotations: isJsonObject(annotations) ? textsOf(annotations) : undefined,
+    named: namedIn(document).slice(0, MAX_NAMED),
+    refusal,
+  }
+}
+
+/** Children of an index, each as its index names it. */
+export function childrenOf(outline: Outline): readonly Descriptor[] {
+  if (outline.kind === 'index') return outline.manifests
+  if (outline.kind === 'image') return []
+  return outline.named.flatMap(({ mediaType, digest, size }) =>
+    mediaType === undefined ? [] : { mediaType, digest, size },
+  )
+}
+
+/** Config and layers of an image; those that cannot be told apart have no media type. */
+export function blobsOf(outline: Outline): readonly Named[] {
+  if (outline.kind === 'index') return []
+  if (outline.kind === 'opaque') return outline.named.filter((one) => one.mediaType === undefined)
+  return [{ ...outline.config, role: 'config' }, ...outline.layers]
+}
+
+/** False for a layer that lies where the registry does not reach. */
+export function isInRegistry({ mediaType = '' }: { readonly mediaType?: string }): boolean {
+  return findMediaType(mediaType)?.foreign !== true
+}
+
+function readLoosely(bytes: Uint8Array): JsonObject {
+  try {
+    const value = JSON.parse(new TextDecoder().decode(bytes)) as JsonValue
+    return isJsonObject(value) ? value : {}
+  } catch {
+    return {}
+  }
+}
+
+function textsOf(object: JsonObject): Record<string, string> {
+  const texts = Object.entries(object).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  )
+  return Object.fromEntries(texts)
+}
