@@ -16,6 +16,8 @@ export const FAILURES = {
   notFound: { status: 404, code: 'UNSUPPORTED' },
   methodNotAllowed: { status: 405, code: 'UNSUPPORTED' },
   rangeInvalid: { status: 416, code: 'SIZE_INVALID' },
+  /** Asked under a name that is none of this listener's. */
+  misdirected: { status: 421, code: 'UNSUPPORTED' },
   tooManyRequests: { status: 429, code: 'TOOMANYREQUESTS' },
   internal: { status: 500, code: 'UNKNOWN' },
   /** Upstream answered with something that is not what its digest, size or media type says. */

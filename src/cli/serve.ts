@@ -4,13 +4,14 @@ import { isLoopback } from '../config/address.ts'
 import { refuseOpenCredentials, refuseOpening } from '../config/credentials.ts'
 import { checkListenerFiles } from '../config/listener-files.ts'
 import { CrossdockError } from '../errors.ts'
-import { clientAddressBehind } from '../http/client-address.ts'
+import { clientAddressBehind, proxyAmong } from '../http/client-address.ts'
 import { Distribution } from '../http/distribution.ts'
 import { Gate } from '../http/gate.ts'
 import { Lists } from '../http/lists.ts'
 import { addAdmin, addHealth } from '../http/operations.ts'
 import {
   createApp,
+  type Door,
   formatHost,
   type Listener,
   type ListenerConfig,
@@ -18,6 +19,7 @@ import {
   type ServerLimits,
 } from '../http/server.ts'
 import { compileRules } from '../http/target.ts'
+import { Shares } from '../lib/shares.ts'
 import type { RequestEvent } from '../lib/telemetry.ts'
 import { acquireServerLock } from '../store/lock.ts'
 import { Touches } from '../upkeep/touches.ts'
@@ -35,6 +37,9 @@ export interface Signals {
   /** Calls `listener` whenever the configuration should be read again. */
   onReload(listener: () => void): void
 }
+
+/** One client may have a quarter of the connections, unless the configuration says otherwise. */
+const CLIENT_SHARE = 4
 
 /** What of the grace belongs to requests; the rest is for closing the store. */
 const REQUESTS_SHARE = 0.75
@@ -107,19 +112,25 @@ function closeAll(listeners: readonly Listener[]): void {
 
 async function openListeners(app: App, state: { isDraining: boolean }): Promise<Listener[]> {
   const { config } = app
+  const { connections, clientConnections = Math.ceil(connections / CLIENT_SHARE) } = config.limits
   const limits: ServerLimits = {
     requestHeaderBytes: config.limits.requestHeader,
     headersTimeoutMs: config.limits.clientHeaders,
     keepAliveMs: config.limits.keepAlive,
-    connections: config.limits.connections,
+    connections,
+    clientConnections,
+    isProxy: proxyAmong(config.trustedProxies),
   }
-  const clients = {
+  const rules = {
     clientIdleMs: config.limits.clientIdle,
     addressOf: clientAddressBehind(config.trustedProxies),
+    // A connection has one request under way; behind reverse proxies requests are all that can be counted.
+    requests: new Shares({ total: connections, each: clientConnections }),
   }
   const health = { check: () => app.catalog.check(), isDraining: () => state.isDraining }
   const distribution = createDistribution(app)
   const requestDone = (event: RequestEvent) => app.telemetry.requestDone(event)
+  const { hostnames } = config
   const listeners: Listener[] = []
   try {
     for (const listener of config.listen) {
@@ -127,9 +138,17 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
         (exchange) => distribution.answer(exchange, listener.profile),
         requestDone,
         (routes, seen) => addHealth(routes, seen, health),
-        clients,
+        rules,
       )
-      listeners.push(await listenOn(answer, listener, limits, requestDone, '--listen'))
+      listeners.push(
+        await listenOn(
+          answer,
+          { ...listener, hostnames, isAdmin: false },
+          limits,
+          requestDone,
+          '--listen',
+        ),
+      )
     }
     if (config.admin !== undefined) {
       const admin = createApp(
@@ -142,9 +161,17 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
             progress: app.progress,
           })
         },
-        clients,
+        rules,
       )
-      listeners.push(await listenOn(admin, config.admin, limits, requestDone, '--admin'))
+      listeners.push(
+        await listenOn(
+          admin,
+          { ...config.admin, hostnames, isAdmin: true },
+          limits,
+          requestDone,
+          '--admin',
+        ),
+      )
     }
     return listeners
   } catch (error) {
@@ -180,14 +207,14 @@ function createDistribution(app: App): Distribution {
 }
 
 async function listenOn(
-  app: Parameters<typeof listen>[0],
+  door: Door,
   config: ListenerConfig,
   limits: ServerLimits,
   requestDone: (event: RequestEvent) => void,
   option: '--listen' | '--admin',
 ): Promise<Listener> {
   try {
-    return await listen(app, config, limits, requestDone)
+    return await listen(door, config, limits, requestDone)
   } catch (error) {
     const where = `${formatHost(config.host)}:${config.port}`
     throw new CrossdockError(

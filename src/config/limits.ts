@@ -62,5 +62,14 @@ export const LIMITS = z.strictObject({
     .min(1000)
     .max(1_000_000)
     .default(10_000)
-    .describe('Connections of clients on one listener; more are closed at once.'),
+    .describe('Connections of clients on one listener, and requests under way on all.'),
+  clientConnections: z
+    .number()
+    .int()
+    .min(8)
+    .max(1_000_000)
+    .optional()
+    .describe(
+      "One client's share of them (an IPv4 address, an IPv6 /64); without it a quarter. Reverse proxies in `trustedProxies` are no clients.",
+    ),
 })

@@ -32,6 +32,8 @@ const UPSTREAM_NAME = /^(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?:
 const PROFILE_NAME = /^[a-z0-9][a-z0-9-]*$/
 const RULE = /^[a-z0-9*?[][^\s]*$/
 
+const HOSTNAME = /^(?=.{1,253}$)[a-zA-Z0-9_](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9_])?$/
+
 const address = checked('an address HOST:PORT, e.g. 0.0.0.0:5000 or "[::]:5000"', parseAddress)
 const admin = checked('an address HOST:PORT such as 127.0.0.1:5001, or off', (text) =>
   text === 'off' ? { off: true as const } : parseAddress(text),
@@ -218,6 +220,12 @@ export const CONFIG = z
     admin: admin
       .prefault('127.0.0.1:5001')
       .describe('Metrics, health detail and admin API, or `off`.'),
+    hostnames: z
+      .array(matching(HOSTNAME, 'a host name without port'))
+      .default([])
+      .describe(
+        'Names that listeners on loopback, and the admin listener, answer to beside `localhost` and their addresses; to other names they say 421.',
+      ),
     trustedProxies: z
       .array(addressRange())
       .default([])

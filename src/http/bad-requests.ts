@@ -15,19 +15,16 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   ERR_HTTP_REQUEST_TIMEOUT: { status: 408, message: 'the headers of the request came too slowly' },
 }
 
+/** `isBusy`: an answer is under way on the socket, into which nothing else may be written. */
 export function answerBadRequests(
   server: Server,
+  isBusy: (socket: Socket) => boolean,
   requestDone: (event: RequestEvent) => void,
 ): void {
-  /** Sockets on which an answer is under way, into which nothing else may be written. */
-  const busy = new WeakSet<object>()
-  server.prependListener('request', ({ socket }, response) => {
-    busy.add(socket)
-    response.once('close', () => busy.delete(socket))
-  })
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    if (busy.has(socket) || !socket.writable || error.code === 'ECONNRESET') socket.destroy()
-    else requestDone(refuse(socket as Socket, REFUSALS[error.code ?? ''] ?? badRequest(error)))
+  server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
+    const socket = stream as Socket
+    if (isBusy(socket) || !socket.writable || error.code === 'ECONNRESET') socket.destroy()
+    else requestDone(refuse(socket, REFUSALS[error.code ?? ''] ?? badRequest(error)))
   })
 }
 

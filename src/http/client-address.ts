@@ -7,15 +7,25 @@ export type ClientAddress = (
   forwardedFor: string | undefined,
 ) => string | undefined
 
-/** `X-Forwarded-For` counts as far as trusted proxies wrote it: read from its end, up to the first stranger. */
-export function clientAddressBehind(proxies: readonly string[]): ClientAddress {
+/** True for the addresses of these proxies and networks. */
+export function proxyAmong(
+  proxies: readonly string[],
+): (address: string | undefined) => address is string {
   const trusted = new BlockList()
   for (const proxy of proxies) {
     const range = parseAddressRange(proxy)
     if (range !== undefined) trusted.addSubnet(range.address, range.prefix, range.family)
   }
-  const isTrusted = (address: string) =>
-    trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
+  return (address): address is string => {
+    if (address === undefined || proxies.length === 0) return false
+    const plain = plainAddress(address)
+    return trusted.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4')
+  }
+}
+
+/** `X-Forwarded-For` counts as far as trusted proxies wrote it: read from its end, up to the first stranger. */
+export function clientAddressBehind(proxies: readonly string[]): ClientAddress {
+  const isTrusted = proxyAmong(proxies)
   return (peer, forwardedFor) => {
     let known = peer && plainAddress(peer)
     for (const one of (forwardedFor ?? '').split(',').toReversed()) {

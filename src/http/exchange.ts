@@ -4,9 +4,10 @@ import { TLSSocket } from 'node:tls'
 import { CHALLENGE, type Credentials } from '../access/access.ts'
 import { CrossdockError, FAILURES } from '../errors.ts'
 import { cut, headerText, printableJson, quotedText } from '../lib/printable.ts'
+import type { Shares } from '../lib/shares.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import { afterRunning } from '../lib/within.ts'
-import type { ClientAddress } from './client-address.ts'
+import { type ClientAddress, clientKey } from './client-address.ts'
 
 export type Headers = Readonly<Record<string, string | number | string[]>>
 
@@ -35,6 +36,8 @@ export class Exchange {
   readonly address: string | undefined
   readonly #outgoing: ServerResponse
   readonly #clientIdleMs: number
+  #client: string | undefined
+  #place: Shares | undefined
   /** For log and metrics. */
   route = 'none'
   conversion: string | undefined
@@ -62,6 +65,23 @@ export class Exchange {
     this.address = addressOf(incoming.socket.remoteAddress, forwardedFor(incoming))
     this.incoming = incoming
     this.#outgoing = outgoing
+  }
+
+  /** One client where shares are counted. */
+  get client(): string {
+    this.#client ??= clientKey(this.address)
+    return this.#client
+  }
+
+  /** Takes a place among the requests under way. Throws `overloaded` when the client has its share, or all are taken. */
+  enter(requests: Shares): void {
+    if (requests.admit(this.client) !== 'admitted') throw tooManyRequests()
+    this.#place = requests
+  }
+
+  leave(): void {
+    this.#place?.leave(this.client)
+    this.#place = undefined
   }
 
   get isHead(): boolean {
@@ -236,6 +256,14 @@ export class Exchange {
       outgoing.write(chunk, done)
     })
   }
+}
+
+function tooManyRequests(): CrossdockError {
+  return new CrossdockError(
+    'overloaded',
+    'this client, or all together, have too many requests under way; wait for some of them',
+    { reason: 'requests', retryAfter: 5 },
+  )
 }
 
 function forwardedFor({ headers }: IncomingMessage): string | undefined {

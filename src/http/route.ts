@@ -34,7 +34,7 @@ const ENDPOINT = /^(.+)\/(manifests|blobs|referrers)\/([^/]+)$/
 const TAGS = /^(.+)\/tags\/list$/
 
 /**
- * `undefined`: no such endpoint. Throws `nameInvalid`, `tagInvalid`, `digestInvalid`, `requestInvalid`, and `nameUnknown` for
+ * Of a path as `parseTarget` leaves it. `undefined`: no such endpoint. Throws `nameInvalid`, `tagInvalid`, `digestInvalid`, `requestInvalid`, and `nameUnknown` for
  * `/as/<unknown>/v2/`.
  */
 export function parseRoute(path: string, isProfile: (name: string) => boolean): Route | undefined {
@@ -79,8 +79,12 @@ function parseManifestReference(text: string): Reference {
   return text.includes(':') ? { digest: parseDigest(text) } : { tag: parseTag(text) }
 }
 
-/** The first component may be an upstream's host with a port; the rest is a repository's name. */
-function parsePath(path = ''): string {
+/**
+ * The first component may be an upstream's host with a port; the rest is a repository's name. A slash may be escaped, since a
+ * name has slashes; no other escape is left that a name could hold.
+ */
+function parsePath(escaped = ''): string {
+  const path = escaped.replaceAll('%2F', '/')
   if (path.includes('%')) {
     throw new CrossdockError(
       'nameInvalid',

@@ -1,15 +1,22 @@
-/** Listeners: HTTP and TLS servers around one Hono app each, with the limits that real clients need. */
+/** Listeners: HTTP and TLS servers around one door each, with the limits that real clients need. */
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createServer as createHttpServer, type Server, type ServerOptions } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
+import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Hono, type MiddlewareHandler } from 'hono'
+import { CrossdockError } from '../errors.ts'
+import type { Shares } from '../lib/shares.ts'
 import { OPERATIONS, type RequestEvent } from '../lib/telemetry.ts'
 import { answerBadRequests } from './bad-requests.ts'
+import type { Ask, Connection } from './connection.ts'
+import { type ConnectionLimits, Connections } from './connections.ts'
 import { type ClientRules, Exchange } from './exchange.ts'
+import { type HostRule, hostRule } from './host.ts'
+import { parseTarget } from './path.ts'
+import { refuseForeignPages } from './same-origin.ts'
 
 export type Env = { readonly Bindings: HttpBindings }
 
@@ -20,6 +27,9 @@ export interface ListenerConfig {
     | { readonly cert: string; readonly key: string; readonly clientCa?: string | undefined }
     | undefined
   readonly profile?: string | undefined
+  /** Names that the listener answers to beside those of its address. */
+  readonly hostnames: readonly string[]
+  readonly isAdmin: boolean
 }
 
 export interface Listener extends AsyncDisposable {
@@ -31,12 +41,22 @@ export interface Listener extends AsyncDisposable {
   closeConnections(): void
 }
 
-export interface ServerLimits {
+export interface ServerLimits extends ConnectionLimits {
   readonly requestHeaderBytes: number
   readonly headersTimeoutMs: number
   readonly keepAliveMs: number
-  /** Connections of one listener; more are closed at once. */
-  readonly connections: number
+}
+
+/** What answers the requests of a listener. */
+export interface Door {
+  answer(ask: Ask): void
+  /** Says no before anybody has looked at what is asked. */
+  refuse(ask: Ask, error: unknown): void
+}
+
+export interface DoorRules extends ClientRules {
+  /** Requests under way, by client. */
+  readonly requests: Shares
 }
 
 /** How often a closing listener looks for idle connections, ms. */
@@ -51,13 +71,14 @@ export function createApp(
   answer: (exchange: Exchange) => Promise<void>,
   requestDone: (event: RequestEvent) => void,
   addRoutes: (app: Hono<Env>, seen: MiddlewareHandler<Env>) => void,
-  clients: ClientRules,
-): Hono<Env> {
+  rules: DoorRules,
+): Door {
   const app = new Hono<Env>()
-  const begin = ({ incoming, outgoing }: HttpBindings): Exchange => {
-    const exchange = new Exchange(randomUUID(), incoming, outgoing, clients)
+  const begin = ({ incoming, outgoing }: Ask): Exchange => {
+    const exchange = new Exchange(randomUUID(), incoming, outgoing, rules)
     const began = performance.now()
     outgoing.once('close', () => {
+      exchange.leave()
       requestDone({
         id: exchange.id,
         method: incoming.method ?? '',
@@ -87,18 +108,27 @@ export function createApp(
   app.all('*', async (c) => {
     const exchange = begin(c.env)
     try {
+      exchange.enter(rules.requests)
       await answer(exchange)
     } catch (error) {
       exchange.fail(error)
     }
     return RESPONSE_ALREADY_SENT
   })
-  return app
+  const answerAsk = getRequestListener(app.fetch, {
+    overrideGlobalObjects: false,
+    // HTTP/1.0 needs no Host, and health checks of load balancers send none.
+    hostname: 'localhost',
+  })
+  return {
+    answer: ({ incoming, outgoing }) => void answerAsk(incoming, outgoing),
+    refuse: (ask, error) => begin(ask).fail(error),
+  }
 }
 
 /** Binds and listens; rejects when the address is taken. */
 export async function listen(
-  app: Hono<Env>,
+  door: Door,
   config: ListenerConfig,
   limits: ServerLimits,
   requestDone: (event: RequestEvent) => void,
@@ -113,23 +143,19 @@ export async function listen(
     requestTimeout: 0,
     noDelay: true,
   }
-  const server = createAdaptorServer({
-    fetch: app.fetch,
-    overrideGlobalObjects: false,
-    // HTTP/1.0 needs no Host, and health checks of load balancers send none.
-    hostname: 'localhost',
-    ...(config.tls === undefined
-      ? { createServer: createHttpServer, serverOptions: options }
-      : {
-          createServer: createHttpsServer,
-          serverOptions: { ...options, ...tlsOptions(config.tls) },
-        }),
-  }) as Server
-  server.maxConnections = limits.connections
-  answerBadRequests(server, requestDone)
-  server.prependListener('request', (incoming) => {
-    incoming.url = originForm(incoming.url ?? '')
-  })
+  const server: Server =
+    config.tls === undefined
+      ? createHttpServer(options)
+      : createHttpsServer({
+          ...options,
+          ...tlsOptions(config.tls),
+          handshakeTimeout: limits.headersTimeoutMs,
+        })
+  const threshold = { door, hosts: hostRule(config), isAdmin: config.isAdmin }
+  const connections = new Connections(server, limits, (ask, connection) =>
+    enter(threshold, ask, connection),
+  )
+  answerBadRequests(server, (socket) => connections.isBusy(socket), requestDone)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(config.port, config.host, () => {
@@ -156,10 +182,35 @@ export async function listen(
   }
 }
 
-/** RFC 9112 section 3.2.2: `GET http://host/v2/` means `/v2/`; which host was meant chooses nothing here. */
-function originForm(target: string): string {
-  const path = target.replace(/^https?:\/\/[^/?#]*/i, '')
-  return path === target || path.startsWith('/') ? path : `/${path}`
+interface Threshold {
+  readonly door: Door
+  readonly hosts: HostRule
+  readonly isAdmin: boolean
+}
+
+/** Through the door goes who asks this listener, and of guests who asks for its health. */
+function enter({ door, hosts, isAdmin }: Threshold, ask: Ask, { isGuest }: Connection): void {
+  const { incoming, outgoing } = ask
+  const { authority, url } = parseTarget(incoming.url ?? '')
+  incoming.url = url
+  if (isGuest) outgoing.shouldKeepAlive = false
+  try {
+    hosts.check(incoming.rawHeaders, authority)
+    if (isAdmin) refuseForeignPages(incoming)
+    if (isGuest && !/^\/(?:healthz|readyz)(?:\?|$)/.test(url)) throw tooManyConnections()
+  } catch (error) {
+    door.refuse(ask, error)
+    return
+  }
+  door.answer(ask)
+}
+
+function tooManyConnections(): CrossdockError {
+  return new CrossdockError(
+    'overloaded',
+    'this client, or all together, have too many connections; close some and try again',
+    { reason: 'connections', retryAfter: 5 },
+  )
 }
 
 function tlsOptions(tls: NonNullable<ListenerConfig['tls']>) {

@@ -66,7 +66,19 @@ describe('every answer', () => {
     ['/none/tags/list', 'NAME_UNKNOWN', 404],
     ['/App/manifests/1', 'NAME_INVALID', 400],
     ['/app//x/manifests/1', 'NAME_INVALID', 400],
-    ['/app%2fx/manifests/1', 'NAME_INVALID', 400],
+    ['/app%252fx/manifests/1', 'NAME_INVALID', 400],
+    ['/app%00x/manifests/1', 'NAME_INVALID', 400],
+    ['/app%2f..%2fx/manifests/1', 'NAME_INVALID', 400],
+    ['/app%2fx/manifests/1', 'MANIFEST_UNKNOWN', 404],
+    ['/app/manifests/a%2fb', 'MANIFEST_INVALID', 400],
+    ['/app/manifests/1%2f', 'MANIFEST_INVALID', 400],
+    ['/app/manifests/%2531', 'MANIFEST_INVALID', 400],
+    ['/app/manifests/1%', 'MANIFEST_INVALID', 400],
+    ['/app/manifests/1%zz', 'MANIFEST_INVALID', 400],
+    [`/app/manifests/sha256%253A${'0'.repeat(64)}`, 'MANIFEST_INVALID', 400],
+    [`/app/blobs/sha256%253A${'0'.repeat(64)}`, 'DIGEST_INVALID', 400],
+    [`/app/manifests/sha256%3A${'0'.repeat(64)}`, 'MANIFEST_UNKNOWN', 404],
+    [`/app/blobs/sha256%3a${'0'.repeat(64)}`, 'BLOB_UNKNOWN', 404],
     ['/app/manifests/-zstd', 'MANIFEST_INVALID', 400],
     [`/app/manifests/${'x'.repeat(129)}`, 'MANIFEST_INVALID', 400],
     ['/app/blobs/sha256:..%2f..%2fetc', 'DIGEST_INVALID', 400],
@@ -82,9 +94,13 @@ describe('every answer', () => {
   })
 
   test.each([
-    ['an absolute target', 'GET http://else.where/v2/ HTTP/1.1\r\nHost: else.where\r\n'],
-    ['an absolute target in capitals', 'GET HTTP://else.where/v2/ HTTP/1.1\r\nHost: x\r\n'],
-    ['an absolute target for health', 'GET http://x/healthz HTTP/1.1\r\nHost: x\r\n'],
+    ['an absolute target', 'GET http://localhost/v2/ HTTP/1.1\r\nHost: localhost\r\n'],
+    [
+      'an absolute target in capitals',
+      'GET HTTP://LOCALHOST/v2/ HTTP/1.1\r\nHost: x.localhost\r\n',
+    ],
+    ['an absolute target for health', 'GET http://[::1]/healthz HTTP/1.1\r\nHost: [::1]\r\n'],
+    ['an escaped path', 'GET /v2/%61pp/manifests/%31 HTTP/1.1\r\nHost: localhost\r\n'],
     ['HTTP/1.0 without a host', 'GET /v2/ HTTP/1.0\r\n'],
     ['HTTP/1.0 without a host for health', 'GET /healthz HTTP/1.0\r\n'],
   ])('is given to %s', async (_what, head) => {
