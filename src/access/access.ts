@@ -9,8 +9,8 @@ export interface Credentials {
   readonly authorization: string | undefined
   /** Subject of a client certificate that the TLS layer has verified. */
   readonly certificate: CertificateSubject | undefined
-  /** Where the client's connection comes from. */
-  readonly address?: string | undefined
+  /** One client, where shares are counted. */
+  readonly client?: string | undefined
 }
 
 export interface CertificateSubject {
@@ -50,7 +50,7 @@ export class Access {
     if (mode.mode === 'mtls') return principalOf(credentials.certificate)
     const basic = parseBasic(credentials.authorization)
     if (basic === undefined) throw unauthorized('this registry asks for a login')
-    if (await mode.users.isRight(basic.name, basic.password, credentials.address)) {
+    if (await mode.users.isRight(basic.name, basic.password, credentials.client)) {
       return { name: basic.name, groups: [] }
     }
     throw unauthorized('the user name or the password is wrong')
@@ -69,7 +69,7 @@ export class Access {
 
 function principalOf(certificate: CertificateSubject | undefined): Principal {
   if (certificate?.commonName === undefined || certificate.commonName === '') {
-    throw unauthorized('this registry asks for a client certificate with a common name')
+    throw unauthorized('this registry asks for a client certificate with one common name')
   }
   return { name: certificate.commonName, groups: certificate.units }
 }

@@ -1,8 +1,7 @@
 /** Users and their passwords: an htpasswd file with bcrypt hashes, as `htpasswd -B` of Apache writes it. */
 import { createHmac, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import { CrossdockError } from '../errors.ts'
-import { Semaphore } from '../lib/semaphore.ts'
+import { LoginQueue } from './login-queue.ts'
 
 /** `$2y$10$...` and its siblings; costs above 14 take seconds a check. */
 const BCRYPT = /^\$2[aby]\$(\d{2})\$[./A-Za-z0-9]{53}$/
@@ -13,11 +12,8 @@ const MAX_PASSWORD_BYTES = 72
 
 /** How long a right password is believed without computing it again, ms; containerd sends it with every request. */
 const BELIEVED_MS = 60_000
-/** Checks that may wait for a turn. */
-const MAX_WAITING = 32
-
-/** Checks of one client address among them, so that a guesser does not lock out the others. */
-const MAX_OF_ONE_ADDRESS = 8
+/** How long a wrong one is known as such: whoever was told an old password says it again and again. */
+const DOUBTED_MS = 60_000
 /** What `htpasswd -B` takes, for a file without users. */
 const DEFAULT_COST = 5
 
@@ -62,12 +58,11 @@ export class Users {
   readonly #compare: CompareBcrypt
   /** The highest of the file: a wrong answer takes as long as this, whoever is asked for. */
   readonly #cost: number
-  readonly #slots = new Semaphore(1)
+  readonly #queue = new LoginQueue()
   readonly #key = randomBytes(32)
   readonly #believed = new LRUCache<string, true>({ max: 10_000, ttl: BELIEVED_MS })
+  readonly #doubted = new LRUCache<string, true>({ max: 10_000, ttl: DOUBTED_MS })
   readonly #checks = new Map<string, Promise<boolean>>()
-  /** Client address -> its checks that wait or run. */
-  readonly #asking = new Map<string, number>()
 
   constructor(hashes: ReadonlyMap<string, string>, compare: CompareBcrypt) {
     this.#hashes = hashes
@@ -76,26 +71,22 @@ export class Users {
     this.#cost = costs.length === 0 ? DEFAULT_COST : Math.max(...costs)
   }
 
-  /** Throws `overloaded` when too many checks wait, of all clients or of the one with this address. */
-  async isRight(name: string, password: string, address = ''): Promise<boolean> {
+  /** Throws `overloaded` when too many checks wait, of all clients or of this one. */
+  async isRight(name: string, password: string, client = ''): Promise<boolean> {
     if (name.length > MAX_NAME || Buffer.byteLength(password) > MAX_PASSWORD_BYTES) return false
     const hash = this.#hashes.get(name)
     const key = this.#keyOf(name, password, hash)
     if (hash !== undefined && this.#believed.has(key)) return true
+    if (this.#doubted.has(key)) return false
     const running = this.#checks.get(key)
     if (running !== undefined) return await running
-    const asking = this.#asking.get(address) ?? 0
-    if (this.#slots.queued >= MAX_WAITING || asking >= MAX_OF_ONE_ADDRESS) throw loginStorm()
-    this.#asking.set(address, asking + 1)
-    const check = this.#slots
-      .run(() => this.#check(password, hash))
-      .finally(() => {
-        this.#checks.delete(key)
-        this.#release(address)
-      })
+    const check = this.#queue
+      .run(client, () => this.#check(password, hash))
+      .finally(() => this.#checks.delete(key))
     this.#checks.set(key, check)
     const isRight = await check
-    if (isRight) this.#believed.set(key, true)
+    const memory = isRight ? this.#believed : this.#doubted
+    memory.set(key, true)
     return isRight
   }
 
@@ -109,12 +100,6 @@ export class Users {
     if (isEqual && hash !== undefined) return true
     for (let more = cost; more < this.#cost; more += 1) await this.#compare(password, dummyOf(more))
     return false
-  }
-
-  #release(address: string): void {
-    const left = (this.#asking.get(address) ?? 1) - 1
-    if (left > 0) this.#asking.set(address, left)
-    else this.#asking.delete(address)
   }
 
   /** Passwords are not kept, not even in memory: a keyed digest of name, password and hash stands for them. */
@@ -132,11 +117,4 @@ function costOf(hash: string): number {
 /** Hash of a text that nobody knows. */
 function dummyOf(cost: number): string {
   return `$2b$${String(cost).padStart(2, '0')}$abcdefghijklmnopqrstuuCZbKsBwsTNGWkKqMDPEVyWgQCZRZkq2`
-}
-
-function loginStorm(): CrossdockError {
-  return new CrossdockError('overloaded', 'too many passwords are being checked; try again soon', {
-    reason: 'login-storm',
-    retryAfter: 5,
-  })
 }

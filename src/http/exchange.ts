@@ -102,9 +102,10 @@ export class Exchange {
     const subject = isKnown ? socket.getPeerCertificate().subject : undefined
     return {
       authorization: this.header('authorization'),
-      address: this.address,
+      client: this.client,
       certificate: subject && {
-        commonName: [subject.CN].flat()[0],
+        // Of several nobody can tell whom the authority meant.
+        commonName: onlyOf([subject.CN ?? []].flat()),
         units: [subject.OU ?? []].flat(),
       },
     }
@@ -256,6 +257,10 @@ export class Exchange {
       outgoing.write(chunk, done)
     })
   }
+}
+
+function onlyOf(names: readonly string[]): string | undefined {
+  return names.length === 1 ? names[0] : undefined
 }
 
 function tooManyRequests(): CrossdockError {

@@ -94,6 +94,22 @@ export class Turns<T> {
     return undefined
   }
 
+  /** The key with the longest line. */
+  greediest(): string | undefined {
+    let greediest: string | undefined
+    for (const key of this.#lines.keys()) {
+      if (greediest === undefined || this.waiting(key) > this.waiting(greediest)) greediest = key
+    }
+    return greediest
+  }
+
+  /** Takes out the last of a key. */
+  pop(key: string): T | undefined {
+    const last = [...(this.#lines.get(key) ?? [])].at(-1)
+    if (last !== undefined) this.remove(key, last)
+    return last
+  }
+
   /** Takes out one that waits no longer; false when it has had its turn. */
   remove(key: string, item: T): boolean {
     const line = this.#lines.get(key)

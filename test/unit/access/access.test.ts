@@ -140,6 +140,62 @@ describe('htpasswd', () => {
     expect(refused.length).toBeGreaterThan(50)
     expect(refused[0]).toMatchObject({ reason: { status: 503 } })
   })
+
+  it('checks a right password although many addresses send wrong ones without a break', async () => {
+    let computed = 0
+    const users = new Users(new Map([['alice', ALICE]]), async (password) => {
+      computed += 1
+      await new Promise((resolve) => setImmediate(resolve))
+      return password === 'wonder:land'
+    })
+    let isOver = false
+    const guesser = async (address: string) => {
+      const guess = (i: number) => users.isRight('alice', `${address} ${i}`, address)
+      for (let i = 0; !isOver; i += 8) {
+        const eight = Array.from({ length: 8 }, (_, n) => guess(i + n))
+        await Promise.allSettled(eight)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    }
+    const guessers = Array.from({ length: 40 }, (_, i) => guesser(`192.0.2.${i}`))
+    for (let i = 0; i < 5; i += 1) await new Promise((resolve) => setImmediate(resolve))
+    const before = computed
+
+    await expect(users.isRight('alice', 'wonder:land', '198.51.100.1')).resolves.toBe(true)
+    // Whoever guessed wrong stands behind: it had not even to wait for one check of each.
+    expect(computed - before).toBeLessThan(50)
+    isOver = true
+    await Promise.all(guessers)
+  })
+
+  it('knows a wrong password for a while, so that whoever repeats it costs nothing', async () => {
+    let computed = 0
+    const users = new Users(new Map([['alice', ALICE]]), async () => {
+      computed += 1
+      return false
+    })
+
+    for (let i = 0; i < 100; i += 1) await users.isRight('alice', 'old', `192.0.2.${i}`)
+    expect(computed).toBe(1)
+  })
+
+  it('lets clients take turns, so that one check waits for at most one of each other client', async () => {
+    const order: string[] = []
+    const users = new Users(new Map([['alice', ALICE]]), async (password) => {
+      order.push(password)
+      return false
+    })
+    const ask = (client: string, n: number) => users.isRight('alice', `${client}${n}`, client)
+    const all = [
+      ...Array.from({ length: 6 }, (_, n) => ask('a', n)),
+      ...Array.from({ length: 3 }, (_, n) => ask('b', n)),
+      ask('c', 0),
+    ]
+    await Promise.all(all)
+
+    expect(order.indexOf('c0')).toBeLessThanOrEqual(4)
+    expect(order.indexOf('b0')).toBeLessThanOrEqual(3)
+  })
 })
 
 describe('client certificates', () => {
