@@ -103,6 +103,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     upstreams: await upstreamSettings(config),
     defaultUpstream: config.defaultUpstream,
     allowAnyUpstream: config.allowAnyUpstream,
+    allowAnyTokenService: config.allowAnyTokenService,
     dockerConfig: around.dockerConfig === undefined ? undefined : { path: around.dockerConfig },
     limits: config.limits,
     clock,

@@ -1,5 +1,6 @@
 /** Kinds of values that keys of the configuration have: what is accepted, and what is said about anything else. */
 import { z } from 'zod'
+import { formatLocation, parseLocation } from '../oci/location.ts'
 import { parseAddressRange } from './address.ts'
 import { parseDuration, parseSize } from './units.ts'
 
@@ -79,9 +80,6 @@ export function timer(byDefault: string) {
 }
 
 export function parseUpstreamUrl(value: string): string | undefined {
-  if (!URL.canParse(value)) return undefined
-  const url = new URL(value)
-  const isPlain = url.protocol === 'http:' || url.protocol === 'https:'
-  const hasMore = url.username || url.password || url.search || url.hash || url.pathname !== '/'
-  return isPlain && !hasMore ? url.origin : undefined
+  const location = parseLocation(value)
+  return location && formatLocation(location)
 }

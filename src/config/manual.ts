@@ -23,11 +23,35 @@ force and where it comes from; \`crossdock config schema\` prints a JSON schema 
 - Unknown keys, wrong types and names that do not exist end the start with exit code 2.
 `
 
+const PLACES = `## Upstreams below a path
+
+The path of an upstream's \`url\`, and of its \`mirrors\`, says where its API is and how its names begin:
+
+| \`url\` | \`library/alpine\` is asked for at | for |
+| --- | --- | --- |
+| \`https://host\` | \`/v2/library/alpine/...\` | most registries |
+| \`https://host/artifactory/api/docker/repo\` | \`/artifactory/api/docker/repo/v2/library/alpine/...\` | Artifactory, Nexus (\`/repository/NAME\`), any registry behind a path |
+| \`https://host/v2/hub-proxy\` | \`/v2/hub-proxy/library/alpine/...\` | a project of Harbor, a repository key of Artifactory, Nexus by path: whatever has another registry's names below one of its own |
+| \`https://host/path/v2/hub-proxy\` | \`/path/v2/hub-proxy/library/alpine/...\` | both |
+
+So Docker Hub through a Harbor project, with its names as everybody knows them (\`proxy:5000/alpine:3-zstd\`), is
+
+\`\`\`yaml
+upstreams:
+  docker.io: { url: https://harbor.example/v2/hub-proxy, username: robot$crossdock, passwordFile: /run/secrets/harbor }
+\`\`\`
+
+The last \`/v2\` of a path is the one that counts; a path with one of its own gets another at its end
+(\`https://host/api/v2/docker/v2\`). Tokens are asked for by the name that the registry itself has for a repository.
+`
+
 const CREDENTIALS = `## Credentials
 
 Credentials of an upstream are \`username\` with \`password\` or \`passwordFile\`, or a client certificate (\`cert\`, \`key\`). Where an
 upstream has none, those of the Docker client's configuration (\`$DOCKER_CONFIG/config.json\`, else \`~/.docker/config.json\`) are
-used: \`auths\`, \`credHelpers\`, \`credsStore\`.
+used: \`auths\`, \`credHelpers\`, \`credsStore\`. Files are read again when they changed, and after a refusal, so passwords and
+certificates may rotate; while a file cannot be read the last known text counts. Registries that hide private repositories from
+strangers (404 or 403 instead of a question) are asked at \`/v2/\` whom they want to see, and then again.
 
 A server with credentials that listens beyond loopback and lets everyone in would hand private images to everyone. Then
 
@@ -51,6 +75,7 @@ export function configurationPage(): string {
     'A profile under `profiles` has `format`, `platforms`, `onSlow` and the options of its format. A built-in profile may be',
     'given other options under its own name, never another format.\n',
     table(['format', 'option', 'default', 'meaning'], FORMATS.flatMap(optionRows)),
+    PLACES,
     CREDENTIALS,
   ].join('\n')
 }

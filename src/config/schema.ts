@@ -39,7 +39,7 @@ const admin = checked('an address HOST:PORT such as 127.0.0.1:5001, or off', (te
   text === 'off' ? { off: true as const } : parseAddress(text),
 ).transform((value) => ('off' in value ? undefined : value))
 const upstreamUrl = checked(
-  'an http:// or https:// URL without path, query, user or password',
+  'an http:// or https:// URL without query, user or password, e.g. https://registry.example, https://host/artifactory/api/docker/repo or https://harbor.example/v2/project',
   parseUpstreamUrl,
 )
 const platform = matching(PLATFORM, 'a platform OS/ARCH or OS/ARCH/VARIANT, e.g. linux/arm64')
@@ -70,14 +70,23 @@ const listener = z
 const upstream = z.strictObject({
   url: upstreamUrl
     .optional()
-    .describe('Where it is; without it `https://<name>`. `http://` is plain.'),
-  mirrors: z.array(upstreamUrl).default([]).describe('URLs that are asked first, in order.'),
+    .describe(
+      'Where it is; without it `https://<name>`. `http://` is plain. A path stands in front of `/v2`; what follows a `/v2` in it stands in front of every repository name: see "Upstreams below a path".',
+    ),
+  mirrors: z
+    .array(upstreamUrl)
+    .default([])
+    .describe('URLs of the same kind that are asked first, in order.'),
   username: text('a user name').optional().describe('User name for the registry.'),
   password: text('a password')
     .optional()
     .meta({ secret: true })
     .describe('Password or token; better from a variable or in `passwordFile`.'),
-  passwordFile: file().optional().describe('File with the password; a last line end is dropped.'),
+  passwordFile: file()
+    .optional()
+    .describe(
+      'File with the password; a last line end is dropped. Like `ca`, `cert` and `key` it is read again when it changed.',
+    ),
   ca: file()
     .optional()
     .describe('PEM file with the authorities to trust beside the built-in ones.'),
@@ -238,6 +247,12 @@ export const CONFIG = z
       .boolean()
       .default(false)
       .describe('Accept every public https registry, configured or not.'),
+    allowAnyTokenService: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Fetch anonymous tokens from a token service on any public host that a registry names, where there are no credentials for that registry. Credentials go to the same host or domain and `allowedRealms` alone; `false`: so do all questions for tokens.',
+      ),
     allowOpenCredentials: z
       .boolean()
       .default(false)

@@ -1,4 +1,4 @@
-/** Reads the files that upstreams name (passwords, authorities, client certificates) into settings, before anything is served. */
+/** What upstreams are told of the configuration; the files that it names must be readable before anything is served. */
 import { readFile, stat } from 'node:fs/promises'
 import { ConfigError, formatPath } from './problem.ts'
 import type { Config, UpstreamConfig } from './schema.ts'
@@ -7,15 +7,20 @@ export interface UpstreamSettings {
   readonly url?: string | undefined
   readonly mirrors: readonly string[]
   readonly username?: string | undefined
-  readonly password?: string | undefined
-  /** PEM texts. */
+  readonly password?: string | NamedFile | undefined
+  /** PEM. */
   readonly tls: {
-    readonly ca?: string | undefined
-    readonly cert?: string | undefined
-    readonly key?: string | undefined
+    readonly ca?: NamedFile | undefined
+    readonly cert?: NamedFile | undefined
+    readonly key?: NamedFile | undefined
     readonly verify: boolean
   }
   readonly allowedRealms: readonly string[]
+}
+
+/** It is read when it is needed, and again when it changed. */
+interface NamedFile {
+  readonly file: string
 }
 
 type FileKey = 'passwordFile' | 'ca' | 'cert' | 'key'
@@ -28,19 +33,19 @@ export async function upstreamSettings(
   config: Pick<Config, 'upstreams'>,
 ): Promise<Readonly<Record<string, UpstreamSettings>>> {
   const problems: string[] = []
-  const read = (name: string, upstream: UpstreamConfig) => async (key: FileKey) => {
-    const path = upstream[key]
-    if (path === undefined) return undefined
-    const text = await readText(path).catch((error: Error) => {
+  const check = (name: string, upstream: UpstreamConfig) => async (key: FileKey) => {
+    const file = upstream[key]
+    if (file === undefined) return undefined
+    await readText(file).catch((error: Error) => {
       const at = formatPath(['upstreams', name, key])
-      problems.push(`${path}: ${at}: cannot read the file: ${error.message}`)
-      return ''
+      problems.push(`${file}: ${at}: cannot read the file: ${error.message}`)
     })
-    return text
+    return { file }
   }
   const entries = await Promise.all(
     Object.entries(config.upstreams).map(
-      async ([name, upstream]) => [name, await settingsOf(upstream, read(name, upstream))] as const,
+      async ([name, upstream]) =>
+        [name, await settingsOf(upstream, check(name, upstream))] as const,
     ),
   )
   if (problems.length > 0) throw new ConfigError(problems)
@@ -49,19 +54,18 @@ export async function upstreamSettings(
 
 async function settingsOf(
   upstream: UpstreamConfig,
-  read: (key: FileKey) => Promise<string | undefined>,
+  check: (key: FileKey) => Promise<NamedFile | undefined>,
 ): Promise<UpstreamSettings> {
   const { url, mirrors, username, password, tlsVerify, allowedRealms } = upstream
-  const fromFile = (await read('passwordFile'))?.replace(/\r?\n$/, '')
   return {
     url,
     mirrors,
     username,
-    password: password ?? fromFile,
+    password: password ?? (await check('passwordFile')),
     tls: {
-      ca: await read('ca'),
-      cert: await read('cert'),
-      key: await read('key'),
+      ca: await check('ca'),
+      cert: await check('cert'),
+      key: await check('key'),
       verify: tlsVerify,
     },
     allowedRealms,

@@ -70,10 +70,13 @@ export class Blobs {
     this.#events = deps.events ?? {}
   }
 
-  /** Digest and size without downloading anything; `undefined` when the repository has no such blob. */
+  /**
+   * Digest and size without downloading anything; `undefined` when the repository has no such blob. What a manifest of the
+   * repository says is taken at its word here: it opens nothing, and whoever opens the blob next is told by upstream.
+   */
   async stat(repository: Repository, digest: Digest): Promise<BlobStat | undefined> {
     const link = await this.#catalog.links.find(repository, digest)
-    if (isOpen(link)) return { digest, size: link.size }
+    if (link !== undefined) return { digest, size: link.size }
     return await this.#upstream(repository)?.statBlob(repository.name, digest)
   }
 

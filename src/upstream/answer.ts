@@ -1,6 +1,7 @@
 /** One response of a registry: headers to ask for, and a body that is either read with a bound or thrown away. */
 import type { Dispatcher } from 'undici'
 import { CrossdockError } from '../errors.ts'
+import { parseLength } from './content-range.ts'
 
 /** As much of an unwanted body is read to keep its connection; more closes it. */
 const DISCARDED_BYTES = 64 * 1024
@@ -35,6 +36,11 @@ export class Answer {
   /** The media type without parameters, lower case. */
   get contentType(): string | undefined {
     return this.header('content-type')?.split(';')[0]?.trim().toLowerCase() || undefined
+  }
+
+  /** Of the body, as stated; `undefined` also where that is the length of something encoded. */
+  get statedLength(): number | undefined {
+    return isEncoded(this) ? undefined : parseLength(this.header('content-length'))
   }
 
   get body(): AsyncIterable<Uint8Array> {
@@ -74,4 +80,23 @@ export class Answer {
   close(): void {
     this.#response.body.destroy()
   }
+}
+
+/** True for bytes that somebody has encoded on the way, although we ask for none of that. */
+function isEncoded(answer: Answer): boolean {
+  return !['', 'identity'].includes(encodingOf(answer))
+}
+
+export function checkEncoding(answer: Answer, what: string): void {
+  if (!isEncoded(answer)) return
+  const encoding = JSON.stringify(encodingOf(answer).slice(0, 40))
+  throw new CrossdockError(
+    'badDigest',
+    `${what}: ${answer.url.host} sends it with Content-Encoding ${encoding}, which is not what its digest is about; check that registry, or what stands in front of it`,
+    { reason: 'content-encoding' },
+  )
+}
+
+function encodingOf(answer: Answer): string {
+  return answer.header('content-encoding')?.trim().toLowerCase() ?? ''
 }

@@ -1,19 +1,21 @@
 /**
  * Answers the challenges of one registry: tokens by scope, fetched once for everybody who waits, or Basic.
- * A credential leaves for the registry itself and for the token services that realm.ts lets through, and for nobody else.
+ * A credential leaves for the registry itself and for the token services that realm.ts lets through, and for nobody else;
+ * a token service elsewhere is asked, if at all, as the stranger that everybody is.
  */
 import { LRUCache } from 'lru-cache'
 import { CrossdockError } from '../errors.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import type { Clock } from '../ports.ts'
 import { Answer } from './answer.ts'
-import { type Challenge, parseChallenges } from './challenge.ts'
+import { type Challenge, isBearer, parseChallenges } from './challenge.ts'
 import { parseRetryAfter } from './content-range.ts'
 import type { Credentials } from './credentials.ts'
 import type { Dialer } from './dialer.ts'
 import { networkSetback, Setback, statusSetback } from './failures.ts'
+import type { Identify } from './identity.ts'
 import { parseObject } from './json.ts'
-import { allowedRealm, isConfigured, type RealmRule } from './realm.ts'
+import { allowedRealm, isConfigured, type RealmRule, realmUrl } from './realm.ts'
 
 /** Longer ones do not fit into the header limits of registries. */
 const MAX_TOKEN_LENGTH = 16 * 1024
@@ -28,13 +30,17 @@ const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e ]{1,1024}$/
 
 export interface AuthorizerSettings {
   readonly rule: RealmRule
+  /** False for a registry that the configuration does not name: nothing that it says is dialled unguarded. */
+  readonly isConfigured: boolean
+  /** Whether a token service on any public host may be asked where we have no credentials. */
+  readonly allowAnyTokenService: boolean
   readonly dialer: Dialer
   readonly clock: Clock
   /** Time for one request to a token service, ms. */
   readonly timeoutMs: number
   readonly maxTokenBytes: number
   /** Who we are at this registry. */
-  readonly credentials: () => Promise<Credentials | undefined>
+  readonly credentials: Identify
   readonly asked: (status: number | undefined, ms: number) => void
   /** What tokens are asked for; default: pulling alone. */
   readonly actions?: 'pull' | 'pull,push' | undefined
@@ -51,6 +57,8 @@ interface TokenService {
   readonly realm: URL
   readonly service: string | undefined
   readonly scope: string
+  /** What may go there. */
+  readonly credentials: Credentials | undefined
 }
 
 export class Authorizer {
@@ -82,7 +90,8 @@ export class Authorizer {
     if (newer !== undefined && newer !== refused) return newer
     const challenges = parseChallenges(challengeHeader ?? '')
     const found = await this.#flights.run(repository, async () => {
-      const authorization = await this.#authorize(challenges, repository, what)
+      const ask = { repository, what, isRefused: refused !== undefined }
+      const authorization = await this.#authorize(challenges, ask)
       if (authorization === undefined) this.#known.delete(repository)
       else this.#known.set(repository, authorization)
       return authorization
@@ -92,78 +101,92 @@ export class Authorizer {
 
   async #authorize(
     challenges: readonly Challenge[],
-    repository: string,
-    what: string,
+    ask: { readonly repository: string; readonly what: string; readonly isRefused: boolean },
   ): Promise<Authorization | undefined> {
-    const bearer = challenges.find(
-      ({ scheme, params }) => scheme === 'bearer' && params.has('realm'),
-    )
+    const bearer = challenges.find(isBearer)
     if (bearer !== undefined) {
-      return await this.#fetchToken(this.#tokenService(bearer, repository, what), what)
+      return await this.#fetchToken(
+        await this.#tokenService(bearer, ask.repository, ask.what),
+        ask.what,
+      )
     }
     if (!challenges.some(({ scheme }) => scheme === 'basic')) return undefined
-    const credentials = await this.#settings.credentials()
+    const credentials = await this.#settings.credentials({ fresh: ask.isRefused })
     if (credentials === undefined || !('username' in credentials)) return undefined
     return { header: basic(credentials), until: this.#settings.clock.monotonic() + BASIC_MS }
   }
 
-  #tokenService(challenge: Challenge, repository: string, what: string): TokenService {
+  async #tokenService(
+    challenge: Challenge,
+    repository: string,
+    what: string,
+  ): Promise<TokenService> {
+    const { rule, actions = 'pull', allowAnyTokenService } = this.#settings
     const text = challenge.params.get('realm') ?? ''
-    const realm = allowedRealm(text, this.#settings.rule)
-    if (realm === undefined) {
-      const host = this.#settings.rule.registry.host
-      const named = URL.canParse(text) ? new URL(text).host : 'something that is no URL'
-      const failure = new CrossdockError(
-        'denied',
-        `${what}: ${host} names ${JSON.stringify(named.slice(0, 255))} as its token service, which may not have the credentials; if it is right, add it to "allowedRealms" of this upstream`,
-        { reason: 'realm-not-allowed' },
-      )
-      throw new Setback(failure, { isWorthRetrying: false, isOutage: false })
-    }
+    const credentials = await this.#settings.credentials()
+    const isStranger = credentials === undefined && allowAnyTokenService
+    const realm = isStranger ? realmUrl(text, rule) : allowedRealm(text, rule)
+    if (realm === undefined) throw realmRefused(text, rule, credentials !== undefined, what)
     const service = challenge.params.get('service')
-    const scope = challenge.params.get('scope')
-    const { actions = 'pull' } = this.#settings
-    return { realm, service, scope: scopeFor(scope, repository, actions) }
+    const scope = scopeFor(challenge.params.get('scope'), repository, actions)
+    return { realm, service, scope, credentials }
   }
 
   async #fetchToken(service: TokenService, what: string): Promise<Authorization | undefined> {
-    const { dialer, rule, clock, timeoutMs, maxTokenBytes } = this.#settings
-    const credentials = await this.#settings.credentials()
-    const host = service.realm.host
-    const isTrusted =
-      service.realm.origin === rule.registry.origin || isConfigured(service.realm, rule)
-    const began = clock.monotonic()
-    let answer: Answer | undefined
+    const { maxTokenBytes } = this.#settings
+    let answer = await this.#ask(service, what)
+    const newer = answer.status === 401 ? await this.#newerThan(service.credentials) : undefined
+    if (newer !== undefined) {
+      await answer.discard()
+      answer = await this.#ask({ ...service, credentials: newer }, what)
+    }
     try {
-      const { url, ...request } = tokenRequest(service, credentials)
-      const signal = AbortSignal.timeout(timeoutMs)
-      const response = await dialer.request(url, { ...request, isTrusted, signal })
-      answer = new Answer(url, response, false)
       if (answer.status === 200) return this.#parse(await answer.read(maxTokenBytes, what), what)
     } catch (error) {
-      if (error instanceof CrossdockError) {
-        throw new Setback(error, { isWorthRetrying: false, isOutage: false })
-      }
-      const { failure, isWorthRetrying } = networkSetback(error, `token for ${what}`, host)
-      throw new Setback(failure, { isWorthRetrying, isOutage: false })
-    } finally {
-      this.#settings.asked(answer?.status, clock.monotonic() - began)
+      throw this.#broken(error, service, what)
     }
     await answer.discard()
     throw this.#refusal(answer, what)
+  }
+
+  /** Secrets rotate: what was refused may have been replaced since it was read. */
+  async #newerThan(refused: Credentials | undefined): Promise<Credentials | undefined> {
+    if (refused === undefined) return undefined
+    const credentials = await this.#settings.credentials({ fresh: true })
+    return JSON.stringify(credentials) === JSON.stringify(refused) ? undefined : credentials
+  }
+
+  async #ask(service: TokenService, what: string): Promise<Answer> {
+    const { dialer, rule, clock, timeoutMs } = this.#settings
+    const { realm } = service
+    const isKnown = realm.origin === rule.registry.origin || isConfigured(realm, rule)
+    const isTrusted = isKnown && this.#settings.isConfigured
+    const began = clock.monotonic()
+    let status: number | undefined
+    try {
+      const { url, ...request } = tokenRequest(service)
+      const signal = AbortSignal.timeout(timeoutMs)
+      const response = await dialer.request(url, { ...request, isTrusted, signal })
+      status = response.statusCode
+      return new Answer(url, response, false)
+    } catch (error) {
+      throw this.#broken(error, service, what)
+    } finally {
+      this.#settings.asked(status, clock.monotonic() - began)
+    }
+  }
+
+  #broken(error: unknown, { realm }: TokenService, what: string): Setback {
+    if (error instanceof CrossdockError) return new Setback(error, { isWorthRetrying: false })
+    return ofTokenService(networkSetback(error, `token for ${what}`, realm.host))
   }
 
   #refusal(answer: Answer, what: string): Setback {
     const retryAfterMs = parseRetryAfter(answer.header('retry-after'), this.#settings.clock.now())
     // A token service that says 400 or 404 to well-formed questions has no token for us.
     const status = answer.status === 400 || answer.status === 404 ? 403 : answer.status
-    const { failure, isWorthRetrying } = statusSetback(
-      status,
-      retryAfterMs,
-      `token for ${what}`,
-      answer.url.host,
-    )
-    return new Setback(failure, { isWorthRetrying, isOutage: false, retryAfterMs })
+    const { host } = answer.url
+    return ofTokenService(statusSetback(status, retryAfterMs, `token for ${what}`, host))
   }
 
   #parse(bytes: Uint8Array, what: string): Authorization {
@@ -186,6 +209,25 @@ export class Authorizer {
   }
 }
 
+/** Nothing that a token service does is an answer of the registry, or speaks for or against it. */
+function ofTokenService({ failure, isWorthRetrying, retryAfterMs }: Setback): Setback {
+  return new Setback(failure, { isWorthRetrying, retryAfterMs })
+}
+
+function realmRefused(text: string, rule: RealmRule, isKnown: boolean, what: string): Setback {
+  const named = URL.canParse(text) ? new URL(text).host : 'something that is no URL'
+  const service = `${rule.registry.host} names ${JSON.stringify(named.slice(0, 255))} as its token service`
+  const why = isKnown
+    ? 'which may not have the credentials'
+    : 'which is not asked for anonymous tokens'
+  const failure = new CrossdockError(
+    'denied',
+    `${what}: ${service}, ${why}; if it is right, add it to "allowedRealms" of this upstream`,
+    { reason: 'realm-not-allowed' },
+  )
+  return new Setback(failure, { isWorthRetrying: false })
+}
+
 /**
  * The registry may name the repository as it likes (one that fronts another does), but we ask for our own actions only,
  * whatever it would like us to ask for. What is no repository scope is passed on (some use a fixed word).
@@ -199,7 +241,8 @@ function scopeFor(asked: string | undefined, repository: string, actions: string
   return first === undefined || first.includes(':') ? `repository:${repository}:${actions}` : first
 }
 
-function tokenRequest(service: TokenService, credentials: Credentials | undefined) {
+function tokenRequest(service: TokenService) {
+  const { credentials } = service
   const url = new URL(service.realm)
   const params = new URLSearchParams()
   if (service.service !== undefined) params.set('service', service.service)

@@ -45,6 +45,15 @@ export function parseChallenges(header: string): readonly Challenge[] {
   return challenges
 }
 
+/** True when it says how to get in, in a way that we know. */
+export function helps(header: string | undefined): boolean {
+  return parseChallenges(header ?? '').some((one) => one.scheme === 'basic' || isBearer(one))
+}
+
+export function isBearer({ scheme, params }: Challenge): boolean {
+  return scheme === 'bearer' && params.has('realm')
+}
+
 class Reader {
   readonly #text: string
   #at = 0

@@ -1,4 +1,4 @@
-/** Pure: the few response headers that say which bytes an answer holds and where the next page is. */
+/** Pure: the few response headers that say which bytes an answer holds and when to ask again. */
 
 export interface ContentRange {
   readonly start: number
@@ -30,15 +30,4 @@ export function parseRetryAfter(header: string | undefined, nowMs: number): numb
   if (/^\d{1,9}$/.test(header.trim())) return Number(header) * 1000
   const date = /^[A-Z][a-z]{2}, .{20,30} GMT$/.test(header) ? Date.parse(header) : Number.NaN
   return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs)
-}
-
-/** The `rel="next"` target of a Link header, resolved; `undefined` when there is none or it leaves the origin of `base`. */
-export function nextPage(header: string | undefined, base: URL): URL | undefined {
-  if (header === undefined || header.length > 8_192) return undefined
-  for (const [, target = '', params = ''] of header.matchAll(/<([^<>]*)>((?:\s*;[^,<]*)*)/g)) {
-    if (!/;\s*rel="?next"?\s*(?:;|$)/i.test(params) || !URL.canParse(target, base.href)) continue
-    const url = new URL(target, base)
-    if (url.origin === base.origin && url.username === '') return url
-  }
-  return undefined
 }

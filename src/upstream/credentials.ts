@@ -20,6 +20,8 @@ const HELPER_BYTES = 64 * 1024
 const MAX_FILE_BYTES = 1024 * 1024
 /** Helpers are slow and their answers live for hours. */
 const REMEMBERED_MS = 60_000
+/** So old an answer is asked for again after a refusal. */
+const RECENT_MS = 5_000
 
 /** Runs `docker-credential-<name> get` with `server` on its input; its output. */
 export type RunHelper = (name: string, server: string) => Promise<string>
@@ -44,13 +46,20 @@ export class DockerCredentials {
     this.#runHelper = runHelper
   }
 
-  /** For exactly this `host[:port]`, or an alias when it is the Hub's. A helper that fails counts as having nothing. */
-  async find(host: string): Promise<Credentials | undefined> {
+  /**
+   * For exactly this `host[:port]`, or an alias when it is the Hub's. A helper that fails counts as having nothing; `fresh`
+   * asks it again.
+   */
+  async find(
+    host: string,
+    how: { readonly fresh?: boolean | undefined } = {},
+  ): Promise<Credentials | undefined> {
     const config = await this.#read()
     const names = HUB_HOSTS.includes(host) ? HUB_HOSTS : [host]
     const helper = entryFor(config.credHelpers, names) ?? config.credsStore
     if (typeof helper === 'string' && HELPER_NAME.test(helper)) {
-      const helped = await this.#ask(helper, names === HUB_HOSTS ? HUB_KEY : host)
+      const server = names === HUB_HOSTS ? HUB_KEY : host
+      const helped = await this.#ask(helper, server, how.fresh === true)
       if (helped !== undefined) return helped
     }
     return parseAuth(entryFor(config.auths, names))
@@ -69,10 +78,12 @@ export class DockerCredentials {
     }
   }
 
-  async #ask(helper: string, server: string): Promise<Credentials | undefined> {
+  async #ask(helper: string, server: string, fresh: boolean): Promise<Credentials | undefined> {
     const key = `${helper} ${server}`
     const known = this.#helped.get(key)
-    if (known !== undefined) return known.found
+    // Whoever makes a registry refuse us must not make us run programs all the time.
+    const isRecent = this.#helped.getRemainingTTL(key) > REMEMBERED_MS - RECENT_MS
+    if (known !== undefined && (!fresh || isRecent)) return known.found
     const found = await this.#runHelper(helper, server).then(parseHelped, () => undefined)
     this.#helped.set(key, { found })
     return found

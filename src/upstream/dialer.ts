@@ -2,12 +2,12 @@
 import { type LookupAddress, lookup as systemLookup } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 import type { Readable } from 'node:stream'
-import { getCACertificates } from 'node:tls'
 import { Agent, type Dispatcher, ProxyAgent } from 'undici'
 import { type AddressClass, classOf, literalIn, reachableFrom } from './addresses.ts'
 import { FORBIDDEN_ADDRESS } from './failures.ts'
 import { type Environment, proxyFor } from './proxies.ts'
 import type { TlsSettings, UpstreamLimits } from './settings.ts'
+import { type TlsFacts, TlsMaterial } from './tls-material.ts'
 
 /** Before the next address of a name is tried, ms; Node's own is too short for distant registries. */
 const FAMILY_ATTEMPT_MS = 1_000
@@ -38,14 +38,17 @@ export interface DialerSettings {
 export class Dialer implements AsyncDisposable {
   readonly #settings: DialerSettings
   readonly #lookup: Lookup
-  /** By proxy URL (or none) and trust. */
-  readonly #dispatchers = new Map<string, Dispatcher>()
+  readonly #material: TlsMaterial
+  /** By proxy URL (or none) and trust; all made of the same TLS facts. */
+  #dispatchers = new Map<string, Dispatcher>()
+  #facts: TlsFacts | undefined
   #isClosed = false
   #own: { readonly until: number; readonly classes: Promise<ReadonlySet<AddressClass>> } | undefined
 
   constructor(settings: DialerSettings) {
     this.#settings = settings
     this.#lookup = settings.lookup ?? systemLookup
+    this.#material = new TlsMaterial(settings.tls)
   }
 
   /** Throws what undici throws, or an error with the code FORBIDDEN_ADDRESS. */
@@ -56,7 +59,8 @@ export class Dialer implements AsyncDisposable {
     if (!isTrusted && literal !== undefined && !(await this.#reachable()).has(classOf(literal))) {
       throw forbidden(url.hostname)
     }
-    return await this.#dispatcher(url, isTrusted).request({
+    const facts = await this.#material.read()
+    return await this.#dispatcher(url, isTrusted, facts).request({
       origin: url.origin,
       path: `${url.pathname}${url.search}`,
       method,
@@ -72,22 +76,33 @@ export class Dialer implements AsyncDisposable {
     this.#dispatchers.clear()
   }
 
-  #dispatcher(url: URL, isTrusted: boolean): Dispatcher {
+  #dispatcher(url: URL, isTrusted: boolean, facts: TlsFacts): Dispatcher {
+    if (this.#facts !== facts) this.#replaceAll(facts)
     // Behind a proxy the proxy resolves names, so only literals are guarded here: its own rules must do the rest.
     const proxy = proxyFor(url, this.#settings.env)
     const key = `${isTrusted} ${proxy ?? ''}`
     let dispatcher = this.#dispatchers.get(key)
     if (dispatcher === undefined) {
-      dispatcher = this.#create(proxy, isTrusted)
+      dispatcher = this.#create(proxy, isTrusted, facts)
       this.#dispatchers.set(key, dispatcher)
     }
     return dispatcher
   }
 
-  #create(proxy: string | undefined, isTrusted: boolean): Dispatcher {
-    const { limits } = this.#settings
+  /** Certificates were replaced: what runs goes on with those that it began with. */
+  #replaceAll(facts: TlsFacts): void {
+    for (const dispatcher of this.#dispatchers.values()) dispatcher.close().catch(() => undefined)
+    this.#dispatchers = new Map()
+    this.#facts = facts
+  }
+
+  #create(proxy: string | undefined, isTrusted: boolean, facts: TlsFacts): Dispatcher {
+    const { limits, tls: settings } = this.#settings
     const tls = {
-      ...this.#tls(isTrusted),
+      rejectUnauthorized: settings.verify,
+      ...facts.authorities,
+      // The client certificate is for the upstream alone, everything else for whoever it sends us to as well.
+      ...(isTrusted && facts.client),
       timeout: limits.connectTimeout,
       autoSelectFamilyAttemptTimeout: FAMILY_ATTEMPT_MS,
     }
@@ -106,17 +121,6 @@ export class Dialer implements AsyncDisposable {
       requestTls: { ...tls, allowH2: false },
       proxyTls: { timeout: limits.connectTimeout },
     })
-  }
-
-  /** The client certificate is for the upstream alone, everything else for whoever it sends us to as well. */
-  #tls(isTrusted: boolean) {
-    const { ca, cert, key, verify } = this.#settings.tls
-    return {
-      rejectUnauthorized: verify,
-      ...(ca !== undefined && { ca: [...getCACertificates('default'), ca] }),
-      ...(isTrusted && cert !== undefined && { cert }),
-      ...(isTrusted && key !== undefined && { key }),
-    }
   }
 
   /** Checks the very addresses that are dialled, so a name that resolves differently next time gains nothing. */

@@ -4,9 +4,9 @@
  */
 import { CrossdockError } from '../errors.ts'
 import type { ByteRange, Clock } from '../ports.ts'
-import type { Answer } from './answer.ts'
+import { type Answer, checkEncoding } from './answer.ts'
 import { parseContentRange, parseLength } from './content-range.ts'
-import { codeOf, isBroken, isTimeout } from './failures.ts'
+import { codeOf, isBroken, isTimeout, raise } from './failures.ts'
 
 export interface DownloadSettings {
   /** For messages: "blob sha256:... of docker.io/library/alpine". */
@@ -172,16 +172,20 @@ export class Download {
   /** Throws what reading on cannot mend. */
   #checkHopeless(error: unknown, rate: RateGauge): void {
     this.#settings.signal?.throwIfAborted()
-    if (rate.isTooSlow) throw this.#broken('is far too slow', 'too-slow', error, 'upstreamTimeout')
+    if (rate.isTooSlow) {
+      const text = 'is far too slow (limits.leastRate)'
+      throw this.#broken(text, 'too-slow', error, 'upstreamTimeout')
+    }
     const isShort = error instanceof CrossdockError && error.reason === 'short'
     if (!isShort && !isBroken(error)) throw error
   }
 
   #gaveUp(error: unknown): CrossdockError {
     if (error instanceof CrossdockError) return error
+    const code = codeOf(error)
     return isTimeout(error)
-      ? this.#broken('stopped coming', codeOf(error), error, 'upstreamTimeout')
-      : this.#broken('broke off again and again', codeOf(error), error)
+      ? this.#broken('stopped coming', code, error, 'upstreamTimeout')
+      : this.#broken('broke off again and again', code, error)
   }
 
   #broken(
@@ -191,10 +195,8 @@ export class Download {
     kind: 'upstreamFailed' | 'upstreamTimeout' = 'upstreamFailed',
   ): CrossdockError {
     const { what } = this.#settings
-    return new CrossdockError(kind, `${what}: it ${text}; check the connection to this upstream`, {
-      cause,
-      reason,
-    })
+    const message = `${what}: it ${text}; check the connection to this upstream${raise(reason)}`
+    return new CrossdockError(kind, message, { cause, reason })
   }
 
   #tooLong(): CrossdockError {
@@ -221,14 +223,7 @@ export class Download {
 
 /** Throws for what is certainly no blob: a log-in page, or bytes that somebody has encoded on the way. */
 export function checkIsBlob(answer: Answer, what: string): void {
-  const encoding = answer.header('content-encoding')?.trim().toLowerCase()
-  if (encoding !== undefined && encoding !== '' && encoding !== 'identity') {
-    throw new CrossdockError(
-      'badDigest',
-      `${what}: ${answer.url.host} sends it with Content-Encoding ${JSON.stringify(encoding.slice(0, 40))}, which is not what its digest is about; check that registry, or what stands in front of it`,
-      { reason: 'content-encoding' },
-    )
-  }
+  checkEncoding(answer, what)
   // A registry that keeps web pages as blobs says so by their digest.
   const isNamed = answer.header('docker-content-digest') !== undefined
   if (answer.contentType === 'text/html' && !isNamed) {

@@ -1,28 +1,41 @@
 /** Turns what a registry answered, or how the connection broke, into the errors that the port promises. */
 import { CrossdockError, type FailureKind } from '../errors.ts'
 
+/** `unreachable`: no connection came about. `failing`: one did, and the registry did not manage to answer. */
+export type Outage = 'unreachable' | 'failing'
+
+interface SetbackDetails {
+  readonly isWorthRetrying: boolean
+  /** What it says about the registry as a whole; `undefined`: nothing bad. */
+  readonly outage?: Outage | undefined
+  /** What the registry asked us to wait, ms. */
+  readonly retryAfterMs?: number | undefined
+  /** Of the answer to what was asked, where that is what failed. */
+  readonly status?: number | undefined
+}
+
 /** A failed attempt: what to tell, whether trying again may help, and whether the registry itself seems to be down. */
 export class Setback extends Error {
   override readonly name = 'Setback'
   readonly failure: CrossdockError
   readonly isWorthRetrying: boolean
-  readonly isOutage: boolean
-  /** What the registry asked us to wait, ms. */
+  readonly outage: Outage | undefined
   readonly retryAfterMs: number | undefined
+  readonly status: number | undefined
 
-  constructor(
-    failure: CrossdockError,
-    how: {
-      readonly isWorthRetrying: boolean
-      readonly isOutage: boolean
-      readonly retryAfterMs?: number | undefined
-    },
-  ) {
+  constructor(failure: CrossdockError, how: SetbackDetails) {
     super(failure.message, { cause: failure })
     this.failure = failure
     this.isWorthRetrying = how.isWorthRetrying
-    this.isOutage = how.isOutage
+    this.outage = how.outage
     this.retryAfterMs = how.retryAfterMs
+    this.status = how.status
+  }
+
+  /** The same, but no word about the registry as a whole: it came from somebody else. */
+  ofSomebodyElse(): Setback {
+    const { failure, isWorthRetrying, retryAfterMs, status } = this
+    return new Setback(failure, { isWorthRetrying, retryAfterMs, status })
   }
 }
 
@@ -44,8 +57,25 @@ const TIMEOUTS = new Set([
   'UND_ERR_HEADERS_TIMEOUT',
 ])
 
-/** The rest of them come from a registry that is up, if slow. */
-const CONNECT_TIMEOUTS = new Set(['ETIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT'])
+/** No connection came about. The other time-outs come from a registry that is up, if slow. */
+const UNREACHABLE = new Set([
+  'EAI_AGAIN',
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+/** Which setting of `limits` ended the waiting. */
+const PATIENCE: Readonly<Record<string, string>> = {
+  DEADLINE: 'limits.upstreamHeaders and limits.upstreamIdle',
+  UND_ERR_BODY_TIMEOUT: 'limits.upstreamIdle',
+  UND_ERR_CONNECT_TIMEOUT: 'limits.connectTimeout',
+  UND_ERR_HEADERS_TIMEOUT: 'limits.upstreamHeaders',
+}
+/** What a client is told to wait, seconds, where a registry says 429 and nothing more. */
+const DEFAULT_RETRY_AFTER = 30
 
 /** The code of a guarded look-up that found nothing but forbidden addresses. */
 export const FORBIDDEN_ADDRESS = 'CROSSDOCK_FORBIDDEN_ADDRESS'
@@ -72,23 +102,36 @@ export function networkSetback(error: unknown, what: string, host: string): Setb
   const code = codeOf(error)
   const details = { cause: error, reason: code }
   if (code === FORBIDDEN_ADDRESS) {
-    return new Setback(forbiddenAddress(what, host), { isWorthRetrying: false, isOutage: false })
+    return new Setback(forbiddenAddress(what, host), { isWorthRetrying: false })
   }
   if (TIMEOUTS.has(code)) {
-    const text = `${what}: ${host} does not answer in time (${code}); check the network, try again later`
+    const text = `${what}: ${host} does not answer in time (${code}); check the network, try again later${raise(code)}`
     return new Setback(new CrossdockError('upstreamTimeout', text, details), {
       isWorthRetrying: false,
-      isOutage: CONNECT_TIMEOUTS.has(code),
+      outage: UNREACHABLE.has(code) ? 'unreachable' : undefined,
     })
   }
-  const advice = /CERT|TLS|SSL|SIGNATURE/.test(code)
+  const isTls = /CERT|TLS|SSL|SIGNATURE/.test(code)
+  const advice = isTls
     ? 'check its certificate, or set "ca" of the upstream'
     : 'check that it is up and that its URL is right'
   const text = `${what}: cannot talk to ${host} (${code}); ${advice}`
   return new Setback(new CrossdockError('upstreamFailed', text, details), {
     isWorthRetrying: PASSING.has(code),
-    isOutage: !code.startsWith('HPE_') && code !== 'UND_ERR_HEADERS_OVERFLOW',
+    outage: isTls || UNREACHABLE.has(code) ? 'unreachable' : outageOf(code),
   })
+}
+
+/** What a connection that came about says: nothing where the answer was only malformed. */
+function outageOf(code: string): Outage | undefined {
+  const isMalformed = code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW'
+  return isMalformed ? undefined : 'failing'
+}
+
+/** Names the setting that ended a wait, for who knows that this upstream takes its time. */
+export function raise(code: string): string {
+  const setting = PATIENCE[code]
+  return setting === undefined ? '' : `, or raise ${setting}`
 }
 
 export function forbiddenAddress(what: string, host: string): CrossdockError {
@@ -106,22 +149,24 @@ export function statusSetback(
   what: string,
   host: string,
 ): Setback {
-  const failure = (kind: FailureKind, text: string) =>
-    new CrossdockError(kind, `${what}: ${host} ${text}`, {
+  const failure = (kind: FailureKind, text: string, seconds?: number) => {
+    const retryAfter = retryAfterMs === undefined ? seconds : Math.ceil(retryAfterMs / 1000)
+    return new CrossdockError(kind, `${what}: ${host} ${text}`, {
       reason: `status-${status}`,
-      ...(retryAfterMs !== undefined && { retryAfter: Math.ceil(retryAfterMs / 1000) }),
+      ...(retryAfter !== undefined && { retryAfter }),
     })
+  }
   if (status === 401 || status === 403) {
     const text = `refuses access (${status}); check that the repository exists and the credentials for this upstream`
-    return new Setback(failure('denied', text), { isWorthRetrying: false, isOutage: false })
+    return new Setback(failure('denied', text), { isWorthRetrying: false, status })
   }
   if (status === 429) {
     const text =
       'allows no more requests for now (429); wait, or configure credentials for this upstream'
-    return new Setback(failure('tooManyRequests', text), {
+    return new Setback(failure('tooManyRequests', text, DEFAULT_RETRY_AFTER), {
       isWorthRetrying: true,
-      isOutage: false,
       retryAfterMs,
+      status,
     })
   }
   const isServerError = status >= 500
@@ -130,7 +175,8 @@ export function statusSetback(
     : `gives an answer that makes no sense here (${status}); check the URL of this upstream`
   return new Setback(failure('upstreamFailed', text), {
     isWorthRetrying: isServerError,
-    isOutage: isServerError,
+    outage: isServerError ? 'failing' : undefined,
     retryAfterMs,
+    status,
   })
 }

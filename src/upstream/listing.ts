@@ -1,16 +1,17 @@
-/** Tag lists and referrers of an upstream: pages with bounds, and only within the registry's own origin. */
+/** Tag lists and referrers of an upstream: all pages, within bounds, and from the registry itself. */
 import { CrossdockError } from '../errors.ts'
 import { algorithmOf, type Digest, hexOf, isDigest } from '../oci/digest.ts'
 import type { Descriptor, Platform } from '../oci/manifest.ts'
 import type { TagPage } from '../ports.ts'
 import type { Answer } from './answer.ts'
-import { nextPage } from './content-range.ts'
 import { parseObject } from './json.ts'
+import { nextPage } from './next-page.ts'
 
-/** Asks the registry for a path and reads the answer as a whole. */
-export type Get = (path: string) => Promise<Answer>
+/** Asks the registry for what follows a repository's name, and reads the answer as a whole. */
+export type Get = (rest: string) => Promise<Answer>
 
 const MAX_PAGES = 50
+const TAGS = 'tags/list'
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
 const INDEX_TYPES = new Set([
   'application/vnd.oci.image.index.v1+json',
@@ -23,30 +24,30 @@ const INDEX_TYPES = new Set([
  */
 export async function readTags(
   get: Get,
-  name: string,
   page: { readonly n?: number | undefined; readonly last?: string | undefined },
   what: string,
 ): Promise<TagPage | undefined> {
-  const query = new URLSearchParams()
+  let query = new URLSearchParams()
   if (page.n !== undefined) query.set('n', String(page.n))
   if (page.last !== undefined) query.set('last', page.last)
   const tags: string[] = []
-  let path = `/v2/${name}/tags/list${query.size > 0 ? `?${query}` : ''}`
   for (let pages = 0; pages < MAX_PAGES; pages += 1) {
-    const answer = await get(path)
+    const answer = await get(withQuery(TAGS, query))
     if (answer.status !== 200) {
       await answer.discard()
+      if (pages > 0) throw pageMissing(answer, what)
       return undefined
     }
-    const next = nextPage(answer.header('link'), answer.url)
     for (const tag of tagsIn(parseObject(answer.bytes, what))) tags.push(tag)
+    const next = nextPage(answer.header('link'), answer.url, TAGS, what)
     if (next === undefined) return cutPage(tags, page)
-    const last = next.searchParams.get('last')
-    if (last !== null) {
-      const n = Number(next.searchParams.get('n')) || page.n
+    const last = next.get('last')
+    const isOurs = [...next.keys()].every((key) => key === 'n' || key === 'last')
+    if (last !== null && isOurs) {
+      const n = Number(next.get('n')) || page.n
       return { tags, next: { last, ...(n !== undefined && { n }) } }
     }
-    path = `${next.pathname}${next.search}`
+    query = next
   }
   throw tooManyPages(what)
 }
@@ -72,39 +73,43 @@ function cutPage(
 /** distribution-spec "Listing Referrers", with the tag schema where the registry has no such API. */
 export async function readReferrers(
   get: Get,
-  name: string,
   subject: Digest,
   what: string,
 ): Promise<readonly Descriptor[]> {
+  const list = `referrers/${subject}`
   const found: Descriptor[] = []
-  let path = `/v2/${name}/referrers/${subject}`
+  let query = new URLSearchParams()
   for (let pages = 0; pages < MAX_PAGES; pages += 1) {
-    const answer = await get(path)
+    const answer = await get(withQuery(list, query))
     if (answer.status !== 200 || !INDEX_TYPES.has(answer.contentType ?? '')) {
       await answer.discard()
-      return pages === 0 ? await readTagSchema(get, name, subject, what) : found
+      if (pages > 0) throw pageMissing(answer, what)
+      return await readTagSchema(get, subject, what)
     }
-    const next = nextPage(answer.header('link'), answer.url)
     for (const one of descriptorsIn(parseObject(answer.bytes, what))) found.push(one)
+    const next = nextPage(answer.header('link'), answer.url, list, what)
     if (next === undefined) return found
-    path = `${next.pathname}${next.search}`
+    query = next
   }
   throw tooManyPages(what)
 }
 
 async function readTagSchema(
   get: Get,
-  name: string,
   subject: Digest,
   what: string,
 ): Promise<readonly Descriptor[]> {
   const tag = `${algorithmOf(subject)}-${hexOf(subject).slice(0, 64)}`
-  const answer = await get(`/v2/${name}/manifests/${tag}`)
+  const answer = await get(`manifests/${tag}`)
   if (answer.status !== 200 || !INDEX_TYPES.has(answer.contentType ?? '')) {
     await answer.discard()
     return []
   }
   return descriptorsIn(parseObject(answer.bytes, what))
+}
+
+function withQuery(list: string, query: URLSearchParams): string {
+  return query.size > 0 ? `${list}?${query}` : list
 }
 
 function tagsIn(body: Readonly<Record<string, unknown>>): string[] {
@@ -150,6 +155,15 @@ function isPlatform(value: unknown): value is Platform {
   if (typeof value !== 'object' || value === null) return false
   const { os, architecture } = value as Record<string, unknown>
   return typeof os === 'string' && typeof architecture === 'string'
+}
+
+/** Half a list would pass for a whole one. */
+function pageMissing(answer: Answer, what: string): CrossdockError {
+  return new CrossdockError(
+    'upstreamFailed',
+    `${what}: ${answer.url.host} names a next page and does not have it (${answer.status}); try again`,
+    { reason: 'next-page' },
+  )
 }
 
 function tooManyPages(what: string): CrossdockError {

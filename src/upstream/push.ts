@@ -8,19 +8,21 @@ import type { BlobStat, RawManifest } from '../ports.ts'
 import { Answer } from './answer.ts'
 import { Authorizer } from './authorizer.ts'
 import { parseRetryAfter } from './content-range.ts'
-import type { Credentials } from './credentials.ts'
 import type { Dialer, DialRequest } from './dialer.ts'
 import { networkSetback, Setback, statusSetback } from './failures.ts'
+import type { Identify } from './identity.ts'
+import { type Location, nameAt, urlAt } from '../oci/location.ts'
 import { ACCEPT } from './manifest-type.ts'
 import type { Surroundings } from './settings.ts'
 
 export interface PushSettings extends Surroundings {
   /** Canonical, as in Repository.upstream. */
   readonly name: string
-  readonly url: URL
+  readonly location: Location
   readonly dialer: Dialer
   readonly allowedRealms: readonly string[]
-  readonly credentials: () => Promise<Credentials | undefined>
+  readonly allowAnyTokenService: boolean
+  readonly credentials: Identify
 }
 
 interface PushRequest {
@@ -47,11 +49,14 @@ export class RegistryWriter {
 
   constructor(settings: PushSettings) {
     this.name = settings.name
-    this.host = settings.url.host
+    this.host = settings.location.origin.host
     this.#settings = settings
-    const { url: registry, allowedRealms, dialer, clock, limits, credentials } = settings
+    const { location, allowedRealms, dialer, clock, limits, credentials } = settings
     this.#authorizer = new Authorizer({
-      rule: { registry, allowedRealms },
+      rule: { registry: location.origin, allowedRealms },
+      // Whoever pushes has named the registry.
+      isConfigured: true,
+      allowAnyTokenService: settings.allowAnyTokenService,
       dialer,
       clock,
       timeoutMs: limits.connectTimeout + limits.upstreamHeaders,
@@ -64,12 +69,16 @@ export class RegistryWriter {
 
   async hasBlob(repository: string, digest: Digest): Promise<boolean> {
     const what = this.#blobName(repository, digest)
-    const answer = await this.#send({
-      ...{ what, repository, method: 'HEAD' },
-      url: this.#url(`/v2/${repository}/blobs/${digest}`),
-    })
-    await answer.discard()
-    return answer.status === 200
+    const url = this.#url(repository, `blobs/${digest}`)
+    try {
+      const answer = await this.#send({ what, repository, method: 'HEAD', url })
+      await answer.discard()
+      return answer.status === 200
+    } catch (error) {
+      // Some refuse HEAD to everybody; the upload will tell.
+      if (error instanceof CrossdockError && error.kind === 'denied') return false
+      throw error
+    }
   }
 
   /** By tag or digest; `undefined`: it is not there. */
@@ -77,7 +86,7 @@ export class RegistryWriter {
     const what = `manifest ${this.host}/${repository} ${reference}`
     const answer = await this.#send({
       ...{ what, repository, method: 'GET', headers: { accept: ACCEPT } },
-      url: this.#url(`/v2/${repository}/manifests/${reference}`),
+      url: this.#url(repository, `manifests/${reference}`),
     })
     if (answer.status === 200) return await answer.read(MAX_MANIFEST, what)
     await answer.discard()
@@ -126,7 +135,7 @@ export class RegistryWriter {
     const what = `manifest ${this.host}/${repository} ${reference}`
     const answer = await this.#send({
       ...{ what, repository, method: 'PUT', body: () => raw.bytes },
-      url: this.#url(`/v2/${repository}/manifests/${reference}`),
+      url: this.#url(repository, `manifests/${reference}`),
       headers: {
         'content-type': raw.mediaType,
         'content-length': String(raw.bytes.byteLength),
@@ -150,15 +159,18 @@ export class RegistryWriter {
     what: string,
     from: string | undefined,
   ): Promise<URL | undefined> {
-    const url = this.#url(`/v2/${repository}/blobs/uploads/`)
+    const url = this.#url(repository, 'blobs/uploads/')
     if (from !== undefined) {
       url.searchParams.set('mount', digest)
-      url.searchParams.set('from', from)
+      url.searchParams.set('from', nameAt(this.#settings.location, from))
     }
     const headers = { 'content-length': '0' }
     const answer = await this.#send({ what, repository, method: 'POST', url, headers })
     await this.#mustBe(answer, from === undefined ? [202] : [201, 202], what)
-    return answer.status === 201 ? undefined : this.#location(answer, what)
+    if (answer.status === 201) return undefined
+    const location = this.#location(answer, what, url)
+    if (location !== undefined) return location
+    throw this.#strange(what, 'does not say where to upload to')
   }
 
   async #restart(repository: string, digest: Digest, what: string): Promise<URL> {
@@ -187,7 +199,7 @@ export class RegistryWriter {
       },
     })
     await this.#mustBe(answer, [201, 202, 204], what)
-    return this.#location(answer, what, url)
+    return this.#location(answer, what, url) ?? url
   }
 
   /** How far an interrupted upload got; `undefined`: the registry has forgotten it. */
@@ -203,7 +215,7 @@ export class RegistryWriter {
     // `0-0` is one byte to some and none to others; a digest check would notice, so nothing is assumed.
     const last = Number(range[1])
     if (last === 0) return undefined
-    return { received: last + 1, location: this.#location(answer, what, url) }
+    return { received: last + 1, location: this.#location(answer, what, url) ?? url }
   }
 
   /** Tries again after what passes. */
@@ -221,12 +233,13 @@ export class RegistryWriter {
 
   async #try(request: PushRequest): Promise<Answer> {
     const { repository, what } = request
-    const known = this.#authorizer.find(repository)
+    const name = nameAt(this.#settings.location, repository)
+    const known = this.#authorizer.find(name)
     let answer = await this.#dial(request, known)
     if (answer.status === 401) {
       const challenge = answer.header('www-authenticate')
       await answer.discard()
-      const better = await this.#authorizer.renew(repository, known, challenge, what)
+      const better = await this.#authorizer.renew(name, known, challenge, what)
       if (better !== undefined) answer = await this.#dial(request, better)
     }
     const { status } = answer
@@ -241,7 +254,7 @@ export class RegistryWriter {
   async #dial(request: PushRequest, authorization: string | undefined): Promise<Answer> {
     const { method, url, body, what } = request
     const content = body?.()
-    const isOwn = url.origin === this.#settings.url.origin
+    const isOwn = url.origin === this.#settings.location.origin.origin
     const stream =
       content === undefined || content instanceof Uint8Array ? content : Readable.from(content)
     try {
@@ -267,13 +280,11 @@ export class RegistryWriter {
     await this.#settings.clock.sleep(askedMs + ceiling * (0.5 + this.#settings.random() / 2))
   }
 
-  #location(answer: Answer, what: string, base: URL = this.#settings.url): URL {
+  /** Where the answer to a request for `asked` says that the upload goes on; relative to that URL. */
+  #location(answer: Answer, what: string, asked: URL): URL | undefined {
     const location = answer.header('location')
-    if (location !== undefined && URL.canParse(location, base.href)) {
-      return this.#checked(new URL(location, base), base, what)
-    }
-    if (base !== this.#settings.url) return base
-    throw this.#strange(what, 'does not say where to upload to')
+    if (location === undefined || !URL.canParse(location, asked.href)) return undefined
+    return this.#checked(new URL(location, asked), asked, what)
   }
 
   /** An upload goes on elsewhere, but never in the clear when it began encrypted. */
@@ -303,8 +314,8 @@ export class RegistryWriter {
     )
   }
 
-  #url(path: string): URL {
-    return new URL(path, this.#settings.url)
+  #url(repository: string, rest: string): URL {
+    return urlAt(this.#settings.location, repository, rest)
   }
 
   #blobName(repository: string, digest: Digest): string {

@@ -1,4 +1,4 @@
-/** Pure: whom a registry may name as its token service. Credentials go there, so the registry's word alone is not enough. */
+/** Pure: whom a registry may name as its token service. Where credentials go, the registry's word alone is not enough. */
 import { literalIn } from './addresses.ts'
 
 /** Second-level labels under which two-letter country domains hand out names. */
@@ -49,18 +49,23 @@ export interface RealmRule {
   readonly allowedRealms: readonly string[]
 }
 
-/** The realm's URL, or `undefined` when it must not be asked. */
+/** The realm's URL, or `undefined` when credentials must not go there. */
 export function allowedRealm(realm: string, rule: RealmRule): URL | undefined {
-  if (realm.length > 2_048 || !URL.canParse(realm)) return undefined
-  const url = new URL(realm)
-  const isPlainAllowed = url.protocol === 'http:' && rule.registry.protocol === 'http:'
-  if (url.protocol !== 'https:' && !isPlainAllowed) return undefined
-  if (url.username !== '' || url.password !== '') return undefined
-  if (url.host === rule.registry.host || isConfigured(url, rule)) return url
+  const url = realmUrl(realm, rule)
+  if (url === undefined || url.host === rule.registry.host || isConfigured(url, rule)) return url
   const domain = registrableDomain(url.hostname)
   return domain !== undefined && domain === registrableDomain(rule.registry.hostname)
     ? url
     : undefined
+}
+
+/** The realm's URL wherever it is, to be asked for an anonymous token; `undefined` when it can be asked for none. */
+export function realmUrl(realm: string, rule: RealmRule): URL | undefined {
+  if (realm.length > 2_048 || !URL.canParse(realm)) return undefined
+  const url = new URL(realm)
+  const isPlainAllowed = url.protocol === 'http:' && rule.registry.protocol === 'http:'
+  if (url.protocol !== 'https:' && !isPlainAllowed) return undefined
+  return url.username !== '' || url.password !== '' ? undefined : url
 }
 
 /** True when the configuration itself names the host. */

@@ -5,8 +5,9 @@ import type { Descriptor } from '../oci/manifest.ts'
 import type { BlobStat, ByteRange, RawManifest, TagPage, Upstream, UpstreamBlob } from '../ports.ts'
 import type { Answer } from './answer.ts'
 import { parseContentRange, parseLength } from './content-range.ts'
+import type { Ask } from './courier.ts'
 import { checkIsBlob, Download } from './download.ts'
-import { type Ask, isHeadRefused } from './endpoint.ts'
+import { isAbsent } from './endpoint.ts'
 import type { Endpoints } from './endpoints.ts'
 import { readReferrers, readTags } from './listing.ts'
 import { ACCEPT, manifestTypeOf } from './manifest-type.ts'
@@ -37,19 +38,25 @@ export class Registry implements Upstream {
 
   async resolve(name: string, reference: string): Promise<Descriptor | undefined> {
     const what = this.#manifestName(name, reference)
-    const answer = await this.#askManifest(name, reference, 'HEAD', what)
-    await answer.discard()
-    if (isAbsent(answer)) return undefined
-    const stated =
-      answer.status === 200 ? this.#statedDescriptor(answer, reference, what) : undefined
-    if (stated !== undefined) return stated
-    const raw = await this.manifest(name, reference)
+    const found = await this.#endpoints.peek(this.#manifestAsk(name, reference, what), (head) =>
+      statedDescriptor(head, reference, what),
+    )
+    if ('told' in found) return found.told
+    const raw = await this.#rawManifest(found.answer, reference, what)
     return raw && { mediaType: raw.mediaType, digest: raw.digest, size: raw.bytes.byteLength }
   }
 
   async manifest(name: string, reference: string): Promise<RawManifest | undefined> {
     const what = this.#manifestName(name, reference)
-    const answer = await this.#askManifest(name, reference, 'GET', what)
+    const answer = await this.#endpoints.send(this.#manifestAsk(name, reference, what))
+    return await this.#rawManifest(answer, reference, what)
+  }
+
+  async #rawManifest(
+    answer: Answer,
+    reference: string,
+    what: string,
+  ): Promise<RawManifest | undefined> {
     if (answer.status !== 200) {
       await answer.discard()
       return undefined
@@ -63,30 +70,20 @@ export class Registry implements Upstream {
 
   async statBlob(name: string, digest: Digest): Promise<BlobStat | undefined> {
     const what = this.#blobName(name, digest)
-    const path = `/v2/${checkedName(name)}/blobs/${digest}`
-    const ask: Ask = { kind: 'blob', what, repository: name, method: 'HEAD', path, headers: {} }
-    const head = await this.#endpoints.send({ ...ask, deadlineMs: this.#deadlineMs })
-    await head.discard()
-    if (isAbsent(head)) return undefined
-    if (!isHeadRefused('HEAD', head)) {
-      checkIsBlob(head, what)
-      const size = parseLength(head.header('content-length'))
-      if (size !== undefined) return { digest, size }
-    }
-    const get = await this.#endpoints.send({
-      ...ask,
-      method: 'GET',
-      headers: { range: 'bytes=0-0' },
-      deadlineMs: this.#deadlineMs,
-    })
-    get.close()
-    if (isAbsent(get)) return undefined
-    checkIsBlob(get, what)
-    const size = sizeFrom(get)
+    const ask = { ...this.#blobAsk(name, digest, what), headers: { range: 'bytes=0-0' } }
+    const found = await this.#endpoints.peek({ ...ask, deadlineMs: this.#deadlineMs }, (head) =>
+      statedSize(head, digest),
+    )
+    if ('told' in found) return { digest, size: found.told }
+    const { answer } = found
+    answer.close()
+    if (isAbsent(answer)) return undefined
+    checkIsBlob(answer, what)
+    const size = sizeFrom(answer)
     if (size !== undefined) return { digest, size }
     throw new CrossdockError(
       'badSize',
-      `${what}: ${get.url.host} does not say how large it is; pull the image as a whole`,
+      `${what}: ${answer.url.host} does not say how large it is; pull the image as a whole`,
       { reason: 'no-size' },
     )
   }
@@ -97,17 +94,8 @@ export class Registry implements Upstream {
     options: { readonly range?: ByteRange; readonly signal?: AbortSignal } = {},
   ): Promise<UpstreamBlob | undefined> {
     const what = this.#blobName(name, blob.digest)
-    const path = `/v2/${checkedName(name)}/blobs/${blob.digest}`
     const { signal } = options
-    const ask: Ask = {
-      kind: 'blob',
-      what,
-      repository: name,
-      method: 'GET',
-      path,
-      headers: {},
-      signal,
-    }
+    const ask = { ...this.#blobAsk(name, blob.digest, what), signal }
     const { limits, clock, random, events } = this.#around
     const download = new Download({
       what,
@@ -136,60 +124,42 @@ export class Registry implements Upstream {
     page: { readonly n?: number | undefined; readonly last?: string | undefined },
   ): Promise<TagPage | undefined> {
     const what = `tags of ${this.name}/${name}`
-    return await readTags(
-      (path) => this.#list('tags', name, path, what),
-      checkedName(name),
-      page,
-      what,
-    )
+    return await readTags((rest) => this.#list('tags', name, rest, what), page, what)
   }
 
   async referrers(name: string, subject: Digest): Promise<readonly Descriptor[]> {
     const what = `referrers of ${this.name}/${name}@${subject}`
-    const get = (path: string) => this.#list('referrers', name, path, what)
-    return await readReferrers(get, checkedName(name), subject, what)
+    const get = (rest: string) => this.#list('referrers', name, rest, what)
+    return await readReferrers(get, subject, what)
   }
 
-  #askManifest(
-    name: string,
-    reference: string,
-    method: 'GET' | 'HEAD',
-    what: string,
-  ): Promise<Answer> {
-    return this.#endpoints.send({
+  #manifestAsk(name: string, reference: string, what: string): Ask {
+    return {
       kind: 'manifest',
       what,
-      repository: name,
-      method,
-      path: `/v2/${checkedName(name)}/manifests/${checkedReference(reference)}`,
+      repository: checkedName(name),
+      rest: `manifests/${checkedReference(reference)}`,
       headers: { accept: ACCEPT },
       deadlineMs: this.#deadlineMs,
       maxBytes: this.#around.limits.manifestSize,
-    })
+    }
   }
 
-  #list(kind: 'tags' | 'referrers', name: string, path: string, what: string): Promise<Answer> {
+  #blobAsk(name: string, digest: Digest, what: string): Ask {
+    const repository = checkedName(name)
+    return { kind: 'blob', what, repository, rest: `blobs/${digest}`, headers: {} }
+  }
+
+  #list(kind: 'tags' | 'referrers', name: string, rest: string, what: string): Promise<Answer> {
     return this.#endpoints.send({
       kind,
       what,
-      repository: name,
-      method: 'GET',
-      path,
+      repository: checkedName(name),
+      rest,
       headers: { accept: kind === 'tags' ? 'application/json' : ACCEPT },
       deadlineMs: this.#deadlineMs,
       maxBytes: MAX_LIST_BYTES,
     })
-  }
-
-  /** What a HEAD says, if it says all and in a form that can be believed. */
-  #statedDescriptor(answer: Answer, reference: string, what: string): Descriptor | undefined {
-    const digest = answer.header('docker-content-digest')
-    const size = parseLength(answer.header('content-length'))
-    const mediaType = answer.contentType
-    if (digest === undefined || !isDigest(digest) || size === undefined) return undefined
-    if (mediaType === undefined || !ACCEPT.includes(mediaType)) return undefined
-    if (isDigest(reference)) checkDigest(digest, reference, answer, what)
-    return { mediaType, digest, size }
   }
 
   #manifestName(name: string, reference: string): string {
@@ -201,8 +171,24 @@ export class Registry implements Upstream {
   }
 }
 
-function isAbsent(answer: Answer): boolean {
-  return answer.status === 404 || answer.status === 410
+/** What a HEAD says, if it says all and in a form that can be believed. */
+function statedDescriptor(answer: Answer, reference: string, what: string): Descriptor | undefined {
+  const digest = answer.header('docker-content-digest')
+  const size = answer.statedLength
+  const mediaType = answer.contentType
+  if (digest === undefined || !isDigest(digest) || !size) return undefined
+  if (mediaType === undefined || !ACCEPT.includes(mediaType)) return undefined
+  if (isDigest(reference)) checkDigest(digest, reference, answer, what)
+  return { mediaType, digest, size }
+}
+
+/** The size of a blob, unless it is that of something else: a log-in page, encoded bytes, a body that HEAD has not got. */
+function statedSize(answer: Answer, digest: Digest): number | undefined {
+  const isNamed = answer.header('docker-content-digest') !== undefined
+  if (answer.contentType === 'text/html' && !isNamed) return undefined
+  const size = answer.statedLength
+  const isEmpty = digest === digestOf(new Uint8Array(0), algorithmOf(digest))
+  return size === 0 && !isEmpty ? undefined : size
 }
 
 /** Names come parsed; this is the last door before they become part of a URL. */

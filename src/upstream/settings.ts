@@ -2,23 +2,26 @@
 import type { Clock } from '../ports.ts'
 import type { Environment } from './proxies.ts'
 
+/** A text, or the file that holds it and may be replaced at any time. */
+export type Secret = string | { readonly file: string }
+
 export interface TlsSettings {
-  /** PEM text of authorities to trust beside the built-in ones. */
-  readonly ca?: string | undefined
-  /** PEM text of the client certificate and its key. */
-  readonly cert?: string | undefined
-  readonly key?: string | undefined
+  /** PEM of authorities to trust beside the built-in ones. */
+  readonly ca?: Secret | undefined
+  /** PEM of the client certificate and its key. */
+  readonly cert?: Secret | undefined
+  readonly key?: Secret | undefined
   /** False: accept any certificate. */
   readonly verify: boolean
 }
 
 export interface UpstreamSettings {
-  /** An origin; without it `https://<name>`. */
+  /** As in location.ts; without it `https://<name>`. */
   readonly url?: string | undefined
-  /** Origins that are asked first, in order. The credentials below are not for them. */
+  /** The same, asked first, in order. The credentials below are not for them. */
   readonly mirrors: readonly string[]
   readonly username?: string | undefined
-  readonly password?: string | undefined
+  readonly password?: Secret | undefined
   readonly tls: TlsSettings
   readonly allowedRealms: readonly string[]
 }
@@ -39,7 +42,7 @@ export interface UpstreamLimits {
   readonly breakerWait: number
 }
 
-export type RequestKind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'token'
+export type RequestKind = 'manifest' | 'blob' | 'tags' | 'referrers' | 'token' | 'ping'
 
 /** What happens on the wire, for logs and metrics. Nothing here ever holds a credential. */
 export interface UpstreamEvents {

@@ -4,10 +4,12 @@ import { CrossdockError } from '../errors.ts'
 import type { Clock, Upstream, Upstreams } from '../ports.ts'
 import { literalIn } from './addresses.ts'
 import type { BreakerPolicy } from './breaker.ts'
-import { type Credentials, DockerCredentials, HUB_HOSTS } from './credentials.ts'
+import { DockerCredentials, HUB_HOSTS } from './credentials.ts'
 import { Dialer, type Lookup } from './dialer.ts'
 import { Endpoint } from './endpoint.ts'
 import { Endpoints } from './endpoints.ts'
+import { identityOf } from './identity.ts'
+import { type Location, parseLocation } from '../oci/location.ts'
 import type { Environment } from './proxies.ts'
 import { RegistryWriter } from './push.ts'
 import { Registry } from './registry.ts'
@@ -18,6 +20,8 @@ export interface UpstreamsSettings {
   readonly upstreams: Readonly<Record<string, UpstreamSettings>>
   readonly defaultUpstream: string
   readonly allowAnyUpstream: boolean
+  /** Whether registries may name token services on any public host, which then get no credentials. */
+  readonly allowAnyTokenService: boolean
   /** The Docker client's config file, or its folder. */
   readonly dockerConfig?: { readonly path: string } | undefined
   readonly limits: UpstreamLimits
@@ -70,14 +74,14 @@ class ConfiguredUpstreams implements Registries {
     this.#docker = dockerConfig && new DockerCredentials(dockerConfig.path, env)
     const entries = Object.entries(settings.upstreams).map(([key, entry]) => {
       const name = canonicalName(key)
-      return { name, url: urlOf(name, entry), upstream: this.#create(name, entry) }
+      return { name, host: hostOf(name, entry), upstream: this.#create(name, entry) }
     })
     for (const { name, upstream } of entries) {
       const aliases = name === HUB ? HUB_HOSTS : [name]
       for (const alias of aliases) this.#add(alias, upstream)
     }
     // Names first: a URL may be another upstream's name, and then the name counts.
-    for (const { url, upstream } of entries) this.#add(url.host, upstream)
+    for (const { host, upstream } of entries) this.#add(host, upstream)
     this.names = [...new Set(entries.map(({ name }) => name))]
     this.default = this.#getDefault()
   }
@@ -88,12 +92,9 @@ class ConfiguredUpstreams implements Registries {
   }
 
   writer(host: string): RegistryWriter {
-    const { upstreams, limits, clock, random, env, events } = this.#settings
+    const { limits, clock, random, env, events, allowAnyTokenService } = this.#settings
     const name = canonicalName(host)
-    const found = Object.entries(upstreams).find(
-      ([key, entry]) =>
-        canonicalName(key) === name || keyOf(urlOf(canonicalName(key), entry).host) === name,
-    )
+    const found = this.#findEntry(name)
     if (found === undefined && !isAddress(name)) {
       throw new CrossdockError(
         'nameInvalid',
@@ -101,14 +102,24 @@ class ConfiguredUpstreams implements Registries {
       )
     }
     const [key, entry] = found ?? [name, isLoopback(name) ? plain(name) : PUBLIC]
-    const url = urlOf(canonicalName(key), entry)
+    const place = locationOf(canonicalName(key), entry)
+    // Who names an upstream means its place; who names a host means just what the names behind it say.
+    const location = canonicalName(key) === name ? place : { ...place, base: '', namespace: '' }
     return new RegistryWriter({
-      ...{ limits, clock, random, env, events, url },
+      ...{ limits, clock, random, env, events, location, allowAnyTokenService },
       name: canonicalName(key),
-      dialer: this.#dialer(entry, [url.hostname]),
+      dialer: this.#dialer(entry, [location.origin.hostname]),
       allowedRealms: entry.allowedRealms,
-      credentials: () => this.#credentials(url, entry),
+      credentials: identityOf(location.origin.host, entry, this.#docker),
     })
+  }
+
+  #findEntry(name: string): [string, UpstreamSettings] | undefined {
+    const entries = Object.entries(this.#settings.upstreams)
+    return (
+      entries.find(([key]) => canonicalName(key) === name) ??
+      entries.find(([key, entry]) => keyOf(hostOf(canonicalName(key), entry)) === name)
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -141,11 +152,11 @@ class ConfiguredUpstreams implements Registries {
   }
 
   #create(name: string, entry: UpstreamSettings, publicDialer?: Dialer): Upstream {
-    const url = urlOf(name, entry)
-    const mirrors = entry.mirrors.map((mirror) => new URL(mirror))
-    const hosts = [url, ...mirrors].map(({ hostname }) => hostname)
+    const location = locationOf(name, entry)
+    const mirrors = entry.mirrors.map((mirror) => mustParse(mirror))
+    const hosts = [location, ...mirrors].map(({ origin }) => origin.hostname)
     const dialer = publicDialer ?? this.#dialer(entry, hosts)
-    const { limits, clock, random, env, events } = this.#settings
+    const { limits, clock, random, env, events, allowAnyTokenService } = this.#settings
     const around = { limits, clock, random, env, events }
     const common = {
       ...around,
@@ -153,24 +164,25 @@ class ConfiguredUpstreams implements Registries {
       dialer,
       isConfigured: publicDialer === undefined,
       allowedRealms: entry.allowedRealms,
+      allowAnyTokenService,
     }
     const registry = new Endpoint({
       ...common,
-      url,
+      location,
       isMirror: false,
       breaker: { threshold: limits.breakerFailures, coolOffMs: limits.breakerWait },
       retries: limits.retries,
-      credentials: () => this.#credentials(url, entry),
+      credentials: identityOf(location.origin.host, entry, this.#docker),
     })
     const others = mirrors.map(
       (mirror) =>
         new Endpoint({
           ...common,
-          url: mirror,
+          location: mirror,
           isMirror: true,
           breaker: MIRROR_BREAKER,
           retries: 0,
-          credentials: () => this.#credentials(mirror, PUBLIC),
+          credentials: identityOf(mirror.origin.host, PUBLIC, this.#docker),
         }),
     )
     return new Registry(name, new Endpoints(others, registry), around)
@@ -182,16 +194,20 @@ class ConfiguredUpstreams implements Registries {
     this.#dialers.push(dialer)
     return dialer
   }
-
-  async #credentials(url: URL, entry: UpstreamSettings): Promise<Credentials | undefined> {
-    const { username, password } = entry
-    if (username !== undefined && password !== undefined) return { username, password }
-    return await this.#docker?.find(url.host)
-  }
 }
 
-function urlOf(name: string, entry: UpstreamSettings): URL {
-  return new URL(entry.url ?? (name === HUB ? HUB_URL : `https://${name}`))
+function locationOf(name: string, entry: UpstreamSettings): Location {
+  return mustParse(entry.url ?? (name === HUB ? HUB_URL : `https://${name}`))
+}
+
+function hostOf(name: string, entry: UpstreamSettings): string {
+  return locationOf(name, entry).origin.host
+}
+
+function mustParse(url: string): Location {
+  const location = parseLocation(url)
+  if (location !== undefined) return location
+  throw new Error(`${JSON.stringify(url)} is no URL of a registry; check the configuration`)
 }
 
 function plain(host: string): UpstreamSettings {

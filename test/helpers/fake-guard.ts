@@ -10,6 +10,8 @@ export interface FakeAuth {
   readonly password?: string
   readonly identityToken?: string
   readonly realm?: string
+  /** What strangers are told, without a challenge, everywhere but at `/v2/`. */
+  readonly hides?: 401 | 403 | 404
   readonly expiresIn?: number
   /** What tokens begin with. */
   readonly token?: string
@@ -17,7 +19,7 @@ export interface FakeAuth {
 
 export class FakeGuard {
   auth: FakeAuth | undefined
-  readonly #tokens = new Set<string>()
+  #tokens = new Set<string>()
   #served = 0
 
   constructor(auth: FakeAuth | undefined) {
@@ -27,6 +29,11 @@ export class FakeGuard {
   /** Forgets all tokens, as if they had expired. */
   revoke(): void {
     this.#tokens.clear()
+  }
+
+  /** Lets in whom another one's token service lets in. */
+  accept(other: FakeGuard): void {
+    this.#tokens = other.#tokens
   }
 
   /** A 401, or `undefined` for who may come in. `url` is the registry's. */
@@ -39,6 +46,9 @@ export class FakeGuard {
         ? given === basic(auth)
         : this.#tokens.has(`${given.replace('Bearer ', '')} ${scopeOf(request.name)}`)
     if (isIn) return undefined
+    if (auth.hides !== undefined && request.kind !== 'ping') {
+      return { status: auth.hides, headers: JSON_TYPE, body: json({ errors: [] }) }
+    }
     const realm = auth.realm ?? `${url}/token`
     const bearer = `Bearer realm="${realm}",service="fake",scope="${scopeOf(request.name)}"`
     const challenge = auth.scheme === 'basic' ? 'Basic realm="fake"' : bearer

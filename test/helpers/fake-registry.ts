@@ -35,6 +35,8 @@ export interface RegistryOptions {
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string } | undefined
   /** Default 127.0.0.1. */
   readonly host?: string
+  /** A path in front of everything; what lies elsewhere is 404. */
+  readonly base?: string
 }
 
 interface Repository {
@@ -56,10 +58,12 @@ export class FakeRegistry implements AsyncDisposable {
   readonly #faults: { target: FaultTarget; fault: Fault; left: number; skip: number }[] = []
   readonly #server: Server
   readonly #scheme: string
+  readonly #base: string
 
   private constructor(options: RegistryOptions) {
     this.guard = new FakeGuard(options.auth)
     this.#scheme = options.tls ? 'https' : 'http'
+    this.#base = options.base ?? ''
     const handle = (request: IncomingMessage, response: ServerResponse) => {
       this.#handle(request, response).catch(() => request.socket.destroy())
     }
@@ -198,7 +202,7 @@ export class FakeRegistry implements AsyncDisposable {
   // -------------------------------------------------------------------------------------------- HTTP
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const logged = await parseRequest(request)
+    const logged = await parseRequest(request, this.#base)
     this.requests.push(logged)
     const fault = this.#takeFault(logged)
     if (fault.reset) {
@@ -239,7 +243,7 @@ export class FakeRegistry implements AsyncDisposable {
   #answer(request: LoggedRequest): Reply {
     const { kind, name, reference } = request
     if (kind === 'token') return this.guard.token(request)
-    const challenge = this.guard.challenge(request, this.url)
+    const challenge = this.guard.challenge(request, `${this.url}${this.#base}`)
     if (challenge !== undefined) return challenge
     if (kind === 'ping') return { status: 200, headers: JSON_TYPE, body: json({}) }
     const repository = this.#repositories.get(name)

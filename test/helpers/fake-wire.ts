@@ -69,7 +69,7 @@ export interface Reply {
 
 export const JSON_TYPE: Readonly<Record<string, string>> = { 'content-type': 'application/json' }
 
-export async function parseRequest(request: IncomingMessage): Promise<LoggedRequest> {
+export async function parseRequest(request: IncomingMessage, root: string): Promise<LoggedRequest> {
   const path = request.url ?? ''
   const chunks: Uint8Array[] = []
   for await (const chunk of request) chunks.push(chunk as Uint8Array)
@@ -79,7 +79,8 @@ export async function parseRequest(request: IncomingMessage): Promise<LoggedRequ
     headers: request.headers,
     body: Buffer.concat(chunks).toString(),
   }
-  const [plain = ''] = path.split('?')
+  const [whole = ''] = path.split('?')
+  const plain = whole.startsWith(root) ? whole.slice(root.length) : ''
   if (plain === '/v2/') return { ...base, kind: 'ping', name: '', reference: '' }
   if (plain === '/token') return { ...base, kind: 'token', name: '', reference: '' }
   const match = /^\/v2\/(.+)\/(manifests|blobs|tags|referrers)\/([^/]+)$/.exec(plain)

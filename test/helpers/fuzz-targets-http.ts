@@ -9,7 +9,6 @@ import { parseRoute, type Route } from '../../src/http/route.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { parseChallenges } from '../../src/upstream/challenge.ts'
 import {
-  nextPage,
   parseContentRange,
   parseLength,
   parseRetryAfter,
@@ -78,8 +77,6 @@ function runChallenge(bytes: Buffer): void {
 
 function runAnswer(bytes: Buffer): void {
   const text = bytes.toString('latin1')
-  const next = nextPage(text, new URL('https://registry.example/v2/'))
-  mustHold(next === undefined || next.origin === 'https://registry.example', 'the same origin')
   const length = parseLength(text)
   mustHold(length === undefined || Number.isSafeInteger(length), 'a length is a number')
   const range = parseContentRange(text)
@@ -134,15 +131,8 @@ export const HTTP_TARGETS: readonly FuzzTarget[] = [
   },
   {
     name: 'answer-headers',
-    seeds: [
-      '</v2/a/tags/list?last=b&n=2>; rel="next"',
-      '<https://registry.example/x>;rel=next;a="b", <//evil/>; rel="next"',
-      'bytes 0-9/100',
-      'bytes 5-9/*',
-      '1200',
-      'Wed, 21 Oct 2015 07:28:00 GMT',
-    ],
-    words: ['rel="next"', '<', '>', ';', 'https://u@registry.example/', '/*', ' GMT'],
+    seeds: ['bytes 0-9/100', 'bytes 5-9/*', '1200', 'Wed, 21 Oct 2015 07:28:00 GMT'],
+    words: ['bytes ', '/*', ' GMT'],
     run: runAnswer,
   },
   {

@@ -93,6 +93,28 @@ describe('a range', () => {
     expect((await range('bytes=0-9', { 'If-Range': '"other"' })).status).toBe(200)
   })
 
+  test('and fifteen others of a blob that is not here cost one GET and no HEAD', async () => {
+    const cold = await origin.pushImage('ranges/cold', '1', { layers: [{ size: 500_000 }] })
+    const blob = layerOf(cold)
+    await getManifest(url, 'ranges/cold', '1')
+
+    const starts = Array.from({ length: 16 }, (_, i) => i * 30_000)
+    const answers = await Promise.all(
+      starts.map((start) =>
+        ask(`${url}/ranges/cold/blobs/${blob.digest}`, {
+          headers: { Range: `bytes=${start}-${start + 9_999}` },
+        }),
+      ),
+    )
+
+    expect(answers.map(({ status }) => status)).toEqual(starts.map(() => 206))
+    for (const [i, start] of starts.entries()) {
+      expect(answers[i]?.bytes).toEqual(blob.bytes.subarray(start, start + 10_000))
+    }
+    expect(origin.count({ blob: blob.digest, method: 'HEAD' })).toBe(0)
+    expect(origin.count({ blob: blob.digest, method: 'GET' })).toBe(1)
+  })
+
   test('of a blob that is still arriving is answered from it', async () => {
     const growing = await origin.pushImage('ranges/growing', '1', { layers: [{ size: 500_000 }] })
     const blob = layerOf(growing)

@@ -1,9 +1,11 @@
 /** Challenges, tokens and credentials: who gets to see what. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/lib/clock.ts'
+import type { FakeAuth } from '../helpers/fake-guard.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { bytesOf, openUpstream } from '../helpers/open-upstream.ts'
 
@@ -66,7 +68,7 @@ describe('tokens', () => {
     expect(sent.map(({ headers }) => headers.authorization !== undefined)).toEqual([false, true])
   })
 
-  test('that are never accepted end in "denied" after one more try', async () => {
+  test('that are never accepted end in "denied" after one more try, and by GET', async () => {
     await using registry = await FakeRegistry.start({ auth: { scheme: 'bearer' } })
     await registry.pushImage('app', '1')
     const challenge = `Bearer realm="${registry.url}/token"`
@@ -77,8 +79,12 @@ describe('tokens', () => {
     await using opened = openUpstream(registry)
 
     await expect(opened.upstream.resolve('app', '1')).rejects.toMatchObject({ kind: 'denied' })
-    expect(registry.count({ kind: 'manifest' })).toBe(2)
-    expect(registry.count({ kind: 'token' })).toBe(1)
+    expect(registry.requests.map(({ kind, method }) => `${method} ${kind}`)).toEqual([
+      'HEAD manifest',
+      'GET token',
+      'HEAD manifest',
+      'GET manifest',
+    ])
   })
 
   test('are asked for with the password, or by refresh token, and for pulling alone', async () => {
@@ -175,6 +181,156 @@ describe('realms', () => {
 
     await expect(opened.upstream.resolve('app', '1')).rejects.toMatchObject({ status: 502 })
     expect(evil.requests).toEqual([])
+  })
+})
+
+describe('a token service on another host', () => {
+  test('is asked as a stranger where there are no credentials, unless that is switched off', async () => {
+    await using service = await FakeRegistry.start({ auth: { scheme: 'bearer' } })
+    const auth = { scheme: 'bearer', realm: `${service.url}/token` } as const
+    await using registry = await FakeRegistry.start({ auth })
+    registry.guard.accept(service.guard)
+    await registry.pushImage('app', '1')
+    await using opened = openUpstream(registry)
+    await using strict = openUpstream(registry, { allowAnyTokenService: false })
+
+    expect(await opened.upstream.resolve('app', '1')).toBeDefined()
+    expect(service.requests.map(({ headers }) => headers.authorization)).toEqual([undefined])
+    await expect(strict.upstream.resolve('app', '1')).rejects.toMatchObject({
+      reason: 'realm-not-allowed',
+      message: expect.stringContaining('allowedRealms') as string,
+    })
+    expect(service.requests).toHaveLength(1)
+  })
+
+  test('is not asked on a private address by a public registry, whether or not it is configured', async () => {
+    await using inside = await FakeRegistry.start({ auth: { scheme: 'bearer' } })
+    const realm = `http://inside.example:${inside.port}/token`
+    await using registry = await FakeRegistry.start({ auth: { scheme: 'bearer', realm } })
+    await using opened = openUpstream(
+      { url: `http://registry.example:${registry.port}` },
+      { lookup: publicUpstream as never },
+    )
+
+    await expect(opened.upstream.resolve('app', '1')).rejects.toMatchObject({
+      reason: 'address-not-allowed',
+    })
+    expect(inside.requests).toEqual([])
+  })
+
+  test('is not asked in the clear by a registry that is not', async () => {
+    const auth = { scheme: 'bearer', realm: 'http://auth.example/token' } as const
+    await using registry = await FakeRegistry.start({ auth, tls: TLS })
+    await using opened = openUpstream(registry, { settings: { tls: { verify: false } } })
+
+    await expect(opened.upstream.resolve('app', '1')).rejects.toMatchObject({
+      reason: 'realm-not-allowed',
+    })
+  })
+})
+
+describe('a second registry that the first one redirects to', () => {
+  async function startPair(first: FakeAuth | undefined) {
+    const second = await FakeRegistry.start({ auth: { scheme: 'bearer', token: 'second' } })
+    const registry = await FakeRegistry.start({ auth: first })
+    const digest = second.pushBlob('mirror/app', Buffer.from('0123456789'))
+    registry.fault(
+      { kind: 'blob' },
+      { redirectTo: (path) => `${second.url}${path.replace('/v2/', '/v2/mirror/')}` },
+    )
+    return { second, registry, digest }
+  }
+
+  test('gets an anonymous token of its own, and nothing that is meant for the first', async () => {
+    const { second, registry, digest } = await startPair({ scheme: 'bearer', ...USER })
+    await using _ = second
+    await using __ = registry
+    registry.pushBlob('app', Buffer.from('x'))
+    await registry.pushImage('app', '1')
+    await using opened = openUpstream(registry, { settings: USER })
+    await opened.upstream.resolve('app', '1')
+
+    for (let i = 0; i < 2; i += 1) {
+      const bytes = await bytesOf(await opened.upstream.blob('app', { digest }))
+      expect(bytes.toString()).toBe('0123456789')
+    }
+    const sent = second.requests.map(({ kind, headers }) => [kind, headers.authorization])
+    const [scope] = second.requests.flatMap(({ kind, path }) =>
+      kind === 'token' ? [new URL(path, 'http://x').searchParams.get('scope')] : [],
+    )
+    expect(sent).toEqual([
+      ['blob', undefined],
+      ['token', undefined],
+      ['blob', 'Bearer second-1'],
+      ['blob', 'Bearer second-1'],
+    ])
+    expect(scope).toBe('repository:mirror/app:pull')
+    expect(registry.requests.some((one) => one.headers.authorization?.includes('second'))).toBe(
+      false,
+    )
+  })
+
+  test('that refuses is named in the message, and so is who sent us there', async () => {
+    const { second, registry, digest } = await startPair(undefined)
+    await using _ = second
+    await using __ = registry
+    second.fault({ kind: 'token' }, { status: 403 })
+    await using opened = openUpstream(registry)
+    const refused = () => opened.upstream.blob('app', { digest })
+    const place = `${second.host}, to which ${registry.host} redirects,`
+
+    await expect(refused()).rejects.toThrow(place)
+    second.clearFaults()
+    second.fault({ kind: 'blob' }, { status: 403 })
+    await expect(refused()).rejects.toThrow(`${place} refuses access (403)`)
+    second.clearFaults()
+    second.fault({ kind: 'blob' }, { reset: true })
+    await expect(refused()).rejects.toThrow(`cannot talk to ${place}`)
+  })
+})
+
+describe('a secret in a file that changes', () => {
+  let folder = ''
+  let file = ''
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'upstream-'))
+    file = join(folder, 'password')
+    await writeFile(file, `${USER.password}\n`)
+  })
+  afterEach(() => rm(folder, { recursive: true }))
+
+  test.each(['basic', 'bearer'] as const)('is read again after a refusal (%s)', async (scheme) => {
+    await using registry = await FakeRegistry.start({ auth: { scheme, ...USER } })
+    await registry.pushImage('app', '1')
+    const settings = { username: USER.username, password: { file } }
+    await using opened = openUpstream(registry, { settings })
+    expect(await opened.upstream.resolve('app', '1')).toBeDefined()
+
+    await writeFile(file, 'n3wer\r\n')
+    registry.guard.auth = { scheme, ...USER, password: 'n3wer' }
+    registry.guard.revoke()
+
+    expect(await opened.upstream.resolve('app', '1')).toBeDefined()
+    await rm(file)
+    registry.guard.revoke()
+    expect(await opened.upstream.resolve('app', '1')).toBeDefined()
+  })
+
+  test('is read even when it was replaced within the same tick of the clock by one as long', async () => {
+    const auth = { scheme: 'bearer', ...USER } as const
+    await using registry = await FakeRegistry.start({ auth })
+    await registry.pushImage('app', '1')
+    const { atime, mtime } = await stat(file)
+    const settings = { username: USER.username, password: { file } }
+    await using opened = openUpstream(registry, { settings })
+    expect(await opened.upstream.resolve('app', '1')).toBeDefined()
+
+    await writeFile(file, 'c5nary\n')
+    await utimes(file, atime, mtime)
+    registry.guard.auth = { ...auth, password: 'c5nary' }
+    registry.guard.revoke()
+
+    expect(await opened.upstream.resolve('app', '1')).toBeDefined()
   })
 })
 
@@ -291,5 +447,15 @@ describe('redirects', () => {
     expect(registry.requests).toHaveLength(2)
   })
 })
+
+/** The socket finds every name here; the guard, which asks for nothing in particular, is told that the upstream is public. */
+function publicUpstream(host: string, options: { hints?: number }, done: Done): void {
+  const isPretence = host === 'registry.example' && options.hints === undefined
+  done(null, [{ address: isPretence ? '1.1.1.1' : '127.0.0.1', family: 4 }])
+}
+
+const pem = (name: string) =>
+  readFileSync(new URL(`../fixtures/tls/${name}`, import.meta.url), 'utf8')
+const TLS = { cert: pem('server.pem'), key: pem('server.key') }
 
 type Done = (error: null, found: object[]) => void

@@ -1,5 +1,6 @@
 /** TLS, client certificates and proxies towards upstreams. */
 import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import {
   createServer,
   request as httpRequest,
@@ -8,6 +9,8 @@ import {
   type ServerResponse,
 } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
@@ -58,6 +61,38 @@ describe('TLS', () => {
     registry.fault({}, { redirectTo: (path) => `${storage.url}${path}` })
     await expect(opened.upstream.blob('app', { digest })).rejects.toMatchObject({ status: 502 })
     expect(storage.requests).toEqual([])
+  })
+
+  test('uses certificates that were replaced while it runs, once they fit together', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'upstream-tls-'))
+    try {
+      const file = async (name: string, text: string) => {
+        await writeFile(join(folder, name), text)
+        return { file: join(folder, name) }
+      }
+      const tls = {
+        verify: true,
+        ca: await file('ca.pem', ca),
+        cert: await file('cert.pem', server.cert),
+        key: await file('key.pem', server.key),
+      }
+      await using registry = await FakeRegistry.start({ tls: { ...server, ca } })
+      await registry.pushImage('app', '1')
+      await using opened = openUpstream(registry, { settings: { tls } })
+      const ask = () => opened.upstream.resolve('app', '1')
+      const isRefused = async () => (await ask().catch(() => undefined)) === undefined
+
+      const wasRefused = await isRefused()
+      await file('cert.pem', client.cert)
+      expect(await isRefused()).toBe(wasRefused)
+      await file('key.pem', client.key)
+      expect(await ask()).toBeDefined()
+      await file('ca.pem', 'not yet written')
+      await rm(join(folder, 'ca.pem'))
+      expect(await ask()).toBeDefined()
+    } finally {
+      await rm(folder, { recursive: true })
+    }
   })
 
   test('is not given up by a redirect', async () => {

@@ -42,7 +42,12 @@ it.each([
   ['C03', 'a user in a URL', url('https://u:c4nary@a.example'), /upstreams\.local\.url: must be/],
   ['C03', 'a query in a URL', url('https://a.example/?x'), /upstreams\.local\.url: must be/],
   ['C03', 'a fragment in a URL', url('https://a.example/#x'), /upstreams\.local\.url: must be/],
-  ['C03', 'a path in a URL', url('https://a.example/v2'), /upstreams\.local\.url: must be/],
+  [
+    'C03',
+    'a name in a URL that is none',
+    url('https://a.example/v2/Hub'),
+    /upstreams\.local\.url: must be/,
+  ],
   ['C03', 'a scheme that is no web', url('ftp://a.example'), /upstreams\.local\.url: must be/],
   [
     'C05',

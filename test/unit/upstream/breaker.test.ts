@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Breaker } from '../../../src/upstream/breaker.ts'
 
 function setUp() {
@@ -13,28 +13,62 @@ function setUp() {
   }
 }
 
-test('opens after failures in a row, and lets one probe through after the cool-off', () => {
-  const { breaker, pass } = setUp()
-  for (let i = 0; i < 3; i += 1) {
-    expect(breaker.wait()).toBe(0)
-    breaker.recordFailure()
-  }
-  expect(breaker.wait()).toBe(5_000)
-  expect(breaker.isOpen).toBe(true)
-  pass(5_000)
-  expect(breaker.isOpen).toBe(false)
+const FREE = { kind: 'free' }
 
-  expect(breaker.wait()).toBe(0)
-  expect(breaker.wait()).toBe(5_000)
+describe('a registry that cannot be reached', () => {
+  test('gets a rest after failures in a row, and then a look before anybody is let through', () => {
+    const { breaker, pass } = setUp()
+    for (let i = 0; i < 3; i += 1) {
+      expect(breaker.pass('a')).toEqual(FREE)
+      breaker.recordFailure('a', 'unreachable')
+    }
+    expect(breaker.pass('b')).toEqual({ kind: 'held', what: 'registry', waitMs: 5_000 })
+    expect(breaker.isHolding('b')).toBe(true)
+    pass(5_000)
+    expect(breaker.isHolding('b')).toBe(false)
+
+    expect(breaker.pass('a')).toEqual({ kind: 'probe' })
+    breaker.recordPing(false)
+    expect(breaker.pass('a')).toEqual({ kind: 'held', what: 'registry', waitMs: 5_000 })
+    pass(5_000)
+    breaker.recordPing(true)
+    expect(breaker.pass('a')).toEqual(FREE)
+  })
+
+  test('gets none when anything was answered in between', () => {
+    const { breaker } = setUp()
+    for (const repository of ['a', 'b', 'c', 'd', 'e', 'f']) {
+      breaker.recordFailure(repository, 'unreachable')
+      breaker.recordFailure(repository, 'unreachable')
+      breaker.recordAnswer('other')
+    }
+    expect(breaker.pass('a')).toEqual(FREE)
+  })
 })
 
-test('closes at any answer', () => {
-  const { breaker } = setUp()
-  breaker.recordFailure()
-  breaker.recordFailure()
-  breaker.recordAnswer()
-  breaker.recordFailure()
+describe('a repository that fails', () => {
+  test('rests alone, however often it fails, and lets one through when its rest is over', () => {
+    const { breaker, pass } = setUp()
+    for (let i = 0; i < 30; i += 1) breaker.recordFailure('a', 'failing')
 
-  expect(breaker.wait()).toBe(0)
-  expect(breaker.isOpen).toBe(false)
+    expect(breaker.pass('a')).toEqual({ kind: 'held', what: 'repository', waitMs: 5_000 })
+    expect(breaker.pass('b')).toEqual(FREE)
+    pass(5_000)
+    expect(breaker.pass('a')).toEqual(FREE)
+    expect(breaker.pass('a')).toMatchObject({ kind: 'held' })
+    breaker.recordAnswer('a')
+    expect(breaker.pass('a')).toEqual(FREE)
+  })
+
+  test('makes the registry suspect together with others, which its ping can clear up', () => {
+    const { breaker } = setUp()
+    for (const repository of ['a', 'b', 'c']) breaker.recordFailure(repository, 'failing')
+
+    expect(breaker.pass('d')).toEqual({ kind: 'probe' })
+    breaker.recordPing(true)
+    expect(breaker.pass('d')).toEqual(FREE)
+    for (const repository of ['a', 'b', 'c']) breaker.recordFailure(repository, 'failing')
+    breaker.recordPing(false)
+    expect(breaker.pass('d')).toEqual({ kind: 'held', what: 'registry', waitMs: 5_000 })
+  })
 })

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import {
-  nextPage,
   parseContentRange,
   parseLength,
   parseRetryAfter,
@@ -49,33 +48,4 @@ test('parseRetryAfter reads seconds and dates, and nothing else', () => {
   for (const text of ['-1', 'soon', '1e9', '99999999999']) {
     expect(parseRetryAfter(text, now)).toBeUndefined()
   }
-})
-
-describe('nextPage', () => {
-  const base = new URL('https://registry.example/v2/a/tags/list')
-
-  test('finds the next link among others, relative or absolute', () => {
-    expect(nextPage('</v2/a/tags/list?last=x&n=2>; rel="next"', base)?.search).toBe('?last=x&n=2')
-    expect(nextPage('<?last=y>; rel=next', base)?.search).toBe('?last=y')
-    expect(nextPage('</first>; rel="first", </n?last=z>; title=t; rel="next"', base)?.search).toBe(
-      '?last=z',
-    )
-  })
-
-  test('never leaves the registry', () => {
-    expect(nextPage('<https://evil.example/v2/?last=x>; rel="next"', base)).toBeUndefined()
-    expect(nextPage('<//evil.example/?last=x>; rel="next"', base)).toBeUndefined()
-    expect(nextPage('<http://registry.example/?last=x>; rel="next"', base)).toBeUndefined()
-  })
-
-  test('takes no time over anything', () => {
-    const noise = fc.string({ unit: fc.constantFrom(...'<>;=" rel next,/'), maxLength: 8_192 })
-    fc.assert(
-      fc.property(noise, (header) => {
-        const began = performance.now()
-        nextPage(header, base)
-        expect(performance.now() - began).toBeLessThan(200)
-      }),
-    )
-  })
 })
