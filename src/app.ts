@@ -18,6 +18,7 @@ import { Pulls } from './convert/pulls.ts'
 import { RecordImages, type Regenerate } from './convert/record-images.ts'
 import { Records } from './convert/records.ts'
 import { Regenerations } from './convert/regenerations.ts'
+import { Remaker } from './convert/remaker.ts'
 import { Staging } from './convert/staging.ts'
 import { Substitutes } from './convert/substitutes.ts'
 import { chooseRecord, compileRules, locate } from './http/target.ts'
@@ -173,6 +174,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   })
   const progress = new Progress(() => clock.now())
   const publisher = new Publisher({ manifests, sidecars, catalog })
+  const remaker = new Remaker({ catalog, manifests, publisher })
   const writer = new ImageWriter({
     catalog,
     publisher,
@@ -214,6 +216,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     blobs,
     images,
     regenerations,
+    remaker,
     profiles,
     records,
     substitutes: offline ? new Substitutes({ catalog, manifests, blobs, origins }) : undefined,
@@ -227,7 +230,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     clock,
     policy: { maxSize: config.cache.maxSize, leaseMs: config.cache.lease },
   })
-  const healer = new Healer({ store, catalog, manifests, images, pulls })
+  const healer = new Healer({ store, catalog, manifests, remaker, pulls })
   const verifier = new Verifier({
     store,
     sidecars,

@@ -1,10 +1,7 @@
 /** Carries out what a survey found: layers first, then configs and manifests from the leaves up, each durable before it is named. */
-import type { Format } from '../format/format.ts'
 import { Semaphore } from '../lib/semaphore.ts'
-import { type Digest, digestOf } from '../oci/digest.ts'
-import type { ImageManifest } from '../oci/manifest.ts'
+import type { Digest } from '../oci/digest.ts'
 import { findMediaType } from '../oci/media-type.ts'
-import { type LayerChange, patchDiffIds, rewriteImage, rewriteIndex } from '../oci/rewrite.ts'
 import type {
   Catalog,
   Clock,
@@ -17,6 +14,7 @@ import type {
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { Allowance } from './allowance.ts'
+import { assembleImage, assembleIndex } from './assembly.ts'
 import { childRecipe, type ImageTask } from './image-task.ts'
 import type { LayerFlight, Layers } from './layers.ts'
 import type { Job, Progress } from './progress.ts'
@@ -98,16 +96,7 @@ export class ImageWriter {
       children.set(digest, await flight)
     })
     await Promise.all(started)
-    const written = rewriteIndex(survey.index, {
-      dialect: survey.dialect,
-      annotations: annotationsOf(task, survey.raw.digest),
-      children: new Map(
-        [...children].map(([digest, made]) => [
-          digest,
-          { digest: made.target, size: made.size, mediaType: made.mediaType },
-        ]),
-      ),
-    })
+    const written = assembleIndex(task, survey, children)
     return await this.#publish(task, written, survey.raw, stamp, [])
   }
 
@@ -143,22 +132,12 @@ export class ImageWriter {
       Promise.all(flights.map(async (flight) => await flight?.result)),
       Promise.all(kept.map((layer) => this.#keep(task.repository, layer.digest))),
     ])
-    const layers = image.layers.map((_, i): LayerChange => {
-      const layer = converted[i]
-      const step = plan.steps[i]
-      if (layer === undefined || step?.kind !== 'convert') return { keep: true }
-      const annotations = annotationsOfLayer(task.format, layer)
-      return { digest: layer.target, size: layer.size, mediaType: step.mediaType, annotations }
-    })
-    const config = await this.#config(task, image, converted)
-    const written = rewriteImage(image, {
-      dialect: plan.dialect,
-      layers,
-      annotations: annotationsOf(task, survey.raw.digest),
-      ...(config && { config }),
-    })
+    const bytes = await this.#manifests.configBytes(task.repository, image)
+    const { diffIds } = await this.#manifests.config(task.repository, image)
+    const { manifest, config } = assembleImage(task, survey, { bytes, diffIds }, converted)
+    if (config !== undefined) await this.#manifests.put(config)
     const made = converted.filter((layer) => layer !== undefined)
-    return await this.#publish(task, written, survey.raw, stamp, made)
+    return await this.#publish(task, manifest, survey.raw, stamp, made)
   }
 
   /** Waits until a blob that the converted image shares with its source is durable here. */
@@ -167,24 +146,6 @@ export class ImageWriter {
     if (blob === undefined) throw blobUnknown(repository, digest)
     await blob.kept
     this.#catalog.usage.touch(digest, this.#clock.now())
-  }
-
-  /** A new config where the format changed diffIDs; else the source's, which must be durable here as well. */
-  async #config(
-    task: ImageTask,
-    image: ImageManifest,
-    converted: readonly (ConvertedLayer | undefined)[],
-  ): Promise<{ readonly digest: Digest; readonly size: number } | undefined> {
-    const bytes = await this.#manifests.configBytes(task.repository, image)
-    if (task.format.keepsDiffIds) return undefined
-    const { diffIds } = await this.#manifests.config(task.repository, image)
-    const patched = patchDiffIds(
-      bytes,
-      diffIds.map((diffId, i) => converted[i]?.diffId ?? diffId),
-    )
-    const digest = digestOf(patched)
-    await this.#manifests.put({ digest, bytes: patched })
-    return { digest, size: patched.byteLength }
   }
 
   async #publish(
@@ -199,23 +160,6 @@ export class ImageWriter {
       ...{ layers, convertedAt, seconds: seconds() },
     })
   }
-}
-
-/** Names the repository but no tag: two tags of one digest give the same bytes. */
-function annotationsOf(task: ImageTask, source: Digest): Record<string, string> {
-  return {
-    'dev.crossdock.source.digest': source,
-    'dev.crossdock.source.ref': `${task.repository.upstream}/${task.repository.name}@${source}`,
-    'dev.crossdock.profile': task.profile,
-    'dev.crossdock.revision': String(task.format.revision),
-  }
-}
-
-function annotationsOfLayer(
-  format: Format,
-  layer: ConvertedLayer,
-): Readonly<Record<string, string>> {
-  return layer.fallback === undefined ? (format.annotations?.(layer.facts) ?? {}) : {}
 }
 
 function keptLayer(layer: { readonly digest: Digest; readonly size: number } | undefined) {

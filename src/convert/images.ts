@@ -1,11 +1,9 @@
 /** Conversions of whole images and indexes: found, joined or started, once for everybody, owned by the server. */
 import { CrossdockError, isOutage } from '../errors.ts'
-import { findFormat } from '../format/formats.ts'
 import { RecentFailures } from '../lib/recent-failures.ts'
-import type { Digest } from '../oci/digest.ts'
 import type { ImageIndex, ImageManifest } from '../oci/manifest.ts'
-import type { Catalog, Clock, ConvertedImage, ImageKey, Repository } from '../ports.ts'
-import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type { Catalog, Clock, ConvertedImage, ImageKey } from '../ports.ts'
+import type { Manifests } from '../pull/manifests.ts'
 import { formatRecipe, type ImageTask, nameOf, parseRecipe, type Recipe } from './image-task.ts'
 import type { ImageWriter } from './image-writer.ts'
 import { dialectFor, selectChildren } from './plan.ts'
@@ -97,49 +95,6 @@ export class Images {
     const flight = { mediaType: mediaType.promise, result }
     this.#flights.set(text, flight)
     return flight
-  }
-
-  /** Writes a converted manifest again whose bytes are gone; true when it came out with the same digest. */
-  async remake(repository: Repository, target: Digest): Promise<boolean> {
-    const made = (await this.#catalog.conversions.listImages({ target })).find((image) =>
-      isSameRepository(image.repository, repository),
-    )
-    if (made === undefined) return false
-    const source = await this.#manifests.get(repository, made.source)
-    const recipe = parseRecipe(made.recipe)
-    const format = findFormat(recipe.format)
-    if (source === undefined || format?.revision !== recipe.revision) return false
-    const task: ImageTask = {
-      repository,
-      source,
-      format,
-      profile: recipe.profile,
-      options: recipe.options,
-      acceptance: recipe.dialect === 'docker' ? 'docker' : 'any',
-      platforms: 'all',
-    }
-    const job = this.#progress.begin(nameOf(task), task.profile)
-    let isSame = false
-    try {
-      const survey = await this.#surveyor.survey(task, recipe.children)
-      if (survey.kind === 'original') return false
-      const stamp = { ...made, seconds: () => made.seconds }
-      // Whatever it unpacks to: were it still here, it would be served.
-      const image = await this.#writer.write(task, survey, stamp, job, Number.POSITIVE_INFINITY)
-      isSame = image.target === target
-      return isSame
-    } finally {
-      this.#progress.end(job, isSame ? 'done' : 'failed')
-    }
-  }
-
-  /** The same for a config that was changed for a format. */
-  async remakeConfig(repository: Repository, config: Digest): Promise<boolean> {
-    for (const made of await this.#catalog.conversions.listImages({ output: config })) {
-      if (!isSameRepository(made.repository, repository)) continue
-      if (await this.remake(repository, made.target)) return true
-    }
-    return false
   }
 
   #overloaded(task: ImageTask): ImageFlight {

@@ -18,6 +18,7 @@ import type { Acceptance } from './plan.ts'
 import { withList } from './priority-lists.ts'
 import type { Records } from './records.ts'
 import type { Regenerations } from './regenerations.ts'
+import type { Remaker } from './remaker.ts'
 import type { Substitutes } from './substitutes.ts'
 
 export interface TagAsk {
@@ -64,6 +65,7 @@ export class Pulls {
   readonly #blobs: Blobs
   readonly #images: Images
   readonly #regenerations: Regenerations
+  readonly #remaker: Remaker
   readonly #profiles: Profiles
   readonly #records: Records
   readonly #substitutes: Substitutes | undefined
@@ -78,6 +80,7 @@ export class Pulls {
     readonly blobs: Blobs
     readonly images: Images
     readonly regenerations: Regenerations
+    readonly remaker: Remaker
     readonly profiles: Profiles
     readonly records: Records
     /** Offline alone. */
@@ -90,6 +93,7 @@ export class Pulls {
     this.#blobs = deps.blobs
     this.#images = deps.images
     this.#regenerations = deps.regenerations
+    this.#remaker = deps.remaker
     this.#profiles = deps.profiles
     this.#records = deps.records
     this.#substitutes = deps.substitutes
@@ -178,7 +182,7 @@ export class Pulls {
     const link = await this.#manifests.findLink(repository, digest)
     let raw = await this.#manifests.findLocal(repository, digest)
     if (raw === undefined && link?.standing === 'made') {
-      await this.#images.remake(repository, digest)
+      await this.#remaker.remake(repository, digest)
       raw = await this.#manifests.findLocal(repository, digest)
     }
     raw ??= await this.#manifests.get(repository, digest)
@@ -203,7 +207,7 @@ export class Pulls {
   async #remake(repository: Repository, digest: Digest): Promise<OpenBlob | undefined> {
     const layer = await this.#regenerations.open(repository, digest)
     if (layer !== undefined) return layer
-    if (await this.#images.remakeConfig(repository, digest)) {
+    if (await this.#remaker.remakeConfig(repository, digest)) {
       return await this.#blobs.openStored(digest)
     }
     return await this.#blobs.open(repository, digest)

@@ -1,7 +1,13 @@
 /** Garbage collection: looks at everything in the store, decides what goes, and deletes it, while pulls run. */
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStore, Catalog, Clock } from '../ports.ts'
-import { type EvictionPlan, planEviction, type StoredBlob, type Victim } from './eviction.ts'
+import {
+  DESCRIBED_PART,
+  type EvictionPlan,
+  planEviction,
+  type StoredBlob,
+  type Victim,
+} from './eviction.ts'
 import type { Return, Returns } from './returns.ts'
 
 export interface CollectorPolicy {
@@ -66,7 +72,7 @@ export class Collector {
       graceMs: Math.max(this.#policy.leaseMs, ORPHAN_GRACE_MS),
     }
     const returns = new Map<Digest, Return>()
-    const judged = total <= budget ? blobs : await this.#judge(blobs, returns)
+    const judged = total <= budget ? blobs : await this.#judge(blobs, budget, returns)
     return { plan: planEviction(judged, policy), budget, blobs: blobs.length, returns }
   }
 
@@ -76,7 +82,12 @@ export class Collector {
     for (const victim of findings.plan.victims) {
       const now = await this.#catalog.retention.describe(victim.digest)
       const isWanted = now !== undefined && now.touchedAt > victim.touchedAt
-      if (!isWanted && (await this.#store.delete(victim.digest))) gone.push(victim)
+      if (isWanted) continue
+      // Whoever verifies the store shall see that it was let go, and not lost.
+      if (now !== undefined && now.role !== 'layer' && !now.isReleased) {
+        await this.#catalog.retention.release([victim.digest], this.#clock.now())
+      }
+      if (await this.#store.delete(victim.digest)) gone.push(victim)
     }
     return { ...findings, gone }
   }
@@ -87,14 +98,19 @@ export class Collector {
     return { digest, size, touchedAt, role: roleOf(kept, size), comesBack: true }
   }
 
-  /** Only what may have to go is asked about. */
+  /** Only what may have to go is asked about: manifests and configs when they have more than their share. */
   async #judge(
     blobs: readonly StoredBlob[],
+    budget: number,
     returns: Map<Digest, Return>,
   ): Promise<readonly StoredBlob[]> {
     const judged: StoredBlob[] = []
+    const described = blobs.filter(isDescription).reduce((sum, { size }) => sum + size, 0)
     for (const blob of blobs) {
-      if (blob.role !== 'layer') {
+      const mayGo = isDescription(blob)
+        ? described > budget * DESCRIBED_PART
+        : blob.role === 'layer'
+      if (!mayGo) {
         judged.push(blob)
         continue
       }
@@ -113,11 +129,15 @@ export class Collector {
   }
 }
 
+function isDescription({ role }: StoredBlob): boolean {
+  return role === 'manifest' || role === 'config'
+}
+
 function roleOf(
   kept: Awaited<ReturnType<Catalog['retention']['describe']>>,
   size: number,
 ): StoredBlob['role'] {
   if (kept === undefined) return 'orphan'
-  if (kept.isReleased && kept.role === 'layer') return 'forgotten'
+  if (kept.isReleased) return 'forgotten'
   return size > MAX_DESCRIPTION ? 'layer' : kept.role
 }

@@ -1,6 +1,6 @@
 /** Bytes that rotted or went missing, had again: from upstream, or by the conversion that made them, to the same digest. */
-import type { Images } from '../convert/images.ts'
 import type { Pulls } from '../convert/pulls.ts'
+import type { Remaker } from '../convert/remaker.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStore, Catalog, Link, Repository } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
@@ -12,20 +12,20 @@ export class Healer {
   readonly #store: BlobStore
   readonly #catalog: Catalog
   readonly #manifests: Manifests
-  readonly #images: Images
+  readonly #remaker: Remaker
   readonly #pulls: Pulls
 
   constructor(deps: {
     readonly store: BlobStore
     readonly catalog: Catalog
     readonly manifests: Manifests
-    readonly images: Images
+    readonly remaker: Remaker
     readonly pulls: Pulls
   }) {
     this.#store = deps.store
     this.#catalog = deps.catalog
     this.#manifests = deps.manifests
-    this.#images = deps.images
+    this.#remaker = deps.remaker
     this.#pulls = deps.pulls
   }
 
@@ -57,7 +57,7 @@ export class Healer {
         throw error
       })
       if (raw !== undefined) await this.#manifests.put(raw)
-      else if (standing === 'made') await this.#images.remake(repository, digest)
+      else if (standing === 'made') await this.#remaker.remake(repository, digest)
     }
     return (await this.#store.stat(digest)) !== undefined
   }

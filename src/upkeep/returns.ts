@@ -1,6 +1,8 @@
 /** Whether the bytes of a blob can be had again once they are gone, and from where: what cannot come back is not evicted. */
+import { parseRecipe } from '../convert/image-task.ts'
 import { listIn } from '../convert/priority-lists.ts'
 import { findRecipe } from '../convert/recipes.ts'
+import { findFormat } from '../format/formats.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStore, Catalog, Link, Repository, Upstreams } from '../ports.ts'
 
@@ -29,7 +31,13 @@ export class Returns {
     const holders = await this.#catalog.links.holders(digest)
     const origin = this.#originAmong(holders)
     if (origin !== undefined) return { from: origin }
-    if (holders.some(isMade)) return await this.#remade(digest)
+    const made = holders.find(isMade)
+    if (made !== undefined) {
+      const isManifest = made.mediaType !== undefined
+      return isManifest || made.role === 'config'
+        ? await this.#rewritten(isManifest ? { target: digest } : { output: digest })
+        : await this.#remade(digest)
+    }
     return { lost: this.#whyLost(holders) }
   }
 
@@ -39,6 +47,19 @@ export class Returns {
       standing === 'proven' && !this.#offline && this.#upstreams.find(upstream) !== undefined
     const origin = holders.find(isReachable)
     return origin && `${origin.upstream}/${origin.name}`
+  }
+
+  /** A manifest or config is written again from its source's, by what is recorded of its layers. */
+  async #rewritten(by: { readonly target?: Digest; readonly output?: Digest }): Promise<Return> {
+    const [image] = await this.#catalog.conversions.listImages(by)
+    if (image === undefined) return { lost: 'its recipe is not known' }
+    const { format, revision } = parseRecipe(image.recipe)
+    if (findFormat(format)?.revision !== revision) {
+      return { lost: `it was made by revision ${revision} of ${format}` }
+    }
+    const origin = this.#originAmong(await this.#catalog.links.holders(image.source))
+    if (origin !== undefined) return { from: `its source in ${origin}` }
+    return { lost: `its source ${image.source} cannot be had from any upstream` }
   }
 
   async #remade(digest: Digest): Promise<Return> {

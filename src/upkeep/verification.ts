@@ -121,7 +121,7 @@ export class Verifier {
     return holders.length > 0 && holders.every(({ standing }) => standing === 'named')
   }
 
-  /** A manifest or config, which must be here. */
+  /** A manifest or config, which must be here unless it was let go. */
   async *#kept(digest: Digest, round: Round): AsyncGenerator<Check> {
     if (round.blobs.has(digest) && (await this.#store.stat(digest)) !== undefined) return
     let isFound = false
@@ -129,7 +129,14 @@ export class Verifier {
       isFound = true
       yield check
     }
-    if (!isFound) yield await this.#heal(digest, 'is missing')
+    if (isFound || (await this.#wasLetGo(digest))) return
+    yield await this.#heal(digest, 'is missing')
+  }
+
+  /** Evicted or forgotten, and not asked for since: whoever does gets it again. */
+  async #wasLetGo(digest: Digest): Promise<boolean> {
+    if ((await this.#store.stat(digest)) !== undefined) return false
+    return (await this.#catalog.retention.describe(digest))?.isReleased ?? false
   }
 
   /** Says nothing of a blob that is not here: it may well have been evicted. */

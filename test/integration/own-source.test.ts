@@ -79,7 +79,7 @@ test('an import takes it for the source’s own as well', async () => {
   await proxy.start()
 })
 
-/** A command on the server's store with nothing but a tiny budget; over with in seconds or not at all. */
+/** A command on the server's store with next to no budget; over with in seconds or not at all. */
 async function command(...args: readonly string[]) {
   const config = await place.write(
     'crossdock.yaml',
@@ -88,7 +88,7 @@ async function command(...args: readonly string[]) {
       defaultUpstream: 'origin',
       upstreams: { origin: { url: proxy.registry.url } },
       convert: { defaultPlatforms: ['linux/amd64'] },
-      cache: { maxSize: '1KiB', lease: '0' },
+      cache: { maxSize: 1, lease: '0' },
     }),
   )
   return await place.run(...args, '--config', config)

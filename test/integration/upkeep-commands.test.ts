@@ -1,4 +1,5 @@
 /** `crossdock gc` and `remove` on a store that a person looks at. */
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Workplace } from '../helpers/command.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
@@ -61,7 +62,44 @@ test('what only a removed name led to goes, and what others share stays', async 
   await place.run('remove', 'team/one:1')
 
   const { victims } = JSON.parse((await place.run('gc', '--json', ...big)).out)
-  expect(victims).toMatchObject([{ digest: one.layers[1]?.digest, reason: 'forgotten' }])
+  const gone = new Map(
+    victims.map(({ digest, reason }: Record<string, string>) => [digest, reason]),
+  )
+  const only = [one.digest, one.config.digest, one.layers[1]?.digest]
+  expect(gone).toEqual(new Map(only.map((digest) => [digest, 'forgotten'])))
+})
+
+test('manifests beyond their share go before anybody’s layers, and are served by digest all the same', async () => {
+  const other = await registry.pushImage('team/other', '1', { layers: [{ size: 20_000 }] })
+  const greedy = await Promise.all(
+    Array.from({ length: 8 }, (_, i) =>
+      registry.pushImage('team/greedy', String(i), {
+        layers: [{ size: 100 }],
+        annotations: { padding: `${i}`.repeat(30_000) },
+      }),
+    ),
+  )
+  const data = ['--data', join(place.folder, 'greedy')]
+  await place.run('stage', 'team/other:1', ...data)
+  const names = greedy.map((_, i) => `team/greedy:${i}-zstd`)
+  const staged = await place.run('stage', ...names, '--json', ...data)
+  const made = [...staged.out.matchAll(/"digest": ?"(sha256:[0-9a-f]+)"/g)].map(([, one]) => one)
+  expect(made.length).toBe(greedy.length)
+
+  const { victims, kept } = JSON.parse((await place.run('gc', '--json', ...data)).out)
+
+  const gone: string[] = victims.map(({ digest }: { digest: string }) => digest)
+  expect(kept.described).toBeLessThan(100 * 1024)
+  expect(gone).not.toContain(other.layers[0]?.digest)
+  expect(gone.length).toBeGreaterThan(8)
+  expect((await place.run('verify', ...data)).code).toBe(0)
+  expect(JSON.parse((await place.run('gc', '--json', ...data)).out).victims).toEqual([])
+  const evicted = made.filter((digest) => gone.includes(digest ?? ''))
+  expect(evicted.length).toBeGreaterThan(3)
+  for (const digest of evicted) {
+    const again = await place.run('stage', `team/greedy@${digest}`, '--json', ...data)
+    expect(again).toMatchObject({ code: 0, out: expect.stringContaining(digest ?? '') })
+  }
 })
 
 function bigStore(): string {

@@ -24,7 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...['errors.ts', 'lib', 'oci', 'ports.ts', 'outputs.ts', 'pull'],
     ...['format', 'codec', 'tar', 'config'],
   ],
-  upkeep: ['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'codec', 'convert'],
+  upkeep: ['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'codec', 'format', 'convert'],
   bundle: ['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'codec', 'format', 'convert', 'config'],
   http: ['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'format', 'convert', 'config', 'access'],
 }

@@ -14,8 +14,8 @@ const GONE = { upstream: 'gone.example', name: 'team/app' }
 
 describe('a collection', () => {
   it('takes a layer that its upstream has, and keeps manifest, config and links', async () => {
-    const { store, collector } = start({ maxSize: 10 })
-    const layer = await linked(store, 'layer bytes', HUB)
+    const { store, collector } = start({ maxSize: 60 })
+    const layer = await linked(store, 'layer bytes'.repeat(6), HUB)
     const config = await linked(store, 'config', HUB, { role: 'config' })
     const manifest = await linked(store, 'manifest', HUB, { mediaType: 'application/x' })
 
@@ -24,6 +24,45 @@ describe('a collection', () => {
     expect(gone.map(({ digest }) => digest)).toEqual([layer])
     expect([...store.blobs.contents.keys()]).toEqual([config, manifest])
     expect(await store.catalog.links.find(HUB, layer)).toBeDefined()
+  })
+
+  it('takes a manifest beyond the share of manifests, keeps its link, and calls it let go', async () => {
+    const { store, collector } = start({ maxSize: 60 })
+    const layer = await linked(store, 'another’s layer, just as old', HUB)
+    const manifest = await linked(store, 'm'.repeat(40), HUB, { mediaType: 'application/x' })
+    const stuck = await linked(store, 's'.repeat(10), GONE, { mediaType: 'application/x' })
+
+    const { gone } = await collector.collect()
+
+    expect(gone.map(({ digest }) => digest)).toEqual([manifest])
+    expect([...store.blobs.contents.keys()]).toEqual([layer, stuck])
+    expect(await store.catalog.links.find(HUB, manifest)).toBeDefined()
+    expect(await store.catalog.retention.describe(manifest)).toMatchObject({ isReleased: true })
+    expect(await store.catalog.retention.describe(stuck)).toMatchObject({ isReleased: false })
+  })
+
+  it('takes a converted manifest beyond the share when its source has it made again', async () => {
+    const { store, collector } = start({ maxSize: 20 })
+    const source = await linked(store, 'source', HUB, { mediaType: 'application/x' })
+    const { digest: target, size } = store.blobs.put(Buffer.from('t'.repeat(30)))
+    const image = {
+      ...{ repository: HUB, source, target, size, mediaType: 'application/x', profile: 'zstd' },
+      ...{ layers: [], outputs: [], convertedAt: 1, seconds: 1 },
+    }
+    const { revision } = findFormat('zstd') ?? { revision: 0 }
+    await store.catalog.publish({
+      ...image,
+      recipe: `{"format":"zstd","revision":${revision - 1}}`,
+    })
+    expect((await collector.collect()).gone.map(({ digest }) => digest)).not.toContain(target)
+
+    await store.catalog.conversions.forgetImage({
+      ...image,
+      recipe: `{"format":"zstd","revision":${revision - 1}}`,
+    })
+    await store.catalog.publish({ ...image, recipe: `{"format":"zstd","revision":${revision}}` })
+
+    expect((await collector.collect()).gone.map(({ digest }) => digest)).toContain(target)
   })
 
   it('keeps for every repository what one of them was given lately', async () => {

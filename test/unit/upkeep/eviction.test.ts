@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { digestOf } from '../../../src/oci/digest.ts'
-import { planEviction, type StoredBlob } from '../../../src/upkeep/eviction.ts'
+import { DESCRIBED_PART, planEviction, type StoredBlob } from '../../../src/upkeep/eviction.ts'
 
 const HOUR = 3_600_000
 const NOW = 1_800_000_000_000
@@ -81,17 +81,33 @@ describe('eviction', () => {
     })
   })
 
-  it('never takes a manifest, a config, a leased blob or one that cannot come back', () => {
+  it('takes manifests and configs beyond their share before any layer, and none within it', () => {
+    const layer = blob('layer', 60, 50)
+    const old = blob('old', 30, 9, { role: 'manifest' })
+    const young = blob('young', 20, 2, { role: 'config' })
+
+    const beyond = planEviction([layer, old, young], POLICY)
+    const within = planEviction([blob('layer', 90, 50), young], POLICY)
+
+    expect(beyond.victims).toMatchObject([{ digest: old.digest, reason: 'over-budget' }])
+    expect(beyond.kept.described).toBe(20)
+    expect(within.victims.map(({ digest }) => digest)).toEqual([layer.digest])
+  })
+
+  it('never takes what is leased, cannot come back, or is a manifest or config within the share', () => {
     fc.assert(
       fc.property(fc.array(anyBlob, { maxLength: 40 }), (blobs) => {
-        const { victims, total, overBy } = planEviction(blobs, POLICY)
+        const { victims, total, overBy, kept } = planEviction(blobs, POLICY)
         const gone = new Set(victims.map(({ digest }) => digest))
+        const isDescription = ({ role }: StoredBlob) => role === 'manifest' || role === 'config'
 
         for (const one of blobs.filter(({ digest }) => gone.has(digest))) {
-          expect(['layer', 'orphan', 'forgotten']).toContain(one.role)
-          expect(one.role !== 'layer' || one.comesBack).toBe(true)
+          expect(one.comesBack || ['orphan', 'forgotten'].includes(one.role)).toBe(true)
           expect(Math.abs(NOW - one.touchedAt)).toBeGreaterThanOrEqual(HOUR)
         }
+        const last = blobs.filter((one) => gone.has(one.digest) && isDescription(one)).at(-1)
+        const share = POLICY.maxSize * DESCRIBED_PART
+        if (last !== undefined) expect(kept.described + 60).toBeGreaterThan(share)
         const left = total - victims.reduce((sum, { size }) => sum + size, 0)
         expect(Math.max(0, left - POLICY.maxSize)).toBe(overBy)
       }),

@@ -1,0 +1,105 @@
+/** Converted manifests and configs that are gone, written again from what is recorded of them: nothing is converted. */
+import { findFormat } from '../format/formats.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Catalog, ConvertedImage, ConvertedLayer, RawManifest, Repository } from '../ports.ts'
+import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import { type AssembledImage, assembleImage, assembleIndex } from './assembly.ts'
+import { type ImageTask, parseRecipe } from './image-task.ts'
+import type { Publisher } from './publisher.ts'
+import { type ConvertibleSurvey, type ImageSurvey, type IndexSurvey, Surveyor } from './survey.ts'
+
+export class Remaker {
+  readonly #catalog: Catalog
+  readonly #manifests: Manifests
+  readonly #publisher: Publisher
+  readonly #surveyor: Surveyor
+
+  constructor(deps: {
+    readonly catalog: Catalog
+    readonly manifests: Manifests
+    readonly publisher: Publisher
+  }) {
+    this.#catalog = deps.catalog
+    this.#manifests = deps.manifests
+    this.#publisher = deps.publisher
+    this.#surveyor = new Surveyor(deps.manifests)
+  }
+
+  /** True when the manifest came out with the same digest, and is here again together with its config. */
+  async remake(repository: Repository, target: Digest): Promise<boolean> {
+    for (const made of await this.#catalog.conversions.listImages({ target })) {
+      if (isSameRepository(made.repository, repository) && (await this.#again(made))) return true
+    }
+    return false
+  }
+
+  /** The same for a config that was changed for a format. */
+  async remakeConfig(repository: Repository, config: Digest): Promise<boolean> {
+    for (const made of await this.#catalog.conversions.listImages({ output: config })) {
+      if (isSameRepository(made.repository, repository) && (await this.#again(made))) return true
+    }
+    return false
+  }
+
+  async #again(made: ConvertedImage): Promise<boolean> {
+    const source = await this.#manifests.get(made.repository, made.source)
+    const recipe = parseRecipe(made.recipe)
+    const format = findFormat(recipe.format)
+    if (source === undefined || format?.revision !== recipe.revision) return false
+    const task: ImageTask = {
+      repository: made.repository,
+      source,
+      format,
+      profile: recipe.profile,
+      options: recipe.options,
+      acceptance: recipe.dialect === 'docker' ? 'docker' : 'any',
+      platforms: 'all',
+    }
+    const survey = await this.#surveyor.survey(task, recipe.children)
+    if (survey.kind === 'original') return false
+    const { manifest, config } = await this.#assemble(task, survey, made)
+    if (manifest.digest !== made.target) return false
+    if (config !== undefined) await this.#manifests.put(config)
+    await this.#publisher.publish(manifest, source, made)
+    return true
+  }
+
+  async #assemble(
+    task: ImageTask,
+    survey: ConvertibleSurvey,
+    made: ConvertedImage,
+  ): Promise<{ readonly manifest: RawManifest; readonly config?: AssembledImage['config'] }> {
+    if (survey.kind === 'image') return await this.#assembleImage(task, survey, made)
+    return { manifest: assembleIndex(task, survey, await this.#childrenOf(survey, made)) }
+  }
+
+  async #assembleImage(
+    task: ImageTask,
+    survey: ImageSurvey,
+    { layers }: ConvertedImage,
+  ): Promise<AssembledImage> {
+    const bySource = new Map(layers.map((layer): [Digest, ConvertedLayer] => [layer.source, layer]))
+    const converted = survey.image.layers.map(({ digest }, i) =>
+      survey.plan.steps[i]?.kind === 'convert' ? bySource.get(digest) : undefined,
+    )
+    const bytes = await this.#manifests.configBytes(task.repository, survey.image)
+    const { diffIds } = await this.#manifests.config(task.repository, survey.image)
+    return assembleImage(task, survey, { bytes, diffIds }, converted)
+  }
+
+  /** Which conversion of each child the index named. */
+  async #childrenOf(
+    survey: IndexSurvey,
+    { repository, outputs }: ConvertedImage,
+  ): Promise<ReadonlyMap<Digest, ConvertedImage>> {
+    const named = new Set(outputs.map(({ digest }) => digest))
+    const children = new Map<Digest, ConvertedImage>()
+    for (const source of survey.children.keys()) {
+      const made = (await this.#catalog.conversions.listImages({ source })).find(
+        (one) => named.has(one.target) && isSameRepository(one.repository, repository),
+      )
+      if (made !== undefined) children.set(source, made)
+    }
+    return children
+  }
+}
