@@ -17,8 +17,6 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
-// ---------------------------------------------------------------------------------------------- blobs
-
 export interface BlobStat {
   readonly digest: Digest
   /** Bytes. */
@@ -98,8 +96,6 @@ export interface BlobWriter extends GrowingBlob {
   abort(cause: unknown): Promise<void>
 }
 
-// ---------------------------------------------------------------------------------------------- sidecars
-
 /** A place where a manifest was seen or for which it was made. */
 export interface Place extends Repository {
   /** Tag -> when it was last known to name this manifest, ms since 1970; after a rebuild the youngest claim wins. */
@@ -146,7 +142,6 @@ export interface TagRecord {
   readonly checkedAt: number
 }
 
-/** Which manifest a source tag names. */
 export interface TagCatalog {
   find(repository: Repository, tag: string): Promise<TagRecord | undefined>
   record(repository: Repository, tag: string, record: TagRecord): Promise<void>

@@ -41,7 +41,7 @@ function format(found: Findings | Collected, { now, lease, maxSize }: Terms): st
   const lines = [
     `store    ${formatBytes(plan.total)} in ${blobs} blobs`,
     `budget   ${formatBytes(budget)} (${limit})`,
-    `stays    ${formatBytes(kept.described)} manifests and configs, which every digest once handed out needs`,
+    `stays    ${formatBytes(kept.described)} manifests and configs, which have a quarter of the budget to themselves`,
     `         ${formatBytes(kept.leased)} used or linked within the lease of ${formatAge(lease)} (cache.lease)`,
     ...lostLines(found),
     `${isDone ? 'evicted ' : 'would go'} ${formatBytes(sizeOf(victims))} in ${victims.length} blobs`,
