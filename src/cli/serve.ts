@@ -24,25 +24,13 @@ import type { RequestEvent } from '../lib/telemetry.ts'
 import { acquireServerLock } from '../store/lock.ts'
 import { Touches } from '../upkeep/touches.ts'
 import { keepHouse } from './housekeeping.ts'
-import { EXIT } from './output.ts'
 import { tellReady } from './service-manager.ts'
 import { type CommonOptions, loadFor, openServer } from './session.ts'
+import { type ServerState, shutDown } from './shutdown.ts'
 import type { System } from './system.ts'
-
-export interface Signals {
-  /** Asks to drain. */
-  readonly first: Promise<void>
-  /** Asks to stop at once. */
-  readonly second: Promise<void>
-  /** Calls `listener` whenever the configuration should be read again. */
-  onReload(listener: () => void): void
-}
 
 /** One client may have a quarter of the connections, unless the configuration says otherwise. */
 const CLIENT_SHARE = 4
-
-/** What of the grace belongs to requests; the rest is for closing the store. */
-const REQUESTS_SHARE = 0.75
 
 /** Resolves with the exit code when a signal said so. */
 export async function serveCommand(options: CommonOptions, system: System): Promise<number> {
@@ -52,7 +40,7 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
   const signals = system.signals()
   await using _lock = await acquireServerLock(config.data)
   const app = await openServer(config, system)
-  const state = { isDraining: false }
+  const state: ServerState = { isDraining: false, open: new Set() }
   const listeners = await openListeners(app, state).catch(async (error) => {
     await app[Symbol.asyncDispose]()
     throw error
@@ -64,7 +52,7 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
   await signals.first
   state.isDraining = true
   app.telemetry.log.info({ event: 'draining' }, 'finishing requests before the end')
-  return await stop(app, keeper, listeners, signals.second)
+  return await shutDown({ app, keeper, listeners, open: state.open }, signals)
 }
 
 /** On SIGHUP: users and policy of now, or of before when the new ones cannot be used. */
@@ -83,34 +71,7 @@ async function reloadAccess(app: App, options: CommonOptions, system: System): P
   }
 }
 
-/** Requests may finish, conversions may not: whoever asks after the next start has them made again. */
-async function stop(
-  app: App,
-  keeper: AsyncDisposable,
-  listeners: readonly Listener[],
-  hurry: Promise<void>,
-): Promise<number> {
-  const { shutdownGrace } = app.config
-  const late = Promise.withResolvers<number>()
-  const timers = [
-    setTimeout(() => closeAll(listeners), shutdownGrace * REQUESTS_SHARE),
-    setTimeout(() => late.resolve(EXIT.ok), shutdownGrace * 0.95),
-  ]
-  const drained = Promise.all([keeper, ...listeners].map((one) => one[Symbol.asyncDispose]()))
-  const code = await Promise.race([
-    drained.then(() => app[Symbol.asyncDispose]()).then(() => EXIT.ok),
-    late.promise,
-    hurry.then(() => EXIT.failed),
-  ])
-  for (const timer of timers) clearTimeout(timer)
-  return code
-}
-
-function closeAll(listeners: readonly Listener[]): void {
-  for (const one of listeners) one.closeConnections()
-}
-
-async function openListeners(app: App, state: { isDraining: boolean }): Promise<Listener[]> {
+async function openListeners(app: App, state: ServerState): Promise<Listener[]> {
   const { config } = app
   const { connections, clientConnections = Math.ceil(connections / CLIENT_SHARE) } = config.limits
   const limits: ServerLimits = {
@@ -126,6 +87,7 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
     addressOf: clientAddressBehind(config.trustedProxies),
     // A connection has one request under way; behind reverse proxies requests are all that can be counted.
     requests: new Shares({ total: connections, each: clientConnections }),
+    open: state.open,
   }
   const health = { check: () => app.catalog.check(), isDraining: () => state.isDraining }
   const distribution = createDistribution(app)
@@ -175,7 +137,7 @@ async function openListeners(app: App, state: { isDraining: boolean }): Promise<
     }
     return listeners
   } catch (error) {
-    closeAll(listeners)
+    for (const one of listeners) one.closeConnections()
     throw error
   }
 }

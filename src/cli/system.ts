@@ -4,7 +4,7 @@ import { type LineSink, Lines } from '../lib/lines.ts'
 import { within } from '../lib/within.ts'
 import { oneLine } from '../lib/printable.ts'
 import { describeError, EXIT, type Output, outputTo } from './output.ts'
-import type { Signals } from './serve.ts'
+import type { Signals } from './shutdown.ts'
 
 export interface System {
   readonly env: NodeJS.ProcessEnv
@@ -36,6 +36,7 @@ const SERVER_END_MS = 200
 export function systemSurroundings(from: NodeJS.Process): ProcessSystem {
   let signals: Signals | undefined
   let isEnding = false
+  let isAbandoned = false
   // A reader that left (`crossdock list | head`) is no failure; who serves goes on.
   from.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (signals !== undefined) return
@@ -69,13 +70,16 @@ export function systemSurroundings(from: NodeJS.Process): ProcessSystem {
     isLogTerminal: from.stderr.isTTY === true,
     stdin: () => from.stdin,
     signals: () => {
-      signals ??= watchSignals(from)
+      signals ??= watchSignals(from, () => {
+        isAbandoned = true
+      })
       return signals
     },
     end: async (code) => {
       isEnding = true
       const taken = Promise.all([takenFrom(from.stdout), takenFrom(from.stderr)])
       await (signals === undefined ? taken : within(taken, SERVER_END_MS))
+      if (isAbandoned) leave(from, code)
       from.exit(code)
     },
   }
@@ -86,7 +90,19 @@ async function takenFrom(stream: NodeJS.WriteStream): Promise<void> {
   await new Promise<void>((resolve) => stream.write('', () => resolve()))
 }
 
-function watchSignals(from: NodeJS.Process): Signals {
+/**
+ * Node's own end waits for all that runs or is queued in libuv's threads: many seconds of compression at a high level, or a disk
+ * that hangs. Another program in this process's place does not.
+ */
+function leave(from: NodeJS.Process, code: number): void {
+  try {
+    from.execve?.(from.execPath, [from.execPath, '-e', `process.exit(${code})`], {})
+  } catch {
+    // Not on every system.
+  }
+}
+
+function watchSignals(from: NodeJS.Process, abandon: () => void): Signals {
   const first = Promise.withResolvers<void>()
   const second = Promise.withResolvers<void>()
   let count = 0
@@ -101,5 +117,6 @@ function watchSignals(from: NodeJS.Process): Signals {
     first: first.promise,
     second: second.promise,
     onReload: (listener) => void from.on('SIGHUP', listener),
+    abandon,
   }
 }

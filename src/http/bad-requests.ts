@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import { type Server, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
-import { printableJson } from '../lib/printable.ts'
 import type { RequestEvent } from '../lib/telemetry.ts'
+import { refusalBody } from './refusal.ts'
 
 interface Refusal {
   readonly status: number
@@ -34,7 +34,7 @@ function badRequest({ message }: Error): Refusal {
 
 function refuse(socket: Socket, { status, message }: Refusal): RequestEvent {
   const id = randomUUID()
-  const body = `${printableJson({ errors: [{ code: 'UNSUPPORTED', message: `${message} (request ${id})` }] })}\n`
+  const body = refusalBody('UNSUPPORTED', message, id)
   const client = socket.remoteAddress
   socket.write(
     [

@@ -3,23 +3,20 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { TLSSocket } from 'node:tls'
 import { CHALLENGE, type Credentials } from '../access/access.ts'
 import { CrossdockError, FAILURES } from '../errors.ts'
-import { cut, headerText, printableJson, quotedText } from '../lib/printable.ts'
+import { quotedText } from '../lib/printable.ts'
 import type { Shares } from '../lib/shares.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import { afterRunning } from '../lib/within.ts'
 import { type ClientAddress, clientKey } from './client-address.ts'
-
-export type Headers = Readonly<Record<string, string | number | string[]>>
+import { type Headers, sendable } from './headers.ts'
+import { refusalBody, refusalText } from './refusal.ts'
 
 /** Bodies up to this many bytes go out in one piece with their head. */
 const SMALL_BODY = 16 * 1024
 
-/** Characters of a header's value: more than any link or name of ours has, and less than clients refuse. */
-const MAX_HEADER = 8 * 1024
 /** Proxies in front refuse answers whose headers together have a few KiB. */
 const MAX_WARNING = 512
 const MAX_WARNINGS = 4
-const MAX_MESSAGE = 2048
 /** Seconds; more than a day would be a registry's mistake. */
 const MAX_RETRY_AFTER = 86_400
 
@@ -53,6 +50,7 @@ export class Exchange {
   /** Bytes of the body that were handed to the socket. */
   bytes = 0
   readonly #warnings: string[] = []
+  #isGivenUp = false
 
   constructor(
     id: string,
@@ -88,8 +86,9 @@ export class Exchange {
     return this.incoming.method === 'HEAD'
   }
 
+  /** 0: nothing was answered. */
   get status(): number {
-    return this.#outgoing.statusCode
+    return this.hasAnswered ? this.#outgoing.statusCode : 0
   }
 
   get hasAnswered(): boolean {
@@ -150,6 +149,7 @@ export class Exchange {
   }
 
   finish(body?: Uint8Array): void {
+    if (this.#isGivenUp) return
     if (body === undefined) {
       this.#outgoing.end()
       return
@@ -197,6 +197,18 @@ export class Exchange {
     this.#outgoing.write(text, 'latin1')
   }
 
+  /** Ends it now, whatever it waits for: with an error where nothing was answered, else with a cut. */
+  giveUp(error: CrossdockError): void {
+    this.#outgoing.shouldKeepAlive = false
+    this.fail(error)
+    this.#isGivenUp = true
+  }
+
+  /** The connection is gone: says why, unless the client has all of the answer. */
+  closed(): void {
+    if (!this.#outgoing.writableFinished) this.#left()
+  }
+
   /** Cuts the connection. */
   abort(error: unknown): void {
     this.error ??= error
@@ -206,12 +218,13 @@ export class Exchange {
 
   /** An OCI error, or a cut connection when the head has gone out. */
   fail(error: unknown, headers: Headers = {}): void {
+    if (this.#isGivenUp) return
     if (this.hasAnswered) {
       this.abort(error)
       return
     }
     const failure = error instanceof CrossdockError ? error : undefined
-    this.refusal = messageOf(failure)
+    this.refusal = refusalText(failure)
     if (failure === undefined || failure.status >= 500) this.error = error
     this.send(
       failure?.status ?? FAILURES.internal.status,
@@ -224,12 +237,13 @@ export class Exchange {
           'Retry-After': Math.min(MAX_RETRY_AFTER, Math.max(1, Math.ceil(failure.retryAfter))),
         }),
       },
-      errorBody(failure, this.id),
+      refusalBody(failure?.code ?? FAILURES.internal.code, this.refusal, this.id, failure?.reason),
     )
   }
 
   /** The one way out for headers, whose values may hold what a registry, an image or a client said. */
   #writeHead(status: number, headers: Headers): void {
+    if (this.#isGivenUp) throw new Error('the answer comes too late: it was given up')
     this.#outgoing.writeHead(status, {
       'Docker-Distribution-Api-Version': 'registry/2.0',
       'X-Request-Id': this.id,
@@ -273,28 +287,4 @@ function tooManyRequests(): CrossdockError {
 
 function forwardedFor({ headers }: IncomingMessage): string | undefined {
   return [headers['x-forwarded-for']].flat().join(',')
-}
-
-/** A value that cannot be sent would become an answer of 500. */
-function sendable(headers: Headers): Headers {
-  const sent: Record<string, Headers[string]> = {}
-  for (const name in headers) {
-    const value = headers[name]
-    if (typeof value === 'string') sent[name] = headerText(value, MAX_HEADER)
-    else if (typeof value === 'number') sent[name] = value
-    else if (value !== undefined) sent[name] = value.map((one) => headerText(one, MAX_HEADER))
-  }
-  return sent
-}
-
-function messageOf(failure: CrossdockError | undefined): string {
-  return cut(failure?.message ?? 'something failed inside crossdock; see its log', MAX_MESSAGE)
-}
-
-/** distribution-spec "Error Codes"; an error of ours that nobody foresaw says its request's id and nothing more. */
-function errorBody(failure: CrossdockError | undefined, id: string): string {
-  const { code } = failure ?? FAILURES.internal
-  const message = `${messageOf(failure)} (request ${id})`
-  const detail = failure?.reason === undefined ? {} : { detail: { reason: failure.reason } }
-  return `${printableJson({ errors: [{ code, message, ...detail }] })}\n`
 }

@@ -8,7 +8,8 @@ import { childrenOf } from '../oci/outline.ts'
 import { isReferrersTag, referrersTag } from '../oci/reference.ts'
 import type { Catalog, Repository, TagPage, Upstreams } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
-import type { Exchange, Headers } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
+import type { Headers } from './headers.ts'
 
 const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json'
 const MAX_TAG_LENGTH = 128

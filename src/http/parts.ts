@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto'
 import { CrossdockError } from '../errors.ts'
 import { type ByteStream, streamOf } from '../lib/streams.ts'
 import type { ByteRange } from '../ports.ts'
-import type { Exchange, Headers } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
+import type { Headers } from './headers.ts'
 import { contentRange, multipartOf, parseRange, type RangeAnswer, type Ranges } from './range.ts'
 
 /** Small parts are read and sent together, up to so many bytes: lazy clients ask for a thousand of a few KiB at a time. */

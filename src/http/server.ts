@@ -57,6 +57,8 @@ export interface Door {
 export interface DoorRules extends ClientRules {
   /** Requests under way, by client. */
   readonly requests: Shares
+  /** What has not ended. */
+  readonly open: Set<Exchange>
 }
 
 /** How often a closing listener looks for idle connections, ms. */
@@ -77,8 +79,11 @@ export function createApp(
   const begin = ({ incoming, outgoing }: Ask): Exchange => {
     const exchange = new Exchange(randomUUID(), incoming, outgoing, rules)
     const began = performance.now()
+    rules.open.add(exchange)
     outgoing.once('close', () => {
+      rules.open.delete(exchange)
       exchange.leave()
+      exchange.closed()
       requestDone({
         id: exchange.id,
         method: incoming.method ?? '',

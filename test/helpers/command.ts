@@ -91,6 +91,7 @@ export class Workplace implements AsyncDisposable {
         onReload: (listener) => {
           reload = listener
         },
+        abandon: () => undefined,
       }),
     }
     const done = run(args, system).then((code) => ({ code, ...text }))

@@ -35,6 +35,8 @@ export interface RequestLine {
   readonly userAgent?: string
   readonly principal?: string
   readonly conversion?: string
+  readonly image?: string
+  readonly refusal?: string
   readonly cut?: string
 }
 

@@ -44,6 +44,7 @@ async function start(
     {
       clientIdleMs: 60_000,
       addressOf: clientAddressBehind(proxies),
+      open: new Set(),
       requests: new Shares(requests ?? { total: 1000, each: 1000 }),
     },
   )

@@ -1,4 +1,5 @@
 /** The process's life: restarts, lost blobs, an air gap, a second server, commands beside it, and its end. */
+import { randomBytes } from 'node:crypto'
 import { rm, writeFile } from 'node:fs/promises'
 import { Agent } from 'node:http'
 import { join } from 'node:path'
@@ -188,7 +189,7 @@ describe('SIGTERM', () => {
     agent.destroy()
   })
 
-  test('cuts what does not end within the grace, and still ends with 0', async () => {
+  test('tells who waits for a conversion, and the log says so', async () => {
     await using proxy = await TestProxy.start({
       registry: origin,
       config: { shutdownGrace: '600ms' },
@@ -198,11 +199,60 @@ describe('SIGTERM', () => {
     const asked = ask(`${proxy.base}/term/cut/manifests/1-zstd`)
     await hold.reached
     expect(await proxy.crossdock.stop('SIGTERM')).toBe(0)
-    expect((await asked).isWhole).toBe(false)
+    const answer = await asked
     hold.release()
 
+    expect([answer.status, answer.headers['retry-after']]).toEqual([503, '5'])
+    expect(errorOf(answer).message).toMatch(/shutting down/)
+    expect(proxy.crossdock.requests()).toMatchObject([
+      {
+        status: 503,
+        refusal: expect.stringMatching(/shutting down/),
+        image: 'origin/term/cut:1-zstd',
+      },
+    ])
     await proxy.start()
     expect((await pull(proxy.base, 'term/cut', '1-zstd')).layers).toHaveLength(1)
+  })
+
+  test('cuts who has got early headers or a part of a blob, and the log says so', async () => {
+    await using proxy = await TestProxy.start({
+      registry: origin,
+      config: { shutdownGrace: '600ms', convert: { headerWait: '0s' } },
+    })
+    const image = await origin.pushImage('term/early', '1', { layers: [{ size: 400_000 }] })
+    const digest = image.layers[0]?.digest ?? ''
+    const hold = origin.hold({ blob: digest, method: 'GET' }, { afterBytes: 200_000 })
+    const early = await open(`${proxy.base}/term/early/manifests/1-zstd`)
+    await hold.reached
+    const blob = await open(`${proxy.base}/term/early/blobs/${digest}`)
+    const bodies = [early.body, blob.body]
+    expect(await proxy.crossdock.stop('SIGTERM')).toBe(0)
+    hold.release()
+
+    expect((await Promise.all(bodies)).map((body) => body.isWhole)).toEqual([false, false])
+    const cut = { status: 200, cut: 'shutdown' }
+    const lines = proxy.crossdock.requests().toSorted((a, b) => a.route.localeCompare(b.route))
+    expect(lines).toMatchObject([
+      { ...cut, route: 'blob' },
+      { ...cut, route: 'manifest', conversion: 'pending' },
+    ])
+  })
+
+  test('waits for no thread that compresses', async () => {
+    await using proxy = await TestProxy.start({ registry: origin, config: { shutdownGrace: '1s' } })
+    // A frame of random digits takes a high level for seconds.
+    const files = [{ name: 'digits', body: randomBytes(4_000_000).toString('hex') }]
+    await origin.pushImage('term/busy', '1', { layers: [{ files, compression: 'none' }] })
+    const asked = ask(`${proxy.base}/term/busy/manifests/1-zstd-max`)
+    const live = async () => (await ask(`${proxy.crossdock.adminUrl}/api/conversions`)).bytes
+    await expect
+      .poll(async () => (await live()).toString(), { timeout: 10_000 })
+      .toMatch(/"stage":"converting","received":[1-9]/)
+    const began = performance.now()
+    expect(await proxy.crossdock.stop('SIGTERM')).toBe(0)
+    expect(performance.now() - began).toBeLessThan(4_000)
+    expect((await asked).status).toBe(503)
   })
 
   test('a second time ends it at once', async () => {

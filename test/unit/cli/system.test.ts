@@ -23,8 +23,11 @@ function fakeProcess() {
   const stderr = new Writable({ write: (_chunk, _encoding, done) => done() })
   const exits: number[] = []
   const exit = (code: number) => exits.push(code)
-  const from = Object.assign(new EventEmitter(), { stdout, stderr, env: {}, cwd: () => '/', exit })
-  return { stdout, exits, system: systemSurroundings(from as unknown as NodeJS.Process) }
+  const execs: unknown[] = []
+  const execve = (...[path, args]: unknown[]) => void execs.push([path, args])
+  const more = { env: {}, cwd: () => '/', exit, execve, execPath: '/node' }
+  const from = Object.assign(new EventEmitter(), { stdout, stderr, ...more })
+  return { stdout, exits, execs, system: systemSurroundings(from as unknown as NodeJS.Process) }
 }
 
 test('a command ends when its output has been read, with its own code', async () => {
@@ -55,5 +58,13 @@ test('a server ends although nobody reads what it has written', async () => {
   system.signals()
   system.output.out('much')
   await system.end(0)
+  expect(exits).toEqual([0])
+})
+
+test('a server that left work in its threads becomes another program instead of waiting for it', async () => {
+  const { exits, execs, system } = fakeProcess()
+  system.signals().abandon()
+  await system.end(0)
+  expect(execs).toEqual([['/node', ['/node', '-e', 'process.exit(0)']]])
   expect(exits).toEqual([0])
 })
