@@ -77,7 +77,9 @@ export interface Surroundings {
 
 export async function openApp(config: Config, around: Surroundings): Promise<App> {
   const clock = systemClock
-  const telemetry = createTelemetry(config.log, around.log)
+  const telemetry = createTelemetry(config.log, around.log, (name) =>
+    upstreams.names.includes(name),
+  )
   const profiles = profilesOf(config)
   const { offline } = config.cache
   const limits = {

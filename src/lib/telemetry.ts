@@ -29,9 +29,21 @@ export interface RequestEvent {
   readonly error?: unknown
 }
 
+/** Label of upstreams that the configuration does not name. */
+const OTHER = 'other'
+
 export type Telemetry = ReturnType<typeof createTelemetry>
 
-export function createTelemetry(config: LogConfig, out: LineSink) {
+/**
+ * `isConfigured`: clients may choose the names of upstreams where any is allowed. Those are in the log as they are, and one name
+ * in the metrics, which never forget a label.
+ */
+export function createTelemetry(
+  config: LogConfig,
+  out: LineSink,
+  isConfigured: (upstream: string) => boolean = () => true,
+) {
+  const labelOf = (upstream: string) => (isConfigured(upstream) ? upstream : OTHER)
   const log = createLogger(config, out)
   // Its lines have fixed fields, none of them secret, and there are thousands a second.
   const requestLog = log.child({}, { redact: [] })
@@ -68,8 +80,9 @@ export function createTelemetry(config: LogConfig, out: LineSink) {
       metrics.served.inc({ what, from })
     },
     blobFetched(fetch: { upstream: string; bytes: number; failed: boolean }): void {
-      metrics.bytesIn.inc({ upstream: fetch.upstream }, fetch.bytes)
-      if (fetch.failed) metrics.upstreamErrors.inc({ upstream: fetch.upstream, kind: 'blob' })
+      metrics.bytesIn.inc({ upstream: labelOf(fetch.upstream) }, fetch.bytes)
+      if (fetch.failed)
+        metrics.upstreamErrors.inc({ upstream: labelOf(fetch.upstream), kind: 'blob' })
     },
     imageConverted(image: { profile: string; result: string; seconds: number }): void {
       metrics.conversions.inc({ profile: image.profile, result: image.result })
@@ -156,14 +169,14 @@ export function createTelemetry(config: LogConfig, out: LineSink) {
       ms?: number | undefined
     }): void {
       metrics.upstreamRequests.inc({
-        upstream: request.upstream,
+        upstream: labelOf(request.upstream),
         kind: request.kind,
         status: String(request.status ?? 0),
       })
       log.debug({ event: 'upstream_request', ...request })
     },
     upstreamError(error: { upstream: string; kind: string; reason?: string | undefined }): void {
-      metrics.upstreamErrors.inc({ upstream: error.upstream, kind: error.kind })
+      metrics.upstreamErrors.inc({ upstream: labelOf(error.upstream), kind: error.kind })
       log.debug({ event: 'upstream_error', ...error })
     },
     upstreamQuota(quota: {
@@ -171,7 +184,7 @@ export function createTelemetry(config: LogConfig, out: LineSink) {
       limit?: number | undefined
       remaining: number
     }): void {
-      metrics.quota.set({ upstream: quota.upstream }, quota.remaining)
+      metrics.quota.set({ upstream: labelOf(quota.upstream) }, quota.remaining)
     },
   }
 }

@@ -24,6 +24,7 @@ import type {
   Upstreams,
 } from '../ports.ts'
 import { type Blobs, blobUnknown } from './blobs.ts'
+import { claimPlace, type TagClaim } from './claims.ts'
 
 /** Bytes of manifests kept in memory; they never change. */
 const CACHED_BYTES = 64 * 1024 * 1024
@@ -108,19 +109,12 @@ export class Manifests {
     if (outline.kind === 'opaque' && outline.refusal.kind === 'refused') throw outline.refusal
     await this.put(raw)
     await this.#sidecars.update(raw.digest, (current) => {
-      const places = current?.places ?? []
-      const here = places.find((place) => isSameRepository(place, repository))
-      const tags = { ...here?.tags, ...(tag && { [tag.name]: tag.at }) }
-      const elsewhere = places.filter((place) => place !== here)
       return {
         digest: raw.digest,
         size: raw.bytes.byteLength,
         mediaType: raw.mediaType,
         conversion: current?.conversion,
-        places: [
-          ...elsewhere,
-          { ...here, upstream: repository.upstream, name: repository.name, tags },
-        ],
+        places: claimPlace(current?.places ?? [], repository, tag),
       }
     })
     await this.#catalog.links.record(repository, [
@@ -212,12 +206,6 @@ export class Manifests {
       throw error
     }
   }
-}
-
-interface TagClaim {
-  readonly name: string
-  /** ms since 1970. */
-  readonly at: number
 }
 
 function namedBy(outline: Outline): readonly Named[] {

@@ -13,6 +13,7 @@ import type {
   Upstream,
   Upstreams,
 } from '../ports.ts'
+import { claimTag } from './claims.ts'
 import { isSameRepository, type Manifests } from './manifests.ts'
 
 export interface ResolvedTag {
@@ -149,7 +150,7 @@ export class Tags {
     await this.#sidecars.update(digest, (sidecar) => {
       if (sidecar === undefined) return undefined
       const places = sidecar.places.map((place) =>
-        isHere(place) ? { ...place, tags: { ...place.tags, [tag]: at } } : place,
+        isHere(place) ? { ...place, tags: claimTag(place.tags, { name: tag, at }) } : place,
       )
       return { ...sidecar, places }
     })

@@ -126,3 +126,28 @@ describe('the log', () => {
     expect(err.stack).toMatch(/^Error: outer\n.*log\.test\.ts[\s\S]*caused by: TypeError: inner\n/)
   })
 })
+
+describe('the metrics', () => {
+  it('have one label for all upstreams that clients thought up', async () => {
+    const telemetry = createTelemetry(
+      { level: 'silent', format: 'json' },
+      { write: () => undefined },
+      (name) => name === 'docker.io',
+    )
+    for (const upstream of ['docker.io', 'a.example', 'b.example', 'c.example']) {
+      telemetry.upstreamRequest({ upstream, kind: 'manifest', status: 200 })
+      telemetry.upstreamError({ upstream, kind: 'connect' })
+      telemetry.blobFetched({ upstream, bytes: 1, failed: true })
+      telemetry.upstreamQuota({ upstream, remaining: 3 })
+    }
+    const text = await telemetry.metricsText()
+
+    expect(text).not.toContain('.example')
+    expect(new Set(text.match(/upstream="[^"]*"/g))).toEqual(
+      new Set(['upstream="docker.io"', 'upstream="other"']),
+    )
+    expect(text).toContain(
+      'crossdock_upstream_requests_total{upstream="other",kind="manifest",status="200"} 3',
+    )
+  })
+})
