@@ -1,0 +1,105 @@
+/** The Helm chart: linted, rendered with several values, judged by Kubernetes' schemas, its configuration read by crossdock. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { CHART, helm, KUBERNETES, objectsOf, render, valuesNames } from '../helpers/chart.ts'
+import { Workplace } from '../helpers/command.ts'
+import { ROOT } from '../helpers/fixtures.ts'
+import { runCommand } from '../helpers/fixtures-command.ts'
+import { describeWithPrograms, findJudge, SCHEMAS } from '../helpers/packaging.ts'
+
+/** Kubernetes knows nothing of what Prometheus' operator brings. */
+const FOREIGN_KINDS = 'ServiceMonitor'
+
+test('the chart has the version of the package', async () => {
+  const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+  const chart = parse(await readFile(join(CHART, 'Chart.yaml'), 'utf8'))
+
+  expect([chart.version, chart.appVersion]).toEqual([version, version])
+})
+
+describeWithPrograms(['helm', 'kubeconform'], 'the chart', () => {
+  describe.each(valuesNames())('with the values "%s"', (values) => {
+    test('is what helm and Kubernetes take', async () => {
+      const file = join(CHART, 'ci', `${values}-values.yaml`)
+      const linted = await helm('lint', '--strict', '--kube-version', KUBERNETES, CHART, '-f', file)
+      expect([linted.status, linted.stderr]).toEqual([0, ''])
+
+      const schemas = join(
+        SCHEMAS,
+        `v${KUBERNETES}-local-strict`,
+        '{{.ResourceKind}}{{.KindSuffix}}.json',
+      )
+      const flags = ['-strict', '-skip', FOREIGN_KINDS, '-kubernetes-version', KUBERNETES]
+      const input = await render(values)
+      const judged = await runCommand(
+        findJudge('kubeconform'),
+        [...flags, '-summary', '-schema-location', schemas, '-'],
+        { input },
+      )
+      expect(judged.stdout).toContain('Invalid: 0, Errors: 0')
+      expect(judged.status).toBe(0)
+    })
+
+    test('gives crossdock a configuration that it reads', async () => {
+      await using place = await Workplace.create()
+      const config = objectsOf(await render(values)).find((one) => one.data?.['crossdock.yaml'])
+      const file = await place.write(
+        'crossdock.yaml',
+        config?.data?.['crossdock.yaml'] ?? 'none: 1',
+      )
+
+      const { code, err } = await place.run('config', 'show', '--config', file)
+
+      expect([code, err]).toEqual([0, ''])
+    })
+
+    test('runs without rights, the server without root', async () => {
+      const pods = objectsOf(await render(values)).filter(({ spec }) => spec?.template)
+      expect(pods.length).toBeGreaterThan(0)
+      for (const { kind, spec } of pods) {
+        const pod = spec.template.spec
+        expect(pod).toMatchObject({
+          automountServiceAccountToken: false,
+          enableServiceLinks: false,
+        })
+        if (kind === 'StatefulSet')
+          expect(pod.securityContext).toMatchObject({ runAsNonRoot: true })
+        for (const { securityContext } of pod.containers) {
+          expect(securityContext).toMatchObject({
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ['ALL'] },
+          })
+        }
+      }
+    })
+  })
+
+  test.each([
+    ['config.cache.maxSise=1GiB', "additional properties 'maxSise' not allowed"],
+    ['config.data=/elsewhere', "additional properties 'data' not allowed"],
+    ['nodes.enabled=true', 'nodes.address: nodes know no names of services'],
+    ['ingress.enabled=true', 'ingress.host: the name that clients put before'],
+    ['metrics.serviceMonitor.enabled=true,config.admin=off', 'config.admin must not be off'],
+  ])('refuses %s and says why', async (setting, reason) => {
+    const { status, stderr } = await helm(
+      ...['template', 'my', CHART, '--kube-version', KUBERNETES, '--set', setting],
+    )
+
+    expect(stderr).toContain(reason)
+    expect(status).not.toBe(0)
+  })
+
+  test('opens a port for each listener, and the admin listener to nobody outside', async () => {
+    const services = objectsOf(await render('private', '--set', 'service.type=NodePort')).filter(
+      ({ kind }) => kind === 'Service',
+    )
+
+    expect(services.map(({ spec }) => spec.ports.map(({ name }) => name))).toEqual([
+      ['registry', 'listen-1'],
+      ['admin'],
+    ])
+  })
+})
