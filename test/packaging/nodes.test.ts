@@ -31,7 +31,8 @@ async function start(settings: Readonly<Record<string, string>>): Promise<void> 
   const env = { PROFILE: 'zstd', SCHEME: 'http', OWNER: 'default/my-nodes', ...settings }
   const child = spawn('sh', [SCRIPT], {
     env: { PATH: process.env.PATH, CERTS_DIR: certs, ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    // Nothing of this process: its sleep may outlive it.
+    stdio: ['ignore', 'pipe', 'ignore'],
   })
   running = child
   let said = ''
