@@ -43,8 +43,12 @@ export const LIMITS = z.strictObject({
     .max(20)
     .default(5)
     .describe('Redirects of an upstream that are followed, one after the other.'),
-  breakerFailures: count(5).describe('Failures in a row after which an upstream gets a rest.'),
-  breakerWait: time('5s').describe('How long it rests before one request tries again.'),
+  breakerFailures: count(5).describe(
+    'Failures in a row after which a repository gets a rest, or an upstream that cannot be reached; also one where several repositories and `GET /v2/` fail.',
+  ),
+  breakerWait: time('5s').describe(
+    'How long they rest before one request for the repository, or `GET /v2/` for the upstream, tries again.',
+  ),
   retries: z
     .number()
     .int()

@@ -277,6 +277,86 @@ describe('a circuit breaker', () => {
     expect(await ask()).toBeDefined()
   })
 
+  test('leaves the neighbours of repositories that fail alone, and lets nobody win its probe', async () => {
+    await using registry = await FakeRegistry.start()
+    const bad = ['evil/a', 'evil/b', 'evil/c', 'evil/d']
+    for (const name of bad) registry.fault({ name }, { status: 500 })
+    const clock = { ...systemClock, monotonic: () => 0, sleep: () => Promise.resolve() }
+    await using opened = openUpstream(registry, { clock, limits: { retries: 1 } })
+    const { upstream } = opened
+
+    for (let i = 0; i < 25; i += 1) {
+      await registry.pushImage(`app-${i}`, '1')
+      const attacks = bad.flatMap((name) => [upstream.manifest(name, '1'), upstream.tags(name, {})])
+      await Promise.allSettled(attacks)
+      expect(await upstream.resolve(`app-${i}`, '1')).toBeDefined()
+    }
+    for (const name of bad) {
+      await expect(upstream.manifest(name, '1')).rejects.toMatchObject({ reason: 'circuit-open' })
+      expect(registry.count({ name })).toBeLessThan(25)
+    }
+  })
+
+  test('opens when several repositories and the ping fail, and asks nothing but the ping again', async () => {
+    await using registry = await FakeRegistry.start()
+    await registry.pushImage('app', '1')
+    let now = 0
+    const clock = { ...systemClock, monotonic: () => now, sleep: () => Promise.resolve() }
+    await using opened = openUpstream(registry, { clock, limits: { retries: 0 } })
+    const heal = registry.fault({}, { status: 503 })
+    const ask = (name: string) => opened.upstream.manifest(name, '1')
+    const asked = () => registry.requests.splice(0).map(({ kind, name }) => `${kind} ${name}`)
+
+    for (const name of ['a', 'b', 'c', 'd', 'e']) {
+      await expect(ask(name)).rejects.toMatchObject({ reason: 'status-503' })
+    }
+    expect(asked()).toHaveLength(5)
+    for (const name of ['app', 'a', 'b']) {
+      await expect(ask(name)).rejects.toMatchObject({ reason: 'circuit-open', retryAfter: 5 })
+    }
+    expect(asked()).toEqual(['ping '])
+
+    now = 5_000
+    await Promise.allSettled([ask('app'), ask('a'), ask('b')])
+    expect(asked()).toEqual(['ping '])
+    heal()
+    now = 10_000
+    expect(await ask('app')).toBeDefined()
+    expect(asked()).toEqual(['ping ', 'manifest app'])
+  })
+
+  test('opens when nothing can be reached, whichever repository was asked for', async () => {
+    const gone = await FakeRegistry.start()
+    const { url } = gone
+    await gone[Symbol.asyncDispose]()
+    await using opened = openUpstream({ url }, { limits: { retries: 0 } })
+
+    for (let i = 0; i < 5; i += 1) {
+      const refused = opened.upstream.manifest('app', '1')
+      await expect(refused).rejects.toMatchObject({ reason: 'ECONNREFUSED' })
+    }
+    await expect(opened.upstream.manifest('other', '1')).rejects.toMatchObject({
+      reason: 'circuit-open',
+    })
+  })
+
+  test('is not opened by where a registry redirects to', async () => {
+    await using storage = await FakeRegistry.start()
+    await using registry = await FakeRegistry.start()
+    await registry.pushImage('app', '1')
+    registry.fault({ kind: 'blob' }, { redirectTo: (path) => `${storage.url}${path}` })
+    storage.fault({}, { status: 503 })
+    await using opened = openUpstream(registry, { limits: { retries: 0 } })
+    const digest = digestOf(BLOB)
+
+    for (let i = 0; i < 8; i += 1) {
+      await expect(opened.upstream.blob('app', { digest })).rejects.toMatchObject({
+        reason: 'status-503',
+      })
+    }
+    expect(await opened.upstream.resolve('app', '1')).toBeDefined()
+  })
+
   test('stays closed at a registry that is slow', async () => {
     await using registry = await FakeRegistry.start()
     registry.fault({}, { stallHeaders: true })
