@@ -9,7 +9,7 @@ import { CrossdockError } from '../errors.ts'
 import { findFormat } from '../format/formats.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import type { ByteStream } from '../lib/streams.ts'
-import { type Digest, digestOf, Hasher } from '../oci/digest.ts'
+import { algorithmOf, type Digest, digestOf, Hasher } from '../oci/digest.ts'
 import type { ImageIndex, ImageManifest, Manifest } from '../oci/manifest.ts'
 import { patchDiffIds } from '../oci/rewrite.ts'
 import type { Catalog, ConvertedLayer } from '../ports.ts'
@@ -115,11 +115,14 @@ async function claimsOf(
     rows.delete(`${from} ${layer}`)
     const diffId = ids[i]
     if (diffId === undefined) throw misfiled(made, 'its config has too few diffIDs')
-    if (row !== undefined && (row.diffId !== diffId || sourceDiffId(row) !== sourceIds[i])) {
+    if (
+      row !== undefined &&
+      !(agrees(row.diffId, diffId) && agrees(sourceDiffId(row), sourceIds[i]))
+    ) {
       throw misfiled(made, `the diffIDs of layer ${layer} are not those of the configs`)
     }
     if (layer === from || layer === diffId) continue
-    if (row !== undefined && (await isKnown(row, context))) continue
+    if (row?.diffId === diffId && (await isKnown(row, context))) continue
     claims.push({ made, layer, diffId })
   }
   // Equal layers of an image share a row.
@@ -156,6 +159,11 @@ function isPair(row: ConvertedLayer, source: ImageManifest, target: ImageManifes
   )
 }
 
+/** Rows say what they know in sha256; what a config says in sha512 is left to unpacking. */
+function agrees(known: Digest, said: Digest | undefined): boolean {
+  return known === said || (said !== undefined && algorithmOf(said) === 'sha512')
+}
+
 /** Made or checked here before. */
 async function isKnown(row: ConvertedLayer, { catalog }: CheckContext): Promise<boolean> {
   const known = await catalog.conversions.findLayer(row)
@@ -181,7 +189,7 @@ async function checkClaim(
   signal: AbortSignal,
 ): Promise<void> {
   signal.throwIfAborted()
-  const hasher = new Hasher()
+  const hasher = new Hasher(algorithmOf(diffId))
   try {
     for await (const chunk of decodeLayer(stream(layer), {
       maxOutput: maxLayerBytes,

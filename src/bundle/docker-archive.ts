@@ -4,7 +4,7 @@ import { HEAD_SIZE } from '../codec/codec.ts'
 import { decodeLayer, sniffCompression } from '../codec/codecs.ts'
 import { CrossdockError } from '../errors.ts'
 import type { ByteStream } from '../lib/streams.ts'
-import { type Digest, digestOf, Hasher, isDigest } from '../oci/digest.ts'
+import { algorithmOf, type Digest, digestOf, Hasher, isDigest } from '../oci/digest.ts'
 import { CONFIG_TYPES, layerMediaType, MANIFEST_TYPES } from '../oci/media-type.ts'
 import { parseReference } from '../oci/reference.ts'
 import type { BlobStat, RawManifest } from '../ports.ts'
@@ -37,7 +37,7 @@ export async function planDockerArchive(
   const images: PlannedImage[] = []
   const manifests: PlannedManifest[] = []
   const blobs = new Set<Digest>()
-  const checked = new Map<Digest, Digest>()
+  const checked = new Map<string, Digest>()
   for (const saved of parseSaved(manifest)) {
     const config = fileOf(saved.Config, context)
     const layers = saved.Layers.map((name) => fileOf(name, context))
@@ -90,7 +90,7 @@ async function checkDiffIds(
   saved: SavedImage,
   config: BlobStat,
   layers: readonly BlobStat[],
-  checked: Map<Digest, Digest>,
+  checked: Map<string, Digest>,
   context: ArchiveContext,
 ): Promise<void> {
   const claimed = /(?:^|\/)([0-9a-f]{64})(?:\.json)?$/.exec(saved.Config)?.[1]
@@ -100,14 +100,21 @@ async function checkDiffIds(
   const { diffIds } = context.parseConfig(bytes)
   if (diffIds.length !== layers.length) throw damaged(saved.Config)
   for (const [i, layer] of layers.entries()) {
-    const diffId = checked.get(layer.digest) ?? (await unpackedDigest(layer.digest, context))
-    checked.set(layer.digest, diffId)
-    if (diffId !== diffIds[i]) throw damaged(saved.Layers[i] ?? '')
+    const said = diffIds[i]
+    const key = `${layer.digest} ${said}`
+    const diffId = checked.get(key) ?? (await unpackedDigest(layer.digest, said, context))
+    checked.set(key, diffId)
+    if (diffId !== said) throw damaged(saved.Layers[i] ?? '')
   }
 }
 
-async function unpackedDigest(layer: Digest, context: ArchiveContext): Promise<Digest> {
-  const hasher = new Hasher()
+/** In the algorithm of what the config says. */
+async function unpackedDigest(
+  layer: Digest,
+  said: Digest | undefined,
+  context: ArchiveContext,
+): Promise<Digest> {
+  const hasher = new Hasher(said && algorithmOf(said))
   const limits = { maxOutput: context.maxLayerBytes, maxWindowLog: 31 }
   for await (const chunk of decodeLayer(context.stream(layer), limits)) hasher.update(chunk)
   return hasher.digest()

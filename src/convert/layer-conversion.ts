@@ -5,7 +5,7 @@ import { CrossdockError } from '../errors.ts'
 import { type Format, LayerRefusedError } from '../format/format.ts'
 import { defaultOptions, findFormat } from '../format/formats.ts'
 import type { ByteStream } from '../lib/streams.ts'
-import { type Digest, Hasher } from '../oci/digest.ts'
+import type { Digest } from '../oci/digest.ts'
 import type {
   BlobStore,
   Catalog,
@@ -16,12 +16,16 @@ import type {
 } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
+import { HashedTar, type TarFacts } from './hashed-tar.ts'
 import {
   checkSize,
+  checkWanted,
   FALLBACK_REVISION,
+  factsOf,
   keyOf,
   type LayerTask,
   SOURCE_DIFF_ID,
+  sourceDiffId,
   wrongDiffId,
 } from './layer-task.ts'
 import type { Origins } from './origins.ts'
@@ -102,7 +106,7 @@ export class LayerConversion {
     run.onWriter?.(writer)
     const abort = new AbortController()
     try {
-      const tar = new HashedTar(this.#decode(source, progress), task)
+      const tar = new HashedTar(this.#decode(source, progress), task, run.wanted)
       await using encoder = task.format.encode(tar.read(), task.options, {
         concurrency: this.#concurrency,
         signal: abort.signal,
@@ -114,8 +118,8 @@ export class LayerConversion {
         await writer.write(step.value)
         progress.written = writer.received
       }
-      const { diffId, uncompressedSize } = tar.facts()
-      if (!run.wanted.has(diffId)) throw wrongDiffId(task, diffId)
+      const { diffId, diffId512, uncompressedSize } = tar.facts()
+      checkWanted(task, run.wanted, [diffId, diffId512])
       await source.growing?.verified
       progress.stage = 'storing'
       const stat = await writer.commit()
@@ -125,9 +129,11 @@ export class LayerConversion {
         size: stat.size,
         diffId: step.value.diffId ?? diffId,
         uncompressedSize,
-        facts: task.format.keepsDiffIds
-          ? step.value.facts
-          : { ...step.value.facts, [SOURCE_DIFF_ID]: diffId },
+        facts: {
+          ...step.value.facts,
+          ...(!task.format.keepsDiffIds && { [SOURCE_DIFF_ID]: diffId }),
+          ...factsOf(diffId512),
+        },
       }
       await this.#catalog.conversions.recordLayer(layer)
       progress.stage = 'done'
@@ -195,13 +201,32 @@ export class LayerConversion {
   async #keep(key: LayerKey, task: LayerTask, { wanted }: ConversionRun): Promise<ConvertedLayer> {
     const source = await this.#blobs.open(task.repository, task.source.digest)
     if (source === undefined) throw blobUnknown(task.repository, task.source.digest)
-    const tar = new HashedTar(this.#decode(source), task)
-    for await (const _ of tar.read());
-    const { diffId, uncompressedSize } = tar.facts()
-    if (!wanted.has(diffId)) throw wrongDiffId(task, diffId)
+    const { diffId, diffId512, uncompressedSize } = await this.#factsOf(source, task, wanted)
+    checkWanted(task, wanted, [diffId, diffId512])
     await source.growing?.stored
     const { digest, size } = task.source
-    return { ...key, target: digest, size, diffId, uncompressedSize, facts: {} }
+    const facts = factsOf(diffId512)
+    return { ...key, target: digest, size, diffId, uncompressedSize, facts }
+  }
+
+  /** Finds out what a layer unpacks to in the algorithm that this asker's image names it by. */
+  async identify(layer: ConvertedLayer, task: LayerTask): Promise<ConvertedLayer> {
+    const { blob } = await this.#origins.open(task.repository, task.source.digest)
+    const { diffId, diffId512 } = await this.#factsOf(blob, task, new Set([task.diffId]))
+    if (diffId !== sourceDiffId(layer)) throw wrongDiffId(task, diffId)
+    const identified = { ...layer, facts: { ...layer.facts, ...factsOf(diffId512) } }
+    await this.#catalog.conversions.recordLayer(identified)
+    return identified
+  }
+
+  async #factsOf(
+    source: OpenBlob,
+    task: LayerTask,
+    wanted: ReadonlySet<Digest>,
+  ): Promise<TarFacts> {
+    const tar = new HashedTar(this.#decode(source), task, wanted)
+    for await (const _ of tar.read());
+    return tar.facts()
   }
 
   async #convertPlain(
@@ -231,31 +256,6 @@ export class LayerConversion {
   ): void {
     const seconds = (performance.now() - began) / 1000
     this.#events.converted?.({ encoding: key.encoding, result, seconds, bytesIn, bytesOut })
-  }
-}
-
-/** Digest and size of the uncompressed layer while it passes. */
-class HashedTar {
-  readonly #tar: ByteStream
-  readonly #task: LayerTask
-  readonly #hasher = new Hasher()
-
-  constructor(tar: ByteStream, task: LayerTask) {
-    this.#tar = tar
-    this.#task = task
-  }
-
-  async *read(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of this.#tar) {
-      this.#hasher.update(chunk)
-      this.#task.allowance?.count(this.#task.source.digest, this.#hasher.size)
-      yield chunk
-    }
-  }
-
-  /** Call it once, after the end. */
-  facts(): { readonly diffId: Digest; readonly uncompressedSize: number } {
-    return { uncompressedSize: this.#hasher.size, diffId: this.#hasher.digest() }
   }
 }
 

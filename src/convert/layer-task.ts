@@ -2,7 +2,7 @@
 import { CrossdockError } from '../errors.ts'
 import type { Format, FormatOptions } from '../format/format.ts'
 import { canonicalOptions } from '../format/formats.ts'
-import type { Digest } from '../oci/digest.ts'
+import { algorithmOf, type Digest } from '../oci/digest.ts'
 import type { ConvertedLayer, LayerKey, Repository } from '../ports.ts'
 import type { Allowance } from './allowance.ts'
 import type { LayerProgress } from './progress.ts'
@@ -43,14 +43,40 @@ export function waiting({ source }: LayerTask): LayerProgress {
   return { ...source, stage: 'waiting', received: 0, written: 0 }
 }
 
-/** What the source unpacks to; the layer's own diffID unless the format changed the tar. */
+/** Fact of a layer that some config names by sha512: what its source unpacks to, so. */
+const SOURCE_DIFF_ID_512 = 'sourceDiffId512'
+
+/** What the source unpacks to, as sha256; the layer's own diffID unless the format changed the tar. */
 export function sourceDiffId(layer: ConvertedLayer): Digest {
   return (layer.facts[SOURCE_DIFF_ID] as Digest | undefined) ?? layer.diffId
 }
 
+export function factsOf(diffId512: Digest | undefined): Readonly<Record<string, string>> {
+  return diffId512 === undefined ? {} : { [SOURCE_DIFF_ID_512]: diffId512 }
+}
+
+/** What the source unpacks to, in the algorithm that this asker's image says it in; `undefined`: nobody has looked. */
+export function findDiffId({ diffId }: LayerTask, layer: ConvertedLayer): Digest | undefined {
+  if (algorithmOf(diffId) === 'sha256') return sourceDiffId(layer)
+  return layer.facts[SOURCE_DIFF_ID_512] as Digest | undefined
+}
+
 /** Throws `badDigest` unless the layer unpacks to what this asker's image says. */
-export function checkDiffId(task: LayerTask, found: Digest): void {
-  if (found !== task.diffId) throw wrongDiffId(task, found)
+export function checkDiffId(task: LayerTask, layer: ConvertedLayer): void {
+  const found = findDiffId(task, layer)
+  if (found !== task.diffId) throw wrongDiffId(task, found ?? sourceDiffId(layer))
+}
+
+/** Throws `badDigest` unless one of those who wait takes the layer as it came out. */
+export function checkWanted(
+  task: LayerTask,
+  wanted: ReadonlySet<Digest>,
+  found: readonly [Digest, Digest | undefined],
+): void {
+  const [diffId, diffId512] = found
+  if (wanted.has(diffId) || (diffId512 !== undefined && wanted.has(diffId512))) return
+  const told = algorithmOf(task.diffId) === 'sha512' ? diffId512 : diffId
+  throw wrongDiffId(task, told ?? diffId)
 }
 
 export function wrongDiffId(
@@ -59,7 +85,7 @@ export function wrongDiffId(
 ): CrossdockError {
   return new CrossdockError(
     'badDigest',
-    `layer ${source.digest} of ${repository.upstream}/${repository.name} unpacks to ${found}, but the image's config says ${diffId}; the image is broken at its source, push it again`,
+    `layer ${source.digest} of ${repository.upstream}/${repository.name} unpacks to ${found}, but the image's config says ${diffId}; it is not converted, pull it as it is, without a profile or with the suffix -original`,
     { reason: 'diff-id' },
   )
 }
@@ -70,6 +96,6 @@ export function checkSize({ repository, source }: LayerTask, found: number): voi
   if (source.size === found || source.mediaType === undefined) return
   throw new CrossdockError(
     'badSize',
-    `layer ${source.digest} of ${repository.upstream}/${repository.name} has ${found} bytes, its manifest says ${source.size}; push the image again`,
+    `layer ${source.digest} of ${repository.upstream}/${repository.name} has ${found} bytes, its manifest says ${source.size}; pull the image as it is, without a profile or with the suffix -original`,
   )
 }

@@ -11,14 +11,7 @@ import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { isSameRepository } from '../pull/manifests.ts'
 import { isBeyondAllowance } from './allowance.ts'
 import type { LayerConversion, LayerEvents } from './layer-conversion.ts'
-import {
-  checkDiffId,
-  checkSize,
-  keyOf,
-  type LayerTask,
-  sourceDiffId,
-  waiting,
-} from './layer-task.ts'
+import { checkDiffId, checkSize, findDiffId, keyOf, type LayerTask, waiting } from './layer-task.ts'
 import type { Origins } from './origins.ts'
 import type { LayerProgress } from './progress.ts'
 
@@ -133,6 +126,10 @@ export class Layers {
     }
     const result = this.#mayRead(task)
       .then(() => flight.result)
+      .then((layer) => {
+        checkDiffId(task, layer)
+        return layer
+      })
       // What the leader's repository or image got wrong says nothing about this one.
       .catch(() => this.#board(task, joins - 1).result)
     return { progress: flight.progress, result: checked(result, task) }
@@ -149,7 +146,8 @@ export class Layers {
       await this.#mayRead(task)
       progress.stage = 'reused'
       this.#events.used?.(known.target)
-      return known
+      if (findDiffId(task, known) !== undefined) return known
+      return await this.#slots.run(() => this.#conversion.identify(known, task))
     }
     const { repository, diffId } = task
     const memory = `${repository.upstream}/${repository.name} ${textOf(key)} ${diffId}`
@@ -190,7 +188,7 @@ export class Layers {
 /** Every asker's image has its own word on what the layer is. Never unhandled. */
 function checked(result: Promise<ConvertedLayer>, task: LayerTask): Promise<ConvertedLayer> {
   const held = result.then((layer) => {
-    checkDiffId(task, sourceDiffId(layer))
+    checkDiffId(task, layer)
     // One that was here, or that another image has begun.
     task.allowance?.count(task.source.digest, layer.uncompressedSize)
     return layer

@@ -62,10 +62,12 @@ export function planImage(
 ): ImagePlan {
   const reason = reasonToKeep(image)
   if (reason !== undefined) return { kind: 'original', reason }
+  // Tools that push other things than images often call what they put in the config's place one.
+  if (config.diffIds.length === 0) return { kind: 'original', reason: 'no-diff-ids' }
   if (config.diffIds.length !== image.layers.length) {
     throw new CrossdockError(
       'badManifest',
-      `image has ${image.layers.length} layers but its config ${image.config.digest} names ${config.diffIds.length} diffIDs; pull it without a profile or push it again`,
+      `image has ${image.layers.length} layers but its config ${image.config.digest} names ${config.diffIds.length} diffIDs; pull it as it is, without a profile or with the suffix -original`,
       { reason: 'layer-count' },
     )
   }

@@ -1,29 +1,17 @@
 /** Typed access to the fields of one JSON object, read as Go clients read it. */
 import { isJsonObject, type JsonObject, type JsonValue, malformed } from './json.ts'
-
-/** The keys that clients know of one kind of object, by their case-folded form. */
-export type KnownKeys = ReadonlyMap<string, string>
-
-export function knownKeys(...keys: readonly string[]): KnownKeys {
-  return new Map(keys.map((key) => [fold(key), key]))
-}
+import { asMeant, type KnownKeys } from './key-case.ts'
 
 /** Fields of an object; each getter throws `badManifest` for a wrong type. `null` is absent, as in Go. */
 export class Fields {
+  /** With every known key as it is spelled right. */
   readonly raw: JsonObject
   readonly #what: string
 
-  /** Throws when a key differs from a known one in case alone: Go's encoding/json takes it for that one. */
+  /** Throws when two keys can be meant for a known one. */
   constructor(raw: JsonObject, what: string, known: KnownKeys) {
-    this.raw = raw
+    this.raw = asMeant(raw, what, known)
     this.#what = what
-    for (const key of Object.keys(raw)) {
-      const meant = known.get(fold(key))
-      if (meant !== undefined && meant !== key) {
-        const problem = `has the key ${JSON.stringify(key)}, which some clients read as "${meant}"`
-        throw malformed(what, problem, 'json-key-case')
-      }
-    }
   }
 
   has(key: string): boolean {
@@ -100,9 +88,4 @@ export class Fields {
   #missing(key: string): never {
     throw this.wrong(key, 'is missing')
   }
-}
-
-/** Upper case first: Go folds the long s (U+017F) and the Kelvin sign (U+212A) as well. */
-function fold(key: string): string {
-  return key.toUpperCase().toLowerCase()
 }

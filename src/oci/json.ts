@@ -41,13 +41,22 @@ export function readJson(bytes: Uint8Array, rules: JsonRules): JsonObject {
   return value
 }
 
-/** The string elements of the array at `path`, in order; the text must have been accepted by `readJson`. */
-export function findStrings(text: string, path: readonly string[], rules: JsonRules): Span[] {
+/**
+ * The string elements of the array at `path`, in order, keys compared by `fold`; the text must have been accepted by `readJson`.
+ */
+export function findStrings(
+  text: string,
+  path: readonly string[],
+  fold: (key: string) => string,
+  rules: JsonRules,
+): Span[] {
   const spans: Span[] = []
   guard(rules, () =>
     scan(text, rules, (frames, start, end) => {
       const isElement = frames.length === path.length + 1 && frames.at(-1)?.isArray === true
-      if (isElement && path.every((key, i) => !frames[i]?.isArray && frames[i]?.key === key)) {
+      const isAt = (key: string, frame: Frame | undefined) =>
+        frame?.isArray === false && fold(frame.key) === fold(key)
+      if (isElement && path.every((key, i) => isAt(key, frames[i]))) {
         spans.push({ start, end })
       }
     }),
@@ -82,7 +91,7 @@ export function malformed(
   reason: string,
   cause?: unknown,
 ): CrossdockError {
-  const message = `${what} ${problem}; push the image again or ask its publisher`
+  const message = `${what} ${problem}; pull it as it is, without a profile or with the suffix -original`
   return new CrossdockError('badManifest', message, { reason, cause })
 }
 

@@ -1,8 +1,18 @@
 /** Manifests, indexes and image configs of image-spec 1.1 and Docker schema 2, parsed once into values that cannot be wrong. */
 import { CrossdockError } from '../errors.ts'
 import { type Digest, digestOf, isDigest } from './digest.ts'
-import { Fields, knownKeys } from './fields.ts'
+import { Fields } from './fields.ts'
 import { type JsonObject, malformed, readJson } from './json.ts'
+import {
+  DESCRIPTOR_KEYS,
+  IMAGE_KEYS,
+  INDEX_KEYS,
+  knownKeys,
+  MANIFEST_KEYS,
+  PLATFORM_KEYS,
+  SCHEMA_1_KEYS,
+  spelledRight,
+} from './key-case.ts'
 import { type Dialect, findMediaType, OBSOLETE_TYPES } from './media-type.ts'
 
 export { describeUnconvertible, isAttestation, lazyKind } from './image-kind.ts'
@@ -59,7 +69,7 @@ export interface ManifestSource {
 
 /** What an image's config says of its layers and platform. */
 export interface ImageConfig {
-  /** Digests of the uncompressed layers, in order. */
+  /** Digests of the uncompressed layers, in order; none in what is no image's config, whatever its media type says. */
   readonly diffIds: readonly Digest[]
   readonly os?: string | undefined
   readonly architecture?: string | undefined
@@ -89,31 +99,8 @@ export const DEFAULT_MODEL_LIMITS: ModelLimits = {
   maxImageBytes: 128 * GIB,
 }
 
-const IMAGE_KEYS = ['config', 'layers'] as const
-const INDEX_KEYS = ['manifests'] as const
-const SCHEMA_1_KEYS = ['fsLayers', 'history'] as const
-const MANIFEST_KEYS = knownKeys(
-  'schemaVersion',
-  'mediaType',
-  'artifactType',
-  'subject',
-  'annotations',
-  ...IMAGE_KEYS,
-  ...INDEX_KEYS,
-  ...SCHEMA_1_KEYS,
-)
-const DESCRIPTOR_KEYS = knownKeys(
-  'mediaType',
-  'digest',
-  'size',
-  'urls',
-  'annotations',
-  'data',
-  'platform',
-  'artifactType',
-)
-const PLATFORM_KEYS = knownKeys('architecture', 'os', 'os.version', 'os.features', 'variant')
-const CONFIG_KEYS = knownKeys('os', 'architecture', 'variant', 'rootfs', 'config', 'history')
+/** Those that are read here; the config itself goes on as it is. */
+const CONFIG_KEYS = knownKeys('os', 'architecture', 'variant', 'rootfs')
 const ROOTFS_KEYS = knownKeys('type', 'diff_ids')
 
 /** Digests of nothing: the only blobs of size 0. */
@@ -128,7 +115,8 @@ export function parseManifest(source: ManifestSource, limits: ModelLimits): Mani
   refuseObsolete(what, source.mediaType)
   const type = findMediaType(source.mediaType)
   const { maxManifestBytes: maxBytes } = limits
-  const raw = readJson(source.bytes, { what, maxBytes, rewritten: true })
+  const document = readJson(source.bytes, { what, maxBytes, rewritten: true })
+  const raw = spelledRight(document, what)
   const fields = new Fields(raw, what, MANIFEST_KEYS)
   if (raw.schemaVersion === 1) {
     refuseObsolete(what, 'application/vnd.docker.distribution.manifest.v1+json')
@@ -165,7 +153,7 @@ export function parseImageConfig(bytes: Uint8Array, limits: ModelLimits): ImageC
   const what = `config ${digestOf(bytes)}`
   const raw = readJson(bytes, { what, maxBytes: limits.maxConfigBytes, rewritten: false })
   const fields = new Fields(raw, what, CONFIG_KEYS)
-  const rootfs = new Fields(fields.object('rootfs'), what, ROOTFS_KEYS)
+  const rootfs = new Fields(fields.optionalObject('rootfs') ?? {}, what, ROOTFS_KEYS)
   const diffIds = rootfs.optionalStrings('diff_ids') ?? []
   if (!diffIds.every(isDigest)) {
     throw rootfs.wrong(

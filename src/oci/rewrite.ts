@@ -14,6 +14,7 @@ import {
   malformed,
   readJson,
 } from './json.ts'
+import { fold } from './key-case.ts'
 import type { Descriptor, ImageIndex, ImageManifest } from './manifest.ts'
 import {
   CONFIG_TYPES,
@@ -154,7 +155,7 @@ export function patchDiffIds(config: Uint8Array, diffIds: readonly Digest[]): Ui
   const rules: JsonRules = { what, maxBytes: config.byteLength, rewritten: false }
   readJson(config, rules)
   const text = decodeText(config, rules)
-  const spans = findStrings(text, ['rootfs', 'diff_ids'], rules)
+  const spans = findStrings(text, ['rootfs', 'diff_ids'], fold, rules)
   if (spans.length !== diffIds.length) {
     const problem = `has ${spans.length} diffIDs where ${diffIds.length} are needed`
     throw malformed(what, problem, 'layer-count')

@@ -74,7 +74,7 @@ export async function getManifest(
   const what = `manifest ${name} ${reference}`
   const answer = await ask(`${base}/${name}/manifests/${reference}`, how)
   if (answer.status !== 200 || !answer.isWhole) throw new RefusedError(what, answer)
-  const digest = digestOf(answer.bytes)
+  const digest = digestOf(answer.bytes, algorithmIn(reference))
   const named = answer.headers['docker-content-digest']
   const wanted = reference.includes(':') ? reference : named
   if ((wanted !== undefined && wanted !== digest) || (named !== undefined && named !== digest)) {
@@ -101,7 +101,7 @@ export async function getBlob(
   const what = `blob ${name} ${blob.digest}`
   const answer = await ask(`${base}/${name}/blobs/${blob.digest}`, how)
   if (answer.status !== 200 || !answer.isWhole) throw new RefusedError(what, answer)
-  const digest = digestOf(answer.bytes)
+  const digest = digestOf(answer.bytes, algorithmIn(blob.digest))
   const size = answer.bytes.byteLength
   if (digest !== blob.digest || (blob.size !== undefined && blob.size !== size)) {
     throw new PoisonError(`${what} of ${blob.size} came as ${digest} of ${size}`)
@@ -124,7 +124,8 @@ export async function pull(
     .diff_ids
   const layers: PulledLayer[] = []
   for (const [i, layer] of document.layers.entries()) {
-    const diffId = digestOf(unpack(await getBlob(base, name, layer, how)))
+    const tar = unpack(await getBlob(base, name, layer, how))
+    const diffId = digestOf(tar, algorithmIn(diffIds[i]))
     if (diffId !== diffIds[i]) {
       throw new PoisonError(`layer ${layer.digest} unpacks to ${diffId} instead of ${diffIds[i]}`)
     }
@@ -132,6 +133,10 @@ export async function pull(
   }
   const { digest, mediaType, bytes, conversion } = manifest
   return { digest, mediaType, bytes, conversion, config: document.config.digest, layers }
+}
+
+function algorithmIn(digest: string | undefined): 'sha256' | 'sha512' {
+  return digest?.startsWith('sha512:') ? 'sha512' : 'sha256'
 }
 
 export function unpack(bytes: Buffer): Uint8Array {

@@ -1,11 +1,21 @@
 /** Images as registries have them: what every other client can pull is served here as well, and converted where that can be done. */
+import { rm } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
 import { must, openHosts, serving } from '../helpers/bundle-hosts.ts'
-import { type FakeImage, type FakeManifest, fakeImage } from '../helpers/fake-image.ts'
+import {
+  type FakeImage,
+  type FakeLayer,
+  type FakeManifest,
+  fakeImage,
+  fakeIndex,
+  fakeLayer,
+  type ImageOptions,
+  json,
+} from '../helpers/fake-image.ts'
 import type { FakeRegistry } from '../helpers/fake-registry.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
-import { getManifest, pull } from '../helpers/faults-puller.ts'
+import { getBlob, getManifest, pull, unpack } from '../helpers/faults-puller.ts'
 import { OCI_MANIFEST } from '../helpers/manifest-documents.ts'
 
 let proxy: TestProxy
@@ -78,6 +88,184 @@ describe('a manifest that is not understood', () => {
     })
   })
 })
+
+describe('a config', () => {
+  const PROFILES = ['gzip', 'zstd', 'none', 'estargz', 'zstdchunked'] as const
+
+  test.each([
+    ['{}', {}],
+    ['of a policy bundle', { mediaType: 'x', schemaVersion: 1 }],
+    ['of an empty image', { architecture: '', os: '', rootfs: { type: '', diff_ids: null } }],
+  ])(
+    'that is none (%s) leaves what it belongs to as it is at every lever',
+    async (what, config) => {
+      const name = `configs/${what.replaceAll(/[^a-z]/g, '')}x`
+      const source = await withConfig(origin, name, config, { compression: 'zstd' })
+      for (const profile of PROFILES) {
+        const answers = [
+          await getManifest(proxy.base, name, `1-${profile}`),
+          await getManifest(proxy.base.replace('/v2', `/as/${profile}/v2`), name, '1'),
+          await getManifest(proxy.base, name, '1', { headers: { 'crossdock-profile': profile } }),
+        ]
+        for (const { bytes, conversion } of answers) {
+          expect(bytes).toEqual(source.bytes)
+          expect(conversion).toBe('original; reason=no-diff-ids')
+        }
+      }
+    },
+  )
+
+  test('that is none is staged, exported and copied with a profile', async () => {
+    await using hosts = await openHosts()
+    const { registry, near, far } = hosts
+    const source = await withConfig(registry, 'policy/bundle', {})
+    const reference = 'registry.example/policy/bundle:1-zstd'
+
+    expect((await must(near, 'stage', reference)).out).toContain('no-diff-ids')
+    await must(near, 'export', reference, '-o', `${near.folder}/bundle.tar`)
+    await must(near, 'copy', reference, `oci:${near.folder}/layout`)
+    await must(near, 'verify')
+    await must(far, 'import', `${near.folder}/bundle.tar`)
+
+    await serving(far, async (get) => {
+      for (const tag of ['1', '1-zstd']) {
+        const manifest = await get(`registry.example/policy/bundle/manifests/${tag}`)
+        expect(manifest.headers.get('docker-content-digest')).toBe(source.digest)
+      }
+    })
+  })
+
+  test.each(PROFILES)(
+    'that says rootfS and Diff_IDs is read as Go reads it, as %s',
+    async (profile) => {
+      const name = `configs/case-${profile}`
+      const compression = profile === 'gzip' ? 'zstd' : 'gzip'
+      const { layers } = await fakeImage({ compression })
+      const rootfS = { type: 'layers', Diff_IDs: layers.map(({ diffId }) => diffId) }
+      await withConfig(origin, name, { os: 'linux', rootfS }, { layers })
+
+      const { conversion, document } = await getManifest(proxy.base, name, `1-${profile}`)
+
+      expect(conversion).toMatch(/^converted/)
+      const config = JSON.parse(String(await getBlob(proxy.base, name, document.config))) as {
+        rootfS: { Diff_IDs: string[] }
+      }
+      const layer = await getBlob(proxy.base, name, document.layers[0] ?? { digest: '' })
+      expect([digestOf(unpack(layer))]).toEqual(config.rootfS.Diff_IDs)
+    },
+  )
+})
+
+test('keys of a manifest in an odd case are spelled right in what is made of it', async () => {
+  const { odd } = await pushOdd(origin, 'odd/case', (text) =>
+    text.replace('"layers"', '"Layers"').replace('"mediaType"', '"MediaType"'),
+  )
+  expect((await getManifest(proxy.base, 'odd/case', '1')).bytes).toEqual(odd.bytes)
+  const { document, bytes } = await getManifest(proxy.base, 'odd/case', '1-zstd')
+  expect(document.layers).toHaveLength(1)
+  expect(bytes.toString()).not.toMatch(/"Layers"|"MediaType"/)
+})
+
+describe('digests of sha512', () => {
+  const PROFILES = ['zstd', 'none', 'estargz', 'zstdchunked'] as const
+
+  test.each(PROFILES)('are passed through and converted from, as %s', async (profile) => {
+    const name = `sha512/${profile}`
+    const mixed = await fakeLayer()
+    const source = as512(await fakeImage({ layers: [as512Layer(await fakeLayer()), mixed] }))
+    origin.push(name, '1', source)
+
+    for (const reference of ['1', source.digest]) {
+      const plain = await pull(proxy.base, name, reference)
+      expect(plain.bytes).toEqual(source.bytes)
+    }
+    const made = await pull(proxy.base, name, `1-${profile}`)
+
+    expect(made.conversion).toMatch(/^converted/)
+    expect(made.layers.every(({ digest }) => digest.startsWith('sha256:'))).toBe(true)
+    if (profile !== 'estargz') expect(made.config).toBe(source.config.digest)
+  })
+
+  test('are found out for a layer that was converted for another image', async () => {
+    const layer = await fakeLayer()
+    const named512 = { ...layer, diffId: digestOf(layer.tar, 'sha512') }
+    const wrong = { ...layer, diffId: digestOf(Buffer.from('x'), 'sha512') }
+    await origin.pushImage('sha512/first', '1', { layers: [layer] })
+    await origin.pushImage('sha512/second', '1', { layers: [named512] })
+    await origin.pushImage('sha512/third', '1', { layers: [wrong] })
+
+    const first = await pull(proxy.base, 'sha512/first', '1-zstd')
+    const second = await pull(proxy.base, 'sha512/second', '1-zstd')
+    const third = getManifest(proxy.base, 'sha512/third', '1-zstd')
+
+    expect(second.layers[0]?.digest).toBe(first.layers[0]?.digest)
+    await expect(third).rejects.toThrow(/unpacks to sha512:.*config says sha512:/)
+  })
+
+  test('name children of an index', async () => {
+    const image = as512(await fakeImage())
+    const index = fakeIndex([image])
+    origin.push('sha512/index', '1', index)
+    const { manifests, conversion } = await getManifest(proxy.base, 'sha512/index', '1-zstd')
+    expect(conversion).toMatch(/^converted/)
+    await pull(proxy.base, 'sha512/index', manifests[0]?.digest ?? '')
+    await pull(proxy.base, 'sha512/index', image.digest)
+  })
+
+  test('survive staging, an air gap and the loss of a catalog', async () => {
+    await using hosts = await openHosts()
+    const { registry, near, far } = hosts
+    const source = as512(await fakeImage({ layers: [as512Layer(await fakeLayer())] }))
+    registry.push('sha512/gap', '1', source)
+    const reference = 'registry.example/sha512/gap:1-estargz'
+
+    await must(near, 'stage', reference)
+    await must(near, 'verify')
+    await must(near, 'export', reference, '--with-sources', '-o', `${near.folder}/bundle.tar`)
+    await must(far, 'import', `${near.folder}/bundle.tar`)
+    await must(far, 'verify')
+    await rm(`${far.folder}/data/catalog.sqlite`, { force: true })
+
+    await serving(far, async (_, url) => {
+      await pull(`${url}/v2`, 'registry.example/sha512/gap', '1-estargz')
+      const plain = await pull(`${url}/v2`, 'registry.example/sha512/gap', '1')
+      expect(plain.bytes).toEqual(source.bytes)
+    })
+  })
+})
+
+/** The same image, whose manifest and config go by sha512. */
+function as512(image: FakeImage): FakeImage {
+  const config = { ...image.config, digest: digestOf(image.config.bytes, 'sha512') }
+  const text = Buffer.from(image.bytes).toString().replace(image.config.digest, config.digest)
+  const bytes = Buffer.from(text)
+  return { ...image, config, bytes, digest: digestOf(bytes, 'sha512') }
+}
+
+function as512Layer(layer: FakeLayer): FakeLayer {
+  const digest = digestOf(layer.bytes, 'sha512')
+  return { ...layer, digest, diffId: digestOf(layer.tar, 'sha512') }
+}
+
+/** An image with nothing in its config but this. */
+async function withConfig(
+  registry: FakeRegistry,
+  name: string,
+  config: object,
+  options: ImageOptions = {},
+): Promise<FakeManifest> {
+  const image = await fakeImage(options)
+  const bytes = json(config)
+  const text = Buffer.from(image.bytes).toString()
+  const document = JSON.parse(text) as { config: object }
+  const described = { ...document.config, digest: digestOf(bytes), size: bytes.byteLength }
+  const manifest = json({ ...document, config: described })
+  const source = { mediaType: OCI_MANIFEST, digest: digestOf(manifest), bytes: manifest }
+  registry.push(name, undefined, image)
+  registry.pushBlob(name, bytes)
+  registry.push(name, '1', source)
+  return source
+}
 
 const UNKNOWN = JSON.stringify({
   mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip',

@@ -34,12 +34,18 @@ describe("an image's config", () => {
   it('may have no layers', () => {
     expect(parse('{"rootfs":{"type":"layers"}}').diffIds).toEqual([])
     expect(parse('{"rootfs":{"type":"layers","diff_ids":null}}').diffIds).toEqual([])
+    expect(parse('{}').diffIds).toEqual([])
+  })
+
+  it('is read as Go reads it where one field can be meant', () => {
+    const text = `{"OS":"linux","rootfS":{"Diff_IDs":["${A}"]},"config":{},"Config":{}}`
+
+    expect(parse(text)).toMatchObject({ diffIds: [A], os: 'linux' })
   })
 
   it.each([
     ['half a document', '{"rootfs":', 'json'],
     ['a list', '[]', 'json'],
-    ['nothing in it', '{}', 'field'],
     ['rootfs as text', '{"rootfs":"x"}', 'field'],
     ['diffIDs as text', `{"rootfs":{"diff_ids":"${A}"}}`, 'field'],
     ['a diffID that is a number', '{"rootfs":{"diff_ids":[1]}}', 'field'],
@@ -48,6 +54,7 @@ describe("an image's config", () => {
     ['os as number', '{"rootfs":{"diff_ids":[]},"os":1}', 'field'],
     ['rootfs twice', '{"rootfs":{"diff_ids":[]},"rootfs":{"diff_ids":[]}}', 'json-duplicate-key'],
     ['RootFS beside rootfs', '{"rootfs":{"diff_ids":[]},"RootFS":{}}', 'json-key-case'],
+    ['rootFS beside RootFS', '{"rootFS":{"diff_ids":[]},"RootFS":{}}', 'json-key-case'],
     ['Diff_IDs beside diff_ids', '{"rootfs":{"diff_ids":[],"Diff_IDs":[]}}', 'json-key-case'],
   ])('is refused with %s', (_, text, reason) => {
     expect(failureOf(() => parse(text))).toEqual({ kind: 'badManifest', reason })

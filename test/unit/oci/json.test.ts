@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { findStrings, readJson } from '../../../src/oci/json.ts'
+import { fold } from '../../../src/oci/key-case.ts'
 import { failureOf, utf8 } from '../../helpers/manifest-documents.ts'
 
 const RULES = { what: 'document', maxBytes: 8 * 1024 * 1024, rewritten: true }
@@ -177,11 +178,12 @@ describe('the strict JSON reader', () => {
 
 describe('findStrings', () => {
   const find = (text: string) =>
-    findStrings(text, ['a', 'b'], RULES).map(({ start, end }) => text.slice(start, end))
+    findStrings(text, ['a', 'b'], fold, RULES).map(({ start, end }) => text.slice(start, end))
 
   it.each([
     ['{"a":{"b":["x","y"]}}', ['"x"', '"y"']],
     ['{"a":{"\\u0062":["x"]}}', ['"x"']],
+    ['{"A":{"B":["x"]}}', ['"x"']],
     ['{"b":["n"],"a":{"c":["n"],"b":["x"],"d":{"b":["n"]}}}', ['"x"']],
     ['{"a":{"b":[["n"],{"b":"n"},"x"]}}', ['"x"']],
     ['{"a":[{"b":["n"]}]}', []],
