@@ -15,6 +15,7 @@ import { patchDiffIds } from '../oci/rewrite.ts'
 import type { Catalog, ConvertedLayer } from '../ports.ts'
 import { isSameRepository } from '../pull/manifests.ts'
 import type { BundlePlan, PlannedManifest } from './bundle-plan.ts'
+import { keyOf } from './cargo.ts'
 import type { BundledConversion } from './description.ts'
 
 export interface CheckContext {
@@ -39,11 +40,12 @@ interface Claim {
 /** Throws `badDigest` for a mapping that is not true, `badManifest` for one that cannot be. */
 export async function checkConversions(plan: BundlePlan, context: CheckContext): Promise<void> {
   const claims = new Map<string, Claim>()
+  const listed = new Listed(plan)
   for (const made of plan.conversions) {
-    const source = findIn(plan, made, made.source)
-    const target = findIn(plan, made, made.target)
+    const source = listed.get(made, made.source)
+    const target = listed.get(made, made.target)
     if (source.kind === 'index' && target.kind === 'index') {
-      await checkIndex(plan, made, source, target, context)
+      await checkIndex(listed, made, source, target, context)
     } else if (source.kind === 'image' && target.kind === 'image') {
       for (const claim of await claimsOf(made, source, target, context)) {
         claims.set(`${claim.layer} ${claim.diffId}`, claim)
@@ -53,22 +55,39 @@ export async function checkConversions(plan: BundlePlan, context: CheckContext):
   await checkClaims([...claims.values()], context)
 }
 
-function findIn(plan: BundlePlan, made: BundledConversion, digest: Digest): Manifest {
-  const found = plan.manifests.find((one) => isAt(one, made, digest))?.parsed
-  if (found === undefined) throw misfiled(made, `manifest ${digest} is not in that repository`)
-  if (found.kind === 'opaque') throw misfiled(made, `manifest ${digest} cannot be read`)
-  return found
-}
+/** What a plan holds, found without going through all of it. */
+class Listed {
+  readonly #manifests: ReadonlyMap<string, PlannedManifest['parsed']>
+  readonly #conversions: Map<Digest, BundledConversion[]>
 
-function isAt(one: PlannedManifest, { repository }: BundledConversion, digest: Digest): boolean {
-  return one.raw.digest === digest && isSameRepository(one.repository, repository)
+  constructor(plan: BundlePlan) {
+    this.#manifests = new Map(
+      plan.manifests.map(({ repository, raw, parsed }) => [keyOf(repository, raw.digest), parsed]),
+    )
+    this.#conversions = Map.groupBy(plan.conversions, ({ target }) => target)
+  }
+
+  get(made: BundledConversion, digest: Digest): Manifest {
+    const found = this.#manifests.get(keyOf(made.repository, digest))
+    if (found === undefined) throw misfiled(made, `manifest ${digest} is not in that repository`)
+    if (found.kind === 'opaque') throw misfiled(made, `manifest ${digest} cannot be read`)
+    return found
+  }
+
+  has({ repository }: BundledConversion, digest: Digest): boolean {
+    return this.#manifests.has(keyOf(repository, digest))
+  }
+
+  conversionsTo(target: Digest): readonly BundledConversion[] {
+    return this.#conversions.get(target) ?? []
+  }
 }
 
 // ---------------------------------------------------------------------------------------------- indexes
 
 /** Each child is the source's own, or what is filed as its conversion; one that is nowhere to be had leads nobody astray. */
 async function checkIndex(
-  plan: BundlePlan,
+  listed: Listed,
   made: BundledConversion,
   source: ImageIndex,
   target: ImageIndex,
@@ -81,13 +100,12 @@ async function checkIndex(
     const from = source.manifests[i]?.digest
     if (digest === from) continue
     const known = [
-      ...plan.conversions.filter((one) => one.target === digest),
+      ...listed.conversionsTo(digest),
       ...(await catalog.conversions.listImages({ target: digest })),
     ].filter((one) => isSameRepository(one.repository, made.repository))
     if (known.some((one) => one.source === from)) continue
     const isHere =
-      plan.manifests.some((one) => isAt(one, made, digest)) ||
-      (await catalog.links.find(made.repository, digest)) !== undefined
+      listed.has(made, digest) || (await catalog.links.find(made.repository, digest)) !== undefined
     if (isHere) throw misfiled(made, `${digest} in it is no conversion of ${from}`)
   }
 }

@@ -4,8 +4,7 @@ import { isCount, isObject, isText, isTextMap, parseObject } from '../lib/shapes
 import { type Digest, digestOf, isDigest } from '../oci/digest.ts'
 import { isName, isTag } from '../oci/reference.ts'
 import type { ConvertedImage } from '../ports.ts'
-
-export const DESCRIPTION_FILE = 'bundle.json'
+import { DESCRIPTION_FILE } from './layout-files.ts'
 
 /** Raise when an older crossdock could not import what a newer one writes. */
 const VERSION = 1

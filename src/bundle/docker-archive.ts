@@ -43,13 +43,14 @@ export async function planDockerArchive(
     const layers = saved.Layers.map((name) => fileOf(name, context))
     await checkDiffIds(saved, config, layers, checked, context)
     const raw = await writeManifest(config, layers, context)
+    const parsed = context.parse(raw)
     for (const { digest } of [config, ...layers]) blobs.add(digest)
     const names = saved.RepoTags?.length ? saved.RepoTags : [undefined]
     for (const name of names) {
       const reference = name === undefined ? undefined : parseReference(name)
       const repository = reference ? context.locate(reference.name) : context.fallback
       const tag = reference?.tag ?? 'latest'
-      manifests.push({ repository, raw, parsed: context.parse(raw), tags: [tag] })
+      manifests.push({ repository, raw, parsed, tags: [tag] })
       images.push(plannedImage(repository, tag, raw.digest))
     }
   }

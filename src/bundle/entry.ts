@@ -1,5 +1,8 @@
 /** What a bundle is made of, whether it lies in a folder or comes out of an archive: named files in some order. */
+import { CrossdockError } from '../errors.ts'
 import { type ByteStream, streamOf } from '../lib/streams.ts'
+import { algorithmOf, type Digest, Hasher } from '../oci/digest.ts'
+import type { BlobStat } from '../ports.ts'
 
 export interface FileEntry {
   readonly kind: 'file'
@@ -37,4 +40,20 @@ export function resolveLink(name: string, target: string, isSymbolic: boolean): 
     else if (parts.pop() === undefined) return undefined
   }
   return parts.join('/')
+}
+
+/** Reads an entry that is named after a digest. Throws `badDigest` when it is something else. */
+export async function checkDigest(entry: FileEntry, digest: Digest): Promise<BlobStat> {
+  const hasher = new Hasher(algorithmOf(digest))
+  for await (const chunk of entry.read()) hasher.update(chunk)
+  if (hasher.digest() !== digest) throw damagedBlob(entry.name)
+  return { digest, size: entry.size }
+}
+
+export function damagedBlob(name: string, cause?: unknown): CrossdockError {
+  return new CrossdockError(
+    'badDigest',
+    `${name} in the bundle is damaged: its bytes do not match its digest; copy the bundle again`,
+    { cause, reason: 'blob-damaged' },
+  )
 }

@@ -75,6 +75,13 @@ function placeOf(
   }
 }
 
+/** A root without a name, and whose it is. */
+interface Attached {
+  readonly root: LayoutRoot
+  readonly subject: Digest | undefined
+  readonly tag: string | undefined
+}
+
 class Walk {
   readonly #found: (digest: Digest) => BlobStat | undefined
   readonly #context: PlanContext
@@ -122,26 +129,29 @@ class Walk {
 
   /** Puts roots without a name beside what they refer to; gives back the others. */
   async attach(roots: readonly LayoutRoot[]): Promise<LayoutRoot[]> {
-    let left = [...roots]
-    for (let before = -1; before !== left.length; ) {
-      before = left.length
-      const next: LayoutRoot[] = []
-      for (const root of left) if (!(await this.#attachOne(root))) next.push(root)
-      left = next
+    const waiting: Attached[] = []
+    for (const root of roots) waiting.push(await this.#attached(root))
+    const bySubject = Map.groupBy(waiting, ({ subject }) => subject)
+    const left = new Set(roots)
+    // What is added is gone through as well: signatures may be signed.
+    for (const { repository, raw } of this.#manifests.values()) {
+      for (const { root, tag } of bySubject.get(raw.digest) ?? []) {
+        await this.add(repository, root, tag)
+        left.delete(root)
+      }
     }
-    return left
+    return [...left]
   }
 
-  async #attachOne(root: LayoutRoot): Promise<boolean> {
+  async #attached(root: LayoutRoot): Promise<Attached> {
     const { digest, mediaType } = root
     if (this.#found(digest) === undefined) throw incomplete(digest)
-    const { read, parse, maxManifestBytes } = this.#context
     const hint = cosignHint(root)
+    if (hint !== undefined) return { root, ...hint }
+    const { read, parse, maxManifestBytes } = this.#context
     const bytes = await read(digest, maxManifestBytes)
-    const subject = hint?.subject ?? parse({ digest, mediaType, bytes }).subject?.digest
-    const holders = this.manifests.filter((one) => one.raw.digest === subject)
-    for (const { repository } of holders) await this.add(repository, root, hint?.tag)
-    return holders.length > 0
+    const subject = parse({ digest, mediaType, bytes }).subject?.digest
+    return { root, subject, tag: undefined }
   }
 
   #addBlobs(parts: readonly Named[]): void {

@@ -8,12 +8,12 @@ import type { BlobStore, Catalog, Clock, Repository, SidecarStore } from '../por
 import type { Manifests } from '../pull/manifests.ts'
 import type { BundlePlan } from './bundle-plan.ts'
 import { checkConversions } from './conversion-check.ts'
-import { DESCRIPTION_FILE, parseDescription } from './description.ts'
+import { parseDescription } from './description.ts'
 import { type ArchiveContext, planDockerArchive } from './docker-archive.ts'
 import { planLayout } from './foreign-layout.ts'
 import type { BundleInput } from './input-files.ts'
 import { Intake } from './intake.ts'
-import { DOCKER_FILE, INDEX_FILE } from './layout-files.ts'
+import { DESCRIPTION_FILE, DOCKER_FILE, INDEX_FILE } from './layout-files.ts'
 import { checkRequired, planOwnBundle } from './own-bundle.ts'
 import { Register } from './register.ts'
 
@@ -28,7 +28,7 @@ export interface Imported {
   readonly images: BundlePlan['images']
   readonly manifests: number
   readonly conversions: number
-  /** Blobs and bytes that were not in the store before. */
+  /** Configs and layers that were not in the store before, and their bytes. */
   readonly added: { readonly blobs: number; readonly bytes: number }
 }
 
@@ -56,7 +56,8 @@ export class Imports {
   /** Resolves when everything is durable and served. Throws what is wrong with the bundle. */
   async import(input: BundleInput, options: ImportOptions): Promise<Imported> {
     const { store } = this.#deps
-    const intake = new Intake(store, async (name, bytes) => {
+    const { maxBlobBytes } = this.#deps.limits
+    const intake = new Intake(store, maxBlobBytes, async (name, bytes) => {
       // A delta that does not fit is refused before its gigabytes are read.
       if (name !== DESCRIPTION_FILE) return
       await checkRequired(parseDescription(bytes), (digest) => store.stat(digest))
@@ -74,14 +75,14 @@ export class Imports {
     const register = new Register(this.#deps)
     await register.record(plan)
     const wanted = new Set([...plan.blobs, ...plan.manifests.map(({ raw }) => raw.digest)])
-    const { added: blobs, addedBytes: bytes } = intake
+    const added = intake.added(plan.blobs)
     await intake.discard((digest) => wanted.has(digest))
     return {
       bundle: input.name,
       images: plan.images,
       manifests: plan.manifests.length,
       conversions: plan.conversions.length,
-      added: { blobs, bytes },
+      added,
     }
   }
 

@@ -1,17 +1,15 @@
 /** What an import reads: an archive in one piece or in volumes, or a folder. */
-import { open, readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { CrossdockError } from '../errors.ts'
-import type { ByteStream } from '../lib/streams.ts'
 import { Hasher, hexOf } from '../oci/digest.ts'
-import type { Entry, FileEntry } from './entry.ts'
+import type { Entry } from './entry.ts'
+import { readFolder } from './folder-files.ts'
 import { decompressOuter } from './outer-compression.ts'
+import { readFiles } from './read-files.ts'
 import { readTar } from './tar-archive.ts'
 
-const READ_SIZE = 1024 * 1024
 const MAX_SUMS = 4 * 1024 * 1024
-/** Folders in folders; a layout has three levels. */
-const MAX_DEPTH = 8
 
 export interface BundleInput {
   /** What to call it in messages. */
@@ -54,39 +52,44 @@ async function findVolumes(path: string, exists: boolean): Promise<Volume[] | un
     if (exists) return undefined
     throw new CrossdockError('notFound', `${path} is not there; check the path of the bundle`)
   }
-  const missing = await Promise.all(
-    volumes.map(async ({ file }) => (await stat(file).catch(() => undefined)) === undefined),
-  )
-  const at = missing.indexOf(true)
-  if (at >= 0) {
-    throw new CrossdockError(
-      'notFound',
-      `volume ${at + 1} of ${volumes.length}, ${volumes[at]?.file}, is missing; copy it beside the others`,
-      { reason: 'volume-missing' },
-    )
+  for (const [i, { file }] of volumes.entries()) {
+    const which = `volume ${i + 1} of ${volumes.length}, ${file},`
+    const real = await realpath(file).catch(() => undefined)
+    if (real === undefined) {
+      throw new CrossdockError('notFound', `${which} is missing; copy it beside the others`, {
+        reason: 'volume-missing',
+      })
+    }
+    // Nobody named it but the files beside it, so it must be one of them.
+    if (dirname(real) !== (await realpath(dirname(file)))) {
+      throw new CrossdockError('refused', `${which} is a link to another folder; copy it here`, {
+        reason: 'volume-elsewhere',
+      })
+    }
   }
   return volumes
 }
 
+/** Volumes by their list of checksums; other files in it are none of this bundle's. */
 async function readSums(stem: string): Promise<Volume[] | undefined> {
   const info = await stat(`${stem}.sha256`).catch(() => undefined)
-  if (info === undefined || info.size > MAX_SUMS) return undefined
+  if (info?.isFile() !== true || info.size > MAX_SUMS) return undefined
   const text = await readFile(`${stem}.sha256`, 'utf8')
-  const lines = [...text.matchAll(/^([0-9a-f]{64}) [ *](.+)$/gm)]
-  const volumes = lines.map(([, hex, name = '']) => ({
-    hex,
-    file: join(dirname(stem), basename(name)),
-  }))
-  return volumes.some(({ file }) => file.startsWith(`${join(stem)}.`)) ? volumes : undefined
+  const volumes = [...text.matchAll(/^([0-9a-f]{64}) [ *](.+)$/gm)].flatMap(([, hex, name = '']) =>
+    numberOf(name, stem) === undefined ? [] : [{ hex, file: join(dirname(stem), name) }],
+  )
+  return volumes.length > 0 ? volumes : undefined
+}
+
+/** `undefined`: it is no volume of this bundle. A name with a folder in it is none. */
+function numberOf(name: string, stem: string): number | undefined {
+  const number = name.startsWith(`${basename(stem)}.`) ? name.slice(basename(stem).length + 1) : ''
+  return /^\d{3,4}$/.test(number) ? Number(number) : undefined
 }
 
 async function consecutive(stem: string): Promise<Volume[]> {
   const names = await readdir(dirname(stem)).catch(() => [])
-  const numbers = names
-    .filter((name) => name.startsWith(`${basename(stem)}.`))
-    .map((name) => name.slice(basename(stem).length + 1))
-    .filter((number) => /^\d{3,4}$/.test(number))
-    .map(Number)
+  const numbers = names.map((name) => numberOf(name, stem)).filter((number) => number !== undefined)
   // A lone file whose name ends in digits is no volume, unless it is the first.
   if (numbers.length === 1 && numbers[0] !== 1) return []
   const last = numbers.reduce((most, number) => Math.max(most, number), 0)
@@ -108,42 +111,4 @@ async function checkVolumes(volumes: readonly Volume[]): Promise<void> {
       { reason: 'volume-damaged' },
     )
   }
-}
-
-/** One file after the other, as one stream. */
-export async function* readFiles(paths: readonly string[]): AsyncGenerator<Uint8Array> {
-  for (const path of paths) {
-    const file = await open(path, 'r')
-    try {
-      for (;;) {
-        const { buffer, bytesRead } = await file.read(
-          Buffer.allocUnsafeSlow(READ_SIZE),
-          0,
-          READ_SIZE,
-        )
-        if (bytesRead === 0) break
-        yield buffer.subarray(0, bytesRead)
-      }
-    } finally {
-      await file.close()
-    }
-  }
-}
-
-/** Every file below a folder, in the order of their names. */
-async function* readFolder(root: string, below = '', depth = 0): AsyncGenerator<FileEntry> {
-  if (depth > MAX_DEPTH) return
-  const found = await readdir(join(root, below), { withFileTypes: true })
-  const names = found.map((one) => one.name).sort()
-  for (const name of names) {
-    const path = below === '' ? name : `${below}/${name}`
-    const info = await stat(join(root, path))
-    if (info.isDirectory()) yield* readFolder(root, path, depth + 1)
-    else if (info.isFile()) yield folderFile(root, path, info.size)
-  }
-}
-
-function folderFile(root: string, name: string, size: number): FileEntry {
-  const read = (): ByteStream => readFiles([join(root, name)])
-  return { kind: 'file', name, size, read }
 }

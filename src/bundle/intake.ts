@@ -1,23 +1,19 @@
 /** Takes a bundle's content into the store, every blob verified, and can take it all back out. */
 import { CrossdockError } from '../errors.ts'
 import { collect } from '../lib/streams.ts'
-import { algorithmOf, type Digest, Hasher } from '../oci/digest.ts'
+import { type Digest, Hasher } from '../oci/digest.ts'
 import type { BlobStat, BlobStore } from '../ports.ts'
-import { DESCRIPTION_FILE } from './description.ts'
-import type { Entry, FileEntry } from './entry.ts'
-import { DOCKER_FILE, digestOfPath, INDEX_FILE, LAYOUT_FILE } from './layout-files.ts'
+import { checkDigest, damagedBlob, type Entry, type FileEntry } from './entry.ts'
+import { blobPath, digestOfPath, METADATA_FILES } from './layout-files.ts'
 
 /** The index of a bundle of a hundred thousand images is smaller. */
 const MAX_METADATA = 64 * 1024 * 1024
 /** Links to links. */
 const MAX_LINKS = 8
-
-const METADATA: ReadonlySet<string> = new Set([
-  LAYOUT_FILE,
-  INDEX_FILE,
-  DOCKER_FILE,
-  DESCRIPTION_FILE,
-])
+/** Files, folders left out; the layout of a hundred thousand images has as many. */
+const MAX_ENTRIES = 1_000_000
+/** Characters of all names that are kept, those of links and of files outside blobs/; thousands of layers of a docker-archive. */
+const MAX_NAMES = 8 * 1024 * 1024
 
 export class Intake {
   readonly #store: BlobStore
@@ -29,23 +25,28 @@ export class Intake {
   /** By name: files outside blobs/, as docker-archives have them. */
   readonly #files = new Map<string, BlobStat>()
   readonly #links = new Map<string, string>()
-  readonly #added = new Set<Digest>()
-  /** Bytes that were new to the store. */
-  addedBytes = 0
+  /** By digest, with their sizes: what was new to the store. */
+  readonly #added = new Map<Digest, number>()
+  readonly #maxBlobBytes: number
+  #entries = 0
+  #names = 0
 
   constructor(
     store: BlobStore,
+    maxBlobBytes: number,
     noticed: (name: string, bytes: Uint8Array) => Promise<void> = async () => undefined,
   ) {
     this.#store = store
+    this.#maxBlobBytes = maxBlobBytes
     this.#noticed = noticed
   }
 
   async take(entries: AsyncIterable<Entry>, signal?: AbortSignal): Promise<void> {
     for await (const entry of entries) {
       signal?.throwIfAborted()
+      this.#count(entry)
       if (entry.kind === 'link') this.#links.set(entry.name, entry.target)
-      else if (METADATA.has(entry.name)) await this.#takeMetadata(entry)
+      else if (METADATA_FILES.has(entry.name)) await this.#takeMetadata(entry)
       else await this.#takeBlob(entry, signal)
     }
   }
@@ -54,9 +55,10 @@ export class Intake {
     return this.#metadata.get(name)
   }
 
-  /** A blob that the bundle holds. */
+  /** A blob that the bundle holds, maybe under another name. */
   find(digest: Digest): BlobStat | undefined {
-    return this.#seen.get(digest)
+    const found = this.#seen.get(digest) ?? this.findFile(blobPath(digest))
+    return found?.digest === digest ? found : undefined
   }
 
   /** A file of a docker-archive, links followed. */
@@ -77,17 +79,33 @@ export class Intake {
     return new Set(this.#seen.keys())
   }
 
-  /** How many blobs were new to the store. */
-  get added(): number {
-    return this.#added.size
+  /** Which of these blobs were new to the store. */
+  added(digests: ReadonlySet<Digest>): { readonly blobs: number; readonly bytes: number } {
+    const sizes = [...this.#added].flatMap(([digest, size]) => (digests.has(digest) ? [size] : []))
+    return { blobs: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) }
   }
 
   /** Deletes what came in and is not wanted; all of it after a failure. What was in the store before stays. */
   async discard(isWanted: (digest: Digest) => boolean = () => false): Promise<void> {
-    for (const digest of this.#added) {
+    for (const digest of this.#added.keys()) {
       if (isWanted(digest)) continue
       await this.#store.delete(digest)
       this.#added.delete(digest)
+    }
+  }
+
+  #count(entry: Entry): void {
+    this.#entries += 1
+    if (this.#entries > MAX_ENTRIES) throw tooMuch(`more than ${MAX_ENTRIES} files`)
+    if (entry.kind === 'link') this.#names += entry.name.length + entry.target.length
+    else if (digestOfPath(entry.name) === undefined) this.#names += entry.name.length
+    if (this.#names > MAX_NAMES) throw tooMuch(`names of more than ${MAX_NAMES} characters`)
+    if (entry.kind === 'file' && entry.size > this.#maxBlobBytes) {
+      throw new CrossdockError(
+        'badSize',
+        `${entry.name} in the bundle has ${entry.size} bytes, more than limits.blobSize allows (${this.#maxBlobBytes}); raise it, or leave the image out`,
+        { reason: 'too-large' },
+      )
     }
   }
 
@@ -100,8 +118,11 @@ export class Intake {
   async #takeBlob(entry: FileEntry, signal: AbortSignal | undefined): Promise<void> {
     const digest = digestOfPath(entry.name)
     if (digest !== undefined) {
-      const known = await this.#store.stat(digest)
-      const stat = known ? await check(entry, digest) : await this.#write(entry, digest, signal)
+      // What is here is hashed as well: what came is the chance to make good what has rotted.
+      const isHere = (await this.#store.verify(digest)) === 'sound'
+      const stat = isHere
+        ? await checkDigest(entry, digest)
+        : await this.#write(entry, digest, signal)
       this.#seen.set(digest, stat)
       return
     }
@@ -129,30 +150,21 @@ export class Intake {
         return here
       }
       const stat = await writer.commit()
-      this.#added.add(stat.digest)
-      this.addedBytes += stat.size
+      this.#added.set(stat.digest, stat.size)
       return stat
     } catch (error) {
       await writer.abort(error)
       const isDamage =
         error instanceof CrossdockError && (error.kind === 'badDigest' || error.kind === 'badSize')
-      throw isDamage ? damaged(entry.name, error) : error
+      throw isDamage ? damagedBlob(entry.name, error) : error
     }
   }
 }
 
-/** Bytes that the store has already are still held to their name: a damaged bundle is not imported. */
-async function check(entry: FileEntry, digest: Digest): Promise<BlobStat> {
-  const hasher = new Hasher(algorithmOf(digest))
-  for await (const chunk of entry.read()) hasher.update(chunk)
-  if (hasher.digest() !== digest) throw damaged(entry.name)
-  return { digest, size: entry.size }
-}
-
-function damaged(name: string, cause?: unknown): CrossdockError {
+function tooMuch(what: string): CrossdockError {
   return new CrossdockError(
-    'badDigest',
-    `${name} in the bundle is damaged: its bytes do not match its digest; copy the bundle again`,
-    { cause, reason: 'blob-damaged' },
+    'refused',
+    `the bundle holds ${what}, more than any image archive; check what it is`,
+    { reason: 'bundle-too-large' },
   )
 }

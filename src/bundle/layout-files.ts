@@ -7,6 +7,9 @@ export const INDEX_FILE = 'index.json'
 /** Of docker-archives; Docker before 25 reads no other. */
 export const DOCKER_FILE = 'manifest.json'
 
+/** What crossdock says of a bundle that it wrote. */
+export const DESCRIPTION_FILE = 'bundle.json'
+
 /** What podman and skopeo call an image in a layout. */
 export const REF_NAME = 'org.opencontainers.image.ref.name'
 /** What containerd and Docker call it. */
@@ -15,6 +18,14 @@ export const IMAGE_NAME = 'io.containerd.image.name'
 export const BUNDLED_NAME = 'dev.crossdock.reference'
 
 export const LAYOUT_CONTENT = '{"imageLayoutVersion":"1.0.0"}'
+
+/** What says what a bundle holds, in whichever way. */
+export const METADATA_FILES: ReadonlySet<string> = new Set([
+  LAYOUT_FILE,
+  INDEX_FILE,
+  DOCKER_FILE,
+  DESCRIPTION_FILE,
+])
 
 const BLOB_PATH = /^blobs\/([a-z0-9]+)\/([0-9a-f]+)$/
 

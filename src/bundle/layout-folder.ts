@@ -1,15 +1,18 @@
 /** OCI layouts in folders, in place: one image read out of many, one image added to others. */
-import { mkdir, mkdtemp, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { CrossdockError } from '../errors.ts'
-import { type Digest, isDigest } from '../oci/digest.ts'
+import { collect } from '../lib/streams.ts'
+import { algorithmOf, type Digest, Hasher, isDigest } from '../oci/digest.ts'
 import type { Entry, FileEntry } from './entry.ts'
 import { smallFile } from './entry.ts'
 import { MAX_NESTING, parseRoots } from './foreign-layout.ts'
-import { type BundleInput, readFiles } from './input-files.ts'
+import { findFile } from './folder-files.ts'
+import type { BundleInput } from './input-files.ts'
 import {
   blobPath,
   cosignHint,
+  digestOfPath,
   formatLayoutIndex,
   IMAGE_NAME,
   INDEX_FILE,
@@ -50,17 +53,14 @@ export async function openLayoutImage(
 }
 
 async function readIndex(folder: string): Promise<Uint8Array> {
-  const path = join(folder, INDEX_FILE)
-  const info = await stat(path).catch((cause: unknown) => {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
-    throw new CrossdockError('notFound', `${folder} is no OCI layout: it has no index.json`, {
-      cause,
-    })
-  })
-  if (info.size <= MAX_INDEX) return await readFile(path)
+  const file = await findFile(folder, INDEX_FILE)
+  if (file === undefined) {
+    throw new CrossdockError('notFound', `${folder} is no OCI layout: it has no index.json`)
+  }
+  if (file.size <= MAX_INDEX) return await collect(file.read(), MAX_INDEX)
   throw new CrossdockError(
     'badSize',
-    `${path} has ${info.size} bytes, more than the ${MAX_INDEX} allowed; check that it is an OCI layout`,
+    `${join(folder, INDEX_FILE)} has ${file.size} bytes, more than the ${MAX_INDEX} allowed; check that it is an OCI layout`,
     { reason: 'too-large' },
   )
 }
@@ -100,12 +100,11 @@ interface Document {
 
 /** `undefined`: it is not there, or no manifest. */
 async function readDocument(folder: string, digest: Digest): Promise<Document | undefined> {
-  const path = join(folder, blobPath(digest))
-  const info = await stat(path).catch(() => undefined)
-  if (info === undefined || info.size > MAX_MANIFEST) return undefined
+  const file = await findFile(folder, blobPath(digest))
+  if (file === undefined || file.size > MAX_MANIFEST) return undefined
   let raw: unknown
   try {
-    raw = JSON.parse(await readFile(path, 'utf8'))
+    raw = JSON.parse(new TextDecoder().decode(await collect(file.read(), MAX_MANIFEST)))
   } catch {
     return undefined
   }
@@ -151,11 +150,9 @@ async function* entriesOf(
   yield smallFile(LAYOUT_FILE, LAYOUT_CONTENT)
   yield smallFile(INDEX_FILE, formatLayoutIndex(roots))
   for (const digest of wanted) {
-    const path = join(folder, blobPath(digest))
-    const info = await stat(path).catch(() => undefined)
+    const file = await findFile(folder, blobPath(digest))
     // A child that is not there is an index's business; the import knows what an image cannot do without.
-    if (info === undefined) continue
-    yield { kind: 'file', name: blobPath(digest), size: info.size, read: () => readFiles([path]) }
+    if (file !== undefined) yield file
   }
 }
 
@@ -222,11 +219,21 @@ async function addBlob(
   folders: Set<string>,
 ): Promise<void> {
   const path = join(folder, blob.name)
-  const known = await stat(path).catch(() => undefined)
-  if (known?.size === blob.size) return
+  if (await isSound(folder, blob)) return
   await mkdir(dirname(path), { recursive: true })
   await put(path, temporary, blob)
   folders.add(dirname(path))
+}
+
+/** Whether the layout has these very bytes: a size proves nothing. */
+async function isSound(folder: string, blob: FileEntry): Promise<boolean> {
+  const digest = digestOfPath(blob.name)
+  if (digest === undefined) return false
+  const file = await findFile(folder, blob.name)
+  if (file?.size !== blob.size) return false
+  const hasher = new Hasher(algorithmOf(digest))
+  for await (const chunk of file.read()) hasher.update(chunk)
+  return hasher.digest() === digest
 }
 
 async function put(path: string, temporary: string, entry: FileEntry): Promise<void> {

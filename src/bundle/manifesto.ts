@@ -11,13 +11,13 @@ import {
   type BundleDescription,
   type BundledBlob,
   type BundledImage,
-  DESCRIPTION_FILE,
   formatDescription,
   type RequiredBundle,
 } from './description.ts'
 import type { ExportTask, PriorBundle } from './exports.ts'
 import {
   BUNDLED_NAME,
+  DESCRIPTION_FILE,
   DOCKER_FILE,
   type DockerImage,
   formatDockerManifest,

@@ -73,12 +73,10 @@ async function planLists(
   context: PlanContext,
 ): Promise<readonly CarriedList[]> {
   const checked = new Set<Digest>()
+  const listed = new Set(bundle.manifests.map((one) => `${one.repository}@${one.digest}`))
   const lists: CarriedList[] = []
   for (const { repository, source, profile, list } of bundle.lists ?? []) {
-    const isListed = bundle.manifests.some(
-      (one) => one.digest === source && one.repository === repository,
-    )
-    if (!isListed) throw unlisted(source)
+    if (!listed.has(`${repository}@${source}`)) throw unlisted(source)
     if (!blobs.has(list)) throw unlisted(list)
     if (!checked.has(list)) {
       parseRecord(new TextDecoder().decode(await context.read(list, MAX_LIST_BYTES)))

@@ -1,28 +1,54 @@
 /** What an earlier bundle holds, so that the next one can leave it out. */
 import { basename } from 'node:path'
+import { CrossdockError } from '../errors.ts'
 import { collect } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
-import { DESCRIPTION_FILE, parseDescription } from './description.ts'
+import { type IdentifiedBundle, parseDescription } from './description.ts'
+import { checkDigest } from './entry.ts'
 import type { PriorBundle } from './exports.ts'
-import { openBundle } from './input-files.ts'
-import { digestOfPath } from './layout-files.ts'
+import { type BundleInput, openBundle } from './input-files.ts'
+import { DESCRIPTION_FILE, digestOfPath } from './layout-files.ts'
 
 const MAX_DESCRIPTION = 64 * 1024 * 1024
 
-/** Reads no further than the description; through the whole archive when some other tool made it. */
+/**
+ * Reads all of it, and holds what it carries to its digests: nobody can do anything with a delta of a bundle that is damaged.
+ * Throws `badManifest` or `badDigest` that says what is wrong with it.
+ */
 export async function readPrior(path: string): Promise<PriorBundle> {
   const input = await openBundle(path)
   const name = basename(path).replace(/\.(?:\d{3,4}|sha256)$/, '')
-  const blobs = new Set<Digest>()
-  for await (const entry of input.entries()) {
+  try {
+    return { name, ...(await readContent(input)) }
+  } catch (error) {
+    await input.explain()
+    throw error
+  }
+}
+
+async function readContent({ entries }: BundleInput): Promise<Omit<PriorBundle, 'name'>> {
+  const blobs = new Map<Digest, number>()
+  let bundle: IdentifiedBundle | undefined
+  for await (const entry of entries()) {
     if (entry.kind !== 'file') continue
     if (entry.name === DESCRIPTION_FILE) {
-      const bundle = parseDescription(await collect(entry.read(), MAX_DESCRIPTION))
-      const all = [...bundle.blobs, ...bundle.omitted].map(({ digest }) => digest)
-      return { name, bundle, blobs: new Set(all) }
+      bundle = parseDescription(await collect(entry.read(), MAX_DESCRIPTION))
+      continue
     }
     const digest = digestOfPath(entry.name)
-    if (digest !== undefined) blobs.add(digest)
+    if (digest === undefined) continue
+    await checkDigest(entry, digest)
+    blobs.set(digest, entry.size)
   }
-  return { name, bundle: undefined, blobs }
+  if (bundle === undefined) return { bundle, blobs: new Set(blobs.keys()) }
+  for (const { digest, size } of bundle.blobs) {
+    if (blobs.get(digest) === size) continue
+    throw new CrossdockError(
+      'badManifest',
+      `the bundle is incomplete: ${digest} is listed and not there; copy it again or make it again`,
+      { reason: 'blob-missing' },
+    )
+  }
+  // What it leaves out lies in those that it needs itself.
+  return { bundle, blobs: new Set([...bundle.blobs, ...bundle.omitted].map((one) => one.digest)) }
 }

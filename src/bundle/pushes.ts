@@ -13,7 +13,7 @@ import { addReferrer } from './referrers-index.ts'
 export interface PushTarget {
   /** The upstream that it is, where images may have come from. */
   readonly name: string
-  hasBlob(repository: string, digest: Digest): Promise<boolean>
+  hasBlob(repository: string, blob: BlobStat): Promise<boolean>
   manifest(repository: string, reference: string): Promise<Uint8Array | undefined>
   putBlob(
     repository: string,
@@ -73,7 +73,7 @@ export class Pushes {
     blob: CargoBlob,
     sums: { uploaded: number; mounted: number; reused: number; bytes: number },
   ): Promise<void> {
-    if (await this.#target.hasBlob(repository, blob.digest)) {
+    if (await this.#target.hasBlob(repository, blob)) {
       sums.reused += 1
       return
     }

@@ -61,9 +61,9 @@ async function pushBlobs(
   repository: string,
 ): Promise<void> {
   for (const { digest, bytes } of blobs) {
-    if (await registry.hasBlob(repository, digest)) continue
-    const size = bytes.byteLength
-    await registry.putBlob(repository, { digest, size }, (start) => streamOf(bytes.subarray(start)))
+    const blob = { digest, size: bytes.byteLength }
+    if (await registry.hasBlob(repository, blob)) continue
+    await registry.putBlob(repository, blob, (start) => streamOf(bytes.subarray(start)))
   }
 }
 

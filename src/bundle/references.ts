@@ -14,6 +14,9 @@ export interface FoundReference {
   readonly platforms: readonly string[]
 }
 
+/** Of one list; more would be a mirror. */
+const MAX_REFERENCES = 100_000
+
 /** A YAML document has a key somewhere that is followed by a space, a line end or a document mark. */
 const YAML = /^(?:---|[ \t]*(?:- +)?["']?[\w./-]+["']?[ \t]*:(?:[ \t]|$)|[ \t]*\{)/m
 
@@ -22,7 +25,8 @@ const YAML = /^(?:---|[ \t]*(?:- +)?["']?[\w./-]+["']?[ \t]*:(?:[ \t]|$)|[ \t]*\
  * (`deploy.yaml:12: ...`) of the first one that is none, and of the others.
  */
 export function findReferences(name: string, text: string): FoundReference[] {
-  const found = YAML.test(text) ? findInYaml(name, text) : findInList(text)
+  const found = YAML.test(text) ? findInYaml(name, text) : findInList(name, text)
+  if (found.length > MAX_REFERENCES) throw tooMany(name)
   const sorted = [...found].sort((a, b) => a.line - b.line)
   checkAll(name, sorted)
   const seen = new Set<string>()
@@ -33,14 +37,22 @@ export function findReferences(name: string, text: string): FoundReference[] {
 }
 
 /** `REF [PLATFORM[,PLATFORM...]]`, with `#` for comments. */
-function findInList(text: string): FoundReference[] {
-  return text.split('\n').flatMap((content, i) => {
+function findInList(name: string, text: string): FoundReference[] {
+  const found: FoundReference[] = []
+  let line = 0
+  for (const [content] of text.matchAll(/.+|\n/g)) {
+    if (content === '\n') {
+      line += 1
+      continue
+    }
     const [reference, ...platforms] = content
       .replace(/(?:^|\s)#.*/, '')
       .trim()
       .split(/[\s,]+/)
-    return reference ? [{ text: reference, line: i + 1, platforms }] : []
-  })
+    if (reference) found.push({ text: reference, line: line + 1, platforms })
+    if (found.length > MAX_REFERENCES) throw tooMany(name)
+  }
+  return found
 }
 
 function findInYaml(name: string, text: string): FoundReference[] {
@@ -83,6 +95,13 @@ function composed({ entries }: YamlMap): YamlScalar | undefined {
     digest ? `@${digest.text}` : '',
   ].join('')
   return { line: repository.line, text }
+}
+
+function tooMany(name: string): CrossdockError {
+  return new CrossdockError(
+    'requestInvalid',
+    `${name} names more than ${MAX_REFERENCES} images; is it the right file? split it if it is`,
+  )
 }
 
 function isNull({ text }: YamlScalar): boolean {

@@ -8,12 +8,19 @@ import {
   parseDecimal,
   parseHeader,
   parsePax,
+  sparse,
   type TarHeader,
   text,
 } from './tar-header.ts'
 
-/** PAX and GNU long-name headers are a few hundred bytes. */
+/** PAX headers are a few hundred bytes; those with attributes of files may have more. */
 const MAX_EXTENSION = 1024 * 1024
+/** Linux's PATH_MAX: longer names lead to nothing that could be unpacked. */
+const MAX_NAME = 4096
+/** Headers before that of an entry: a long name, a long link and attributes are three. */
+const MAX_EXTENSIONS = 16
+/** Zeros behind the end, as far as any tool fills its last block. */
+const MAX_TAIL = 64 * 1024 * 1024
 
 /** Writes files in the order given, each folder before the first file in it. */
 export async function* writeTar(files: AsyncIterable<FileEntry>): AsyncGenerator<Uint8Array> {
@@ -60,15 +67,25 @@ export async function* readTar(bytes: ByteStream): AsyncGenerator<Entry> {
     for (;;) {
       const next = await nextHeader(input)
       if (next === undefined) break
+      checkNames(next)
       const body = new Body(input, next.size)
       const entry = entryOf(next, body)
       if (entry !== undefined) yield entry
       await body.skip()
       await input.skip(padding(next.size))
     }
-    await input.drain()
+    await input.drain(MAX_TAIL)
   } finally {
     await input.close()
+  }
+}
+
+function checkNames({ name, linkName }: TarHeader): void {
+  if (Math.max(name.length, linkName.length) > MAX_NAME) {
+    throw damaged(`a name has more than ${MAX_NAME} characters`)
+  }
+  if (name.split('/').includes('..')) {
+    throw damaged(`${JSON.stringify(name.slice(0, 200))} leads out of it`)
   }
 }
 
@@ -86,9 +103,10 @@ function entryOf(header: TarHeader, body: Body): Entry | undefined {
 async function nextHeader(input: Input): Promise<TarHeader | undefined> {
   let pax: ReadonlyMap<string, string> = new Map()
   const long: { name?: string; linkName?: string } = {}
-  for (;;) {
+  for (let extensions = 0; ; extensions += 1) {
     const header = parseHeader(await input.exactly(BLOCK))
     if (header === undefined) return undefined
+    if (header.type === 'S') throw sparse()
     if (!'xgLK'.includes(header.type)) {
       const size = pax.get('size')
       return {
@@ -98,7 +116,9 @@ async function nextHeader(input: Input): Promise<TarHeader | undefined> {
         linkName: pax.get('linkpath') ?? long.linkName ?? header.linkName,
       }
     }
-    if (header.size > MAX_EXTENSION) throw damaged('a header is too long')
+    const isText = header.type === 'L' || header.type === 'K'
+    if (header.size > (isText ? 4 * MAX_NAME : MAX_EXTENSION)) throw damaged('a header is too long')
+    if (extensions === MAX_EXTENSIONS) throw damaged('an entry has too many headers')
     const content = await input.exactly(header.size)
     await input.skip(padding(header.size))
     if (header.type === 'x') pax = parsePax(content)
@@ -163,8 +183,12 @@ class Input {
     for (let left = count; left > 0; ) left -= (await this.atMost(left)).byteLength
   }
 
-  async drain(): Promise<void> {
-    while (await this.#fill()) this.#chunk = new Uint8Array()
+  /** Throws when more than `most` bytes come. */
+  async drain(most: number): Promise<void> {
+    for (let size = 0; await this.#fill(); this.#chunk = new Uint8Array()) {
+      size += this.#chunk.byteLength
+      if (size > most) throw damaged('it goes on behind its end')
+    }
   }
 
   async close(): Promise<void> {

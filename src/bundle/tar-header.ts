@@ -87,7 +87,11 @@ export function parseHeader(block: Uint8Array): TarHeader | undefined {
   }
 }
 
-/** PAX records of an `x` header. */
+/** What of a PAX header says which file it is; the rest (owners, times, attributes) is not kept. */
+const PAX_KEYS: ReadonlySet<string> = new Set(['path', 'linkpath', 'size'])
+const SPARSE = 'GNU.sparse.'
+
+/** The records of an `x` header that matter here. Throws `badManifest` for a sparse file. */
 export function parsePax(bytes: Uint8Array): ReadonlyMap<string, string> {
   const records = new Map<string, string>()
   let at = 0
@@ -100,10 +104,21 @@ export function parsePax(bytes: Uint8Array): ReadonlyMap<string, string> {
     }
     const record = Buffer.from(bytes.subarray(space + 1, at + length - 1)).toString()
     const equals = record.indexOf('=')
-    records.set(record.slice(0, equals), record.slice(equals + 1))
+    const key = record.slice(0, equals)
+    if (key.startsWith(SPARSE)) throw sparse()
+    if (PAX_KEYS.has(key)) records.set(key, record.slice(equals + 1))
     at += length
   }
   return records
+}
+
+/** Its size says nothing of the bytes that follow, and no tool writes images so. */
+export function sparse(): CrossdockError {
+  return new CrossdockError(
+    'badManifest',
+    'the archive holds a sparse file, which image archives do not; make it again without --sparse',
+    { reason: 'tar-sparse' },
+  )
 }
 
 /** The bytes up to the first NUL. */

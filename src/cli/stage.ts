@@ -1,13 +1,11 @@
 /** `crossdock stage`: pull and convert ahead, with progress for people and a summary for programs. */
-import { readFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
 import type { App } from '../app.ts'
-import { findReferences } from '../bundle/references.ts'
-import type { Staged, StageTask } from '../convert/staging.ts'
-import { parsePlatform } from '../oci/platform.ts'
-import { describeError, EXIT, formatBytes, formatTable, type Output, UsageError } from './output.ts'
+import type { Staged } from '../convert/staging.ts'
+import { describeFailure, sayFailures } from './failures.ts'
+import { parseWanted, readWanted, type WantedImage } from './image-lists.ts'
+import { formatBytes, formatTable, type Output } from './output.ts'
 import { showProgress } from './progress-view.ts'
-import { formatImage, type NamedImage, parseImage } from './references.ts'
+import { formatImage } from './references.ts'
 import { type CommonOptions, openSession } from './session.ts'
 import type { System } from './system.ts'
 
@@ -15,19 +13,10 @@ export interface StageOptions extends CommonOptions {
   readonly file?: string
   readonly platform?: readonly string[]
   readonly jobs: number
+  readonly failFast?: boolean
 }
 
-/** A reference with the platforms that a list says for it. */
-interface Wanted {
-  readonly text: string
-  readonly platforms: readonly string[]
-  /** `deploy.yaml:12`, for a list's. */
-  readonly from?: string
-}
-
-type StagedImage = NamedImage & Omit<Wanted, 'text'>
-
-type Outcome = { readonly image: StagedImage } & (
+type Outcome = { readonly image: WantedImage } & (
   | { readonly staged: Staged; readonly seconds: number }
   | { readonly error: unknown }
 )
@@ -37,90 +26,42 @@ export async function stageCommand(
   options: StageOptions,
   system: System,
 ): Promise<number> {
-  const listed = options.file === undefined ? [] : await readRefs(options.file, system)
-  const wanted: readonly Wanted[] = [...refs.map((text) => ({ text, platforms: [] })), ...listed]
-  if (wanted.length === 0) {
-    throw new UsageError(
-      options.file === undefined
-        ? 'nothing to stage; name images or give a list with -f'
-        : `${nameOf(options.file)} names no image; give a list, or YAML with "image" keys`,
-    )
-  }
+  const { output } = system
+  const wanted = await readWanted(refs, options, system, 'stage')
   await using app = await openSession(options, system)
-  const images = wanted.map((one) => ({ ...one, ...parseImage(one.text, app) }))
-  const outcomes = await stageAll(images, options, app, system.output)
-  if (options.json) system.output.out(`${JSON.stringify(outcomes.map(describeOutcome), null, 2)}\n`)
-  else system.output.out(formatSummary(outcomes))
-  return outcomes.some((one) => 'error' in one) ? EXIT.failed : EXIT.ok
-}
-
-/** Images of a list, of Kubernetes manifests, of a Compose file or of a rendered chart. */
-async function readRefs(file: string, system: System): Promise<readonly Wanted[]> {
-  const text =
-    file === '-' ? await collectText(system.stdin()) : await readList(resolve(system.cwd, file))
-  const name = nameOf(file)
-  try {
-    return findReferences(name, text).map((one) => ({ ...one, from: `${name}:${one.line}` }))
-  } catch (error) {
-    throw new UsageError(describeError(error), { cause: error })
-  }
-}
-
-function nameOf(file: string): string {
-  return file === '-' ? 'standard input' : file
-}
-
-async function readList(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (error) {
-    throw new UsageError(`cannot read the list ${file}: ${describeError(error)}`, { cause: error })
-  }
-}
-
-async function collectText(bytes: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = []
-  for await (const chunk of bytes) chunks.push(chunk)
-  return Buffer.concat(chunks).toString('utf8')
+  const images = parseWanted(wanted, options, app)
+  const outcomes = await stageAll(images, options, app, output)
+  if (options.json) output.out(`${JSON.stringify(outcomes.map(describeOutcome), null, 2)}\n`)
+  else output.out(formatSummary(outcomes))
+  return sayFailures(outcomes, images.length, output)
 }
 
 async function stageAll(
-  images: readonly StagedImage[],
+  images: readonly WantedImage[],
   options: StageOptions,
   app: App,
   output: Output,
 ): Promise<Outcome[]> {
   using _view = showProgress(app.progress, output)
-  const common = platformsOf(options.platform, app)
   const outcomes: Outcome[] = []
   const queue = images.entries()
+  let isOver = false
   const worker = async () => {
     for (const [index, image] of queue) {
+      if (isOver) return
       const began = app.clock.monotonic()
       try {
-        const own = image.platforms.length > 0 ? image.platforms : options.platform
-        const staged = await app.staging.stage({
-          ...image,
-          platforms: own === options.platform ? common : platformsOf(own, app),
-          isPlatformAssumed: own === undefined,
-        })
+        const staged = await app.staging.stage(image)
         outcomes[index] = { image, staged, seconds: (app.clock.monotonic() - began) / 1000 }
       } catch (error) {
         outcomes[index] = { image, error }
+        isOver ||= options.failFast ?? false
       }
     }
   }
   await Promise.all(Array.from({ length: options.jobs }, worker))
-  return outcomes
-}
-
-function platformsOf(given: readonly string[] | undefined, app: App): StageTask['platforms'] {
-  if (given?.includes('all')) return 'all'
-  try {
-    return (given ?? app.config.convert.defaultPlatforms).map(parsePlatform)
-  } catch (error) {
-    throw new UsageError(`--platform: ${describeError(error)}`, { cause: error })
-  }
+  // Those that --fail-fast never came to have none.
+  return outcomes.filter((one) => one !== undefined)
 }
 
 function formatSummary(outcomes: readonly Outcome[]): string {
@@ -137,17 +78,6 @@ function formatSummary(outcomes: readonly Outcome[]): string {
     ]
   })
   return formatTable(['IMAGE', 'SOURCE', 'STAGED', 'SHARE', 'RESULT'], rows)
-}
-
-/** With the line that asked for it, where people will look. */
-function describeFailure({
-  image,
-  error,
-}: {
-  readonly image: StagedImage
-  readonly error: unknown
-}): string {
-  return `${image.from === undefined ? '' : `${image.from}: `}${describeError(error)}`
 }
 
 function formatShare(size: number, sourceSize: number): string {

@@ -67,13 +67,16 @@ export class RegistryWriter {
     })
   }
 
-  async hasBlob(repository: string, digest: Digest): Promise<boolean> {
+  /** The registry's word, as long as it speaks of this very blob: who says another size or digest gets it again. */
+  async hasBlob(repository: string, { digest, size }: BlobStat): Promise<boolean> {
     const what = this.#blobName(repository, digest)
     const url = this.#url(repository, `blobs/${digest}`)
     try {
       const answer = await this.#send({ what, repository, method: 'HEAD', url })
       await answer.discard()
-      return answer.status === 200
+      const said = answer.header('content-length')
+      const isSize = said === undefined || Number(said) === size
+      return answer.status === 200 && isSize && speaksOf(answer, digest)
     } catch (error) {
       // Some refuse HEAD to everybody; the upload will tell.
       if (error instanceof CrossdockError && error.kind === 'denied') return false
@@ -127,6 +130,7 @@ export class RegistryWriter {
       headers: { 'content-length': '0', 'content-type': 'application/octet-stream' },
     })
     await this.#mustBe(answer, [201, 204], what)
+    if (!speaksOf(answer, blob.digest)) throw this.#strange(what, 'stored it under another digest')
     return 'uploaded'
   }
 
@@ -142,11 +146,10 @@ export class RegistryWriter {
       },
     })
     await this.#mustBe(answer, [200, 201], what)
-    const digest = answer.header('docker-content-digest')
-    if (digest !== undefined && digest !== raw.digest && digest.startsWith('sha256:')) {
+    if (!speaksOf(answer, raw.digest)) {
       throw new CrossdockError(
         'badDigest',
-        `${what}: the registry stored ${digest} instead of ${raw.digest}; it rewrites manifests, so nothing can be copied there`,
+        `${what}: the registry stored ${answer.header('docker-content-digest')} instead of ${raw.digest}; it rewrites manifests, so nothing can be copied there`,
       )
     }
     return answer.header('oci-subject') !== undefined
@@ -167,7 +170,10 @@ export class RegistryWriter {
     const headers = { 'content-length': '0' }
     const answer = await this.#send({ what, repository, method: 'POST', url, headers })
     await this.#mustBe(answer, from === undefined ? [202] : [201, 202], what)
-    if (answer.status === 201) return undefined
+    if (answer.status === 201) {
+      if (speaksOf(answer, digest)) return undefined
+      throw this.#strange(what, 'mounted another blob')
+    }
     const location = this.#location(answer, what, url)
     if (location !== undefined) return location
     throw this.#strange(what, 'does not say where to upload to')
@@ -321,6 +327,13 @@ export class RegistryWriter {
   #blobName(repository: string, digest: Digest): string {
     return `blob ${digest} to ${this.host}/${repository}`
   }
+}
+
+/** Some registries say no digest, and some one of another algorithm. */
+function speaksOf(answer: Answer, digest: Digest): boolean {
+  const said = answer.header('docker-content-digest')
+  if (said === undefined || said === digest) return true
+  return said.split(':', 1)[0] !== digest.split(':', 1)[0]
 }
 
 function failureOf(error: unknown): unknown {

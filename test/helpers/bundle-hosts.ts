@@ -1,7 +1,7 @@
 /** The two hosts of an air gap: a near one with an upstream, a far one that must not dial out. */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readFiles } from '../../src/bundle/input-files.ts'
+import { readFiles } from '../../src/bundle/read-files.ts'
 import { decompressOuter } from '../../src/bundle/outer-compression.ts'
 import { readTar } from '../../src/bundle/tar-archive.ts'
 import { collect } from '../../src/lib/streams.ts'

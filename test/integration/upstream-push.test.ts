@@ -79,7 +79,7 @@ describe('a push', () => {
       settings: { tls: { verify: true, ca: pem('ca.pem') }, url },
     })
 
-    await opened.upstreams.writer(new URL(url).host).hasBlob('app', blob.digest)
+    await opened.upstreams.writer(new URL(url).host).hasBlob('app', blob)
     expect(asked).toEqual([`HEAD /v2/app/blobs/${blob.digest}`])
   })
 
@@ -91,7 +91,7 @@ describe('a push', () => {
       settings: { tls: { verify: true, ca: pem('ca.pem') } },
     })
 
-    expect(await opened.upstreams.writer('local').hasBlob('app', blob.digest)).toBe(false)
+    expect(await opened.upstreams.writer('local').hasBlob('app', blob)).toBe(false)
   })
 
   test('tells what the registry says without what a terminal would obey', async () => {

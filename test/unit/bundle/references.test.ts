@@ -122,3 +122,50 @@ sidecar:
     expect(texts(bomb)).toEqual([])
   })
 })
+
+describe('hostile lists', () => {
+  const times = (count: number, text: (i: number) => string) =>
+    Array.from({ length: count }, (_, i) => text(i)).join('')
+
+  it.each([
+    ['10,000 aliases', `a: &x {image: b}\n${times(10_000, (i) => `k${i}: *x\n`)}`],
+    ['20,000 keys', times(20_000, (i) => `k${i}: 1\n`)],
+    [
+      'an alias for each of 200 levels',
+      times(200, (i) => `b${i}: &b${i} [*b${i - 1},*b${i - 1}]\n`),
+    ],
+  ])('of %s take no time', (_what, yaml) => {
+    const began = performance.now()
+    try {
+      texts(yaml)
+    } catch {
+      // An alias of nothing is a mistake that may be said.
+    }
+    // On a busy machine; quadratic time would be minutes.
+    expect(performance.now() - began).toBeLessThan(8_000)
+  })
+
+  it.each([
+    ['brackets', `a: ${'['.repeat(200_000)}`],
+    ['dashes', `a:\n  ${'- '.repeat(200_000)}`],
+    ['braces', `{"a":`.repeat(200_000)],
+  ])('that are nested in %s are refused before they are parsed', (_what, yaml) => {
+    expect(() => texts(yaml)).toThrow(/nested too deeply/)
+  })
+
+  it('of documents without an end are refused', () => {
+    expect(() => texts(`image: a\n---\nimage: b\ntext: ${'x'.repeat(5 * 2 ** 20)}`)).toThrow(
+      /^x:2: a document of more than 4 MiB/,
+    )
+  })
+
+  it('of more images than anybody has are refused', () => {
+    expect(() => texts('a\n'.repeat(100_002))).toThrow(/names more than 100000 images/)
+  })
+
+  it('have the lines of all their documents', () => {
+    const yaml =
+      '# first\n---\nimage: a:1\n---\n\nx:\n  - image: b:1\n--- # third\nimage: Not/Valid\n'
+    expect(() => texts(yaml)).toThrow(/^x:9: /)
+  })
+})

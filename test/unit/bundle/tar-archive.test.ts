@@ -150,6 +150,53 @@ describe('tar archives', () => {
     await expect(collect(writeTar(files()), 10_000)).rejects.toThrow(/a has 3 bytes instead of 5/)
   })
 
+  it.each([
+    ['a name of 1 MiB', extended('L', 'n'.repeat(2 ** 20))],
+    ['a link to a name of 1 MiB', extended('K', 'n'.repeat(2 ** 20))],
+    ['a PAX name of 1 MiB', extended('x', record('path', 'n'.repeat(900_000)))],
+    ['a PAX link of 1 MiB', extended('x', record('linkpath', 'n'.repeat(900_000)))],
+    ['a header without an end', extended('x', 'x', 2 ** 33)],
+  ])('with %s are refused', async (_what, header) => {
+    const archive = Buffer.concat([header, formatHeader('a', 0, '0'), Buffer.alloc(1024)])
+    await expect(readAll(readTar(streamOf(archive)))).rejects.toThrow(
+      /a name has more than 4096 characters|a header is too long/,
+    )
+  })
+
+  it.each(['../a', 'blobs/sha256/../../x', 'a/..', '/../etc/passwd'])(
+    'with the name %s are refused',
+    async (name) => {
+      const archive = Buffer.concat([formatHeader(name, 0, '0'), Buffer.alloc(1024)])
+      await expect(readAll(readTar(streamOf(archive)))).rejects.toThrow(/leads out of it/)
+    },
+  )
+
+  it('with sparse files are refused, in the old form and the new', async () => {
+    const old = formatHeader('a', 0, '0').slice()
+    old[156] = 'S'.charCodeAt(0)
+    const pax = extended('x', record('GNU.sparse.major', '1'))
+    for (const header of [sealed(old), Buffer.concat([pax, formatHeader('a', 0, '0')])]) {
+      const archive = Buffer.concat([header, Buffer.alloc(1024)])
+      await expect(readAll(readTar(streamOf(archive)))).rejects.toThrow(/holds a sparse file/)
+    }
+  })
+
+  it('with headers upon headers are refused', async () => {
+    const many = Array.from({ length: 20 }, () => extended('x', record('mtime', '1')))
+    const archive = Buffer.concat([...many, formatHeader('a', 0, '0'), Buffer.alloc(1024)])
+    await expect(readAll(readTar(streamOf(archive)))).rejects.toThrow(/too many headers/)
+  })
+
+  it('that go on behind their end are refused before all of that is read', async () => {
+    let read = 0
+    async function* endless() {
+      yield formatHeader('a', 0, '0')
+      for (; ; read += 2 ** 20) yield new Uint8Array(2 ** 20)
+    }
+    await expect(readAll(readTar(endless()))).rejects.toThrow(/goes on behind its end/)
+    expect(read).toBeLessThan(100 * 2 ** 20)
+  })
+
   it('let go of their source when the reader leaves', async () => {
     let closed = false
     async function* source() {
@@ -170,6 +217,20 @@ function sealed(block: Uint8Array): Uint8Array {
   const sum = block.reduce((total, byte) => total + byte, 0)
   block.set(Buffer.from(`${sum.toString(8).padStart(6, '0')}\0 `), 148)
   return block
+}
+
+/** A PAX or GNU header with its body; `size` is what it claims to have. */
+function extended(type: string, body: string, size = body.length): Buffer {
+  const header = formatHeader('x', Math.min(size, 2 ** 32), '0').slice()
+  header[156] = type.charCodeAt(0)
+  const padding = Buffer.alloc((512 - (body.length % 512)) % 512)
+  return Buffer.concat([sealed(header), Buffer.from(body), padding])
+}
+
+function record(key: string, value: string): string {
+  const rest = ` ${key}=${value}\n`.length
+  const length = [1, 2, 3, 4, 5, 6, 7].find((digits) => String(rest + digits).length === digits)
+  return `${rest + (length ?? 0)} ${key}=${value}\n`
 }
 
 interface Given {
