@@ -25,6 +25,8 @@ const TAGS = ['1', '2', 'latest']
 /** Moves by one with every act. */
 let clock = 1_000
 const CLOCK = { ...systemClock, now: () => clock }
+/** A source layer that a format leaves as it is. */
+const OWN = 'own layer'
 const BLOBS = Array.from({ length: 6 }, (_, i) => digest(`blob ${i}`))
 
 let store: DiskStore | undefined
@@ -252,11 +254,17 @@ async function recordManifest(on: Store, act: Act & { readonly kind: 'manifest' 
 }
 
 async function recordConversion(on: Store, source: string) {
-  const layers = [{ digest: digest('x layer'), size: 123 }]
+  const layers = ['x layer', OWN].map((one) => ({ digest: digest(one), size: 123 }))
   const bytes = Buffer.from(JSON.stringify({ layers, annotations: { source } }))
   const stat = await put(on.blobs, bytes)
-  const made = { ...image(source, 'x'), target: digestOf(bytes), size: bytes.byteLength }
+  const left = { ...layer(OWN, OWN), encoding: 'estargz', fallback: 'a path that is there twice' }
+  const { layers: written, ...rest } = image(source, 'x')
+  const made = {
+    ...{ ...rest, layers: [...written, left] },
+    ...{ target: digestOf(bytes), size: bytes.byteLength },
+  }
   const { repository, mediaType } = made
+  await on.catalog.links.record(repository, [{ digest: digest(OWN), size: 9, standing: 'proven' }])
   await on.sidecars.update(stat.digest, () => ({
     ...stat,
     mediaType,
@@ -278,6 +286,9 @@ async function answers(catalog: Catalog, digests: readonly ReturnType<typeof dig
     layers: await Promise.all(converted.map((one) => catalog.conversions.findLayer(one))),
     target: await catalog.conversions.findLayerByTarget(digest('x layer')),
     made: await catalog.links.holders(digest('x layer')),
+    own: await catalog.links.holders(digest(OWN)),
+    ownRecipe: await catalog.conversions.findLayerByTarget(digest(OWN)),
+    makers: await catalog.conversions.listImages({ output: digest(OWN) }),
     platforms: await Promise.all(REPOSITORIES.map((one) => catalog.platforms.list(one))),
   }
 }
