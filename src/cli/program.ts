@@ -1,7 +1,8 @@
 /** The command line: every command with its options, and one place that turns outcomes into exit codes. */
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { ConfigError, suggestion } from '../config/problem.ts'
-import { CLIENTS, type ClientName, clientCommand } from './client-setup.ts'
+import { CLIENTS, type ClientName } from '../setup/clients.ts'
+import { clientCommand } from './client-command.ts'
 import { checkCommand, schemaCommand, showCommand } from './config-commands.ts'
 import { copyCommand } from './copy.ts'
 import { type ExportOptions, exportCommand } from './export.ts'

@@ -3,6 +3,7 @@ import type { App } from '../app.ts'
 import { isLoopback } from '../config/address.ts'
 import { refuseOpenCredentials, refuseOpening } from '../config/credentials.ts'
 import { checkListenerFiles } from '../config/listener-files.ts'
+import type { Config } from '../config/schema.ts'
 import { CrossdockError } from '../errors.ts'
 import { clientAddressBehind, proxyAmong } from '../http/client-address.ts'
 import { Distribution } from '../http/distribution.ts'
@@ -21,6 +22,7 @@ import {
 import { compileRules } from '../http/target.ts'
 import { Shares } from '../lib/shares.ts'
 import type { RequestEvent } from '../lib/telemetry.ts'
+import type { Reach } from '../setup/clients.ts'
 import { acquireServerLock } from '../store/lock.ts'
 import { Touches } from '../upkeep/touches.ts'
 import { keepHouse } from './housekeeping.ts'
@@ -97,7 +99,7 @@ async function openListeners(app: App, state: ServerState): Promise<Listener[]> 
   try {
     for (const listener of config.listen) {
       const answer = createApp(
-        (exchange) => distribution.answer(exchange, listener.profile),
+        (exchange) => distribution.answer(exchange, { ...listener, reach: reachOf(listener) }),
         requestDone,
         (routes, seen) => addHealth(routes, seen, health),
         rules,
@@ -142,6 +144,11 @@ async function openListeners(app: App, state: ServerState): Promise<Listener[]> 
   }
 }
 
+function reachOf({ host, port, tls }: Config['listen'][number]): Reach {
+  const address = `${hostFor(host)}:${port}`
+  return { address, scheme: tls === undefined ? 'http' : 'https' }
+}
+
 function createDistribution(app: App): Distribution {
   const { config, upstreams, profiles } = app
   const { offline } = config.cache
@@ -151,6 +158,7 @@ function createDistribution(app: App): Distribution {
     leaseMs: config.cache.lease,
   })
   return new Distribution({
+    config,
     pulls: app.pulls,
     blobs: app.blobs,
     lists: new Lists({ ...app, offline }),

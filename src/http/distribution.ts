@@ -10,6 +10,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { ByteRange, Clock, RawManifest, Repository } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { readToKeep } from '../pull/open-blob.ts'
+import type { Reach } from '../setup/clients.ts'
 import { acceptanceOf, cannotRead, waitsForHead } from './client.ts'
 import { matchesEtag } from './etag.ts'
 import type { Exchange } from './exchange.ts'
@@ -19,8 +20,17 @@ import type { Lists } from './lists.ts'
 import { type Parts, rangeOf, refuseRange, sendParts } from './parts.ts'
 import { parseRoute, type Reference, type Route, unknownProfile } from './route.ts'
 import { type CompiledRule, chooseProfile, locate, type Names } from './target.ts'
+import { sendWelcome, type WelcomeDeps, wantsWelcome } from './welcome.ts'
+
+/** The listener that a request came in by. */
+export interface Entrance {
+  readonly profile?: string | undefined
+  /** How a browser on this machine would reach it. */
+  readonly reach: Reach
+}
 
 export interface DistributionDeps {
+  readonly config: WelcomeDeps['config']
   readonly pulls: Pulls
   readonly blobs: Blobs
   readonly lists: Lists
@@ -57,8 +67,8 @@ export class Distribution {
     this.#deps = deps
   }
 
-  /** Answers one request that came in on a listener with this default profile. */
-  async answer(exchange: Exchange, listenerProfile: string | undefined): Promise<void> {
+  /** Answers one request. */
+  async answer(exchange: Exchange, listener: Entrance): Promise<void> {
     const began = this.#deps.clock.monotonic()
     const [path = '', query = ''] = (exchange.incoming.url ?? '').split(/\?(.*)/s, 2)
     const isRead = exchange.incoming.method === 'GET' || exchange.isHead
@@ -71,6 +81,11 @@ export class Distribution {
     }
     const principal = await this.#deps.access.identify(exchange.credentials)
     exchange.principal = principal?.name
+    if (wantsWelcome(exchange, path)) {
+      exchange.route = 'welcome'
+      sendWelcome(exchange, new URLSearchParams(query), { ...this.#deps, reach: listener.reach })
+      return
+    }
     const route = this.#route(path)
     if (route === undefined) {
       throw new CrossdockError(
@@ -84,7 +99,7 @@ export class Distribution {
       return
     }
     const params = new URLSearchParams(query)
-    const target = this.#target(exchange, principal, route, params, listenerProfile)
+    const target = this.#target(exchange, principal, route, params, listener.profile)
     if (route.kind === 'manifest') await this.#manifest(exchange, target, route.reference, began)
     else if (route.kind === 'blob') await this.#blob(exchange, target, route.digest)
     else if (route.kind === 'tags') {

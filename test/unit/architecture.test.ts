@@ -16,6 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   codec: ['errors.ts', 'lib'],
   format: ['errors.ts', 'lib', 'oci', 'tar', 'codec'],
   config: ['format', 'oci'],
+  setup: ['config'],
   access: ['errors.ts', 'lib', 'config'],
   store: ['errors.ts', 'lib', 'oci', 'ports.ts', 'outputs.ts'],
   upstream: ['errors.ts', 'lib', 'oci', 'ports.ts'],
@@ -26,7 +27,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   upkeep: ['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'codec', 'format', 'convert'],
   bundle: ['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'codec', 'format', 'convert', 'config'],
-  http: ['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'format', 'convert', 'config', 'access'],
+  http: [
+    'errors.ts',
+    'lib',
+    'oci',
+    'ports.ts',
+    'pull',
+    'format',
+    'convert',
+    'config',
+    'access',
+    'setup',
+  ],
 }
 
 /** Only these know every concrete class. */

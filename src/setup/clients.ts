@@ -1,10 +1,6 @@
-/** `crossdock config client`: how to point each client at this server, filled in and ready to paste. */
-import { formatAddress, parseAddress } from '../config/address.ts'
+/** How to point each client at this server, filled in and ready to paste: for `crossdock config client` and the page at `/`. */
 import { DOCKER_HUB } from '../config/checks.ts'
-import { profilesOf } from '../config/profiles.ts'
 import type { Config } from '../config/schema.ts'
-import { EXIT, UsageError } from './output.ts'
-import type { System } from './system.ts'
 
 export const CLIENTS = ['docker', 'containerd', 'podman', 'buildkit', 'kubernetes'] as const
 export type ClientName = (typeof CLIENTS)[number]
@@ -21,38 +17,28 @@ export interface Setup {
   readonly examples: readonly [string, ...string[]]
 }
 
-export interface ClientOptions {
-  readonly profile: string
-  readonly address?: string
+/** Where clients reach this server. */
+export interface Reach {
+  readonly address: string
+  readonly scheme: 'http' | 'https'
 }
 
-export function clientCommand(
-  client: ClientName,
-  config: Config,
-  options: ClientOptions,
-  system: System,
-): number {
-  const profiles = profilesOf(config)
-  const profile = profiles.find(options.profile)
-  if (profile === undefined) {
-    throw new UsageError(
-      `--profile: no such profile ${JSON.stringify(options.profile)}; there are ${profiles.names.join(', ')}`,
-    )
-  }
-  const [listener] = config.listen
-  const setup: Setup = {
-    address:
-      options.address === undefined
-        ? addressOf(listener, system.hostname)
-        : parseOwnAddress(options.address),
-    scheme: listener?.tls === undefined ? 'http' : 'https',
-    profile: profile.name,
+export function setupOf(
+  config: Pick<Config, 'upstreams' | 'defaultUpstream'>,
+  reach: Reach,
+  profile: string,
+): Setup {
+  return {
+    ...reach,
+    profile,
     hosts: hostsOf(config),
     defaultUpstream: config.defaultUpstream,
     examples: examplesOf(config),
   }
-  system.output.out(TEXTS[client](setup))
-  return EXIT.ok
+}
+
+export function formatSetup(client: ClientName, setup: Setup): string {
+  return TEXTS[client](setup)
 }
 
 const TEXTS: Readonly<Record<ClientName, (setup: Setup) => string>> = {
@@ -63,35 +49,21 @@ const TEXTS: Readonly<Record<ClientName, (setup: Setup) => string>> = {
   kubernetes: formatKubernetes,
 }
 
-function addressOf(listener: Config['listen'][number] | undefined, hostname: string): string {
-  const { host, port } = listener ?? { host: '0.0.0.0', port: 5000 }
-  const isWildcard = host === '0.0.0.0' || host === '::'
-  return formatAddress({ host: isWildcard ? hostname : host, port })
-}
-
-/** Without a port it is the scheme's own; a bare word would be taken for a repository by every client. */
-function parseOwnAddress(text: string): string {
-  const isHost = /[.]/.test(text) || text === 'localhost'
-  const address = parseAddress(text) ?? (isHost ? parseAddress(`${text}:443`) : undefined)
-  if (address !== undefined && address.port > 0 && !text.startsWith(':')) return text
-  throw new UsageError(
-    `--address: must be an address that clients reach, such as proxy.example:5000 or [::1]:5000, not ${JSON.stringify(text.slice(0, 80))}`,
-  )
-}
-
-/** Names that are hosts: an upstream that is only a name of ours, such as `local`, is reached by path alone. */
-function hostsOf({ upstreams }: Config): Setup['hosts'] {
-  return Object.entries(upstreams)
-    .filter(([name]) => /[.:]/.test(name))
-    .map(([name, { url }]) =>
-      DOCKER_HUB.has(name)
-        ? { name: 'docker.io', server: 'https://registry-1.docker.io' }
-        : { name, server: url ?? `https://${name}` },
-    )
+/** By the host that images are named by: an upstream that is only a name of ours is known by its URL's. */
+function hostsOf({ upstreams }: Pick<Config, 'upstreams'>): Setup['hosts'] {
+  const hosts = Object.entries(upstreams).flatMap(([name, { url }]) => {
+    if (DOCKER_HUB.has(name)) return [{ name: 'docker.io', server: 'https://registry-1.docker.io' }]
+    if (/[.:]/.test(name)) return [{ name, server: url ?? `https://${name}` }]
+    return url === undefined ? [] : [{ name: new URL(url).host, server: new URL(url).origin }]
+  })
+  return [...new Map(hosts.map((one) => [one.name, one])).values()]
 }
 
 /** No client takes a port within a name: such an upstream can only be the default one. */
-function examplesOf({ upstreams, defaultUpstream }: Config): Setup['examples'] {
+function examplesOf({
+  upstreams,
+  defaultUpstream,
+}: Pick<Config, 'upstreams' | 'defaultUpstream'>): Setup['examples'] {
   const others = Object.keys(upstreams)
     .filter((name) => name !== defaultUpstream && !name.includes(':'))
     .map((name) => (DOCKER_HUB.has(name) ? 'docker.io/library/alpine:3' : `${name}/REPOSITORY:TAG`))
@@ -155,6 +127,7 @@ server = "${setup.scheme}://${setup.address}"
 #   containerd 1:  [plugins."io.containerd.grpc.v1.cri".registry]
 #                    config_path = "/etc/containerd/certs.d"
 # By hand: ctr images pull --hosts-dir /etc/containerd/certs.d ${host.name}/${image}
+# Without these files, by this server's names: ${setup.address}/${setup.examples[0]}-${setup.profile}
 
 ${hostsTomls(setup, '/etc/containerd/certs.d')}
 # The same by header instead of path:
@@ -227,7 +200,7 @@ location = "${address}/as/${profile}${path}"${scheme === 'http' ? '\ninsecure = 
 }
 
 function formatBuildkit(setup: Setup): string {
-  const { address, scheme, profile, hosts } = setup
+  const { address, scheme, profile, hosts, examples } = setup
   const mirrors = hosts.map(
     ({ name }) => `[registry."${name}"]
   mirrors = ["${address}/as/${profile}"]
@@ -237,6 +210,7 @@ function formatBuildkit(setup: Setup): string {
   if (hosts.length === 0) return `# BuildKit: ${byNameAlone(setup)}\n${plain}`
   return `# BuildKit: /etc/buildkit/buildkitd.toml, or docker buildx create --buildkitd-config FILE --use
 # (the BuildKit inside dockerd uses dockerd's own set-up: crossdock config client docker)
+# Without this file, by this server's names: FROM ${address}/${examples[0]}-${profile}
 
 ${mirrors.join('\n')}${plain}`
 }
