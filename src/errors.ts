@@ -63,12 +63,20 @@ export class CrossdockError extends Error {
   }
 }
 
-/** True when upstream could not answer (unreachable, 5xx, 429, timeout), as opposed to having said no or sent wrong bytes. */
+/**
+ * True when upstream could not answer (unreachable, 5xx, 429, timeout) or could not be asked (too much is under way already), as
+ * opposed to having said no or sent wrong bytes.
+ */
 export function isOutage(error: unknown): boolean {
+  if (!(error instanceof CrossdockError)) return false
+  const { kind, reason } = error
   return (
-    error instanceof CrossdockError &&
-    (error.kind === 'upstreamFailed' ||
-      error.kind === 'upstreamTimeout' ||
-      error.kind === 'tooManyRequests')
+    kind === 'upstreamFailed' ||
+    kind === 'upstreamTimeout' ||
+    kind === 'tooManyRequests' ||
+    (kind === 'overloaded' && reason === UPSTREAM_BUSY)
   )
 }
+
+/** The reason of `overloaded` where it is an upstream of which we ask too much already. */
+export const UPSTREAM_BUSY = 'upstream-busy'

@@ -30,6 +30,10 @@ export const LIMITS = z.strictObject({
   queue: count(64).describe(
     'Conversions under way beyond one per processor; more are answered 503.',
   ),
+  upstreamConnections: count(256).describe(
+    'Requests to one host of an upstream at a time, downloads included; more wait for `upstreamHeaders` at most. An eighth is kept for what is short.',
+  ),
+  upstreamQueue: count(1024).describe('Requests that wait for those; more are answered 503.'),
   connectTimeout: time('10s').describe('To connect to an upstream, TLS included.'),
   upstreamHeaders: time('30s').describe("To an upstream's response headers."),
   upstreamIdle: time('30s').describe('Without a byte from an upstream.'),

@@ -247,7 +247,8 @@ export class Courier {
       const { method = 'GET' } = ask
       const isTrusted = hop.isOwn && isConfigured
       const signal = signalOf(ask)
-      const response = await dialer.request(hop.url, { method, headers, isTrusted, signal })
+      const isLong = ask.deadlineMs === undefined
+      const response = await dialer.request(hop.url, { method, headers, isTrusted, isLong, signal })
       status = response.statusCode
       const answer = new Answer(hop.url, response, hop.isElsewhere)
       if (!hop.isElsewhere) this.#noteQuota(answer)

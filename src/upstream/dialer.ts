@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream'
 import { Agent, type Dispatcher, ProxyAgent } from 'undici'
 import { type AddressClass, classOf, literalIn, reachableFrom } from './addresses.ts'
 import { FORBIDDEN_ADDRESS } from './failures.ts'
+import { Gate } from './gate.ts'
 import { type Environment, proxyFor } from './proxies.ts'
 import type { TlsSettings, UpstreamLimits } from './settings.ts'
 import { type TlsFacts, TlsMaterial } from './tls-material.ts'
@@ -20,6 +21,8 @@ export interface DialRequest {
   readonly body?: string | Uint8Array | Readable | undefined
   /** True for URLs out of the configuration; false for those that somebody else made up. */
   readonly isTrusted: boolean
+  /** True for what may take as long as a blob does. */
+  readonly isLong?: boolean
   readonly signal?: AbortSignal | undefined
 }
 
@@ -39,6 +42,7 @@ export class Dialer implements AsyncDisposable {
   readonly #settings: DialerSettings
   readonly #lookup: Lookup
   readonly #material: TlsMaterial
+  readonly #gate: Gate
   /** By proxy URL (or none) and trust; all made of the same TLS facts. */
   #dispatchers = new Map<string, Dispatcher>()
   #facts: TlsFacts | undefined
@@ -49,18 +53,41 @@ export class Dialer implements AsyncDisposable {
     this.#settings = settings
     this.#lookup = settings.lookup ?? systemLookup
     this.#material = new TlsMaterial(settings.tls)
+    const { upstreamConnections, upstreamQueue, upstreamHeaders } = settings.limits
+    this.#gate = new Gate({
+      places: upstreamConnections,
+      queue: upstreamQueue,
+      waitMs: upstreamHeaders,
+    })
   }
 
-  /** Throws what undici throws, or an error with the code FORBIDDEN_ADDRESS. */
+  /**
+   * Throws what undici throws, an error with the code FORBIDDEN_ADDRESS, or `overloaded`. The body must be read to its end or
+   * destroyed: until then it has one of the places that the origin has.
+   */
   async request(url: URL, request: DialRequest): Promise<Dispatcher.ResponseData> {
-    const { method, headers, body, isTrusted, signal } = request
+    const { isTrusted, isLong = false, signal } = request
     if (this.#isClosed) throw new Error('crossdock is shutting down')
     const literal = literalIn(url.hostname)
     if (!isTrusted && literal !== undefined && !(await this.#reachable()).has(classOf(literal))) {
       throw forbidden(url.hostname)
     }
     const facts = await this.#material.read()
-    return await this.#dispatcher(url, isTrusted, facts).request({
+    const leave = await this.#gate.enter({ origin: url.origin, isLong, signal })
+    try {
+      const response = await this.#send(url, request, facts)
+      if (request.method === 'HEAD') leave()
+      else response.body.once('close', leave)
+      return response
+    } catch (error) {
+      leave()
+      throw error
+    }
+  }
+
+  #send(url: URL, request: DialRequest, facts: TlsFacts): Promise<Dispatcher.ResponseData> {
+    const { method, headers, body, isTrusted, signal } = request
+    return this.#dispatcher(url, isTrusted, facts).request({
       origin: url.origin,
       path: `${url.pathname}${url.search}`,
       method,

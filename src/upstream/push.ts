@@ -267,6 +267,7 @@ export class RegistryWriter {
       const response = await this.#settings.dialer.request(url, {
         method,
         isTrusted: isOwn,
+        isLong: stream !== undefined,
         headers: {
           'user-agent': 'crossdock',
           ...request.headers,

@@ -29,6 +29,10 @@ export interface UpstreamSettings {
 /** Times in ms, sizes in bytes; named as in the configuration. */
 export interface UpstreamLimits {
   readonly manifestSize: number
+  /** Requests to one origin at a time. */
+  readonly upstreamConnections: number
+  /** Requests that wait for one of those. */
+  readonly upstreamQueue: number
   readonly connectTimeout: number
   readonly upstreamHeaders: number
   readonly upstreamIdle: number

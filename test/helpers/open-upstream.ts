@@ -30,6 +30,8 @@ export interface OpenedUpstream extends AsyncDisposable {
 
 const LIMITS: UpstreamLimits = {
   manifestSize: 4 * 1024 * 1024,
+  upstreamConnections: 256,
+  upstreamQueue: 1024,
   connectTimeout: 2_000,
   upstreamHeaders: 10_000,
   upstreamIdle: 10_000,

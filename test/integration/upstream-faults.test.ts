@@ -382,6 +382,70 @@ describe('a circuit breaker', () => {
   })
 })
 
+describe('many requests at once', () => {
+  test('are so many at a time, others wait, and the rest is told to come again', async () => {
+    await using registry = await FakeRegistry.start()
+    await registry.pushImage('app', '1')
+    const hold = registry.hold({})
+    await using opened = openUpstream(registry, {
+      limits: { upstreamConnections: 8, upstreamQueue: 20 },
+    })
+
+    const asks = Array.from({ length: 300 }, (_, i) =>
+      opened.upstream.resolve('app', `unknown-${i}`).then(
+        () => 'answered',
+        (error: { kind?: string; retryAfter?: number }) => `${error.kind} ${error.retryAfter}`,
+      ),
+    )
+    await hold.reached
+    await expect.poll(() => registry.requests.length).toBe(8)
+    hold.release()
+    const outcomes = await Promise.all(asks)
+
+    expect(outcomes.filter((one) => one === 'answered')).toHaveLength(28)
+    expect(outcomes.filter((one) => one === 'overloaded 5')).toHaveLength(272)
+    expect(await opened.upstream.resolve('app', '1')).toBeDefined()
+  })
+
+  test('leave their places whatever became of them', async () => {
+    await using registry = await FakeRegistry.start()
+    const digest = registry.pushBlob('app', BLOB)
+    await registry.pushImage('app', '1')
+    await using opened = openUpstream(registry, {
+      limits: { upstreamConnections: 1, upstreamQueue: 1, upstreamHeaders: 2_000, retries: 0 },
+    })
+    const { upstream } = opened
+    const faults: Fault[] = [
+      {},
+      { status: 404 },
+      { status: 403 },
+      { status: 500 },
+      { reset: true },
+      { dropAfter: 3 },
+      { headers: { 'content-encoding': 'gzip' } },
+      { headers: { 'content-type': 'text/html' }, noDigestHeader: true },
+      { body: Buffer.alloc(5 * 1024 * 1024) },
+      { redirectTo: 'file:///etc/passwd' },
+    ]
+
+    for (const fault of faults) {
+      registry.clearFaults()
+      registry.fault({}, { ...fault, times: 4 })
+      const asks = [
+        () => upstream.resolve('app', '1'),
+        () => upstream.manifest('app', '1'),
+        () => upstream.statBlob('app', digest),
+        async () => await bytesOf(await upstream.blob('app', { digest })),
+        () => upstream.tags('app', {}),
+      ]
+      for (const ask of asks) {
+        const outcome: unknown = await ask().catch((error: unknown) => error)
+        expect(outcome).not.toMatchObject({ kind: 'overloaded' })
+      }
+    }
+  })
+})
+
 describe('mirrors', () => {
   test('are asked first, in order, and what they lack is asked of the next', async () => {
     await using first = await FakeRegistry.start()

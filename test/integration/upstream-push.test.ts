@@ -105,7 +105,9 @@ describe('a push', () => {
 
     const push = opened.upstreams.writer('local').putBlob('app', blob, read)
 
-    await expect(push).rejects.toThrow('does not take it (400): no [2Jroom 31mhere;')
+    await expect(push).rejects.toThrow(
+      'does not take it (400): no \\u001b[2Jroom\\u0007 \\u009b31mhere;',
+    )
   })
 })
 
