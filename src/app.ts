@@ -7,10 +7,12 @@ import { readAccessRules } from './access/rules.ts'
 import { type Profiles, profilesOf } from './config/profiles.ts'
 import type { Config } from './config/schema.ts'
 import { upstreamSettings } from './config/upstream-files.ts'
+import { Children } from './convert/children.ts'
 import { ImageWriter } from './convert/image-writer.ts'
 import { Images } from './convert/images.ts'
 import { LayerConversion, type LayerEvents } from './convert/layer-conversion.ts'
 import { Layers } from './convert/layers.ts'
+import { LearnedPlatforms } from './convert/learned-platforms.ts'
 import { Origins } from './convert/origins.ts'
 import { Progress } from './convert/progress.ts'
 import { Publisher } from './convert/publisher.ts'
@@ -21,6 +23,7 @@ import { Regenerations } from './convert/regenerations.ts'
 import { Remaker } from './convert/remaker.ts'
 import { Staging } from './convert/staging.ts'
 import { Substitutes } from './convert/substitutes.ts'
+import { Wishes } from './convert/wishes.ts'
 import { chooseRecord, compileRules, locate } from './http/target.ts'
 import { systemClock } from './lib/clock.ts'
 import type { LineSink } from './lib/lines.ts'
@@ -211,6 +214,9 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     readFile: (path) => readFile(path),
     windowMs: config.cache.tagWindow,
   })
+  const learned = new LearnedPlatforms({ catalog: catalog.platforms, clock })
+  const children = new Children({ store, catalog, manifests, images, learned, defaultPlatforms })
+  const wishes = new Wishes({ unfulfilled: (wish) => telemetry.wishUnfulfilled(wish) })
   const pulls = new Pulls({
     catalog,
     tags,
@@ -221,10 +227,11 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     remaker,
     profiles,
     records,
+    wishes,
+    children,
     substitutes: offline ? new Substitutes({ catalog, manifests, blobs, origins }) : undefined,
-    defaultPlatforms,
   })
-  const staging = new Staging({ catalog, pulls, manifests, progress })
+  const staging = new Staging({ learned, pulls, manifests, progress })
   const collector = new Collector({
     store,
     catalog,

@@ -244,9 +244,12 @@ export interface ConversionCatalog {
 
 /** Platforms that pullers of a repository were seen to take. */
 export interface PlatformCatalog {
-  list(repository: Repository): Promise<readonly Platform[]>
-  /** True when it was not known before. */
-  learn(repository: Repository, platform: Platform): Promise<boolean>
+  /** Those that were used at `since` or later, ms since 1970. */
+  list(repository: Repository, since: number): Promise<readonly Platform[]>
+  /** Learns it, or notes that it was used again, at `at`, ms since 1970. True when it was not known before. */
+  learn(repository: Repository, platform: Platform, at: number): Promise<boolean>
+  /** Forgets those that were used before `since` and not again. */
+  forget(repository: Repository, since: number): Promise<void>
 }
 
 /** When what was served last. Cheap: touches are collected and written now and then. */

@@ -73,7 +73,8 @@ export class Register {
     if (children === undefined || source.parsed.kind !== 'index') return
     for (const { digest, platform } of source.parsed.manifests) {
       const isMeant = children.includes(digest) && platform && platform.os !== 'unknown'
-      if (isMeant) await this.#catalog.platforms.learn(made.repository, platform)
+      if (!isMeant) continue
+      await this.#catalog.platforms.learn(made.repository, platform, this.#clock.now())
     }
   }
 

@@ -10,6 +10,7 @@ import { openLayoutImage } from '../bundle/layout-folder.ts'
 import { compressionOfName, isArchiveName } from '../bundle/outer-compression.ts'
 import { isFolder } from '../bundle/output-files.ts'
 import type { PushTarget } from '../bundle/pushes.ts'
+import { demandFor } from '../convert/asks.ts'
 import type { StageTask } from '../convert/staging.ts'
 import { CrossdockError } from '../errors.ts'
 import { parsePlatform } from '../oci/platform.ts'
@@ -92,9 +93,9 @@ async function load(source: Place & { readonly kind: 'local' }, app: App): Promi
     if (image === undefined || (candidate === undefined && found.length > 1)) continue
     const item = parseImage(image.reference, app)
     const isSuffixed = candidate !== name && 'tag' in item.reference
-    if (!isSuffixed) return { ...item, platforms: 'all', profile: undefined }
-    const profile = app.profiles.find(split?.suffix ?? '')
-    return { ...item, platforms: 'all', profile }
+    if (!isSuffixed) return { ...item, platforms: 'all', wanted: undefined }
+    const wanted = demandFor(app.profiles.find(split?.suffix ?? ''))
+    return { ...item, platforms: 'all', wanted }
   }
   const names = images
     .map((one) => one.name)
@@ -115,16 +116,16 @@ function fits(full: string, name: string): boolean {
 /** `oci:IN:1` to `oci:OUT:1-zstd` converts, unless the source says a profile itself. */
 function withProfileOf(
   target: Place,
-  item: Pick<ExportItem, 'repository' | 'reference' | 'profile'>,
+  item: Pick<ExportItem, 'repository' | 'reference' | 'wanted'>,
   app: App,
-): Pick<ExportItem, 'repository' | 'reference' | 'profile'> {
+): Pick<ExportItem, 'repository' | 'reference' | 'wanted'> {
   const { reference } = item
   const own = 'tag' in reference && splitSuffix(reference.tag, app.profiles.suffixes)
   const tag = target.kind === 'registry' ? parseReference(target.reference).tag : target.name
   const split =
     tag === undefined ? undefined : splitSuffix(tag.replace(/^.*:/, ''), app.profiles.suffixes)
-  if (own || item.profile !== undefined || split === undefined) return item
-  return { ...item, profile: app.profiles.find(split.suffix) }
+  if (own || item.wanted !== undefined || split === undefined) return item
+  return { ...item, wanted: demandFor(app.profiles.find(split.suffix)) }
 }
 
 interface RegistryTarget {

@@ -54,13 +54,13 @@ interface Asked {
 }
 
 async function askedOf(
-  { profile: ruled, repository }: NamedImage,
+  { wanted, repository }: NamedImage,
   { profile: suffix }: ResolvedTag,
   { source, conversions }: Inspection,
   inventory: Inventory,
   app: App,
 ): Promise<Asked | undefined> {
-  const profile = suffix === undefined ? ruled : app.profiles.find(suffix)
+  const profile = suffix === undefined ? wanted?.profile : app.profiles.find(suffix)
   if (profile?.format === undefined) return undefined
   const by = suffix === undefined ? 'rule' : 'suffix'
   const made = conversions.find((form) => form.profile === profile.name)

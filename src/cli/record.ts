@@ -3,8 +3,8 @@ import { readFile, stat, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { App } from '../app.ts'
 import { pushRecord } from '../bundle/record-pushes.ts'
+import { isPending } from '../convert/asks.ts'
 import { Inventory } from '../convert/inventory.ts'
-import { isPending } from '../convert/pulls.ts'
 import { isRecordPath, readRecord } from '../convert/record-files.ts'
 import type { ImageRecord } from '../convert/record-images.ts'
 import { CrossdockError } from '../errors.ts'
@@ -116,7 +116,7 @@ async function readImage(
       : await app.pulls.byTag({
           repository,
           tag: reference.tag,
-          profile: undefined,
+          wanted: undefined,
           acceptance: 'any',
           cannotRead: () => undefined,
         })

@@ -1,6 +1,6 @@
 /** What people name images by, as commands see it: repository, tag or digest, and the profile that a puller would get. */
 import type { App } from '../app.ts'
-import type { Profile } from '../config/profiles.ts'
+import { type Wanted, wishFor } from '../convert/asks.ts'
 import { CrossdockError } from '../errors.ts'
 import { chooseProfile, compileRules, locate } from '../http/target.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -14,7 +14,7 @@ export interface NamedImage {
   readonly repository: Repository
   readonly reference: { readonly tag: string } | { readonly digest: Digest }
   /** From the rules; a suffix of the tag wins over it. */
-  readonly profile: Profile | undefined
+  readonly wanted: Wanted | undefined
 }
 
 /** Would pass for the tag of an image that is called sha256. */
@@ -34,7 +34,7 @@ export function parseImage(text: string, app: App): NamedImage {
       repository,
       // Like every client: a digest says all there is to say.
       reference: digest === undefined ? { tag: tag ?? 'latest' } : { digest },
-      profile: chooseProfile({}, repository, compileRules(config.rules), profiles),
+      wanted: wishFor(chooseProfile({}, repository, compileRules(config.rules), profiles)),
     }
   } catch (error) {
     if (!(error instanceof CrossdockError)) throw error
@@ -48,7 +48,7 @@ export function parseImage(text: string, app: App): NamedImage {
 export function formatImage({
   repository,
   reference,
-}: Omit<NamedImage, 'text' | 'profile'>): string {
+}: Omit<NamedImage, 'text' | 'wanted'>): string {
   const tail = 'tag' in reference ? `:${reference.tag}` : `@${reference.digest}`
   return `${repository.upstream}/${repository.name}${tail}`
 }

@@ -18,6 +18,8 @@ export interface ImageTask {
   readonly acceptance: Acceptance
   /** Which children of an index are converted. */
   readonly platforms: 'all' | readonly Platform[]
+  /** More of them that were converted before and go along; absent where the profile says itself which are to be. */
+  readonly ready?: readonly Digest[]
 }
 
 /** For messages: `docker.io/library/alpine@sha256:...`. */
@@ -34,6 +36,20 @@ export interface Recipe {
   readonly dialect: Dialect
   /** For an index: which children were to be converted. */
   readonly children?: readonly Digest[]
+}
+
+/** What a task comes down to for an image, or for an index of which these children are converted. */
+export function recipeOf(
+  task: Omit<ImageTask, 'source'>,
+  dialect: Dialect,
+  children?: readonly Digest[],
+): string {
+  const { profile, format, options } = task
+  const { name, revision } = format
+  return formatRecipe({
+    ...{ profile, format: name, revision, options, dialect },
+    ...(children && { children }),
+  })
 }
 
 /** One text for equal recipes. */

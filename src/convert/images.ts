@@ -1,12 +1,13 @@
 /** Conversions of whole images and indexes: found, joined or started, once for everybody, owned by the server. */
 import { CrossdockError, isOutage } from '../errors.ts'
 import { RecentFailures } from '../lib/recent-failures.ts'
+import type { Digest } from '../oci/digest.ts'
 import type { ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import type { Catalog, Clock, ConvertedImage, ImageKey } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
-import { formatRecipe, type ImageTask, nameOf, parseRecipe, type Recipe } from './image-task.ts'
+import { type ImageTask, nameOf, parseRecipe, recipeOf } from './image-task.ts'
 import type { ImageWriter } from './image-writer.ts'
-import { dialectFor, selectChildren } from './plan.ts'
+import { DOCKER_TYPES_ONLY, dialectFor, selectChildren } from './plan.ts'
 import type { Job, Progress } from './progress.ts'
 import { mediaTypeOf, Surveyor } from './survey.ts'
 
@@ -77,8 +78,7 @@ export class Images {
     const manifest = this.#manifests.parse(task.source)
     const key = this.#keyOf(task, manifest)
     if (key === undefined) {
-      const reason = 'puller-reads-docker-types-only'
-      return original(task.source.mediaType, reason)
+      return original(task.source.mediaType, DOCKER_TYPES_ONLY)
     }
     const { upstream, name } = task.repository
     const text = `${upstream}/${name}@${key.source} ${key.recipe}`
@@ -112,21 +112,15 @@ export class Images {
   #keyOf(task: ImageTask, manifest: ImageManifest | ImageIndex): ImageKey | undefined {
     const dialect = dialectFor(task.format, manifest.dialect, task.acceptance)
     if (dialect === undefined) return undefined
-    const wanted = task.format.convertsAllPlatforms ? 'all' : task.platforms
-    const recipe: Recipe = {
-      profile: task.profile,
-      format: task.format.name,
-      revision: task.format.revision,
-      options: task.options,
-      dialect,
-      ...(manifest.kind === 'index' && {
-        children: selectChildren(manifest, wanted).map((child) => child.digest),
-      }),
-    }
+    const { repository, source } = task
     return {
-      repository: task.repository,
-      source: task.source.digest,
-      recipe: formatRecipe(recipe),
+      repository,
+      source: source.digest,
+      recipe: recipeOf(
+        task,
+        dialect,
+        manifest.kind === 'index' ? chosen(task, manifest) : undefined,
+      ),
     }
   }
 
@@ -182,6 +176,13 @@ export class Images {
     const seconds = (this.#clock.monotonic() - began) / 1000
     this.#events.converted?.({ profile: task.profile, result, seconds })
   }
+}
+
+/** Which children of the index are converted, each once. */
+function chosen(task: ImageTask, index: ImageIndex): readonly Digest[] {
+  const wanted = task.format.convertsAllPlatforms ? 'all' : task.platforms
+  const selected = selectChildren(index, wanted).map(({ digest }) => digest)
+  return [...new Set([...selected, ...(task.ready ?? [])])]
 }
 
 function original(mediaType: string, reason: string): ImageFlight {

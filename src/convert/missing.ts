@@ -29,6 +29,9 @@ export function tagUnknown(
   )
 }
 
+/** Why a conversion fails that nothing here could be the source of. */
+export const NOT_CARRIED = 'not-carried'
+
 /** Offline: the image is known, and what came of it cannot be brought into the form that was asked for. */
 export function notCarried(
   repository: Repository,
@@ -45,7 +48,7 @@ export function notCarried(
   return new CrossdockError(
     'manifestUnknown',
     `${upstream}/${name}:${tag} was not carried as ${profile}, and nothing that is here can be converted to it; ${advice}`,
-    { reason: 'not-carried' },
+    { reason: NOT_CARRIED },
   )
 }
 

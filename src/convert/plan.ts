@@ -19,6 +19,9 @@ import { matchesPlatform } from '../oci/platform.ts'
 /** What an answer in this format looks like to the puller's `Accept`: Docker types alone, or anything. */
 export type Acceptance = 'docker' | 'any'
 
+/** Why the original is served where `dialectFor` finds no dialect. */
+export const DOCKER_TYPES_ONLY = 'puller-reads-docker-types-only'
+
 export type LayerStep =
   | { readonly kind: 'keep' }
   | { readonly kind: 'convert'; readonly diffId: Digest; readonly mediaType: string }

@@ -1,62 +1,32 @@
 /** What a puller asked for, answered: which manifest a reference and a profile mean, and what became of the conversion. */
-import { LRUCache } from 'lru-cache'
 import type { Profile, Profiles } from '../config/profiles.ts'
 import { CrossdockError } from '../errors.ts'
+import type { Format } from '../format/format.ts'
 import type { Digest } from '../oci/digest.ts'
-import { type Descriptor, isAttestation, type Platform } from '../oci/manifest.ts'
-import { matchesPlatform } from '../oci/platform.ts'
 import { splitSuffix } from '../oci/reference.ts'
 import type { ByteRange, Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import type { Blobs } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
-import type { Tags } from '../pull/tags.ts'
+import type { ResolvedTag, Tags } from '../pull/tags.ts'
+import {
+  demandFor,
+  type ManifestAnswer,
+  type PendingAnswer,
+  type TagAsk,
+  type Wanted,
+} from './asks.ts'
+import type { Children } from './children.ts'
 import type { ImageTask } from './image-task.ts'
 import type { ImageFlight, Images } from './images.ts'
 import { manifestUnknown, notCarried, tagUnknown } from './missing.ts'
-import type { Acceptance } from './plan.ts'
+import { DOCKER_TYPES_ONLY } from './plan.ts'
 import { withList } from './priority-lists.ts'
 import type { Records } from './records.ts'
 import type { Regenerations } from './regenerations.ts'
 import type { Remaker } from './remaker.ts'
 import type { Substitutes } from './substitutes.ts'
-
-export interface TagAsk {
-  readonly repository: Repository
-  readonly tag: string
-  /** From path, header, listener or rule; a suffix of the tag wins over it. */
-  readonly profile: Profile | undefined
-  readonly acceptance: Acceptance
-  /** Throws when who asks may not have the profile that the tag's suffix turned out to name. */
-  readonly admit?: (profile: Profile | undefined) => void
-  /** Why this client cannot read a format's layers, if it cannot. */
-  readonly cannotRead: (profile: Profile) => string | undefined
-}
-
-export interface ManifestAnswer extends RawManifest {
-  /** Value of the header `Crossdock-Conversion`; absent without a profile. */
-  readonly conversion?: string
-  /** Texts of `Warning: 299`. */
-  readonly warnings: readonly string[]
-  /** True when upstream could not be asked: `Warning: 110`. */
-  readonly stale: boolean
-}
-
-/** An answer that may take a while. */
-export interface PendingAnswer {
-  /** Content-Type of what `answer` will bring, known early. Never unhandled. */
-  readonly mediaType: Promise<string>
-  readonly answer: Promise<ManifestAnswer>
-  /** The source, for clients that rather not wait. */
-  readonly original: ManifestAnswer
-  readonly profile: Profile
-}
-
-/** Platforms of an index's children that a puller may still want converted. */
-interface Unconverted {
-  readonly task: ImageTask
-  readonly platform: Platform
-}
+import { isFulfilled, original, type Sought, type Wishes } from './wishes.ts'
 
 export class Pulls {
   readonly #catalog: Catalog
@@ -68,10 +38,9 @@ export class Pulls {
   readonly #remaker: Remaker
   readonly #profiles: Profiles
   readonly #records: Records
+  readonly #wishes: Wishes
+  readonly #children: Children
   readonly #substitutes: Substitutes | undefined
-  readonly #defaultPlatforms: readonly Platform[]
-  /** By repository and digest of an original child that lies in an index handed out with others converted. */
-  readonly #unconverted = new LRUCache<string, readonly Unconverted[]>({ max: 20_000 })
 
   constructor(deps: {
     readonly catalog: Catalog
@@ -83,9 +52,10 @@ export class Pulls {
     readonly remaker: Remaker
     readonly profiles: Profiles
     readonly records: Records
+    readonly wishes: Wishes
+    readonly children: Children
     /** Offline alone. */
     readonly substitutes?: Substitutes | undefined
-    readonly defaultPlatforms: readonly Platform[]
   }) {
     this.#catalog = deps.catalog
     this.#tags = deps.tags
@@ -96,55 +66,29 @@ export class Pulls {
     this.#remaker = deps.remaker
     this.#profiles = deps.profiles
     this.#records = deps.records
+    this.#wishes = deps.wishes
+    this.#children = deps.children
     this.#substitutes = deps.substitutes
-    this.#defaultPlatforms = deps.defaultPlatforms
   }
 
   /** A finished answer, or one that is being made. Throws `manifestUnknown` for a tag that upstream does not have. */
   async byTag(ask: TagAsk): Promise<ManifestAnswer | PendingAnswer> {
-    const { tag, profile, resolved, isDemand = false } = await this.#resolve(ask)
-    if (profile !== ask.profile) ask.admit?.(profile)
-    const raw = resolved && (await this.#manifests.get(ask.repository, resolved.digest))
-    if (raw === undefined) throw tagUnknown(ask.repository, tag, this.#profiles)
-    let plain: ManifestAnswer = { ...raw, warnings: [], stale: resolved?.stale ?? false }
-    if (profile === undefined) return (await this.#substitute(ask, plain)) ?? plain
-    const { format } = profile
-    if (format === undefined) return { ...plain, conversion: 'original; reason=asked' }
-    const unreadable = ask.cannotRead(profile)
-    if (unreadable !== undefined) {
-      return { ...plain, conversion: 'original; reason=client', warnings: [unreadable] }
-    }
-    const platforms = await this.#platforms(ask.repository, profile.platforms)
     const { repository } = ask
-    const chosen = await this.#records.choose({ repository, tag, source: raw, profile, platforms })
-    plain = { ...plain, warnings: chosen.warnings }
-    const task: ImageTask = {
-      repository,
-      source: raw,
-      profile: profile.name,
-      format,
-      options: withList(profile.options, chosen.list),
-      acceptance: ask.acceptance,
-      platforms,
-    }
-    const made = await this.#images.find(task)
-    if (made !== undefined) return await this.#converted(task, plain, made, 'hit')
-    const remedy = await this.#substitutes?.remedy(task)
-    if (remedy?.kind === 'carried') return { ...plain, ...remedy.raw, conversion: 'hit' }
-    if (remedy?.kind === 'absent') {
-      if (isDemand) throw notCarried(repository, tag, profile.name, remedy.forms)
-      const any = (await this.#substitute(ask, plain)) ?? plain
-      return { ...any, conversion: 'original; reason=not-carried' }
-    }
-    const from = remedy === undefined ? task : { ...task, source: remedy.from }
-    const flight = this.#images.convert(from)
-    const answer = this.#finish(from, plain, flight)
-    answer.catch(() => undefined)
-    return {
-      mediaType: flight.mediaType,
-      answer,
-      original: { ...plain, conversion: 'original; reason=slow' },
-      profile,
+    const { tag, wanted, resolved } = await this.#resolve(ask)
+    if (wanted?.kind === 'demand') ask.admit?.(wanted.profile)
+    const raw = resolved && (await this.#manifests.get(repository, resolved.digest))
+    if (raw === undefined) throw tagUnknown(repository, tag, this.#profiles)
+    const plain: ManifestAnswer = { ...raw, warnings: [], stale: resolved?.stale ?? false }
+    if (wanted === undefined) return (await this.#substitute(repository, plain)) ?? plain
+    const { format } = wanted.profile
+    if (format === undefined) return original(plain, 'asked')
+    const sought: Sought = { repository, tag, wanted, plain }
+    const unreadable = ask.cannotRead(wanted.profile)
+    if (unreadable !== undefined) return this.#kept(sought, 'client', unreadable)
+    try {
+      return await this.#seek(ask, sought, format)
+    } catch (error) {
+      return await this.#failed(sought, error)
     }
   }
 
@@ -161,7 +105,7 @@ export class Pulls {
     const warnings: string[] = []
     for (const profile of this.#profiles.all) {
       try {
-        const platforms = await this.#platforms(repository, profile.platforms)
+        const platforms = await this.#children.known(repository, profile)
         const ask = { repository, tag, source, profile, platforms }
         const { list } = await this.#records.choose(ask)
         if (list !== undefined) lists.set(profile.name, list)
@@ -213,71 +157,91 @@ export class Pulls {
     return await this.#blobs.open(repository, digest)
   }
 
-  /** Notes that somebody pulled an original child of a converted index; converts it behind for the next puller. */
-  async pulledChild(repository: Repository, digest: Digest): Promise<void> {
-    const key = childKey(repository, digest)
-    const waiting = this.#unconverted.get(key)
-    if (waiting === undefined) return
-    this.#unconverted.delete(key)
-    for (const { task, platform } of waiting) {
-      const isNew = await this.#catalog.platforms.learn(repository, platform)
-      if (!isNew) continue
-      const platforms = await this.#platforms(repository, 'auto')
-      this.#images.convert({ ...task, platforms }).result.catch(() => undefined)
-    }
+  /** Notes that somebody fetched a manifest by digest, and so which platform of an index is taken. */
+  pulledChild(repository: Repository, digest: Digest, puller: string): void {
+    this.#children.pulled(repository, digest, puller)
   }
 
-  async #substitute(
-    { repository }: TagAsk,
-    plain: ManifestAnswer,
-  ): Promise<ManifestAnswer | undefined> {
-    const raw = await this.#substitutes?.find(repository, plain)
-    return raw && { ...plain, ...raw, conversion: 'hit' }
-  }
-
-  async #resolve(ask: TagAsk) {
-    const { repository, tag } = ask
+  async #resolve({ repository, tag, wanted }: TagAsk): Promise<{
+    readonly tag: string
+    readonly wanted: Wanted | undefined
+    readonly resolved: ResolvedTag | undefined
+  }> {
     const split = splitSuffix(tag, this.#profiles.suffixes)
     if (split === undefined) {
-      return { tag, profile: ask.profile, resolved: await this.#tags.resolve(repository, tag) }
+      return { tag, wanted, resolved: await this.#tags.resolve(repository, tag) }
     }
     const literal = await this.#tags.resolveLiteral(repository, tag)
-    if (literal !== undefined) return { tag, profile: ask.profile, resolved: literal }
+    if (literal !== undefined) return { tag, wanted, resolved: literal }
     return {
       tag: split.base,
-      isDemand: true,
-      profile: this.#profiles.find(split.suffix),
+      wanted: demandFor(this.#profiles.find(split.suffix)),
       resolved: await this.#tags.resolve(repository, split.base),
     }
   }
 
-  async #platforms(
-    repository: Repository,
-    wanted: Profile['platforms'],
-  ): Promise<'all' | readonly Platform[]> {
-    if (wanted !== 'auto') return wanted
-    return [...this.#defaultPlatforms, ...(await this.#catalog.platforms.list(repository))]
+  /** What is wanted, found or begun; throws whatever stands in its way. */
+  async #seek(
+    ask: TagAsk,
+    sought: Sought,
+    format: Format,
+  ): Promise<ManifestAnswer | PendingAnswer> {
+    const { repository, tag, wanted, plain: source } = sought
+    const { profile } = wanted
+    const platforms = await this.#children.known(repository, profile)
+    const chosen = await this.#records.choose({ repository, tag, source, profile, platforms })
+    const plain = { ...source, warnings: chosen.warnings }
+    const asked: ImageTask = {
+      repository,
+      source,
+      profile: profile.name,
+      format,
+      options: withList(profile.options, chosen.list),
+      acceptance: ask.acceptance,
+      ...this.#children.awaited(profile, ask.platforms),
+    }
+    const { task, made } = await this.#children.find(asked)
+    if (made !== undefined) return await this.#converted(task, plain, made, 'hit')
+    const remedy = await this.#substitutes?.remedy(task)
+    if (remedy?.kind === 'carried') return { ...plain, ...remedy.raw, conversion: 'hit' }
+    if (remedy?.kind === 'absent') throw notCarried(repository, tag, profile.name, remedy.forms)
+    const from = remedy === undefined ? task : { ...task, source: remedy.from }
+    return this.#begin(from, { ...sought, plain })
   }
 
-  async #finish(
-    task: ImageTask,
-    plain: ManifestAnswer,
-    flight: ImageFlight,
-  ): Promise<ManifestAnswer> {
-    const outcome = await flight.result
-    if (outcome.kind === 'original') {
-      if (outcome.reason === 'no-matching-platform') this.#watchChildren(task, task.source)
-      const isLost = outcome.reason === 'puller-reads-docker-types-only'
-      const warning = `the profile ${task.profile} has no Docker form and this client accepts Docker media types only; it gets the original image`
-      return {
-        ...plain,
-        conversion: `original; reason=${outcome.reason}`,
-        warnings: isLost ? [...plain.warnings, warning] : plain.warnings,
-      }
+  #begin(task: ImageTask, sought: Sought): ManifestAnswer | PendingAnswer {
+    const { plain, wanted } = sought
+    const flight = this.#images.convert(task)
+    const answer = this.#finish(task, sought, flight).catch((error) => this.#failed(sought, error))
+    answer.catch(() => undefined)
+    const debt = this.#wishes.owed(sought)
+    if (debt !== undefined)
+      return this.#wishes.instead(
+        sought,
+        debt,
+        'its conversion took too long or failed before; it is tried again',
+      )
+    const { mediaType } = flight
+    return {
+      mediaType: wanted.kind === 'wish' ? mediaType.catch(() => plain.mediaType) : mediaType,
+      answer,
+      original: original(plain, 'slow'),
+      profile: wanted.profile,
+      giveUp: (seconds) => this.#failed(sought, tooSlow(sought, seconds)),
+      owe: (instead) => this.#wishes.owe(sought, instead),
     }
-    const { image } = outcome
-    const said = outcome.isHit ? 'hit' : `converted; seconds=${image.seconds.toFixed(3)}`
-    return await this.#converted(task, plain, image, said)
+  }
+
+  async #finish(task: ImageTask, sought: Sought, flight: ImageFlight): Promise<ManifestAnswer> {
+    const { plain } = sought
+    const outcome = await flight.result
+    if (outcome.kind === 'converted') {
+      const { image } = outcome
+      const said = outcome.isHit ? 'hit' : `converted; seconds=${image.seconds.toFixed(3)}`
+      return await this.#converted(task, plain, image, said)
+    }
+    this.#children.handedOut(task, task.source)
+    return this.#kept(sought, outcome.reason, describe(task, outcome.reason))
   }
 
   async #converted(
@@ -288,42 +252,48 @@ export class Pulls {
   ): Promise<ManifestAnswer> {
     const raw = await this.#manifests.findLocal(task.repository, image.target)
     if (raw === undefined) throw manifestUnknown(task.repository, `@${image.target}`)
-    this.#watchChildren(task, raw)
+    this.#children.handedOut(task, raw)
     return { ...raw, conversion, warnings: plain.warnings, stale: plain.stale }
   }
 
-  /** Remembers which originals an index with converted children still names, to learn who pulls them. */
-  #watchChildren(task: ImageTask, converted: RawManifest): void {
-    if (task.platforms === 'all') return
-    const source = this.#manifests.parse(task.source)
-    const target = this.#manifests.parse(converted)
-    if (source.kind !== 'index' || target.kind !== 'index') return
-    const originals = new Set(source.manifests.map(({ digest }) => digest))
-    for (const child of target.manifests) {
-      if (!originals.has(child.digest)) continue
-      if (
-        !isLearnable(child) ||
-        task.platforms.some((one) => matchesPlatform(one, child.platform))
-      ) {
-        continue
-      }
-      const key = childKey(task.repository, child.digest)
-      const others = (this.#unconverted.get(key) ?? []).filter(
-        (one) => one.task.profile !== task.profile,
-      )
-      this.#unconverted.set(key, [...others, { task, platform: child.platform }])
-    }
+  /** An image that the profile leaves as it is, by its nature or its puller's. */
+  #kept(sought: Sought, reason: string, message: string): ManifestAnswer {
+    const { plain, wanted } = sought
+    if (isFulfilled(reason, wanted.profile)) return original(plain, reason)
+    if (wanted.kind === 'wish') return this.#wishes.instead(sought, reason, message)
+    return original(plain, reason, isOfPuller(reason) ? [message] : [])
+  }
+
+  /** Offline the original may not have come along: then whatever did is better than nothing. */
+  async #failed(sought: Sought, error: unknown): Promise<ManifestAnswer> {
+    const { repository, plain, wanted } = sought
+    const carried = wanted.kind === 'wish' ? await this.#substitute(repository, plain) : undefined
+    return this.#wishes.failed({ ...sought, plain: carried ?? plain }, error)
+  }
+
+  async #substitute(
+    repository: Repository,
+    plain: ManifestAnswer,
+  ): Promise<ManifestAnswer | undefined> {
+    const raw = await this.#substitutes?.find(repository, plain)
+    return raw && { ...plain, ...raw, conversion: 'hit' }
   }
 }
 
-function isLearnable(child: Descriptor): child is Descriptor & { readonly platform: Platform } {
-  return child.platform !== undefined && !isAttestation(child) && child.platform.os !== 'unknown'
+/** The client is the reason, and so ought to hear of it. */
+function isOfPuller(reason: string): boolean {
+  return reason === 'client' || reason === DOCKER_TYPES_ONLY
 }
 
-function childKey(repository: Repository, digest: Digest): string {
-  return `${repository.upstream}/${repository.name}@${digest}`
+function describe(task: ImageTask, reason: string): string {
+  if (reason !== DOCKER_TYPES_ONLY) return `it is left as it is (${reason})`
+  return `the profile ${task.profile} has no Docker form and this client accepts Docker media types only; it gets the original image`
 }
 
-export function isPending(answer: ManifestAnswer | PendingAnswer): answer is PendingAnswer {
-  return 'answer' in answer
+function tooSlow({ repository, wanted }: Sought, seconds: number): CrossdockError {
+  return new CrossdockError(
+    'upstreamTimeout',
+    `conversion of ${repository.upstream}/${repository.name} to ${wanted.profile.name} takes longer than ${Math.round(seconds)} s; it goes on, pull again later`,
+    { reason: 'wait-budget' },
+  )
 }

@@ -5,18 +5,21 @@ import { type Descriptor, isAttestation, type Platform } from '../oci/manifest.t
 import { findMediaType } from '../oci/media-type.ts'
 import { blobsOf, isInRegistry, type Outline } from '../oci/outline.ts'
 import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
-import type { Catalog, RawManifest, Repository } from '../ports.ts'
+import type { RawManifest, Repository } from '../ports.ts'
 import { blobUnknown } from '../pull/blobs.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
 import type { Manifests } from '../pull/manifests.ts'
+import { isPending, type ManifestAnswer, type TagAsk } from './asks.ts'
+import type { LearnedPlatforms } from './learned-platforms.ts'
 import type { Job, LayerProgress, Progress } from './progress.ts'
-import { isPending, type ManifestAnswer, type Pulls, type TagAsk } from './pulls.ts'
+import type { Pulls } from './pulls.ts'
 
 export interface StageTask {
   readonly repository: Repository
   readonly reference: { readonly tag: string } | { readonly digest: Digest }
-  readonly profile: TagAsk['profile']
-  /** Which children of an index are fetched whole; a list is learned for the repository, so that pullers get them converted. */
+  /** Of the rules, or of whoever demands a form without saying it in the tag. */
+  readonly wanted: TagAsk['wanted']
+  /** Which children of an index are fetched whole; a list is converted, and learned for the repository. */
   readonly platforms: 'all' | readonly Platform[]
   /** True: nobody asked for these platforms, so that an image without a choice may be for another one. */
   readonly isPlatformAssumed?: boolean
@@ -44,18 +47,18 @@ interface StagedImage {
 const FETCHES = 4
 
 export class Staging {
-  readonly #catalog: Catalog
+  readonly #learned: LearnedPlatforms
   readonly #pulls: Pulls
   readonly #manifests: Manifests
   readonly #progress: Progress
 
   constructor(deps: {
-    readonly catalog: Catalog
+    readonly learned: LearnedPlatforms
     readonly pulls: Pulls
     readonly manifests: Manifests
     readonly progress: Progress
   }) {
-    this.#catalog = deps.catalog
+    this.#learned = deps.learned
     this.#pulls = deps.pulls
     this.#manifests = deps.manifests
     this.#progress = deps.progress
@@ -63,11 +66,11 @@ export class Staging {
 
   /** Resolves when all of it is durable. Throws what a pull would be told. */
   async stage(task: StageTask): Promise<Staged> {
-    if (task.platforms !== 'all') {
-      await this.#refuseAbsent(task, task.platforms)
-      for (const one of task.platforms) await this.#catalog.platforms.learn(task.repository, one)
-    }
+    if (task.platforms !== 'all') await this.#refuseAbsent(task, task.platforms)
     const answer = await this.#answer(task)
+    if (task.platforms !== 'all' && !task.isPlatformAssumed) {
+      for (const one of task.platforms) await this.#learned.learn(task.repository, one)
+    }
     const images = await this.#images(task, answer)
     let size = 0
     let sourceSize = 0
@@ -114,12 +117,13 @@ export class Staging {
     task: StageTask,
     cannotRead: TagAsk['cannotRead'] = () => undefined,
   ): Promise<ManifestAnswer> {
-    const { repository, reference, profile } = task
+    const { repository, reference, wanted } = task
     if ('digest' in reference) {
-      return await this.#pulls.byDigest(repository, reference.digest, profile)
+      return await this.#pulls.byDigest(repository, reference.digest, wanted?.profile)
     }
     const { tag } = reference
-    const ask: TagAsk = { repository, tag, profile, acceptance: 'any', cannotRead }
+    const platforms = task.platforms === 'all' ? [] : task.platforms
+    const ask: TagAsk = { repository, tag, wanted, platforms, acceptance: 'any', cannotRead }
     const answer = await this.#pulls.byTag(ask)
     return isPending(answer) ? await answer.answer : answer
   }

@@ -10,7 +10,14 @@ import { type Dialect, INDEX_TYPES, MANIFEST_TYPES } from '../oci/media-type.ts'
 import type { RawManifest, Repository } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { type ImageTask, nameOf } from './image-task.ts'
-import { dialectFor, type ImagePlan, planImage, reasonToKeep, selectChildren } from './plan.ts'
+import {
+  DOCKER_TYPES_ONLY,
+  dialectFor,
+  type ImagePlan,
+  planImage,
+  reasonToKeep,
+  selectChildren,
+} from './plan.ts'
 import { listIn } from './priority-lists.ts'
 
 export type Survey = { readonly kind: 'original'; readonly reason: string } | ConvertibleSurvey
@@ -62,7 +69,7 @@ export class Surveyor {
     const { task } = round
     const manifest = this.#manifests.parse(raw)
     const dialect = dialectFor(task.format, manifest.dialect, task.acceptance)
-    if (dialect === undefined) return { kind: 'original', reason: 'puller-reads-docker-types-only' }
+    if (dialect === undefined) return { kind: 'original', reason: DOCKER_TYPES_ONLY }
     if (manifest.kind === 'image') return await this.#surveyImage(task, raw, manifest, dialect)
     if (depth <= MAX_NESTING) return await this.#surveyIndex(round, raw, manifest, depth, selected)
     throw new CrossdockError(

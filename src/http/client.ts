@@ -2,6 +2,8 @@
 
 import type { Acceptance } from '../convert/plan.ts'
 import type { Format } from '../format/format.ts'
+import type { Platform } from '../oci/manifest.ts'
+import { parsePlatform } from '../oci/platform.ts'
 
 /** No Accept, or one that names anything but Docker's types, takes everything. */
 export function acceptanceOf(accept: string | undefined): Acceptance {
@@ -28,7 +30,19 @@ export function cannotRead(userAgent: string | undefined, format: Format): strin
   return `docker ${docker[1]}.${docker[2]} cannot read zstd layers, so it gets the original image; Docker ${DOCKER_WITH_ZSTD} and newer can`
 }
 
+/** More than any client sends of itself. */
+const MAX_USER_AGENT = 1024
+
 /** oras and go-containerregistry need Content-Length on HEAD, and have no timeout: they are kept waiting. */
 export function waitsForHead(userAgent: string | undefined): boolean {
   return /^(?:oras|go-containerregistry)\b/.test(userAgent ?? '')
+}
+
+/** What Docker and CRI-O say that they run on: `docker/28.5.2 ... os/linux arch/arm64 UpstreamClient(...)`; nothing for others. */
+export function platformsOf(userAgent: string | undefined): readonly Platform[] {
+  const [own = ''] = (userAgent ?? '').slice(0, MAX_USER_AGENT).split(' UpstreamClient(', 1)
+  const [, os] = /(?:^| )os\/([a-z0-9]{1,32})(?= |$)/.exec(own) ?? []
+  const [, architecture] = /(?:^| )arch\/([a-z0-9_]{1,32})(?= |$)/.exec(own) ?? []
+  if (os === undefined || architecture === undefined) return []
+  return [parsePlatform(`${os}/${architecture}`)]
 }

@@ -2,16 +2,17 @@
 import type { Access } from '../access/access.ts'
 import type { Principal } from '../access/policy.ts'
 import type { Profile, Profiles } from '../config/profiles.ts'
-import { isPending, type ManifestAnswer, type PendingAnswer, type Pulls } from '../convert/pulls.ts'
+import { isPending, type ManifestAnswer, wishFor } from '../convert/asks.ts'
+import type { Pulls } from '../convert/pulls.ts'
 import { CrossdockError } from '../errors.ts'
 import { streamOf } from '../lib/streams.ts'
-import { within } from '../lib/within.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { ByteRange, Clock, RawManifest, Repository } from '../ports.ts'
+import type { ByteRange, RawManifest, Repository } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { readToKeep } from '../pull/open-blob.ts'
 import type { Reach } from '../setup/clients.ts'
-import { acceptanceOf, cannotRead, waitsForHead } from './client.ts'
+import { acceptanceOf, cannotRead, platformsOf } from './client.ts'
+import { clientKey } from './client-address.ts'
 import { matchesEtag } from './etag.ts'
 import type { Exchange } from './exchange.ts'
 import type { Headers } from './headers.ts'
@@ -20,6 +21,7 @@ import type { Lists } from './lists.ts'
 import { type Parts, rangeOf, refuseRange, sendParts } from './parts.ts'
 import { parseRoute, type Reference, type Route, unknownProfile } from './route.ts'
 import { type CompiledRule, chooseProfile, locate, type Names } from './target.ts'
+import { type Patience, waitFor } from './waiting.ts'
 import { sendWelcome, type WelcomeDeps, wantsWelcome } from './welcome.ts'
 
 /** The listener that a request came in by. */
@@ -29,7 +31,7 @@ export interface Entrance {
   readonly reach: Reach
 }
 
-export interface DistributionDeps {
+export interface DistributionDeps extends Patience {
   readonly config: WelcomeDeps['config']
   readonly pulls: Pulls
   readonly blobs: Blobs
@@ -39,9 +41,6 @@ export interface DistributionDeps {
   readonly rules: readonly CompiledRule[]
   readonly access: Access
   readonly gate: Gate
-  readonly clock: Clock
-  readonly headerWaitMs: number
-  readonly waitBudgetMs: number
   readonly served: (what: 'manifest' | 'blob', from: 'store' | 'upstream') => void
   /** Notes that somebody used a digest. */
   readonly touch: (digest: Digest) => void
@@ -163,7 +162,9 @@ export class Distribution {
       await gate.admitDigest(target, reference.digest)
       const answer = await pulls.byDigest(target.repository, reference.digest, target.profile)
       await this.#sendManifest(exchange, target, answer)
-      if (!exchange.isHead) await pulls.pulledChild(target.repository, reference.digest)
+      if (exchange.isHead) return
+      const puller = target.principal?.name ?? clientKey(exchange.address)
+      pulls.pulledChild(target.repository, reference.digest, puller)
       return
     }
     const userAgent = exchange.header('user-agent')
@@ -171,8 +172,9 @@ export class Distribution {
     const answer = await pulls.byTag({
       repository: target.repository,
       tag: reference.tag,
-      profile: target.profile,
+      wanted: wishFor(target.profile),
       acceptance: acceptanceOf(exchange.header('accept')),
+      platforms: platformsOf(userAgent),
       admit: (profile) => {
         if (profile === undefined) return
         gate.admit(target, profile.name)
@@ -180,61 +182,18 @@ export class Distribution {
       },
       cannotRead: (profile) => profile.format && cannotRead(userAgent, profile.format),
     })
-    if (isPending(answer)) await this.#waitFor(exchange, target, answer, began)
-    else {
+    if (isPending(answer)) {
+      await waitFor(answer, exchange, began, this.#deps, {
+        headers: target.headers,
+        send: (one) => this.#sendManifest(exchange, target, one),
+        finish: (one) => {
+          this.#deps.handedOut(one)
+          exchange.finish(one.bytes)
+        },
+      })
+    } else {
       if (!isAdmitted) await gate.admitPlain(target, answer.digest)
       await this.#sendManifest(exchange, target, answer)
-    }
-  }
-
-  /** Early headers: a client that has waited `headerWait` learns the Content-Type, and the body when there is one. */
-  async #waitFor(
-    exchange: Exchange,
-    target: Target,
-    pending: PendingAnswer,
-    began: number,
-  ): Promise<void> {
-    const { clock, headerWaitMs, waitBudgetMs } = this.#deps
-    const waited = clock.monotonic() - began
-    const inTime = await within(pending.answer, Math.max(0, headerWaitMs - waited))
-    if (inTime !== undefined) {
-      await this.#sendManifest(exchange, target, inTime)
-      return
-    }
-    if (pending.profile.onSlow === 'original') {
-      await this.#sendManifest(exchange, target, pending.original)
-      return
-    }
-    const left = () => Math.max(1, waitBudgetMs - (clock.monotonic() - began))
-    const staysSilent = exchange.isHead && waitsForHead(exchange.header('user-agent'))
-    const mediaType = staysSilent ? undefined : await within(pending.mediaType, left())
-    if (mediaType !== undefined && !exchange.hasAnswered) {
-      exchange.conversion = 'pending'
-      const headers = {
-        ...target.headers,
-        'Content-Type': mediaType,
-        'Crossdock-Conversion': 'pending',
-      }
-      if (exchange.isHead) {
-        exchange.sendBareHead(headers)
-        return
-      }
-      exchange.begin(200, headers)
-    }
-    const answer = await within(pending.answer, left())
-    if (answer === undefined) {
-      throw new CrossdockError(
-        'upstreamTimeout',
-        `conversion of ${target.repository.upstream}/${target.repository.name} to ${pending.profile.name} takes longer than ${Math.round(waitBudgetMs / 1000)} s; it goes on, pull again later`,
-        { reason: 'wait-budget' },
-      )
-    }
-    if (mediaType === undefined) await this.#sendManifest(exchange, target, answer)
-    else if (mediaType === answer.mediaType) {
-      this.#deps.handedOut(answer)
-      exchange.finish(answer.bytes)
-    } else {
-      throw new CrossdockError('internal', `answer became ${answer.mediaType} after ${mediaType}`)
     }
   }
 

@@ -4,6 +4,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { type Gauges, watchGauges } from './gauges.ts'
 import type { LineSink } from './lines.ts'
 import { createLogger, type LogConfig } from './log.ts'
+import { wishLabel } from './wish-reasons.ts'
 
 /** Route of health checks, metrics and the admin API, which are asked for all the time. */
 export const OPERATIONS = 'operations'
@@ -87,6 +88,27 @@ export function createTelemetry(
     imageConverted(image: { profile: string; result: string; seconds: number }): void {
       metrics.conversions.inc({ profile: image.profile, result: image.result })
       metrics.conversionSeconds.observe({ profile: image.profile }, image.seconds)
+    },
+    /** Said once of an image, counted always. */
+    wishUnfulfilled(wish: {
+      readonly upstream: string
+      readonly name: string
+      readonly tag: string
+      readonly digest: string
+      readonly profile: string
+      readonly reason: string
+      readonly message: string
+      readonly error?: unknown
+      readonly isNews: boolean
+    }): void {
+      const { error, isNews, ...fields } = wish
+      const reason = wishLabel(wish.reason)
+      metrics.unfulfilled.inc({ reason })
+      if (!isNews) return
+      const line = { event: 'wish_unfulfilled', ...fields }
+      const text = `the original is served, not ${wish.profile}`
+      if (error === undefined) log.warn(line, text)
+      else log.error({ ...line, err: error }, text)
     },
     layerConverted(layer: {
       encoding: string
@@ -242,6 +264,12 @@ function createMetrics(registry: Registry) {
       name: 'crossdock_conversions_total',
       help: 'Images converted, by profile and result',
       labelNames: ['profile', 'result'],
+      registers,
+    }),
+    unfulfilled: new Counter({
+      name: 'crossdock_unfulfilled_wishes_total',
+      help: 'Answers that were the original where a path, header, listener or rule named a profile, by reason',
+      labelNames: ['reason'],
       registers,
     }),
     conversionSeconds: new Histogram({

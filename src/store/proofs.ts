@@ -30,6 +30,8 @@ export interface ForgottenTag extends Repository {
 
 export interface LearnedPlatform extends Repository {
   readonly platform: Platform
+  /** When it was learned or used, ms since 1970; older lines do not say. */
+  readonly at?: number
 }
 
 export type Proof = Repository & Link
@@ -53,8 +55,8 @@ export class Proofs {
     await this.#append(this.#layout.proofs(digest), { upstream, name, size, standing, role })
   }
 
-  async addPlatform({ upstream, name }: Repository, platform: Platform): Promise<void> {
-    await this.#append(join(this.#layout.sidecars, PLATFORMS), { upstream, name, platform })
+  async addPlatform({ upstream, name }: Repository, platform: Platform, at: number): Promise<void> {
+    await this.#append(join(this.#layout.sidecars, PLATFORMS), { upstream, name, platform, at })
   }
 
   /** A tag that has moved is claimed by every manifest it ever named; none of them may bring it back. */

@@ -66,7 +66,9 @@ export async function rebuildCatalog(catalog: SqliteCatalog, from: Truth): Promi
   }
   for await (const some of inGroups(from.proofs.listPlatforms())) {
     catalog.transaction(() => {
-      for (const { platform, ...repository } of some) catalog.platforms.put(repository, platform)
+      for (const { platform, at, ...repository } of some) {
+        catalog.platforms.put(repository, platform, at)
+      }
     })
   }
 }

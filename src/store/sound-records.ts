@@ -1,10 +1,9 @@
 /** Pure: whether a sidecar or a line of a journal has everything that the catalog is made of; what has rotted has not. */
 import { isCount, isListOf, isObject, isText, isTextMap, parseObject } from '../lib/shapes.ts'
 import { type Digest, isDigest } from '../oci/digest.ts'
-import type { Platform } from '../oci/manifest.ts'
 import type { Named } from '../oci/named.ts'
 import type { ConvertedImage, ConvertedLayer, Place, Repository, Sidecar } from '../ports.ts'
-import type { ForgottenTag, ProofLine } from './proofs.ts'
+import type { ForgottenTag, LearnedPlatform, ProofLine } from './proofs.ts'
 
 /** A conversion as a sidecar says it; older ones do not list outputs. */
 export type RecordedConversion = Omit<ConvertedImage, 'outputs'> &
@@ -34,10 +33,9 @@ export function isProofLine(value: unknown): value is ProofLine {
   )
 }
 
-export function isPlatformLine(
-  value: unknown,
-): value is Repository & { readonly platform: Platform } {
+export function isPlatformLine(value: unknown): value is LearnedPlatform {
   if (!isRepository(value) || !isTextMap(value.platform)) return false
+  if (value.at !== undefined && !isCount(value.at)) return false
   return isText(value.platform.os) && isText(value.platform.architecture)
 }
 

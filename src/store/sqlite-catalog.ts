@@ -46,7 +46,7 @@ export class SqliteCatalog implements Catalog {
     this.tags = new SqliteTags(deps.db, deps.clock, deps.proofs)
     this.links = new SqliteLinks(deps.db, deps.clock, deps.proofs, deps.restore)
     this.conversions = new SqliteConversions(deps.db)
-    this.platforms = new SqlitePlatforms(deps.db, deps.proofs)
+    this.platforms = new SqlitePlatforms(deps.db, deps.clock, deps.proofs)
     this.usage = new SqliteUsage(deps.db)
     this.retention = new SqliteRetention(deps.db, this.usage, deps.restore)
   }

@@ -1,58 +1,86 @@
 /** Learned platforms on SQLite. */
 import type { Platform } from '../oci/manifest.ts'
-import type { PlatformCatalog, Repository } from '../ports.ts'
+import type { Clock, PlatformCatalog, Repository } from '../ports.ts'
 import type { Proofs } from './proofs.ts'
 import type { Database, Row } from './sqlite-database.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
-import { intern, REPOSITORY_ID, textIn } from './sqlite-values.ts'
+import { intern, numberIn, REPOSITORY_ID, textIn } from './sqlite-values.ts'
 
 export class SqlitePlatforms implements PlatformCatalog {
   readonly #db: Database
+  readonly #clock: Clock
   readonly #proofs: Proofs | undefined
 
-  constructor(db: Database, proofs: Proofs | undefined) {
+  constructor(db: Database, clock: Clock, proofs: Proofs | undefined) {
     this.#db = db
+    this.#clock = clock
     this.#proofs = proofs
   }
 
-  async list({ upstream, name }: Repository): Promise<readonly Platform[]> {
-    return this.#db.mending(() =>
-      this.#db.recall(`platforms ${upstream}/${name}`, () => {
-        const rows = this.#db.all(
-          `SELECT os, architecture, variant, os_version, sum FROM platforms
-           WHERE repository = ${REPOSITORY_ID} ORDER BY os, architecture, variant, os_version`,
-          upstream,
-          name,
-        )
-        return rows.map((row) => platformIn(soundIn('platforms', row, { upstream, name })))
-      }),
+  async list({ upstream, name }: Repository, since: number): Promise<readonly Platform[]> {
+    const rows = await this.#db.mending(() =>
+      this.#db.recall(`platforms ${upstream}/${name}`, () =>
+        this.#db
+          .all(
+            `SELECT os, architecture, variant, os_version, used_at, sum FROM platforms
+             WHERE repository = ${REPOSITORY_ID} ORDER BY os, architecture, variant, os_version`,
+            upstream,
+            name,
+          )
+          .map((row) => soundIn('platforms', row, { upstream, name })),
+      ),
     )
+    return rows.filter((row) => numberIn(row, 'used_at') >= since).map(platformIn)
   }
 
-  async learn(repository: Repository, platform: Platform): Promise<boolean> {
+  async learn(repository: Repository, platform: Platform, at: number): Promise<boolean> {
     const isNew = await this.#db.mending(() =>
-      this.#db.transaction(() => this.put(repository, platform)),
+      this.#db.transaction(() => this.put(repository, platform, at)),
     )
-    if (isNew) await this.#proofs?.addPlatform(repository, platform)
+    await this.#proofs?.addPlatform(repository, platform, at)
     return isNew
   }
 
-  /** The same within a transaction, without proofs. */
-  put(repository: Repository, platform: Platform): boolean {
+  /** The same within a transaction, without proofs; one whose time nobody wrote down counts as used now. */
+  put(repository: Repository, platform: Platform, at = this.#clock.now()): boolean {
     const { upstream, name } = repository
     const { os, architecture, variant = '', osVersion = '' } = platform
-    const row = { upstream, name, os, architecture, variant, os_version: osVersion }
-    const changed = this.#db.run(
-      `INSERT OR IGNORE INTO platforms (repository, os, architecture, variant, os_version, sum)
-       VALUES (?, ?, ?, ?, ?, ?)`,
-      intern(this.#db, repository),
+    const id = intern(this.#db, repository)
+    const key = [id, os, architecture, variant, osVersion]
+    const known = this.#db.get(
+      `SELECT used_at FROM platforms
+       WHERE repository = ? AND os = ? AND architecture = ? AND variant = ? AND os_version = ?`,
+      ...key,
+    )
+    const usedAt = known === undefined ? at : Math.max(at, numberIn(known, 'used_at'))
+    const row = {
+      upstream,
+      name,
       os,
       architecture,
       variant,
-      osVersion,
+      os_version: osVersion,
+      used_at: usedAt,
+    }
+    this.#db.run(
+      `INSERT OR REPLACE INTO platforms (repository, os, architecture, variant, os_version, used_at, sum)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      ...key,
+      usedAt,
       sumOf('platforms', row),
     )
-    return changed > 0
+    return known === undefined
+  }
+
+  async forget({ upstream, name }: Repository, since: number): Promise<void> {
+    await this.#db.mending(() =>
+      this.#db.run(
+        `DELETE FROM platforms WHERE repository = ${REPOSITORY_ID} AND used_at < ?`,
+        upstream,
+        name,
+        since,
+      ),
+    )
   }
 }
 

@@ -153,4 +153,13 @@ export const MIGRATIONS: readonly string[] = [
     digest, size, media_type, standing, is_config, linked_at)
     WHERE standing = 1 AND digest IN (SELECT source FROM layers WHERE source = target);
   `,
+  // When a platform was taken last; of those learned before nobody knows, so they count as taken now.
+  `
+  ALTER TABLE platforms ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0;
+  UPDATE platforms SET used_at = unixepoch() * 1000;
+  UPDATE platforms SET sum = row_sum(
+    (SELECT upstream FROM repositories WHERE id = repository),
+    (SELECT name FROM repositories WHERE id = repository),
+    os, architecture, variant, os_version, used_at);
+  `,
 ]

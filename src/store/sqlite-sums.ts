@@ -37,7 +37,7 @@ const COVERED = {
     'seconds',
   ],
   outputs: ['digest', 'image'],
-  platforms: ['upstream', 'name', 'os', 'architecture', 'variant', 'os_version'],
+  platforms: ['upstream', 'name', 'os', 'architecture', 'variant', 'os_version', 'used_at'],
   usage: ['digest', 'served_at'],
   released: ['digest', 'released_at'],
   chores: ['chore', 'done_at'],

@@ -305,14 +305,34 @@ function describeTheRest(start: () => Promise<Catalog>): void {
     const amd64 = { os: 'linux', architecture: 'amd64' }
     const armv7 = { os: 'linux', architecture: 'arm', variant: 'v7' }
 
-    expect(await platforms.learn(ALPINE, amd64)).toBe(true)
-    expect(await platforms.learn(ALPINE, amd64)).toBe(false)
-    expect(await platforms.learn(ALPINE, armv7)).toBe(true)
-    expect(await platforms.learn(ALPINE, { ...armv7, variant: 'v6' })).toBe(true)
-    expect(await platforms.learn(NGINX, amd64)).toBe(true)
+    expect(await platforms.learn(ALPINE, amd64, 1)).toBe(true)
+    expect(await platforms.learn(ALPINE, amd64, 1)).toBe(false)
+    expect(await platforms.learn(ALPINE, armv7, 1)).toBe(true)
+    expect(await platforms.learn(ALPINE, { ...armv7, variant: 'v6' }, 1)).toBe(true)
+    expect(await platforms.learn(NGINX, amd64, 1)).toBe(true)
 
-    expect(await platforms.list(ALPINE)).toEqual([amd64, { ...armv7, variant: 'v6' }, armv7])
-    expect(await platforms.list(GHCR)).toEqual([])
+    expect(await platforms.list(ALPINE, 0)).toEqual([amd64, { ...armv7, variant: 'v6' }, armv7])
+    expect(await platforms.list(GHCR, 0)).toEqual([])
+  })
+
+  it('knows when a platform was used last, and forgets those that were not for long', async () => {
+    const { platforms } = await start()
+    const [amd64, arm64] = ['amd64', 'arm64'].map((architecture) => ({ os: 'linux', architecture }))
+    if (amd64 === undefined || arm64 === undefined) throw new Error('there are two')
+
+    await platforms.learn(ALPINE, amd64, 10)
+    await platforms.learn(ALPINE, arm64, 10)
+    await platforms.learn(NGINX, arm64, 10)
+    await platforms.learn(ALPINE, amd64, 30)
+    await platforms.learn(ALPINE, amd64, 20)
+
+    expect(await platforms.list(ALPINE, 10)).toEqual([amd64, arm64])
+    expect(await platforms.list(ALPINE, 11)).toEqual([amd64])
+    expect(await platforms.list(ALPINE, 31)).toEqual([])
+    await platforms.forget(ALPINE, 11)
+    expect(await platforms.list(ALPINE, 0)).toEqual([amd64])
+    expect(await platforms.list(NGINX, 0)).toEqual([arm64])
+    expect(await platforms.learn(ALPINE, arm64, 5)).toBe(true)
   })
 
   it('remembers the last use, before and after it was written', async () => {

@@ -189,21 +189,33 @@ class MemoryConversions implements ConversionCatalog {
 }
 
 class MemoryPlatforms implements PlatformCatalog {
-  readonly #platforms = new Map<string, Map<string, Platform>>()
+  readonly #platforms = new Map<string, Map<string, { platform: Platform; usedAt: number }>>()
 
-  async list(repository: Repository): Promise<readonly Platform[]> {
-    const known = this.#platforms.get(textOf(repository)) ?? new Map<string, Platform>()
-    return [...known].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, platform]) => platform)
+  async list(repository: Repository, since: number): Promise<readonly Platform[]> {
+    return [...this.#of(repository)]
+      .filter(([, { usedAt }]) => usedAt >= since)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([, { platform }]) => platform)
   }
 
-  async learn(repository: Repository, platform: Platform): Promise<boolean> {
+  async learn(repository: Repository, platform: Platform, at: number): Promise<boolean> {
     const { os, architecture, variant, osVersion } = platform
-    const known = this.#platforms.get(textOf(repository)) ?? new Map<string, Platform>()
+    const known = this.#of(repository)
     const key = [os, architecture, variant ?? '', osVersion ?? ''].join('\0')
-    const isNew = !known.has(key)
-    if (isNew) known.set(key, platform)
+    const before = known.get(key)
+    known.set(key, { platform, usedAt: Math.max(at, before?.usedAt ?? at) })
+    return before === undefined
+  }
+
+  async forget(repository: Repository, since: number): Promise<void> {
+    const known = this.#of(repository)
+    for (const [key, { usedAt }] of known) if (usedAt < since) known.delete(key)
+  }
+
+  #of(repository: Repository) {
+    const known = this.#platforms.get(textOf(repository)) ?? new Map()
     this.#platforms.set(textOf(repository), known)
-    return isNew
+    return known
   }
 }
 

@@ -33,7 +33,7 @@ const KEYS = {
   links: ['digest', 'repository'],
   layers: ['source', 'encoding', 'options', 'revision'],
   images: ['source', 'recipe', 'repository'],
-  platforms: ['os', 'architecture', 'variant', 'os_version', 'repository'],
+  platforms: ['os', 'architecture', 'variant', 'os_version', 'used_at', 'repository'],
   repositories: ['upstream', 'name'],
   usage: ['digest', 'served_at'],
   released: ['digest', 'released_at'],
@@ -183,7 +183,7 @@ async function fill({ blobs, sidecars, catalog }: Store): Promise<void> {
     ...{ digest: target, size, mediaType, places: [{ ...ALPINE, tags: {} }], conversion: made },
   }))
   await catalog.publish(made)
-  await catalog.platforms.learn(ALPINE, { os: 'linux', architecture: 'arm64', variant: 'v8' })
+  await catalog.platforms.learn(ALPINE, { os: 'linux', architecture: 'arm64', variant: 'v8' }, 1)
   await catalog.links.record(EVIL, [])
   catalog.usage.touch(BLOB, 5)
   await catalog.usage.flush()
@@ -214,7 +214,7 @@ async function answers(catalog: Catalog) {
     targets: await Promise.all(
       layers.map((one) => catalog.conversions.findLayerByTarget(one.target)),
     ),
-    platforms: await catalog.platforms.list(ALPINE),
+    platforms: await catalog.platforms.list(ALPINE, 0),
   }
 }
 

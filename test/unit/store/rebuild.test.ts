@@ -221,7 +221,7 @@ async function perform(on: Store, acts: readonly Act[]) {
       await on.catalog.tags.forget(repositoryAt(act.where), TAGS[act.tag] ?? '')
     } else if (act.kind === 'learn') {
       const platform = { os: 'linux', architecture: act.architecture }
-      await on.catalog.platforms.learn(repositoryAt(act.where), platform)
+      await on.catalog.platforms.learn(repositoryAt(act.where), platform, clock)
     } else targets.push(await recordConversion(on, `source ${act.source}`))
   }
   return targets
@@ -289,7 +289,7 @@ async function answers(catalog: Catalog, digests: readonly ReturnType<typeof dig
     own: await catalog.links.holders(digest(OWN)),
     ownRecipe: await catalog.conversions.findLayerByTarget(digest(OWN)),
     makers: await catalog.conversions.listImages({ output: digest(OWN) }),
-    platforms: await Promise.all(REPOSITORIES.map((one) => catalog.platforms.list(one))),
+    platforms: await Promise.all(REPOSITORIES.map((one) => catalog.platforms.list(one, 0))),
   }
 }
 

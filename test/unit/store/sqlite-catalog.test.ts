@@ -61,10 +61,15 @@ const ACT: fc.Arbitrary<Act> = fc.oneof(
       (catalog) =>
         catalog.conversions.forgetImage({ ...image(`source ${source}`, 'x'), repository: where }),
   ),
-  fc.tuple(repository, fc.constantFrom('amd64', 'arm64')).map(
-    ([where, architecture]): Act =>
+  fc.tuple(repository, fc.constantFrom('amd64', 'arm64'), fc.nat(9)).map(
+    ([where, architecture, at]): Act =>
       (catalog) =>
-        catalog.platforms.learn(where, { os: 'linux', architecture }),
+        catalog.platforms.learn(where, { os: 'linux', architecture }, at),
+  ),
+  fc.tuple(repository, fc.nat(9)).map(
+    ([where, since]): Act =>
+      (catalog) =>
+        catalog.platforms.forget(where, since),
   ),
 )
 
@@ -100,6 +105,6 @@ async function answers(catalog: Catalog) {
     proven: await Promise.all(DIGESTS.map((one) => catalog.links.isProvenAt('docker.io', one))),
     recipes: await Promise.all(targets.map((one) => catalog.conversions.findLayerByTarget(one))),
     images: new Set(await catalog.conversions.listImages({})),
-    platforms: await Promise.all(REPOSITORIES.map((where) => catalog.platforms.list(where))),
+    platforms: await Promise.all(REPOSITORIES.map((where) => catalog.platforms.list(where, 5))),
   }
 }

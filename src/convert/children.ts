@@ -1,0 +1,214 @@
+/**
+ * Which children of an index are converted where a profile leaves it open (`platforms: auto`): those that the resolve waits for,
+ * and whatever was converted before, for whomever. The others stay originals until somebody takes one (docs/adr/0016).
+ */
+import { LRUCache } from 'lru-cache'
+import type { Profile } from '../config/profiles.ts'
+import { Behind } from '../lib/behind.ts'
+import type { Digest } from '../oci/digest.ts'
+import { type Descriptor, type ImageIndex, isAttestation, type Platform } from '../oci/manifest.ts'
+import { findMediaType } from '../oci/media-type.ts'
+import { matchesPlatform } from '../oci/platform.ts'
+import type { BlobStore, Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import { type ImageTask, recipeOf } from './image-task.ts'
+import type { Images } from './images.ts'
+import type { LearnedPlatforms } from './learned-platforms.ts'
+import { dialectFor } from './plan.ts'
+
+/** Children of indexes that were handed out, by repository and digest. */
+const WATCHED = 20_000
+
+/** Images converted that nobody waits for, at a time and waiting: pullers come first. */
+const BEHIND = 2
+const MOST_BEHIND = 100
+
+/** How long a child of a learned platform is not tried again, ms: every resolve would. */
+const TRIED_MS = 60_000
+
+/** A child of an index that was handed out: whoever fetches it runs on its platform. */
+interface Watched {
+  /** Of the index. */
+  readonly task: ImageTask
+  readonly platform: Platform
+  readonly isOriginal: boolean
+}
+
+type Child = Descriptor & { readonly platform: Platform }
+
+export class Children {
+  readonly #store: Pick<BlobStore, 'stat'>
+  readonly #catalog: Pick<Catalog, 'conversions'>
+  readonly #manifests: Manifests
+  readonly #images: Images
+  readonly #learned: LearnedPlatforms
+  readonly #defaults: readonly Platform[]
+  readonly #watched = new LRUCache<string, readonly Watched[]>({ max: WATCHED })
+  readonly #tried = new LRUCache<string, true>({ max: WATCHED, ttl: TRIED_MS })
+  readonly #behind = new Behind(BEHIND, MOST_BEHIND)
+
+  constructor(deps: {
+    readonly store: Pick<BlobStore, 'stat'>
+    readonly catalog: Pick<Catalog, 'conversions'>
+    readonly manifests: Manifests
+    readonly images: Images
+    readonly learned: LearnedPlatforms
+    readonly defaultPlatforms: readonly Platform[]
+  }) {
+    this.#store = deps.store
+    this.#catalog = deps.catalog
+    this.#manifests = deps.manifests
+    this.#images = deps.images
+    this.#learned = deps.learned
+    this.#defaults = deps.defaultPlatforms
+  }
+
+  /** The platforms that a resolve waits for; `asked` are those that the puller is known to take. */
+  awaited(
+    { platforms, format }: Profile,
+    asked: readonly Platform[] = [],
+  ): Pick<ImageTask, 'platforms' | 'ready'> {
+    if (format?.convertsAllPlatforms) return { platforms: 'all' }
+    if (platforms !== 'auto') return { platforms }
+    return { platforms: [...this.#defaults, ...asked], ready: [] }
+  }
+
+  /** The platforms that pullers of the repository take, as far as that is known. */
+  async known(
+    repository: Repository,
+    { platforms }: Profile,
+  ): Promise<'all' | readonly Platform[]> {
+    if (platforms !== 'auto') return platforms
+    return [...this.#defaults, ...(await this.#learned.list(repository))]
+  }
+
+  /** The conversion that is here, with every child that was converted before; else the task that makes it. */
+  async find(
+    task: ImageTask,
+  ): Promise<{ readonly task: ImageTask; readonly made: ConvertedImage | undefined }> {
+    const ready = await this.#ready(task)
+    if (ready.length === 0) return { task, made: await this.#images.find(task) }
+    const whole = { ...task, ready: ready.map(({ source }) => source) }
+    const made = await this.#images.find(whole)
+    if (made !== undefined) return { task: whole, made }
+    // What was evicted would have to be made again first, and nobody waits for that.
+    const here: Digest[] = []
+    for (const one of ready) if (await this.#isHere(one)) here.push(one.source)
+    const rest = { ...task, ready: here }
+    return {
+      task: rest,
+      made: here.length < ready.length ? await this.#images.find(rest) : undefined,
+    }
+  }
+
+  /** Remembers whose children these are, and converts those of learned platforms for the next resolve. */
+  handedOut(task: ImageTask, answer: RawManifest): void {
+    const source = this.#manifests.parse(task.source)
+    const target = this.#manifests.parse(answer)
+    if (task.ready === undefined || source.kind !== 'index' || target.kind !== 'index') return
+    const originals = new Set(source.manifests.map(({ digest }) => digest))
+    const left: Child[] = []
+    for (const child of learnable(target)) {
+      if (this.#isDefault(child)) continue
+      const isOriginal = originals.has(child.digest)
+      this.#watch(task, child, isOriginal)
+      if (isOriginal) left.push(child)
+    }
+    if (left.length > 0) void this.#convertLearned(task, left).catch(() => undefined)
+  }
+
+  /** Somebody fetched a manifest by digest: an original child is converted behind, for the next resolve. */
+  pulled(repository: Repository, digest: Digest, puller: string): void {
+    for (const one of this.#watched.get(keyOf(repository, digest)) ?? []) {
+      void this.#taken(one, digest, puller).catch(() => undefined)
+    }
+  }
+
+  /** A platform counts as taken when there is something converted to take. */
+  async #taken({ task, platform, isOriginal }: Watched, digest: Digest, puller: string) {
+    if (isOriginal && !(await this.#convertBehind(task, digest))) return
+    await this.#learned.taken(task.repository, platform, puller)
+  }
+
+  /** The children that nobody waits for, as far as they were converted. */
+  async #ready(task: ImageTask): Promise<readonly ConvertedImage[]> {
+    const index = this.#manifests.parse(task.source)
+    if (task.ready === undefined || index.kind !== 'index') return []
+    const { platforms } = task
+    const found: ConvertedImage[] = []
+    for (const child of learnable(index)) {
+      if (platforms === 'all' || platforms.some((one) => matchesPlatform(one, child.platform))) {
+        continue
+      }
+      const recipe = recipeOfChild(task, child)
+      if (recipe === undefined) continue
+      const key = { repository: task.repository, source: child.digest, recipe }
+      const made = await this.#catalog.conversions.findImage(key)
+      if (made !== undefined) found.push(made)
+    }
+    return found
+  }
+
+  async #isHere(made: ConvertedImage): Promise<boolean> {
+    for (const { target } of made.layers) {
+      if ((await this.#store.stat(target)) === undefined) return false
+    }
+    return true
+  }
+
+  #isDefault(child: Child): boolean {
+    return this.#defaults.some((one) => matchesPlatform(one, child.platform))
+  }
+
+  #watch(task: ImageTask, { digest, platform }: Child, isOriginal: boolean): void {
+    const key = keyOf(task.repository, digest)
+    const others = (this.#watched.get(key) ?? []).filter((one) => one.task.profile !== task.profile)
+    this.#watched.set(key, [...others, { task, platform, isOriginal }])
+  }
+
+  async #convertLearned(task: ImageTask, left: readonly Child[]): Promise<void> {
+    const learned = await this.#learned.list(task.repository)
+    for (const child of left) {
+      if (!learned.some((one) => matchesPlatform(one, child.platform))) continue
+      const key = `${keyOf(task.repository, child.digest)} ${task.profile}`
+      if (this.#tried.has(key)) continue
+      this.#tried.set(key, true)
+      void this.#convertBehind(task, child.digest)
+    }
+  }
+
+  /** True when the child is converted, and the index with it. */
+  #convertBehind(task: ImageTask, child: Digest): Promise<boolean> {
+    return this.#behind.run(`${keyOf(task.repository, child)} ${task.profile}`, async () => {
+      const source = await this.#manifests.get(task.repository, child)
+      if (source === undefined) return false
+      const { ready: _, ...rest } = task
+      const outcome = await this.#images.convert({ ...rest, source }).result
+      if (outcome.kind === 'original') return false
+      const { task: whole, made } = await this.find(task)
+      if (made === undefined) await this.#images.convert(whole).result
+      return true
+    })
+  }
+}
+
+/** Children that say for which platform they are, each digest once. */
+function learnable(index: ImageIndex): Iterable<Child> {
+  return new Map(index.manifests.filter(isLearnable).map((child) => [child.digest, child])).values()
+}
+
+function isLearnable(child: Descriptor): child is Child {
+  return child.platform !== undefined && !isAttestation(child) && child.platform.os !== 'unknown'
+}
+
+/** `undefined` for what is no image, or when the puller takes Docker types alone and the format has none. */
+function recipeOfChild(task: ImageTask, child: Descriptor): string | undefined {
+  const type = findMediaType(child.mediaType)
+  if (type?.role !== 'manifest') return undefined
+  const dialect = dialectFor(task.format, type.dialect, task.acceptance)
+  return dialect && recipeOf(task, dialect)
+}
+
+function keyOf({ upstream, name }: Repository, digest: Digest): string {
+  return `${upstream}/${name}@${digest}`
+}

@@ -1,0 +1,75 @@
+/**
+ * Platforms that several pullers of a repository were seen to take, or that an operator staged: they are converted behind for its
+ * other images, too (docs/adr/0016).
+ */
+import { LRUCache } from 'lru-cache'
+import type { Platform } from '../oci/manifest.ts'
+import { formatPlatform } from '../oci/platform.ts'
+import type { Clock, PlatformCatalog, Repository } from '../ports.ts'
+
+/** Distinct pullers that make a habit. */
+const SEVERAL = 3
+
+/** Learned by pulls for one repository: what is converted behind for each of its images. */
+const MOST = 4
+
+const DAY_MS = 24 * 60 * 60_000
+
+/** What nobody has taken for so long is forgotten, ms. */
+const FORGET_MS = 28 * DAY_MS
+
+/** How often it is noted that a platform is in use, ms: a durable write, and counts against weeks. */
+const NOTE_MS = 7 * DAY_MS
+
+const PULLERS = 20_000
+
+export class LearnedPlatforms {
+  readonly #catalog: PlatformCatalog
+  readonly #clock: Clock
+  /** Who took a platform that is not learned yet. */
+  readonly #pullers = new LRUCache<string, ReadonlySet<string>>({ max: PULLERS })
+  /** When the use of a learned one was noted last, ms since 1970. */
+  readonly #noted = new LRUCache<string, number>({ max: PULLERS })
+
+  constructor(deps: { readonly catalog: PlatformCatalog; readonly clock: Clock }) {
+    this.#catalog = deps.catalog
+    this.#clock = deps.clock
+  }
+
+  async list(repository: Repository): Promise<readonly Platform[]> {
+    return await this.#catalog.list(repository, this.#clock.now() - FORGET_MS)
+  }
+
+  /** An operator says so. */
+  async learn(repository: Repository, platform: Platform): Promise<void> {
+    await this.#catalog.forget(repository, this.#clock.now() - FORGET_MS)
+    await this.#note(repository, platform)
+  }
+
+  /** Somebody fetched a child for this platform, and its conversion is here. */
+  async taken(repository: Repository, platform: Platform, puller: string): Promise<void> {
+    const known = await this.list(repository)
+    const key = keyOf(repository, platform)
+    if (known.some((one) => keyOf(repository, one) === key)) {
+      const last = this.#noted.get(key) ?? Number.NEGATIVE_INFINITY
+      if (this.#clock.now() - last >= NOTE_MS) await this.#note(repository, platform)
+      return
+    }
+    if (known.length >= MOST) return
+    const pullers = new Set([...(this.#pullers.get(key) ?? []), puller])
+    this.#pullers.set(key, pullers)
+    if (pullers.size < SEVERAL) return
+    this.#pullers.delete(key)
+    await this.learn(repository, platform)
+  }
+
+  async #note(repository: Repository, platform: Platform): Promise<void> {
+    const now = this.#clock.now()
+    this.#noted.set(keyOf(repository, platform), now)
+    await this.#catalog.learn(repository, platform, now)
+  }
+}
+
+function keyOf({ upstream, name }: Repository, platform: Platform): string {
+  return `${upstream}/${name} ${formatPlatform(platform)} ${platform.osVersion ?? ''}`
+}

@@ -1,0 +1,152 @@
+/**
+ * What becomes of a wanted conversion that there is not: a wish gets the original, with the reason in the answer, the log and a
+ * number; a demand gets an error that says how the image can be pulled all the same (design: "Wishes and demands").
+ */
+import { LRUCache } from 'lru-cache'
+import type { Profile } from '../config/profiles.ts'
+import { CrossdockError, type FailureKind } from '../errors.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Repository } from '../ports.ts'
+import type { ManifestAnswer, Wanted } from './asks.ts'
+import { NOT_CARRIED } from './missing.ts'
+
+/** One ask of a tag, after it is known what the tag and the profile are. */
+export interface Sought {
+  readonly repository: Repository
+  /** Without the suffix that named the profile. */
+  readonly tag: string
+  readonly wanted: Wanted
+  /** What is there without any conversion. */
+  readonly plain: ManifestAnswer
+}
+
+export interface UnfulfilledWish extends Repository {
+  readonly tag: string
+  readonly digest: Digest
+  readonly profile: string
+  /** A short machine word. */
+  readonly reason: string
+  readonly message: string
+  /** What nobody foresaw. */
+  readonly error?: unknown
+  /** False when the same was told of the same image before. */
+  readonly isNews: boolean
+}
+
+export interface WishEvents {
+  unfulfilled?(wish: UnfulfilledWish): void
+}
+
+/** Images, profiles and reasons that the log was told of. */
+const TOLD = 10_000
+
+/** How long the original goes out at once to who may have been cut, ms: kubelet waits five minutes between two tries at most. */
+const DEBT_MS = 10 * 60_000
+const DEBTS = 10_000
+
+/** What passes, or says itself what to do: how to pull the original would not help. */
+const PASSING: ReadonlySet<FailureKind> = new Set([
+  'denied',
+  'overloaded',
+  'storeFull',
+  'tooManyRequests',
+  'unauthorized',
+  'upstreamFailed',
+  'upstreamTimeout',
+])
+
+const UNFORESEEN = 'something failed inside crossdock; see its log'
+
+export class Wishes {
+  readonly #events: WishEvents
+  readonly #told = new LRUCache<string, true>({ max: TOLD })
+  readonly #debts = new LRUCache<string, string>({ max: DEBTS, ttl: DEBT_MS })
+
+  constructor(events: WishEvents = {}) {
+    this.#events = events
+  }
+
+  /** The original in place of what was wished. */
+  instead(sought: Sought, reason: string, message: string, error?: unknown): ManifestAnswer {
+    const { repository, tag, wanted, plain } = sought
+    const { name: profile } = wanted.profile
+    const key = `${keyOf(sought)} ${reason}`
+    const isNews = !this.#told.has(key)
+    this.#told.set(key, true)
+    const { digest } = plain
+    const unforeseen = error instanceof CrossdockError ? undefined : error
+    this.#events.unfulfilled?.({
+      ...{ ...repository, tag, digest, profile, reason, message, isNews },
+      ...(unforeseen !== undefined && { error: unforeseen }),
+    })
+    const warning = `${nameOf(repository)}:${tag} comes as the original, not as ${profile}: ${message}`
+    return original(plain, reason, [warning])
+  }
+
+  /** For a wish the original; a demand is refused. */
+  failed(sought: Sought, error: unknown): ManifestAnswer {
+    if (sought.wanted.kind === 'demand') throw refusal(sought, error)
+    const message = error instanceof CrossdockError ? error.message : UNFORESEEN
+    return this.instead(sought, reasonOf(error), message, error)
+  }
+
+  /** Until the image is converted the original is what the next asker gets at once. */
+  owe(sought: Sought, { reason = 'slow' }: ManifestAnswer): void {
+    this.#debts.set(keyOf(sought), reason)
+  }
+
+  /** Why the original is owed, if it is. */
+  owed(sought: Sought): string | undefined {
+    return sought.wanted.kind === 'wish' ? this.#debts.get(keyOf(sought)) : undefined
+  }
+}
+
+export function original(
+  plain: ManifestAnswer,
+  reason: string,
+  warnings: readonly string[] = [],
+): ManifestAnswer {
+  return {
+    ...plain,
+    reason,
+    conversion: `original; reason=${reason}`,
+    warnings: [...plain.warnings, ...warnings],
+  }
+}
+
+/** A short machine word for whatever a conversion failed with. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof CrossdockError)) return 'internal'
+  if (error.kind === 'storeFull') return 'disk-full'
+  return error.reason ?? error.kind.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+}
+
+/** Says what is broken, and how to pull it unconverted; whoever published it is not to blame for what others can pull. */
+function refusal({ repository, tag, wanted }: Sought, error: unknown): unknown {
+  const saysItself =
+    error instanceof CrossdockError && (PASSING.has(error.kind) || error.reason === NOT_CARRIED)
+  if (saysItself) return error
+  const name = `${nameOf(repository)}:${tag}`
+  const [kind, message] =
+    error instanceof CrossdockError
+      ? [error.kind, error.message]
+      : (['internal', UNFORESEEN] as const)
+  return new CrossdockError(
+    kind,
+    `${name} cannot be converted to ${wanted.profile.name}: ${message}; pull ${name} to get it unconverted (${name}-original where a rule or listener names a profile)`,
+    { cause: error, reason: reasonOf(error) },
+  )
+}
+
+function keyOf({ repository, plain, wanted }: Sought): string {
+  return `${nameOf(repository)}@${plain.digest} ${wanted.profile.name}`
+}
+
+function nameOf({ upstream, name }: Repository): string {
+  return `${upstream}/${name}`
+}
+
+/** True for a reason that says that nothing is missing: the image has the form already. */
+export function isFulfilled(reason: string, profile: Profile): boolean {
+  return reason === `already-${profile.format?.name}`
+}
