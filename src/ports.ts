@@ -246,10 +246,8 @@ export interface ConversionCatalog {
 export interface PlatformCatalog {
   /** Those that were used at `since` or later, ms since 1970. */
   list(repository: Repository, since: number): Promise<readonly Platform[]>
-  /** Learns it, or notes that it was used again, at `at`, ms since 1970. True when it was not known before. */
-  learn(repository: Repository, platform: Platform, at: number): Promise<boolean>
-  /** Forgets those that were used before `since` and not again. */
-  forget(repository: Repository, since: number): Promise<void>
+  /** Learns it, or notes that it was used again, and forgets those that were not used since. True when it was not known before. */
+  learn(repository: Repository, platform: Platform, at: number, since?: number): Promise<boolean>
 }
 
 /** When what was served last. Cheap: touches are collected and written now and then. */

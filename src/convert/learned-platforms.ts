@@ -40,10 +40,11 @@ export class LearnedPlatforms {
     return await this.#catalog.list(repository, this.#clock.now() - FORGET_MS)
   }
 
-  /** An operator says so. */
+  /** An operator says so, or it is noted that it is in use. */
   async learn(repository: Repository, platform: Platform): Promise<void> {
-    await this.#catalog.forget(repository, this.#clock.now() - FORGET_MS)
-    await this.#note(repository, platform)
+    const now = this.#clock.now()
+    this.#noted.set(keyOf(repository, platform), now)
+    await this.#catalog.learn(repository, platform, now, now - FORGET_MS)
   }
 
   /** Somebody fetched a child for this platform, and its conversion is here. */
@@ -52,7 +53,7 @@ export class LearnedPlatforms {
     const key = keyOf(repository, platform)
     if (known.some((one) => keyOf(repository, one) === key)) {
       const last = this.#noted.get(key) ?? Number.NEGATIVE_INFINITY
-      if (this.#clock.now() - last >= NOTE_MS) await this.#note(repository, platform)
+      if (this.#clock.now() - last >= NOTE_MS) await this.learn(repository, platform)
       return
     }
     if (known.length >= MOST) return
@@ -61,12 +62,6 @@ export class LearnedPlatforms {
     if (pullers.size < SEVERAL) return
     this.#pullers.delete(key)
     await this.learn(repository, platform)
-  }
-
-  async #note(repository: Repository, platform: Platform): Promise<void> {
-    const now = this.#clock.now()
-    this.#noted.set(keyOf(repository, platform), now)
-    await this.#catalog.learn(repository, platform, now)
   }
 }
 

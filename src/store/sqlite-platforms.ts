@@ -33,9 +33,23 @@ export class SqlitePlatforms implements PlatformCatalog {
     return rows.filter((row) => numberIn(row, 'used_at') >= since).map(platformIn)
   }
 
-  async learn(repository: Repository, platform: Platform, at: number): Promise<boolean> {
+  async learn(
+    repository: Repository,
+    platform: Platform,
+    at: number,
+    since = Number.MIN_SAFE_INTEGER,
+  ): Promise<boolean> {
+    const { upstream, name } = repository
     const isNew = await this.#db.mending(() =>
-      this.#db.transaction(() => this.put(repository, platform, at)),
+      this.#db.transaction(() => {
+        this.#db.run(
+          `DELETE FROM platforms WHERE repository = ${REPOSITORY_ID} AND used_at < ?`,
+          upstream,
+          name,
+          since,
+        )
+        return this.put(repository, platform, at)
+      }),
     )
     await this.#proofs?.addPlatform(repository, platform, at)
     return isNew
@@ -70,17 +84,6 @@ export class SqlitePlatforms implements PlatformCatalog {
       sumOf('platforms', row),
     )
     return known === undefined
-  }
-
-  async forget({ upstream, name }: Repository, since: number): Promise<void> {
-    await this.#db.mending(() =>
-      this.#db.run(
-        `DELETE FROM platforms WHERE repository = ${REPOSITORY_ID} AND used_at < ?`,
-        upstream,
-        name,
-        since,
-      ),
-    )
   }
 }
 

@@ -329,7 +329,7 @@ function describeTheRest(start: () => Promise<Catalog>): void {
     expect(await platforms.list(ALPINE, 10)).toEqual([amd64, arm64])
     expect(await platforms.list(ALPINE, 11)).toEqual([amd64])
     expect(await platforms.list(ALPINE, 31)).toEqual([])
-    await platforms.forget(ALPINE, 11)
+    await platforms.learn(ALPINE, amd64, 40, 11)
     expect(await platforms.list(ALPINE, 0)).toEqual([amd64])
     expect(await platforms.list(NGINX, 0)).toEqual([arm64])
     expect(await platforms.learn(ALPINE, arm64, 5)).toBe(true)

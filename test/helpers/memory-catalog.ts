@@ -198,18 +198,14 @@ class MemoryPlatforms implements PlatformCatalog {
       .map(([, { platform }]) => platform)
   }
 
-  async learn(repository: Repository, platform: Platform, at: number): Promise<boolean> {
+  async learn(repository: Repository, platform: Platform, at: number, since = 0): Promise<boolean> {
     const { os, architecture, variant, osVersion } = platform
     const known = this.#of(repository)
+    for (const [key, { usedAt }] of known) if (usedAt < since) known.delete(key)
     const key = [os, architecture, variant ?? '', osVersion ?? ''].join('\0')
     const before = known.get(key)
     known.set(key, { platform, usedAt: Math.max(at, before?.usedAt ?? at) })
     return before === undefined
-  }
-
-  async forget(repository: Repository, since: number): Promise<void> {
-    const known = this.#of(repository)
-    for (const [key, { usedAt }] of known) if (usedAt < since) known.delete(key)
   }
 
   #of(repository: Repository) {

@@ -61,15 +61,10 @@ const ACT: fc.Arbitrary<Act> = fc.oneof(
       (catalog) =>
         catalog.conversions.forgetImage({ ...image(`source ${source}`, 'x'), repository: where }),
   ),
-  fc.tuple(repository, fc.constantFrom('amd64', 'arm64'), fc.nat(9)).map(
-    ([where, architecture, at]): Act =>
+  fc.tuple(repository, fc.constantFrom('amd64', 'arm64'), fc.nat(9), fc.nat(9)).map(
+    ([where, architecture, at, since]): Act =>
       (catalog) =>
-        catalog.platforms.learn(where, { os: 'linux', architecture }, at),
-  ),
-  fc.tuple(repository, fc.nat(9)).map(
-    ([where, since]): Act =>
-      (catalog) =>
-        catalog.platforms.forget(where, since),
+        catalog.platforms.learn(where, { os: 'linux', architecture }, at, since),
   ),
 )
 
