@@ -43,9 +43,7 @@ function unreadable(head: Uint8Array): CrossdockError {
     magic.every((byte, i) => byte === undefined || byte === head[i]),
   )
   const what = other === undefined ? 'is no tar, gzip or zstd' : `is compressed with ${other.name}`
-  return new CrossdockError(
-    'badManifest',
-    `layer cannot be read: it ${what}; push the image with gzip or zstd layers or pull it without a profile`,
-    { reason: other === undefined ? 'not-a-layer' : 'unsupported-compression' },
-  )
+  return new CrossdockError('badManifest', `layer cannot be read: it ${what}`, {
+    reason: other === undefined ? 'not-a-layer' : 'unsupported-compression',
+  })
 }

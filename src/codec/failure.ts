@@ -10,7 +10,7 @@ export function corrupt(
 ): CrossdockError {
   return new CrossdockError(
     'badManifest',
-    `layer cannot be decompressed: its ${compression} data has ${what}; push the image again or pull it without a profile`,
+    `layer cannot be decompressed: its ${compression} data has ${what}`,
     { reason: `${compression}-${reason}`, cause },
   )
 }
@@ -18,7 +18,7 @@ export function corrupt(
 export function beyondLimit(compression: Compression, maxOutput: number): CrossdockError {
   return new CrossdockError(
     'badSize',
-    `layer is refused: its ${compression} data unpacks to more than ${maxOutput} bytes; pull it without a profile`,
+    `layer is refused: its ${compression} data unpacks to more than ${maxOutput} bytes`,
     { reason: 'layer-too-large' },
   )
 }

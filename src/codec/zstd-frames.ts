@@ -228,7 +228,7 @@ function truncated(): CrossdockError {
 function windowTooLarge(window: number, maxWindowLog: number): CrossdockError {
   return new CrossdockError(
     'badSize',
-    `layer is refused: its zstd data needs a window of ${window} bytes, more than 2^${maxWindowLog}; push the image compressed without --long or pull it without a profile`,
+    `layer is refused: its zstd data needs a window of ${window} bytes, more than 2^${maxWindowLog}`,
     { reason: 'zstd-window' },
   )
 }

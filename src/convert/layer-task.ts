@@ -85,7 +85,7 @@ export function wrongDiffId(
 ): CrossdockError {
   return new CrossdockError(
     'badDigest',
-    `layer ${source.digest} of ${repository.upstream}/${repository.name} unpacks to ${found}, but the image's config says ${diffId}; it is not converted, pull it as it is, without a profile or with the suffix -original`,
+    `layer ${source.digest} of ${repository.upstream}/${repository.name} unpacks to ${found}, but the image's config says ${diffId}`,
     { reason: 'diff-id' },
   )
 }
@@ -96,6 +96,6 @@ export function checkSize({ repository, source }: LayerTask, found: number): voi
   if (source.size === found || source.mediaType === undefined) return
   throw new CrossdockError(
     'badSize',
-    `layer ${source.digest} of ${repository.upstream}/${repository.name} has ${found} bytes, its manifest says ${source.size}; pull the image as it is, without a profile or with the suffix -original`,
+    `layer ${source.digest} of ${repository.upstream}/${repository.name} has ${found} bytes, its manifest says ${source.size}`,
   )
 }

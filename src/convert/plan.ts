@@ -70,7 +70,7 @@ export function planImage(
   if (config.diffIds.length !== image.layers.length) {
     throw new CrossdockError(
       'badManifest',
-      `image has ${image.layers.length} layers but its config ${image.config.digest} names ${config.diffIds.length} diffIDs; pull it as it is, without a profile or with the suffix -original`,
+      `image has ${image.layers.length} layers but its config ${image.config.digest} names ${config.diffIds.length} diffIDs`,
       { reason: 'layer-count' },
     )
   }

@@ -26,7 +26,7 @@ import type { Records } from './records.ts'
 import type { Regenerations } from './regenerations.ts'
 import type { Remaker } from './remaker.ts'
 import type { Substitutes } from './substitutes.ts'
-import { isFulfilled, original, type Sought, type Wishes } from './wishes.ts'
+import { isFulfilled, original, type Sought, WAIT_BUDGET, type Wishes } from './wishes.ts'
 
 export class Pulls {
   readonly #catalog: Catalog
@@ -294,6 +294,6 @@ function tooSlow({ repository, wanted }: Sought, seconds: number): CrossdockErro
   return new CrossdockError(
     'upstreamTimeout',
     `conversion of ${repository.upstream}/${repository.name} to ${wanted.profile.name} takes longer than ${Math.round(seconds)} s; it goes on, pull again later`,
-    { reason: 'wait-budget' },
+    { reason: WAIT_BUDGET },
   )
 }

@@ -139,21 +139,21 @@ export class Surveyor {
     if (raw === undefined) {
       throw new CrossdockError(
         'manifestUnknown',
-        `manifest ${where} is named by an index but not there; pull the image without a profile, or another platform of it`,
+        `manifest ${where} is named by an index but not there`,
         { reason: 'child-missing' },
       )
     }
     if (raw.bytes.byteLength !== child.size) {
       throw new CrossdockError(
         'badSize',
-        `manifest ${where} has ${raw.bytes.byteLength} bytes, its index says ${child.size}; pull the image without a profile`,
+        `manifest ${where} has ${raw.bytes.byteLength} bytes, its index says ${child.size}`,
         { reason: 'child-size' },
       )
     }
     if (raw.mediaType !== child.mediaType) {
       throw new CrossdockError(
         'badManifest',
-        `manifest ${where} is ${raw.mediaType}, its index says ${child.mediaType}; pull the image without a profile`,
+        `manifest ${where} is ${raw.mediaType}, its index says ${child.mediaType}`,
         { reason: 'media-type' },
       )
     }

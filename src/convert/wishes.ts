@@ -4,7 +4,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { Profile } from '../config/profiles.ts'
-import { CrossdockError, type FailureKind } from '../errors.ts'
+import { CrossdockError, type FailureKind, isOutage } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../ports.ts'
 import type { ManifestAnswer, Wanted } from './asks.ts'
@@ -54,6 +54,9 @@ const PASSING: ReadonlySet<FailureKind> = new Set([
   'upstreamFailed',
   'upstreamTimeout',
 ])
+
+/** Why a wait ends that took all its time. */
+export const WAIT_BUDGET = 'wait-budget'
 
 const UNFORESEEN = 'something failed inside crossdock; see its log'
 
@@ -117,8 +120,12 @@ export function original(
 /** A short machine word for whatever a conversion failed with. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof CrossdockError)) return 'internal'
-  if (error.kind === 'storeFull') return 'disk-full'
-  return error.reason ?? error.kind.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+  const { kind, reason } = error
+  if (kind === 'storeFull') return 'disk-full'
+  // What upstream said of it is as long as the list of its errors.
+  const isUpstream = kind === 'denied' || (isOutage(error) && reason !== WAIT_BUDGET)
+  if (reason !== undefined && !isUpstream) return reason
+  return kind.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 }
 
 /** Says what is broken, and how to pull it unconverted; whoever published it is not to blame for what others can pull. */

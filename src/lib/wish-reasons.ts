@@ -1,19 +1,24 @@
-/** Why wishes are not fulfilled, as labels of a metric: a bounded set, whatever converters and upstreams come to say. */
+/** Why wishes are not fulfilled, as labels of a metric: a bounded set, whatever converters come to say. */
 
 const REASONS: ReadonlySet<string> = new Set([
   // What is never converted, or not for this puller.
   ...['ai-model', 'artifact', 'attestation', 'build-cache', 'docker-plugin', 'encrypted'],
   ...['estargz', 'foreign-layers', 'helm', 'no-layers', 'nydus', 'overlaybd', 'signature'],
   ...['soci', 'unknown-layer', 'wasm', 'zstdchunked'],
-  ...['client', 'not-carried', 'no-matching-platform', 'puller-reads-docker-types-only'],
+  ...['client', 'no-matching-platform', 'not-carried', 'puller-reads-docker-types-only'],
   // What is broken, or beyond a limit.
-  ...['bad-digest', 'bad-manifest', 'bad-size', 'blob-unknown', 'manifest-unknown'],
-  ...['corrupt', 'dictionary', 'diff-id', 'digest', 'field', 'json', 'layer-count'],
-  ...['layer-too-large', 'media-type', 'nesting', 'record', 'tar', 'tar-header'],
-  ...['too-large', 'trailing-data', 'truncated', 'zstd-window'],
+  ...['bad-digest', 'bad-manifest', 'bad-size', 'blob-unknown', 'manifest-unknown', 'refused'],
+  ...['ambiguous', 'bom', 'contradiction', 'digest', 'field', 'json', 'json-depth', 'utf-8'],
+  ...['json-duplicate-key', 'json-key-case', 'json-number', 'json-surrogate'],
+  ...['child-missing', 'child-size', 'layer-count', 'media-type', 'nesting', 'size-zero'],
+  ...['gzip-corrupt', 'gzip-dictionary', 'gzip-trailing-data', 'gzip-truncated'],
+  ...['zstd-corrupt', 'zstd-dictionary', 'zstd-trailing-data', 'zstd-truncated', 'zstd-window'],
+  ...['diff-id', 'not-a-layer', 'tar', 'tar-header'],
+  ...['image-too-large', 'layer-too-large', 'too-large', 'too-many-manifests'],
+  ...['no-list', 'record'],
   // What passes.
-  ...['circuit-open', 'denied', 'disk-full', 'queue-full', 'too-many-requests'],
-  ...['upstream-failed', 'upstream-timeout', 'wait-budget'],
+  ...['denied', 'disk-full', 'queue-full', 'rotten', 'too-many-requests', 'wait-budget'],
+  ...['upstream-failed', 'upstream-timeout'],
   'internal',
 ])
 

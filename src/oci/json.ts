@@ -91,7 +91,7 @@ export function malformed(
   reason: string,
   cause?: unknown,
 ): CrossdockError {
-  const message = `${what} ${problem}; pull it as it is, without a profile or with the suffix -original`
+  const message = `${what} ${problem}`
   return new CrossdockError('badManifest', message, { reason, cause })
 }
 

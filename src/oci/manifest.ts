@@ -254,11 +254,9 @@ function parseDescriptor(raw: JsonObject, what: string, limits: ModelLimits): De
   const size = fields.size('size')
   if (size > limits.maxBlobBytes) throw tooLarge(what, `${size} bytes`, limits.maxBlobBytes)
   if (size === 0 && !EMPTY_DIGESTS.has(digest)) {
-    throw new CrossdockError(
-      'badSize',
-      `${what} says that ${digest} is empty, which it is not; push the image again`,
-      { reason: 'size-zero' },
-    )
+    throw new CrossdockError('badSize', `${what} says that ${digest} is empty, which it is not`, {
+      reason: 'size-zero',
+    })
   }
   const platform = fields.optionalObject('platform')
   return {

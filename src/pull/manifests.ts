@@ -179,7 +179,7 @@ export class Manifests {
     if (size > this.#limits.maxConfigBytes) {
       throw new CrossdockError(
         'badSize',
-        `config ${digest} of ${repository.upstream}/${repository.name} has ${size} bytes, more than the ${this.#limits.maxConfigBytes} allowed; pull the image without a profile`,
+        `config ${digest} of ${repository.upstream}/${repository.name} has ${size} bytes, more than the ${this.#limits.maxConfigBytes} allowed; raise limits.configSize if it is real`,
       )
     }
     const known = this.#bytes.get(digest)
