@@ -4,7 +4,8 @@ import { CrossdockError } from '../errors.ts'
 import { within } from '../lib/within.ts'
 import type { Clock } from '../ports.ts'
 import { waitsForHead } from './client.ts'
-import type { Exchange, Headers } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
+import type { Headers } from './headers.ts'
 
 export interface Patience {
   readonly clock: Clock
