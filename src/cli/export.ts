@@ -26,7 +26,7 @@ import { parsePlatform } from '../oci/platform.ts'
 import { describeError, EXIT, formatBytes, formatTable, UsageError } from './output.ts'
 import { showProgress } from './progress-view.ts'
 import { parseImage } from './references.ts'
-import { type CommonOptions, openSession } from './session.ts'
+import { type CommonOptions, openToCarry } from './session.ts'
 import type { System } from './system.ts'
 
 export interface ExportOptions extends CommonOptions {
@@ -52,7 +52,7 @@ export async function exportCommand(
   }
   const target = await targetOf(options, resolve(system.cwd, options.output), format)
   const platforms = platformsOf(options.platform)
-  await using app = await openSession(options, system)
+  await using app = await openToCarry(options, system)
   const images = refs.map((text) => ({ ...parseImage(text, app), platforms }))
   const since = await Promise.all(
     (options.since ?? []).map((one) => openPrior(resolve(system.cwd, one), target.path)),

@@ -2,7 +2,7 @@
 import type { Collected, Findings } from '../upkeep/collector.ts'
 import type { Victim } from '../upkeep/eviction.ts'
 import { EXIT, formatBytes, formatTable } from './output.ts'
-import { type CommonOptions, openSession } from './session.ts'
+import { type CommonOptions, openStored } from './session.ts'
 import type { System } from './system.ts'
 
 export interface GcOptions extends CommonOptions {
@@ -16,7 +16,7 @@ const REASONS: Readonly<Record<Victim['reason'], string>> = {
 }
 
 export async function gcCommand(options: GcOptions, system: System): Promise<number> {
-  await using app = await openSession(options, system)
+  await using app = await openStored(options, system)
   const found = options.dryRun ? await app.collector.plan() : await app.collector.collect()
   const now = app.clock.now()
   const text = options.json

@@ -7,12 +7,14 @@ import {
   type Member,
   type ResolvedTag,
 } from '../convert/inventory.ts'
-import { CrossdockError } from '../errors.ts'
+import { manifestUnknown, tagUnknown } from '../convert/missing.ts'
 import type { Digest } from '../oci/digest.ts'
-import { formatPlatform } from '../oci/platform.ts'
+import type { Descriptor } from '../oci/manifest.ts'
+import { formatPlatform, parsePlatform } from '../oci/platform.ts'
+import { splitSuffix } from '../oci/reference.ts'
 import { EXIT, formatBytes, formatSeconds, formatTable } from './output.ts'
 import { formatImage, type NamedImage, parseImage } from './references.ts'
-import { type CommonOptions, openSession } from './session.ts'
+import { type CommonOptions, openToLook } from './session.ts'
 import type { System } from './system.ts'
 
 export async function inspectCommand(
@@ -20,7 +22,7 @@ export async function inspectCommand(
   options: CommonOptions,
   system: System,
 ): Promise<number> {
-  await using app = await openSession(options, system)
+  await using app = await openToLook(options, system)
   const image = parseImage(ref, app)
   const inventory = new Inventory(app)
   const { repository, reference } = image
@@ -28,12 +30,14 @@ export async function inspectCommand(
     'digest' in reference
       ? { source: reference.digest }
       : await inventory.resolve(repository, reference.tag)
-  const found = named && (await inventory.inspect(repository, named.target ?? named.source))
+  const platforms = app.config.convert.defaultPlatforms.map(parsePlatform)
+  const digest = named && (named.target ?? named.source)
+  const found = digest && (await inventory.inspect(repository, digest, platforms))
   if (named === undefined || found === undefined) {
-    throw new CrossdockError(
-      'manifestUnknown',
-      `${formatImage(image)} is not there; check the name and the upstream`,
-    )
+    // What a puller would be told, a guess at what was meant included.
+    throw 'tag' in reference
+      ? tagUnknown(repository, baseOf(reference.tag, app), app.profiles)
+      : manifestUnknown(repository, `@${reference.digest}`)
   }
   const asked = 'tag' in reference ? await askedOf(image, named, found, inventory, app) : undefined
   const text = options.json
@@ -41,6 +45,11 @@ export async function inspectCommand(
     : format(image, found, asked)
   system.output.out(text)
   return EXIT.ok
+}
+
+/** What is asked of upstream: without a suffix that names a profile. */
+function baseOf(tag: string, { profiles }: App): string {
+  return splitSuffix(tag, profiles.suffixes)?.base ?? tag
 }
 
 /** What a puller of a tag asks for by its suffix or by a rule. */
@@ -63,7 +72,7 @@ async function askedOf(
   const profile = suffix === undefined ? wanted?.profile : app.profiles.find(suffix)
   if (profile?.format === undefined) return undefined
   const by = suffix === undefined ? 'rule' : 'suffix'
-  const made = conversions.find((form) => form.profile === profile.name)
+  const made = conversions.find((form) => form.profile === profile.name && form.isCurrent)
   const reason =
     made || profile.record !== undefined
       ? undefined
@@ -84,22 +93,35 @@ function format(image: NamedImage, found: Inspection, asked: Asked | undefined):
     `type      ${source.mediaType}`,
   ]
   const table = formatTable(
-    ['PROFILE', 'SIZE', 'SHARE', 'STORED', 'SECONDS', 'DIGEST'],
+    ['PROFILE', 'STATE', 'SIZE', 'SHARE', 'STORED', 'SECONDS', 'DIGEST'],
     forms.map((form) => [
       form.profile ?? 'original',
-      formatBytes(form.size.total),
+      formatState(form),
+      formatSize(form, form.size.total),
       formatShare(form, source),
-      formatBytes(form.size.stored),
+      formatSize(form, form.size.stored),
       form.seconds === undefined ? '-' : formatSeconds(form.seconds),
       form.digest,
     ]),
   )
   const members = formatTable(
-    ['PROFILE', 'PLATFORM', 'LAYERS', 'SIZE', 'DIGEST'],
-    forms.flatMap((form) => form.members.map((member) => formatMember(form, member))),
+    ['PROFILE', 'PLATFORM', 'LAYERS', 'SIZE', 'STORED', 'DIGEST'],
+    forms.flatMap((form) => [
+      ...form.members.map((member) => formatMember(form, member)),
+      ...form.unseen.map((child) => formatUnseen(form, child)),
+    ]),
   )
-  const isIndex = forms.some((form) => form.members.some((member) => member.digest !== form.digest))
-  return `${facts.join('\n')}\n\n${table}${isIndex ? `\nImages of the index that are in the store:\n${members}` : ''}`
+  const isIndex = forms.some(
+    ({ digest, members, unseen }) =>
+      unseen.length > 0 || members.some((member) => member.digest !== digest),
+  )
+  return `${facts.join('\n')}\n\n${table}${isIndex ? `\nImages of the index:\n${members}` : ''}`
+}
+
+/** Of a conversion: whether pullers of its profile get this one. */
+function formatState({ isCurrent }: Form): string {
+  if (isCurrent === undefined) return '-'
+  return isCurrent ? 'current' : 'outdated'
 }
 
 function formatNamed({ digest, profile }: Inspection): string {
@@ -109,6 +131,11 @@ function formatNamed({ digest, profile }: Inspection): string {
 function formatAsked({ digest, reason, profile }: Asked, { text }: NamedImage): string {
   if (digest === undefined) return `not converted yet (stage it: crossdock stage ${text})`
   return `${digest} (${reason === undefined ? `converted, profile ${profile}` : `the original: ${reason}`})`
+}
+
+/** Of an index of which no image was looked at, nobody knows. */
+function formatSize({ members }: Form, bytes: number): string {
+  return members.length === 0 ? '-' : formatBytes(bytes)
 }
 
 /** Against the sources of the same platforms. */
@@ -126,11 +153,17 @@ function formatMember(form: Form, member: Member): string[] {
     platformOf(member),
     String(member.layers),
     formatBytes(member.size.total),
+    formatBytes(member.size.stored),
     member.digest,
   ]
 }
 
-function platformOf({ platform }: Member): string {
+/** Its manifest is not here, and nobody has asked for it. */
+function formatUnseen(form: Form, { digest, platform }: Descriptor): string[] {
+  return [form.profile ?? 'original', platformOf({ platform }), '-', '-', 'not pulled', digest]
+}
+
+function platformOf({ platform }: Pick<Descriptor, 'platform'>): string {
   return platform === undefined ? 'any' : formatPlatform(platform)
 }
 
@@ -148,18 +181,24 @@ function describe(image: NamedImage, found: Inspection, asked: Asked | undefined
 }
 
 function describeForm(form: Form) {
-  const { digest, mediaType, size, members, convertedAt, seconds } = form
+  const { digest, mediaType, size, members, unseen, convertedAt, seconds, isCurrent } = form
   return {
     digest,
     mediaType,
     size: size.total,
     storedSize: size.stored,
-    ...(convertedAt !== undefined && { convertedAt: new Date(convertedAt).toISOString(), seconds }),
+    ...(convertedAt !== undefined && {
+      ...{ convertedAt: new Date(convertedAt).toISOString(), seconds, current: isCurrent },
+    }),
     images: members.map((member) => ({
       digest: member.digest,
       platform: platformOf(member),
       layers: member.layers,
       size: member.size.total,
+      storedSize: member.size.stored,
     })),
+    ...(unseen.length > 0 && {
+      notPulled: unseen.map((child) => ({ digest: child.digest, platform: platformOf(child) })),
+    }),
   }
 }

@@ -1,9 +1,10 @@
 /** `crossdock list`: what is in the store. */
 import type { App } from '../app.ts'
-import { type Entry, Inventory } from '../convert/inventory.ts'
+import { type Entry, Inventory, type Sizes } from '../convert/inventory.ts'
 import { compileGlob } from '../lib/glob.ts'
-import { EXIT, formatBytes, formatTable } from './output.ts'
-import { type CommonOptions, openSession } from './session.ts'
+import type { Digest } from '../oci/digest.ts'
+import { EXIT, formatBytes, formatTable, formatTime } from './output.ts'
+import { type CommonOptions, openStored } from './session.ts'
 import type { System } from './system.ts'
 
 export async function listCommand(
@@ -11,16 +12,21 @@ export async function listCommand(
   options: CommonOptions,
   system: System,
 ): Promise<number> {
-  await using app = await openSession(options, system)
+  await using app = await openStored(options, system)
+  const inventory = new Inventory(app)
   const entries: Entry[] = []
-  for await (const entry of new Inventory(app).list(filterFor(glob, app))) entries.push(entry)
+  const blobs = new Map<Digest, number>()
+  for await (const entry of inventory.list(filterFor(glob, app))) {
+    entries.push(entry)
+    for (const [digest, size] of entry.blobs) blobs.set(digest, size)
+  }
   if (options.json) system.output.out(`${JSON.stringify(entries.map(describeEntry), null, 2)}\n`)
   else if (entries.length === 0) system.output.err('nothing in the store matches\n')
-  else system.output.out(formatTable(HEAD, entries.map(formatEntry)))
+  else system.output.out(formatList(entries, await inventory.sizesOf(blobs)))
   return EXIT.ok
 }
 
-const HEAD = ['NAME', 'PROFILE', 'SIZE', 'STORED', 'LAST USED', 'DIGEST'] as const
+const HEAD = ['NAME', 'PROFILE', 'STATE', 'SIZE', 'STORED', 'LAST USED', 'DIGEST'] as const
 
 /** A pattern without a host means the default upstream as well, one without a tag every tag. */
 function filterFor(glob: string | undefined, app: App): (name: string) => boolean {
@@ -31,23 +37,43 @@ function filterFor(glob: string | undefined, app: App): (name: string) => boolea
   return (name) => candidates.some((pattern) => pattern.test(name))
 }
 
+function formatList(entries: readonly Entry[], total: Sizes): string {
+  const count = (isWanted: (entry: Entry) => boolean) => entries.filter(isWanted).length
+  const names = count(({ profile }) => profile === undefined)
+  const conversions = entries.length - names
+  const old = count(({ isCurrent }) => !isCurrent)
+  const named = `${names} ${names === 1 ? 'name' : 'names'}`
+  const made = `${conversions} ${conversions === 1 ? 'conversion' : 'conversions'}`
+  const sizes = `${formatBytes(total.total)} in all, ${formatBytes(total.stored)} stored`
+  const sum = `${named}, ${made}${old === 0 ? '' : ` (${old} outdated)`}; ${sizes}, counting once what several share`
+  return `${formatTable(HEAD, entries.map(formatEntry))}\n${sum}\n`
+}
+
+function formatState({ profile, isCurrent }: Entry): string {
+  if (profile === undefined) return '-'
+  return isCurrent ? 'current' : 'outdated'
+}
+
 function formatEntry(entry: Entry): string[] {
-  const { repository, tag, profile, size, lastUsed, digest } = entry
+  const { repository, tag, profile, size, blobs, lastUsed, digest } = entry
   return [
     `${repository.upstream}/${repository.name}:${tag}`,
     profile ?? 'original',
-    formatBytes(size.total),
-    formatBytes(size.stored),
-    lastUsed === undefined ? 'never' : new Date(lastUsed).toISOString().slice(0, 19),
+    formatState(entry),
+    blobs.size === 0 ? '-' : formatBytes(size.total),
+    blobs.size === 0 ? '-' : formatBytes(size.stored),
+    lastUsed === undefined ? 'never' : formatTime(lastUsed),
     digest,
   ]
 }
 
 function describeEntry(entry: Entry) {
-  const { repository, tag, profile = 'original', lastUsed, size, digest, mediaType } = entry
+  const { repository, tag, profile = 'original', isCurrent, lastUsed } = entry
+  const { size, digest, mediaType } = entry
   return {
     name: `${repository.upstream}/${repository.name}:${tag}`,
     profile,
+    current: isCurrent,
     digest,
     mediaType,
     size: size.total,

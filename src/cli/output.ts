@@ -71,6 +71,11 @@ export function formatSeconds(seconds: number): string {
   return `${Math.floor(seconds / 60)} m ${Math.round(seconds % 60)} s`
 }
 
+/** `2026-11-28T17:20:05Z` */
+export function formatTime(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`
+}
+
 /** Columns padded to the widest cell, which are one line whatever they hold; numbers (cells that begin with a digit) to the right. */
 export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [head, ...rows.map((row) => row.map(oneLine))]

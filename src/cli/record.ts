@@ -18,7 +18,7 @@ import { parseReference } from '../oci/reference.ts'
 import { describeError, EXIT, UsageError } from './output.ts'
 import { showProgress } from './progress-view.ts'
 import { formatImage, type NamedImage, parseImage } from './references.ts'
-import { type CommonOptions, openSession } from './session.ts'
+import { type CommonOptions, openSession, openToLook } from './session.ts'
 import type { System } from './system.ts'
 
 export interface RecordOptions extends CommonOptions {
@@ -30,7 +30,7 @@ export async function recordShowCommand(
   options: RecordOptions,
   system: System,
 ): Promise<number> {
-  await using app = await openSession(options, system)
+  await using app = await openToLook(options, system)
   const image = parseImage(ref, app)
   const found = await readImage(image, options, app, system)
   const { kind, digest } = found
@@ -49,7 +49,7 @@ export async function recordExportCommand(
   options: RecordOptions & { readonly output: string },
   system: System,
 ): Promise<number> {
-  await using app = await openSession(options, system)
+  await using app = await openToLook(options, system)
   const { lines } = await readImage(parseImage(ref, app), options, app, system)
   if (options.output === '-') {
     system.output.out(writeRecord(lines))

@@ -3,7 +3,7 @@ import { Inventory } from '../convert/inventory.ts'
 import { Releases } from '../upkeep/releases.ts'
 import { EXIT, UsageError } from './output.ts'
 import { formatImage, parseImage } from './references.ts'
-import { type CommonOptions, openSession } from './session.ts'
+import { type CommonOptions, openStored } from './session.ts'
 import type { System } from './system.ts'
 
 export async function removeCommand(
@@ -12,7 +12,7 @@ export async function removeCommand(
   system: System,
 ): Promise<number> {
   const { output } = system
-  await using app = await openSession(options, system)
+  await using app = await openStored(options, system)
   const inventory = new Inventory(app)
   const images = refs.map((ref) => parseImage(ref, app))
   const releases = new Releases(app)

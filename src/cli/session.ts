@@ -9,6 +9,8 @@ import {
 } from '../config/credentials.ts'
 import { type LoadedConfig, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
+import { isStore } from '../store/layout.ts'
+import { UsageError } from './output.ts'
 import type { System } from './system.ts'
 
 export interface CommonOptions {
@@ -38,6 +40,33 @@ export async function openSession(options: CommonOptions, system: System): Promi
     log: system.log,
     dockerConfig: dockerConfigFile(system.env, system.home),
   })
+}
+
+/** For commands on what is there: a mistyped folder must not become an empty store. Throws UsageError. */
+export async function openStored(options: CommonOptions, system: System): Promise<App> {
+  const { config } = await loadFor(options, system)
+  if (!(await isStore(config.data))) {
+    throw new UsageError(
+      `there is no store in ${config.data}; check --data and "data" of the configuration, or pull or stage an image first`,
+    )
+  }
+  return await openSession(options, system)
+}
+
+/**
+ * For commands that look at an image and fetch what is missing: the default folder need not be there, one that was typed must.
+ * Offline there is nothing to fetch. Throws UsageError.
+ */
+export async function openToLook(options: CommonOptions, system: System): Promise<App> {
+  const { config } = await loadFor(options, system)
+  const needsStore = options.data !== undefined || config.cache.offline
+  return await (needsStore ? openStored : openSession)(options, system)
+}
+
+/** For commands that carry images away, and fetch what is missing. Throws UsageError. */
+export async function openToCarry(options: CommonOptions, system: System): Promise<App> {
+  const { config } = await loadFor(options, system)
+  return await (config.cache.offline ? openStored : openSession)(options, system)
 }
 
 /** For the server, which hands out what it gets: the Docker client's credentials only when that opens nothing to strangers. */

@@ -5,7 +5,7 @@ import { CrossdockError } from '../errors.ts'
 import type { Check } from '../upkeep/verification.ts'
 import { EXIT, formatBytes, formatSeconds, type Output, UsageError } from './output.ts'
 import { formatImage, parseImage } from './references.ts'
-import { type CommonOptions, openSession } from './session.ts'
+import { type CommonOptions, openStored } from './session.ts'
 import type { System } from './system.ts'
 
 export interface VerifyOptions extends CommonOptions {
@@ -22,7 +22,7 @@ export async function verifyCommand(
   if (ref !== undefined && options.all) {
     throw new UsageError('verify takes an image or --all, not both')
   }
-  await using app = await openSession(options, system)
+  await using app = await openStored(options, system)
   const began = app.clock.monotonic()
   const meter = new Meter(system.output, await totalOf(ref, app), () => app.clock.monotonic())
   const troubles: Check[] = []

@@ -1,15 +1,17 @@
 /** What is in the store, for people: names, what became of them, what they cost, and how to forget them. */
 import type { Profiles } from '../config/profiles.ts'
+import { CrossdockError } from '../errors.ts'
 import type { Format } from '../format/format.ts'
 import type { Digest } from '../oci/digest.ts'
-import { isAttestation, type Platform } from '../oci/manifest.ts'
+import { type Descriptor, isAttestation, type Platform } from '../oci/manifest.ts'
 import { blobsOf, childrenOf, type Outline } from '../oci/outline.ts'
 import { splitSuffix } from '../oci/reference.ts'
 import type { BlobStore, Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
-import { dialectFor, reasonToKeep } from './plan.ts'
+import { currentOnes } from './current.ts'
+import { dialectFor, isChosen, reasonToKeep } from './plan.ts'
 
 /** One tag, or one conversion of it. */
 export interface Entry {
@@ -21,9 +23,15 @@ export interface Entry {
   readonly mediaType: string | undefined
   /** Of the blobs below it, originals that a converted index still names left out: `total` as its manifests say, `stored` what of them lies in the store, bytes. */
   readonly size: Sizes
+  /** The same blobs one by one, with the sizes that manifests state: entries share some. */
+  readonly blobs: Blobs
+  /** False for a conversion that pullers of its profile no longer get. */
+  readonly isCurrent: boolean
   /** ms since 1970; `undefined`: never. */
   readonly lastUsed: number | undefined
 }
+
+export type Blobs = ReadonlyMap<Digest, number>
 
 export interface Sizes {
   readonly total: number
@@ -44,10 +52,14 @@ export interface Form {
   readonly digest: Digest
   readonly mediaType: string
   readonly size: Sizes
+  readonly blobs: Blobs
   readonly members: readonly Member[]
+  /** Images that an index names and whose manifests are not here, so that nobody knows their layers. */
+  readonly unseen: readonly Descriptor[]
   /** Present on conversions. */
   readonly convertedAt?: number
   readonly seconds?: number
+  readonly isCurrent?: boolean
 }
 
 export interface Inspection {
@@ -69,6 +81,8 @@ export interface ResolvedTag {
 }
 
 const NOTHING: ReadonlySet<Digest> = new Set()
+
+type LoadChild = (child: Descriptor) => Promise<RawManifest | undefined>
 
 export class Inventory {
   readonly #store: BlobStore
@@ -96,10 +110,13 @@ export class Inventory {
     for await (const { upstream, name, tag, digest } of this.#catalog.tags.list()) {
       if (!isWanted(`${upstream}/${name}:${tag}`)) continue
       const repository = { upstream, name }
-      yield await this.#entry(repository, tag, digest, undefined, NOTHING)
+      yield await this.#entry(repository, tag, { digest, profile: undefined, isCurrent: true })
       const originals = await this.#originals(repository, digest)
-      for (const made of await this.#conversions(repository, digest)) {
-        yield await this.#entry(repository, tag, made.target, made.profile, originals)
+      const conversions = await this.#conversions(repository, digest)
+      const current = currentOnes(conversions, this.#profiles)
+      for (const made of conversions) {
+        const what = { digest: made.target, profile: made.profile, isCurrent: current.has(made) }
+        yield await this.#entry(repository, tag, what, originals)
       }
     }
   }
@@ -118,27 +135,41 @@ export class Inventory {
     return isFound
   }
 
-  /** Everything that is known about a manifest, from either end of its conversions; `undefined`: not in this repository. */
-  async inspect(repository: Repository, digest: Digest): Promise<Inspection | undefined> {
+  /**
+   * Everything that is known about a manifest, from either end of its conversions; `undefined`: not in this repository. Of an
+   * index the images of these platforms are looked at even when they were not pulled.
+   */
+  async inspect(
+    repository: Repository,
+    digest: Digest,
+    platforms: readonly Platform[],
+  ): Promise<Inspection | undefined> {
     const made = (await this.#catalog.conversions.listImages({ target: digest })).find((one) =>
       isSameRepository(one.repository, repository),
     )
     const raw = await this.#manifests.get(repository, made?.source ?? digest)
     if (raw === undefined) return undefined
+    const source = await this.#form(repository, raw, undefined, NOTHING, async (child) => {
+      const known = await this.#manifests.findLocal(repository, child.digest)
+      if (known !== undefined || !isChosen(child, platforms)) return known
+      return await this.#manifests.get(repository, child.digest).catch(unlessUnforeseen)
+    })
     const conversions: Form[] = []
     const originals = await this.#originals(repository, raw.digest)
-    for (const one of await this.#conversions(repository, raw.digest)) {
+    const all = await this.#conversions(repository, raw.digest)
+    const current = currentOnes(all, this.#profiles)
+    for (const one of all) {
       const converted = await this.#manifests.findLocal(repository, one.target)
       const { profile, convertedAt, seconds } = one
       if (converted === undefined) continue
       const form = await this.#form(repository, converted, profile, originals)
-      conversions.push({ ...form, convertedAt, seconds })
+      conversions.push({ ...form, convertedAt, seconds, isCurrent: current.has(one) })
     }
     return {
       repository,
       digest,
       profile: made?.profile,
-      source: await this.#form(repository, raw, undefined, NOTHING),
+      source,
       conversions,
     }
   }
@@ -154,8 +185,11 @@ export class Inventory {
     const source = named && (await this.#tags.resolve(repository, named.base))
     if (source === undefined) return undefined
     const { profile } = named ?? {}
-    const made = await this.#conversions(repository, source.digest)
-    const target = made.find((one) => one.profile === profile)?.target
+    const made = (await this.#conversions(repository, source.digest)).filter(
+      (one) => one.profile === profile,
+    )
+    const current = currentOnes(made, this.#profiles)
+    const target = made.find((one) => current.has(one))?.target
     return { source: source.digest, profile, target }
   }
 
@@ -186,7 +220,7 @@ export class Inventory {
     return split && profile && { base: split.base, profile: profile.name }
   }
 
-  /** Newest first, so that what a profile names first is what pullers get now. */
+  /** Newest first. */
   async #conversions(repository: Repository, source: Digest): Promise<ConvertedImage[]> {
     const made = await this.#catalog.conversions.listImages({ source })
     return made
@@ -197,19 +231,19 @@ export class Inventory {
   async #entry(
     repository: Repository,
     tag: string,
-    digest: Digest,
-    profile: string | undefined,
-    originals: ReadonlySet<Digest>,
+    what: Pick<Entry, 'digest' | 'profile' | 'isCurrent'>,
+    originals = NOTHING,
   ): Promise<Entry> {
+    const { digest, profile } = what
     const raw = await this.#manifests.findLocal(repository, digest)
     const form = raw && (await this.#form(repository, raw, profile, originals))
     return {
       repository,
       tag,
-      profile,
-      digest,
+      ...what,
       mediaType: raw?.mediaType,
       size: form?.size ?? { total: 0, stored: 0 },
+      blobs: form?.blobs ?? new Map(),
       lastUsed: await this.#lastUsed(digest, form),
     }
   }
@@ -235,42 +269,38 @@ export class Inventory {
     raw: RawManifest,
     profile: string | undefined,
     originals: ReadonlySet<Digest>,
+    load: LoadChild = ({ digest }) => this.#manifests.findLocal(repository, digest),
   ): Promise<Form> {
     const blobs = new Map<Digest, number>()
-    const members = await this.#members(repository, raw, blobs, originals)
-    const { digest, mediaType } = raw
-    return { profile, digest, mediaType, members, size: await this.#sizes(blobs) }
-  }
-
-  /** The images below a manifest that lie in the store; collects their blobs, each once. */
-  async #members(
-    repository: Repository,
-    root: RawManifest,
-    blobs: Map<Digest, number>,
-    originals: ReadonlySet<Digest>,
-  ): Promise<Member[]> {
     const members: Member[] = []
-    const visits = walkManifests(root, {
+    const unseen: Descriptor[] = []
+    const visits = walkManifests(raw, {
       outline: (one) => this.#manifests.outline(one),
       beyond: 'stop',
       follows: (child) => !isAttestation(child) && !originals.has(child.digest),
-      load: ({ digest }) => this.#manifests.findLocal(repository, digest),
+      load: async (child) => {
+        const found = await load(child)
+        if (found === undefined) unseen.push(child)
+        return found
+      },
     })
-    for await (const { raw, manifest, descriptor } of visits) {
+    for await (const { raw: one, manifest, descriptor } of visits) {
       if (manifest.kind === 'index' || childrenOf(manifest).length > 0) continue
       const own = new Map(blobsOf(manifest).map((blob) => [blob.digest, blob.size]))
       for (const [digest, size] of own) blobs.set(digest, size)
       members.push({
-        digest: raw.digest,
+        digest: one.digest,
         platform: descriptor?.platform,
         layers: layersIn(manifest),
-        size: await this.#sizes(own),
+        size: await this.sizesOf(own),
       })
     }
-    return members
+    const { digest, mediaType } = raw
+    const size = await this.sizesOf(blobs)
+    return { profile, digest, mediaType, members, unseen, blobs, size }
   }
 
-  async #sizes(blobs: ReadonlyMap<Digest, number>): Promise<Sizes> {
+  async sizesOf(blobs: Blobs): Promise<Sizes> {
     let total = 0
     let stored = 0
     for (const [digest, size] of blobs) {
@@ -285,4 +315,10 @@ export class Inventory {
 function layersIn(outline: Outline): number {
   if (outline.kind === 'image') return outline.layers.length
   return blobsOf(outline).filter(({ role }) => role !== 'config').length
+}
+
+/** What cannot be had is not known. */
+function unlessUnforeseen(error: unknown): undefined {
+  if (!(error instanceof CrossdockError)) throw error
+  return undefined
 }

@@ -40,6 +40,14 @@ export function layoutOf(data: string): Layout {
   }
 }
 
+/** True for a folder that was ever used as a store. */
+export async function isStore(data: string): Promise<boolean> {
+  return await stat(layoutOf(data).blobs).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+}
+
 /** Fan-out by the first byte: `sha256/ab/abcd...`. */
 function partsOf(digest: Digest): [string, string, string] {
   const hex = hexOf(digest)

@@ -87,7 +87,7 @@ describe('the process', () => {
       // Port 1 of this machine refuses.
       'upstreams: { dead: { url: "http://127.0.0.1:1" } }\ndefaultUpstream: dead\nlimits: { retries: 1 }\n',
     )
-    const command = start(['inspect', 'dead/x:1', '--data', 'data'])
+    const command = start(['inspect', 'dead/x:1'])
     let err = ''
     command.child.stderr.setEncoding('utf8').on('data', (text: string) => {
       err += text

@@ -5,6 +5,7 @@ import {
   formatBytes,
   formatSeconds,
   formatTable,
+  formatTime,
   outputTo,
   UsageError,
 } from '../../../src/cli/output.ts'
@@ -74,6 +75,10 @@ describe('output for people', () => {
 
   it('writes seconds, then minutes', () => {
     expect([0.04, 59.94, 250].map(formatSeconds)).toEqual(['0.0 s', '59.9 s', '4 m 10 s'])
+  })
+
+  it('says in which time zone a time is', () => {
+    expect(formatTime(Date.UTC(2026, 10, 28, 17, 20, 5, 999))).toBe('2026-11-28T17:20:05Z')
   })
 
   it('aligns numbers to the right and leaves no space at line ends', () => {

@@ -1,3 +1,5 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Workplace } from '../../helpers/command.ts'
@@ -5,6 +7,8 @@ import { Workplace } from '../../helpers/command.ts'
 let place: Workplace
 beforeEach(async () => {
   place = await Workplace.create()
+  // Commands on what is there look for a store first.
+  await mkdir(join(place.folder, 'data', 'blobs'), { recursive: true })
 })
 afterEach(() => place[Symbol.asyncDispose]())
 

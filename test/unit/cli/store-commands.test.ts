@@ -1,6 +1,9 @@
+import { readdir } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { digestOf } from '../../../src/oci/digest.ts'
 import { Workplace } from '../../helpers/command.ts'
 import { FakeRegistry } from '../../helpers/fake-registry.ts'
+import { OBEYED } from '../../helpers/hostile-texts.ts'
 
 let registry: FakeRegistry
 let place: Workplace
@@ -191,6 +194,107 @@ describe('commands on a store', () => {
 
     expect(answer.headers.get('crossdock-conversion')).toBe('hit')
     expect(await server.done).toMatchObject({ code: 0 })
+  })
+
+  it('says of an image that was not pulled how large its manifest says it is', async () => {
+    const { layers, config } = await registry.pushImage('unseen/app', '1', { layers: 2 })
+    const total = [...layers, config].reduce((sum, { bytes }) => sum + bytes.byteLength, 0)
+
+    const { source } = JSON.parse((await place.run('inspect', '--json', 'unseen/app:1')).out)
+
+    expect(source).toMatchObject({
+      size: total,
+      storedSize: 0,
+      images: [{ layers: 2, size: total }],
+    })
+  })
+
+  it('looks at the images of an index for the own platforms, and names the others', async () => {
+    const platforms = ['linux/amd64', 'linux/s390x']
+    const index = await registry.pushIndex('unseen/multi', '1', { platforms })
+    const [amd64, s390x] = index.images
+
+    const { source } = JSON.parse((await place.run('inspect', '--json', 'unseen/multi:1')).out)
+    const { out } = await place.run('inspect', 'unseen/multi:1')
+
+    expect(source.images).toMatchObject([{ platform: 'linux/amd64', digest: amd64?.digest }])
+    expect(source.size).toBeGreaterThan(60_000)
+    expect(source.notPulled).toEqual([{ platform: 'linux/s390x', digest: s390x?.digest }])
+    expect(out).toMatch(/original {2}linux\/s390x +- +- +not pulled/)
+    expect(registry.count({ manifest: s390x?.digest ?? '' })).toBe(0)
+  })
+
+  it('guesses what a suffix was meant to be, as the server does', async () => {
+    await registry.pushImage('typo/app', '1')
+
+    const { code, err } = await place.run('inspect', 'typo/app:1-zsdt')
+
+    expect(code).toBe(1)
+    expect(err).toMatch(/if -zsdt was meant to name a profile, did you mean zstd\?/)
+  })
+
+  it('says which conversion pullers get, and what it all takes', async () => {
+    await registry.pushImage('again/app', '1')
+    const level = (n: number) => ['stage', ...['again/app:1-mine', '--config', `level${n}.yaml`]]
+    for (const n of [3, 9]) {
+      const upstreams = { local: { url: registry.url } }
+      const profiles = { mine: { format: 'zstd', level: n } }
+      const config = { defaultUpstream: 'local', upstreams, profiles }
+      await place.write(`level${n}.yaml`, JSON.stringify(config))
+      expect(await place.run(...level(n))).toMatchObject({ code: 0 })
+    }
+    const list = async (...args: string[]) =>
+      (await place.run('list', 'again/**', '--config', 'level3.yaml', ...args)).out
+
+    const entries = JSON.parse(await list('--json'))
+    const text = await list()
+
+    expect(entries.map((one: { current: boolean }) => one.current)).toEqual([true, false, true])
+    expect(text).toMatch(/mine +outdated[\s\S]*mine +current/)
+    expect(text).toMatch(
+      /\n1 name, 2 conversions \(1 outdated\); [\d.]+ KiB in all, [\d.]+ KiB stored, .*\n$/,
+    )
+  })
+
+  it.each([
+    ['list'],
+    ['inspect', 'team/app:1'],
+    ['verify'],
+    ['gc', '--dry-run'],
+    ['remove', 'team/app:1'],
+    ['record', 'show', 'team/app:1'],
+  ])('takes no folder for a store that is none: %s', async (...args) => {
+    const { code, err } = await place.run(...args, '--data', 'dta')
+
+    expect(code).toBe(2)
+    expect(err).toMatch(/there is no store in .*\/dta; check --data/)
+    expect(await readdir(place.folder)).not.toContain('dta')
+  })
+
+  it('exports nothing offline out of a folder that is no store', async () => {
+    await place.write('offline.yaml', 'cache: { offline: true }\n')
+    const offline = ['--config', 'offline.yaml', '--data', 'dta']
+
+    const { code, err } = await place.run('export', 'team/app:1', '-o', 'x.tar', ...offline)
+
+    expect([code, err]).toEqual([2, expect.stringMatching(/there is no store in .*\/dta/)])
+  })
+
+  it('shows what an index says of its platforms without obeying it', async () => {
+    const index = await registry.pushIndex('hostile/app', '1', { platforms: ['linux/amd64'] })
+    const text = Buffer.from(index.bytes).toString()
+    const bytes = Buffer.from(text.replace('"amd64"', '"\\u001b[2J\\u009b31m\u202eamd64"'))
+    const digest = digestOf(bytes)
+    registry.push('hostile/app', '1', { mediaType: index.mediaType, digest, bytes })
+
+    const said = [
+      await place.run('inspect', 'hostile/app:1'),
+      await place.run('inspect', '--json', 'hostile/app:1'),
+      await place.run('export', 'hostile/app:1', '-o', 'x.tar', '--platform', 'linux/s390x'),
+    ]
+
+    for (const { out, err } of said) expect(out + err).not.toMatch(OBEYED)
+    expect(said[0]?.out).toContain('\\u001b[2J\\u009b31m\\u202eamd64')
   })
 
   it('shows bars on a terminal', async () => {
