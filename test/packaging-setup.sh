@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a machine ready for the packaging suite: test/packaging-setup.sh
 #
-# Installs Debian packages (root), builds helm, kubeconform and the judge of Grafana boards with Go, fetches Kubernetes' schemas, and
+# Installs Debian packages (root), builds helm and judges of manifests, boards and workflows with Go, fetches Kubernetes' schemas, and
 # makes a base image that stands in for node:26-slim. All of it lies in ${CROSSDOCK_TEST_CACHE:-~/.cache/crossdock-tests}/servers;
 # what is there already is left alone, so a second run takes seconds.
 set -euo pipefail
@@ -35,6 +35,7 @@ built() { # NAME PACKAGE@VERSION
 }
 helm() { built helm helm.sh/helm/v3/cmd/helm@v3.22.0; }
 kubeconform() { built kubeconform github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0 -v; }
+workflows() { built actionlint github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 -version; }
 boards() { [ -x "$SERVERS_DIR/bin/dash" ] || "$scripts/go-mod-build.sh" dash; [ -x "$SERVERS_DIR/bin/dash" ]; }
 schemas() { printf 'apiVersion: v1\nkind: Namespace\nmetadata: { name: x }\n' | "$scripts/kube.sh" -; }
 base() {
@@ -50,6 +51,7 @@ base() {
 step packages packages
 step kubeconform kubeconform
 step helm helm
+step workflows workflows
 step boards boards
 step schemas schemas
 step base base

@@ -9,7 +9,7 @@ import { CACHE, program, ROOT } from './fixtures.ts'
 import { mustRun } from './fixtures-command.ts'
 
 /** What test/packaging-setup.sh builds; a program of that name in PATH is another one (`dash` is a shell). */
-const BUILT = new Set(['helm', 'kubeconform', 'dash'])
+const BUILT = new Set(['helm', 'kubeconform', 'dash', 'actionlint'])
 const JUDGES = join(CACHE, 'servers', 'bin')
 /** Kubernetes' schemas, one file for each kind. */
 export const SCHEMAS = join(CACHE, 'servers', 'run', 'schemas')
