@@ -63,7 +63,7 @@ export class Endpoint {
     const told = head instanceof Answer && head.status === 200 ? read(head) : undefined
     if (told !== undefined) return { told }
     const answer = await this.#get({ ...ask, isIntroduced: head.status === 401 })
-    if (answer.status < 300 && !(head instanceof Answer && saysAll(head))) {
+    if (isUseless(head, answer)) {
       this.#headless.set(ask.kind, this.#settings.clock.monotonic() + HEADLESS_MS)
     }
     return { answer }
@@ -163,8 +163,10 @@ export function isAbsent({ status }: { readonly status: number | undefined }): b
   return status === 404 || status === 410
 }
 
-/** True when a HEAD says what HEADs are for, whether or not it was of use this time. */
-function saysAll(head: Answer): boolean {
+/** True when GET works where HEAD does not, so that the next HEAD would be for nothing, too. */
+function isUseless(head: Answer | Setback, get: Answer): boolean {
+  if (!(head instanceof Answer)) return get.status < 300 || head.status !== undefined
   const size = head.statedLength
-  return size !== undefined && size > 0 && head.header('docker-content-digest') !== undefined
+  const saysAll = size !== undefined && size > 0 && head.header('docker-content-digest')
+  return get.status < 300 && !saysAll
 }
