@@ -291,7 +291,15 @@ export class RegistryWriter {
   #location(answer: Answer, what: string, asked: URL): URL | undefined {
     const location = answer.header('location')
     if (location === undefined || !URL.canParse(location, asked.href)) return undefined
-    return this.#checked(new URL(location, asked), asked, what)
+    return this.#checked(this.#below(new URL(location, asked)), asked, what)
+  }
+
+  /** A registry that knows nothing of the path that it is reached by leaves it out (distribution does with relative URLs). */
+  #below(url: URL): URL {
+    const { origin, base } = this.#settings.location
+    const isUnaware = url.origin === origin.origin && url.pathname.startsWith('/v2/')
+    if (isUnaware && !base.startsWith('/v2')) url.pathname = `${base}${url.pathname}`
+    return url
   }
 
   /** An upload goes on elsewhere, but never in the clear when it began encrypted. */

@@ -18,6 +18,7 @@ export const REGISTRY = `127.0.0.1:${process.env.RC_REG ?? '15000'}`
 
 const NEEDS = {
   shared: [SHARED],
+  distribution: [program('docker-registry')],
   registry: [SHARED, join(CACHE, 'fixtures', 'images.txt'), program('docker-registry')],
   oracles: [join(TOOLS, 'oracle-image'), join(TOOLS, 'oci-conformance')],
   clients: [SHARED, program('ctr'), program('dockerd'), join(ROOTFS, 'usr/bin/podman')],
