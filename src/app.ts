@@ -126,6 +126,9 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     catalog,
     upstreams,
     offline,
+    clock,
+    limits: config.limits,
+    placeWaitMs: config.convert.headerWait,
     events: { fetched: (fetch) => telemetry.blobFetched(fetch) },
   })
   const manifests = new Manifests({ store, sidecars, catalog, upstreams, blobs, limits, offline })
@@ -168,6 +171,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     blobs,
     origins,
     conversion,
+    clock,
     // More layers than cores: some wait for upstream while others keep the cores busy.
     jobs: config.convert.jobs === 'auto' ? cores * 2 : config.convert.jobs,
     events: layerEvents,
@@ -175,11 +179,12 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   const regenerations = new Regenerations({
     catalog,
     layers,
+    clock,
     events: { irreproducible: (layer) => telemetry.irreproducible(layer) },
   })
   const progress = new Progress(() => clock.now())
   const publisher = new Publisher({ manifests, sidecars, catalog })
-  const remaker = new Remaker({ catalog, manifests, publisher })
+  const remaker = new Remaker({ catalog, manifests, publisher, clock })
   const writer = new ImageWriter({
     catalog,
     publisher,
@@ -197,6 +202,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     progress,
     clock,
     maxFlights: cores + config.limits.queue,
+    abandonedRate: config.limits.abandonedRate,
     events: { converted: (image) => telemetry.imageConverted(image) },
   })
   const defaultPlatforms = config.convert.defaultPlatforms.map(parsePlatform)

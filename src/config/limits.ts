@@ -28,12 +28,19 @@ export const LIMITS = z.strictObject({
     .default(27)
     .describe('Largest zstd window that is read, as a power of two (27: 128 MiB).'),
   queue: count(64).describe(
-    'Conversions under way beyond one per processor; more are answered 503.',
+    'Conversions under way beyond one per processor; more are answered 503. One client has at most half of all.',
   ),
   upstreamConnections: count(256).describe(
     'Requests to one host of an upstream at a time, downloads included; more wait for `upstreamHeaders` at most. An eighth is kept for what is short.',
   ),
   upstreamQueue: count(1024).describe('Requests that wait for those; more are answered 503.'),
+  downloads: count(256).describe(
+    'Downloads from upstreams at a time; others wait for a place. One client has at most a quarter, one upstream three quarters.',
+  ),
+  abandonedRate: bytes('64KiB').describe(
+    'Bytes a second that a download must bring which nobody waits for any more.',
+  ),
+  abandonedWait: time('60s').describe('How long it may be slower before it is given up.'),
   connectTimeout: time('10s').describe('To connect to an upstream, TLS included.'),
   upstreamHeaders: time('30s').describe("To an upstream's response headers."),
   upstreamIdle: time('30s').describe('Without a byte from an upstream.'),

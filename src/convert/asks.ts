@@ -1,5 +1,6 @@
 /** What is asked of a tag, and what comes back: the words that pulls, commands and the distribution API share. */
 import type { Profile } from '../config/profiles.ts'
+import type { Waiter } from '../lib/interest.ts'
 import type { Platform } from '../oci/manifest.ts'
 import type { RawManifest, Repository } from '../ports.ts'
 import type { Acceptance } from './plan.ts'
@@ -28,6 +29,8 @@ export interface TagAsk {
   readonly acceptance: Acceptance
   /** What the asker is known to run on or to stage for: waited for where a profile's platforms are `auto`. */
   readonly platforms?: readonly Platform[]
+  /** Who waits for the answer, and whose share of what is bounded it takes. */
+  readonly waiter?: Waiter
   /** Throws when who asks may not have the profile that the tag's suffix turned out to name. */
   readonly admit?: (profile: Profile | undefined) => void
   /** Why this client cannot read a format's layers, if it cannot. */

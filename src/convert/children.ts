@@ -183,10 +183,10 @@ export class Children {
       const source = await this.#manifests.get(task.repository, child)
       if (source === undefined) return false
       const { ready: _, ...rest } = task
-      const outcome = await this.#images.convert({ ...rest, source }).result
+      const outcome = await this.#images.convert({ ...rest, source }, undefined).result
       if (outcome.kind === 'original') return false
       const { task: whole, made } = await this.find(task)
-      if (made === undefined) await this.#images.convert(whole).result
+      if (made === undefined) await this.#images.convert(whole, undefined).result
       return true
     })
   }

@@ -1,6 +1,7 @@
 /** What is asked of one image or index, and the recipe that it comes down to: the text that makes equal tasks equal. */
 import type { Format, FormatOptions } from '../format/format.ts'
 import { canonicalOptions } from '../format/formats.ts'
+import type { Interest } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
 import type { Dialect } from '../oci/media-type.ts'
@@ -20,6 +21,11 @@ export interface ImageTask {
   readonly platforms: 'all' | readonly Platform[]
   /** More of them that were converted before and go along; absent where the profile says itself which are to be. */
   readonly ready?: readonly Digest[]
+}
+
+/** An image that is being converted for those who wait for it. */
+export interface ImageWork extends ImageTask {
+  readonly interest: Interest
 }
 
 /** For messages: `docker.io/library/alpine@sha256:...`. */

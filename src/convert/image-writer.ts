@@ -9,13 +9,12 @@ import type {
   ConvertedLayer,
   ImageKey,
   RawManifest,
-  Repository,
 } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { Allowance } from './allowance.ts'
 import { assembleImage, assembleIndex } from './assembly.ts'
-import { childRecipe, type ImageTask } from './image-task.ts'
+import { childRecipe, type ImageTask, type ImageWork } from './image-task.ts'
 import type { LayerFlight, Layers } from './layers.ts'
 import type { Job, Progress } from './progress.ts'
 import type { Publisher } from './publisher.ts'
@@ -74,7 +73,7 @@ export class ImageWriter {
    * unpack to together, bytes.
    */
   async write(
-    task: ImageTask,
+    task: ImageWork,
     survey: ConvertibleSurvey,
     stamp: Stamp,
     job: Job,
@@ -101,7 +100,7 @@ export class ImageWriter {
   }
 
   async #writeImage(
-    task: ImageTask,
+    task: ImageWork,
     survey: ImageSurvey,
     stamp: Stamp,
     job: Job,
@@ -111,7 +110,7 @@ export class ImageWriter {
     const flights = image.layers.map((layer, i): LayerFlight | undefined => {
       const step = plan.steps[i]
       if (step?.kind !== 'convert') return undefined
-      const { repository, format, options } = task
+      const { repository, format, options, interest } = task
       return this.#layers.convert({
         repository,
         source: layer,
@@ -119,6 +118,7 @@ export class ImageWriter {
         format,
         options,
         allowance,
+        interest,
       })
     })
     job.state = 'converting'
@@ -130,10 +130,10 @@ export class ImageWriter {
     const kept = image.layers.filter((_, i) => flights[i] === undefined).filter(isPulledHere)
     const [converted] = await Promise.all([
       Promise.all(flights.map(async (flight) => await flight?.result)),
-      Promise.all(kept.map((layer) => this.#keep(task.repository, layer.digest))),
+      Promise.all(kept.map((layer) => this.#keep(task, layer.digest))),
     ])
-    const bytes = await this.#manifests.configBytes(task.repository, image)
-    const { diffIds } = await this.#manifests.config(task.repository, image)
+    const bytes = await this.#manifests.configBytes(task.repository, image, task.interest)
+    const { diffIds } = await this.#manifests.config(task.repository, image, task.interest)
     const { manifest, config } = assembleImage(task, survey, { bytes, diffIds }, converted)
     if (config !== undefined) await this.#manifests.put(config)
     const made = converted.filter((layer) => layer !== undefined)
@@ -141,8 +141,8 @@ export class ImageWriter {
   }
 
   /** Waits until a blob that the converted image shares with its source is durable here. */
-  async #keep(repository: Repository, digest: Digest): Promise<void> {
-    const blob = await this.#blobs.open(repository, digest)
+  async #keep({ repository, interest }: ImageWork, digest: Digest): Promise<void> {
+    const blob = await this.#blobs.open(repository, digest, interest)
     if (blob === undefined) throw blobUnknown(repository, digest)
     await blob.kept
     this.#catalog.usage.touch(digest, this.#clock.now())

@@ -1,25 +1,17 @@
 /** Conversions of whole images and indexes: found, joined or started, once for everybody, owned by the server. */
 import { CrossdockError, isOutage } from '../errors.ts'
+import type { Waiter } from '../lib/interest.ts'
 import { RecentFailures } from '../lib/recent-failures.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import type { Catalog, Clock, ConvertedImage, ImageKey } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
+import { type FlightWork, Flights, type ImageFlight, type Outcome } from './flights.ts'
 import { type ImageTask, nameOf, parseRecipe, recipeOf } from './image-task.ts'
 import type { ImageWriter } from './image-writer.ts'
 import { DOCKER_TYPES_ONLY, dialectFor, selectChildren } from './plan.ts'
 import type { Job, Progress } from './progress.ts'
 import { mediaTypeOf, Surveyor } from './survey.ts'
-
-export type Outcome =
-  | { readonly kind: 'converted'; readonly image: ConvertedImage; readonly isHit: boolean }
-  | { readonly kind: 'original'; readonly reason: string }
-
-export interface ImageFlight {
-  /** Content-Type of the answer, known before its layers are converted. Never unhandled. */
-  readonly mediaType: Promise<string>
-  readonly result: Promise<Outcome>
-}
 
 export interface ImageEvents {
   converted?(image: {
@@ -44,7 +36,7 @@ export class Images {
   readonly #clock: Clock
   readonly #maxFlights: number
   readonly #events: ImageEvents
-  readonly #flights = new Map<string, ImageFlight>()
+  readonly #flights: Flights
   readonly #failures = new RecentFailures(FAILURE_MEMORY_MS)
 
   constructor(deps: {
@@ -55,6 +47,8 @@ export class Images {
     readonly clock: Clock
     /** Conversions at a time, running or waiting; one more is refused. */
     readonly maxFlights: number
+    /** Bytes a second, below which one that nobody waits for gives up its place to others. */
+    readonly abandonedRate: number
     readonly events?: ImageEvents
   }) {
     this.#catalog = deps.catalog
@@ -64,6 +58,8 @@ export class Images {
     this.#progress = deps.progress
     this.#clock = deps.clock
     this.#maxFlights = deps.maxFlights
+    const { clock, maxFlights: max, abandonedRate } = deps
+    this.#flights = new Flights({ clock, max, abandonedRate })
     this.#events = deps.events ?? {}
   }
 
@@ -73,8 +69,8 @@ export class Images {
     return key && (await this.#findByKey(key))
   }
 
-  /** Finds, joins or starts a conversion, which then belongs to the server and not to who asked. */
-  convert(task: ImageTask): ImageFlight {
+  /** Finds, joins or starts a conversion, which then belongs to the server and not to who asked; `by` is who waits for it. */
+  convert(task: ImageTask, by: Waiter | undefined): ImageFlight {
     const manifest = this.#manifests.parse(task.source)
     const key = this.#keyOf(task, manifest)
     if (key === undefined) {
@@ -82,25 +78,17 @@ export class Images {
     }
     const { upstream, name } = task.repository
     const text = `${upstream}/${name}@${key.source} ${key.recipe}`
-    const running = this.#flights.get(text)
-    if (running !== undefined) return running
-    if (this.#flights.size >= this.#maxFlights) return this.#overloaded(task)
-    const mediaType = Promise.withResolvers<string>()
-    mediaType.promise.catch(() => undefined)
-    const result = this.#run(task, key, text, mediaType.resolve)
-    result
-      .catch(mediaType.reject)
-      .finally(() => this.#flights.delete(text))
-      .catch(() => undefined)
-    const flight = { mediaType: mediaType.promise, result }
-    this.#flights.set(text, flight)
-    return flight
+    return (
+      this.#flights.join(text, by) ??
+      this.#flights.begin(text, by, (work) => this.#run(task, key, text, work)) ??
+      this.#overloaded(task)
+    )
   }
 
   #overloaded(task: ImageTask): ImageFlight {
     const error = new CrossdockError(
       'overloaded',
-      `${this.#maxFlights} conversions are under way, ${nameOf(task)} must wait; pull again in a minute, or raise limits.queue`,
+      `${this.#maxFlights} conversions are under way, or half of them for this client: ${nameOf(task)} must wait; pull again in a minute, or raise limits.queue`,
       { reason: 'queue-full', retryAfter: OVERLOAD_RETRY_SECONDS },
     )
     const failed = Promise.reject(error)
@@ -131,12 +119,8 @@ export class Images {
     return bytes && known
   }
 
-  async #run(
-    task: ImageTask,
-    key: ImageKey,
-    text: string,
-    tellMediaType: (mediaType: string) => void,
-  ): Promise<Outcome> {
+  async #run(task: ImageTask, key: ImageKey, text: string, flight: FlightWork): Promise<Outcome> {
+    const { interest, tellMediaType } = flight
     const known = await this.#findByKey(key)
     if (known !== undefined) {
       tellMediaType(known.mediaType)
@@ -145,8 +129,10 @@ export class Images {
     this.#failures.check(text)
     const began = this.#clock.monotonic()
     const job = this.#progress.begin(nameOf(task), task.profile)
+    flight.job = job
+    const work = { ...task, interest }
     try {
-      const survey = await this.#surveyor.survey(task, parseRecipe(key.recipe).children)
+      const survey = await this.#surveyor.survey(work, parseRecipe(key.recipe).children)
       if (survey.kind === 'original') {
         tellMediaType(task.source.mediaType)
         this.#end(task, job, began, 'original', survey.reason)
@@ -155,7 +141,7 @@ export class Images {
       tellMediaType(mediaTypeOf(survey))
       const seconds = () => (this.#clock.monotonic() - began) / 1000
       const stamp = { ...key, convertedAt: this.#clock.now(), seconds }
-      const image = await this.#writer.write(task, survey, stamp, job)
+      const image = await this.#writer.write(work, survey, stamp, job)
       this.#end(task, job, began, 'converted')
       return { kind: 'converted', image, isHit: false }
     } catch (error) {

@@ -28,9 +28,10 @@ import {
   sourceDiffId,
   wrongDiffId,
 } from './layer-task.ts'
-import type { Origins } from './origins.ts'
+import type { Origin, Origins } from './origins.ts'
 import { listIn, readList } from './priority-lists.ts'
 import type { LayerProgress } from './progress.ts'
+import { arrival, ENOUGH, type Turn } from './turn.ts'
 
 export interface LayerEvents {
   converted?(layer: {
@@ -57,6 +58,8 @@ export interface ConversionRun {
   readonly progress: LayerProgress
   /** DiffIDs that those who wait for the layer take; it may grow. What unpacks to none of them is not kept. */
   readonly wanted: ReadonlySet<Digest>
+  /** Its slot. */
+  readonly turn: Turn
   /** What the converted blob must turn out to be, where that is known. */
   readonly expected?: ExpectedBlob
   /** Gets the blob as soon as it has begun. */
@@ -91,12 +94,19 @@ export class LayerConversion {
     this.#events = deps.events ?? {}
   }
 
+  /** Has the source fetched, and waits until there is enough of it to begin with, or all of it. */
+  async fetch(task: LayerTask, how: 'enough' | 'whole'): Promise<void> {
+    const { growing } = (await this.#open(task)).blob
+    if (growing === undefined) return
+    await (how === 'whole' ? growing.verified : arrival(growing, ENOUGH))
+  }
+
   /** Throws what the source, the decoder, the format or the store complains about; nothing is left behind then. */
   async convert(key: LayerKey, task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
     const { progress } = run
     const began = performance.now()
     task.allowance?.count(task.source.digest, 0)
-    const { blob: source, isSource } = await this.#origins.open(task.repository, task.source.digest)
+    const { blob: source, isSource } = await this.#open(task)
     if (isSource) checkSize(task, source.size)
     const list = listIn(task.options)
     const priorities = list && (await readList(this.#store, list))
@@ -106,11 +116,11 @@ export class LayerConversion {
     run.onWriter?.(writer)
     const abort = new AbortController()
     try {
-      const tar = new HashedTar(this.#decode(source, progress), task, run.wanted)
+      const tar = new HashedTar(this.#decode(source, run, progress), task, run.wanted)
       await using encoder = task.format.encode(tar.read(), task.options, {
         concurrency: this.#concurrency,
         signal: abort.signal,
-        reopen: () => this.#decode(source),
+        reopen: () => this.#decode(source, run),
         priorities,
       })
       let step = await encoder.next()
@@ -149,7 +159,7 @@ export class LayerConversion {
         }
         return await this.#fallBack(key, task, run, error)
       }
-      this.#converted(key, 'failed', began, task.source.size, 0)
+      if (!run.turn.isSetBack) this.#converted(key, 'failed', began, task.source.size, 0)
       throw naming(task, error)
     }
   }
@@ -198,11 +208,12 @@ export class LayerConversion {
   }
 
   /** The source is in the plainer form already: checked, and left as it is. */
-  async #keep(key: LayerKey, task: LayerTask, { wanted }: ConversionRun): Promise<ConvertedLayer> {
-    const source = await this.#blobs.open(task.repository, task.source.digest)
-    if (source === undefined) throw blobUnknown(task.repository, task.source.digest)
-    const { diffId, diffId512, uncompressedSize } = await this.#factsOf(source, task, wanted)
-    checkWanted(task, wanted, [diffId, diffId512])
+  async #keep(key: LayerKey, task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
+    const { repository, interest } = task
+    const source = await this.#blobs.open(repository, task.source.digest, interest)
+    if (source === undefined) throw blobUnknown(repository, task.source.digest)
+    const { diffId, diffId512, uncompressedSize } = await this.#factsOf(source, task, run)
+    checkWanted(task, run.wanted, [diffId, diffId512])
     await source.growing?.stored
     const { digest, size } = task.source
     const facts = factsOf(diffId512)
@@ -210,9 +221,10 @@ export class LayerConversion {
   }
 
   /** Finds out what a layer unpacks to in the algorithm that this asker's image names it by. */
-  async identify(layer: ConvertedLayer, task: LayerTask): Promise<ConvertedLayer> {
-    const { blob } = await this.#origins.open(task.repository, task.source.digest)
-    const { diffId, diffId512 } = await this.#factsOf(blob, task, new Set([task.diffId]))
+  async identify(layer: ConvertedLayer, task: LayerTask, turn: Turn): Promise<ConvertedLayer> {
+    const { blob } = await this.#open(task)
+    const wanted = new Set([task.diffId])
+    const { diffId, diffId512 } = await this.#factsOf(blob, task, { wanted, turn })
     if (diffId !== sourceDiffId(layer)) throw wrongDiffId(task, diffId)
     const identified = { ...layer, facts: { ...layer.facts, ...factsOf(diffId512) } }
     await this.#catalog.conversions.recordLayer(identified)
@@ -222,9 +234,9 @@ export class LayerConversion {
   async #factsOf(
     source: OpenBlob,
     task: LayerTask,
-    wanted: ReadonlySet<Digest>,
+    run: Pick<ConversionRun, 'wanted' | 'turn'>,
   ): Promise<TarFacts> {
-    const tar = new HashedTar(this.#decode(source), task, wanted)
+    const tar = new HashedTar(this.#decode(source, run), task, run.wanted)
     for await (const _ of tar.read());
     return tar.facts()
   }
@@ -232,7 +244,7 @@ export class LayerConversion {
   async #convertPlain(
     task: LayerTask,
     format: Format,
-    { progress, wanted }: ConversionRun,
+    { progress, wanted, turn }: ConversionRun,
   ): Promise<ConvertedLayer> {
     const options = defaultOptions(format)
     const key = keyOf(task.source.digest, format, options)
@@ -240,11 +252,20 @@ export class LayerConversion {
     const isHere = known !== undefined && (await this.#store.stat(known.target)) !== undefined
     return isHere
       ? known
-      : await this.convert(key, { ...task, format, options }, { progress, wanted })
+      : await this.convert(key, { ...task, format, options }, { progress, wanted, turn })
   }
 
-  #decode(source: OpenBlob, progress?: LayerProgress): ByteStream {
-    return decodeLayer(progress ? counted(source.read(), progress) : source.read(), this.#limits)
+  async #open({ repository, source, interest }: LayerTask): Promise<Origin> {
+    return await this.#origins.open(repository, source.digest, interest)
+  }
+
+  #decode(
+    source: OpenBlob,
+    { turn }: Pick<ConversionRun, 'turn'>,
+    progress?: LayerProgress,
+  ): ByteStream {
+    const bytes = turn.read(source.read(), source.growing)
+    return decodeLayer(progress ? counted(bytes, progress) : bytes, this.#limits)
   }
 
   #converted(

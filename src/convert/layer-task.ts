@@ -2,6 +2,7 @@
 import { CrossdockError } from '../errors.ts'
 import type { Format, FormatOptions } from '../format/format.ts'
 import { canonicalOptions } from '../format/formats.ts'
+import type { Interest } from '../lib/interest.ts'
 import { algorithmOf, type Digest } from '../oci/digest.ts'
 import type { ConvertedLayer, LayerKey, Repository } from '../ports.ts'
 import type { Allowance } from './allowance.ts'
@@ -22,6 +23,8 @@ export interface LayerTask {
   readonly options: FormatOptions
   /** Of the image that it is converted for; none when the layer is made again from its recipe. */
   readonly allowance?: Allowance
+  /** Whoever waits for it. */
+  readonly interest: Interest
 }
 
 /** Fact of a layer whose tar was changed: what its source unpacked to. */

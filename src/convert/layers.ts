@@ -4,16 +4,19 @@
  */
 import { CrossdockError, isOutage } from '../errors.ts'
 import { RecentFailures } from '../lib/recent-failures.ts'
-import { Semaphore } from '../lib/semaphore.ts'
+import { Interest } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { BlobStore, Catalog, ConvertedLayer, GrowingBlob, LayerKey } from '../ports.ts'
+import type { BlobStore, Catalog, Clock, ConvertedLayer, GrowingBlob, LayerKey } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
+import { isAbandoned } from '../pull/downloads.ts'
 import { isSameRepository } from '../pull/manifests.ts'
 import { isBeyondAllowance } from './allowance.ts'
 import type { LayerConversion, LayerEvents } from './layer-conversion.ts'
 import { checkDiffId, checkSize, findDiffId, keyOf, type LayerTask, waiting } from './layer-task.ts'
 import type { Origins } from './origins.ts'
 import type { LayerProgress } from './progress.ts'
+import { type SlotResult, Slots } from './slots.ts'
+import type { Turn } from './turn.ts'
 
 export interface LayerFlight {
   readonly progress: LayerProgress
@@ -29,6 +32,8 @@ const MAX_JOINS = 3
 /** A conversion under way, and who began it. */
 interface Flight extends LayerFlight {
   readonly leader: LayerTask
+  /** All who wait for it. */
+  readonly interest: Interest
   /** DiffIDs of all who wait for it. */
   readonly wanted: Set<Digest>
 }
@@ -39,7 +44,8 @@ export class Layers {
   readonly #blobs: Blobs
   readonly #origins: Origins
   readonly #conversion: LayerConversion
-  readonly #slots: Semaphore
+  readonly #clock: Clock
+  readonly #slots: Slots
   readonly #events: LayerEvents
   /** By upstream and layer key: no registry waits for what another one sends. */
   readonly #flights = new Map<string, Flight>()
@@ -51,6 +57,7 @@ export class Layers {
     readonly blobs: Blobs
     readonly origins: Origins
     readonly conversion: LayerConversion
+    readonly clock: Clock
     /** Layers converted at a time. */
     readonly jobs: number
     readonly events?: LayerEvents
@@ -60,7 +67,8 @@ export class Layers {
     this.#blobs = deps.blobs
     this.#origins = deps.origins
     this.#conversion = deps.conversion
-    this.#slots = new Semaphore(deps.jobs)
+    this.#clock = deps.clock
+    this.#slots = new Slots(deps.jobs)
     this.#events = deps.events ?? {}
   }
 
@@ -83,7 +91,12 @@ export class Layers {
       expected: { digest: target, size },
       onWriter,
     }
-    return await this.#slots.run(() => this.#conversion.convert(key, task, run))
+    const made = await this.#inTurn(task, 'enough', (turn) =>
+      this.#conversion.convert(key, task, { ...run, turn }),
+    )
+    // Whoever reads what was made so far cannot wait for it to begin again.
+    if (made.kind === 'set-back') throw setBack(task, target)
+    return made.value
   }
 
   get queued(): number {
@@ -97,18 +110,22 @@ export class Layers {
     if (running !== undefined && joins > 0) return this.#join(running, task, joins)
     const progress = waiting(task)
     const wanted = new Set([task.diffId])
-    const result = this.#run(key, task, progress, wanted).finally(() => {
+    const interest = new Interest(() => this.#clock.monotonic())
+    interest.add(task.interest)
+    const result = this.#run(key, { ...task, interest }, progress, wanted).finally(() => {
+      interest.end()
       if (this.#flights.get(text)?.wanted === wanted) this.#flights.delete(text)
     })
     result.catch(() => {
       progress.stage = 'failed'
     })
-    this.#flights.set(text, { progress, result, leader: task, wanted })
+    this.#flights.set(text, { progress, result, leader: task, interest, wanted })
     return { progress, result: checked(result, task) }
   }
 
   #join(flight: Flight, task: LayerTask, joins: number): LayerFlight {
     flight.wanted.add(task.diffId)
+    flight.interest.add(task.interest)
     const { leader } = flight
     const isAlike =
       isSameRepository(leader.repository, task.repository) &&
@@ -116,8 +133,9 @@ export class Layers {
       leader.source.size === task.source.size
     if (isAlike) {
       const result = flight.result.catch((error) => {
-        // The leader's image is too large; this one may not be.
-        if (isBeyondAllowance(error) && leader.allowance !== task.allowance) {
+        // The leader's image is too large, and this one may not be; or this one came in the moment in which it was given up.
+        const isLeaders = isBeyondAllowance(error) && leader.allowance !== task.allowance
+        if (isLeaders || isAbandoned(error)) {
           return this.#board(task, joins - 1).result
         }
         throw error
@@ -147,13 +165,16 @@ export class Layers {
       progress.stage = 'reused'
       this.#events.used?.(known.target)
       if (findDiffId(task, known) !== undefined) return known
-      return await this.#slots.run(() => this.#conversion.identify(known, task))
+      return await this.#whenThere(task, (turn) => this.#conversion.identify(known, task, turn))
     }
     const { repository, diffId } = task
     const memory = `${repository.upstream}/${repository.name} ${textOf(key)} ${diffId}`
     this.#failures.check(memory)
-    const run = { progress, wanted }
-    const convert = () => this.#slots.run(() => this.#conversion.convert(key, task, run))
+    const convert = () =>
+      this.#whenThere(task, (turn) => {
+        Object.assign(progress, waiting(task))
+        return this.#conversion.convert(key, task, { progress, wanted, turn })
+      })
     try {
       const layer = await convert().catch(async (error) => {
         if (isBeyondAllowance(error)) throw error
@@ -172,9 +193,29 @@ export class Layers {
     }
   }
 
+  /** Begins when bytes are at hand, and once more if it had to make room meanwhile. */
+  async #whenThere<T>(task: LayerTask, work: (turn: Turn) => Promise<T>): Promise<T> {
+    const first = await this.#inTurn(task, 'enough', work)
+    if (first.kind === 'done') return first.value
+    const second = await this.#inTurn(task, 'whole', work)
+    if (second.kind === 'done') return second.value
+    throw new Error(`layer ${task.source.digest} was whole and made room all the same`)
+  }
+
+  async #inTurn<T>(
+    task: LayerTask,
+    from: 'enough' | 'whole',
+    work: (turn: Turn) => Promise<T>,
+  ): Promise<SlotResult<T>> {
+    await this.#conversion.fetch(task, from)
+    const { repository, interest } = task
+    const isWhole = from === 'whole'
+    return await this.#slots.run({ upstream: repository.upstream, interest, isWhole }, work)
+  }
+
   async #mayRead(task: LayerTask): Promise<void> {
-    const { repository, source } = task
-    const proof = await this.#origins.prove(repository, source.digest)
+    const { repository, source, interest } = task
+    const proof = await this.#origins.prove(repository, source.digest, interest)
     if (proof === undefined) throw blobUnknown(repository, source.digest)
     const stat = proof === 'source' ? await this.#blobs.stat(repository, source.digest) : undefined
     if (stat !== undefined) checkSize(task, stat.size)
@@ -203,4 +244,12 @@ function textOf(key: LayerKey): string {
 
 function isRotten(error: unknown): boolean {
   return error instanceof CrossdockError && error.reason === 'rotten'
+}
+
+function setBack({ repository }: LayerTask, target: Digest): CrossdockError {
+  return new CrossdockError(
+    'overloaded',
+    `blob ${target} of ${repository.upstream}/${repository.name} is made again too slowly, since its source hardly comes; pull it again when there is less to do`,
+    { reason: 'set-back' },
+  )
 }

@@ -4,6 +4,7 @@
  */
 import { CrossdockError, isOutage } from '../errors.ts'
 import { findFormat } from '../format/formats.ts'
+import type { Interest } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStore, Catalog, Repository } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
@@ -32,8 +33,8 @@ export class Origins {
   }
 
   /** The source if it can be had. Throws `blobUnknown` when nothing of it is here, or why its upstream cannot be asked. */
-  async open(repository: Repository, source: Digest): Promise<Origin> {
-    const found = await this.#openSource(repository, source)
+  async open(repository: Repository, source: Digest, by?: Interest): Promise<Origin> {
+    const found = await this.#unlessOut(() => this.#blobs.open(repository, source, by))
     if (found !== undefined && !(found instanceof CrossdockError)) {
       return { blob: found, isSource: true }
     }
@@ -45,8 +46,12 @@ export class Origins {
   }
 
   /** Why the repository may read this tar: its upstream has the source there, or it links to what was `made` of it. */
-  async prove(repository: Repository, source: Digest): Promise<'source' | 'made' | undefined> {
-    const isProven = await this.#unlessOut(() => this.#blobs.prove(repository, source))
+  async prove(
+    repository: Repository,
+    source: Digest,
+    by?: Interest,
+  ): Promise<'source' | 'made' | undefined> {
+    const isProven = await this.#unlessOut(() => this.#blobs.prove(repository, source, by))
     if (isProven === true) return 'source'
     if ((await this.#made(repository, source)).length > 0) return 'made'
     if (isProven instanceof CrossdockError) throw isProven
@@ -72,10 +77,6 @@ export class Origins {
       if ((await store.verify(made)) === 'rotten') return true
     }
     return false
-  }
-
-  async #openSource(repository: Repository, source: Digest) {
-    return await this.#unlessOut(() => this.#blobs.open(repository, source))
   }
 
   /** An upstream that cannot answer has not said no. */

@@ -2,9 +2,10 @@
 import type { Profile, Profiles } from '../config/profiles.ts'
 import { CrossdockError } from '../errors.ts'
 import type { Format } from '../format/format.ts'
+import { COMMAND, type Waiter } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
 import { splitSuffix } from '../oci/reference.ts'
-import type { ByteRange, Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
+import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import type { Blobs } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
@@ -18,7 +19,8 @@ import {
 } from './asks.ts'
 import type { Children } from './children.ts'
 import type { ImageTask } from './image-task.ts'
-import type { ImageFlight, Images } from './images.ts'
+import type { ImageFlight } from './flights.ts'
+import type { Images } from './images.ts'
 import { manifestUnknown, notCarried, tagUnknown } from './missing.ts'
 import { DOCKER_TYPES_ONLY } from './plan.ts'
 import { withList } from './priority-lists.ts'
@@ -122,11 +124,12 @@ export class Pulls {
     repository: Repository,
     digest: Digest,
     profile: Profile | undefined,
+    by: Waiter = COMMAND,
   ): Promise<ManifestAnswer> {
     const link = await this.#manifests.findLink(repository, digest)
     let raw = await this.#manifests.findLocal(repository, digest)
     if (raw === undefined && link?.standing === 'made') {
-      await this.#remaker.remake(repository, digest)
+      await this.#remaker.remake(repository, digest, by)
       raw = await this.#manifests.findLocal(repository, digest)
     }
     raw ??= await this.#manifests.get(repository, digest)
@@ -135,26 +138,26 @@ export class Pulls {
     return { ...raw, warnings: [], stale: false, ...(profile && { conversion }) }
   }
 
-  /** A blob of the repository: original, converted, or converted again. `undefined`: there is none. */
+  /** A blob of the repository for `by`: original, converted, or converted again. `undefined`: there is none. */
   async blob(
     repository: Repository,
     digest: Digest,
-    range?: ByteRange,
+    by: Waiter = COMMAND,
   ): Promise<OpenBlob | undefined> {
     const link = await this.#catalog.links.find(repository, digest)
-    if (link?.standing !== 'made') return await this.#blobs.open(repository, digest, range)
-    const reopen = () => this.#remake(repository, digest)
+    if (link?.standing !== 'made') return await this.#blobs.open(repository, digest, by)
+    const reopen = () => this.#remake(repository, digest, by)
     return (await this.#blobs.openStored(digest, { size: link.size, reopen })) ?? (await reopen())
   }
 
   /** A converted layer, a config that a format has changed, or what upstream has all the same. */
-  async #remake(repository: Repository, digest: Digest): Promise<OpenBlob | undefined> {
-    const layer = await this.#regenerations.open(repository, digest)
+  async #remake(repository: Repository, digest: Digest, by: Waiter): Promise<OpenBlob | undefined> {
+    const layer = await this.#regenerations.open(repository, digest, by)
     if (layer !== undefined) return layer
-    if (await this.#remaker.remakeConfig(repository, digest)) {
+    if (await this.#remaker.remakeConfig(repository, digest, by)) {
       return await this.#blobs.openStored(digest)
     }
-    return await this.#blobs.open(repository, digest)
+    return await this.#blobs.open(repository, digest, by)
   }
 
   /** Notes that somebody fetched a manifest by digest, and so which platform of an index is taken. */
@@ -206,12 +209,12 @@ export class Pulls {
     if (remedy?.kind === 'carried') return { ...plain, ...remedy.raw, conversion: 'hit' }
     if (remedy?.kind === 'absent') throw notCarried(repository, tag, profile.name, remedy.forms)
     const from = remedy === undefined ? task : { ...task, source: remedy.from }
-    return this.#begin(from, { ...sought, plain })
+    return this.#begin(from, { ...sought, plain }, ask.waiter ?? COMMAND)
   }
 
-  #begin(task: ImageTask, sought: Sought): ManifestAnswer | PendingAnswer {
+  #begin(task: ImageTask, sought: Sought, by: Waiter): ManifestAnswer | PendingAnswer {
     const { plain, wanted } = sought
-    const flight = this.#images.convert(task)
+    const flight = this.#images.convert(task, by)
     const answer = this.#finish(task, sought, flight).catch((error) => this.#failed(sought, error))
     answer.catch(() => undefined)
     const debt = this.#wishes.owed(sought)

@@ -1,7 +1,8 @@
 /** Converted layers that are no longer in the store, made again from their recipes: once for everybody, to the same digest. */
 import { CrossdockError } from '../errors.ts'
+import { COMMAND, Interest, type Waiter } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Catalog, ConvertedLayer, GrowingBlob, Repository } from '../ports.ts'
+import type { Catalog, Clock, ConvertedLayer, GrowingBlob, Repository } from '../ports.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
 import { sourceDiffId } from './layer-task.ts'
 import type { Layers } from './layers.ts'
@@ -13,32 +14,46 @@ export interface RegenerationEvents {
   irreproducible?(layer: ConvertedLayer): void
 }
 
+/** A layer that is being made again, and whoever waits for it. */
+interface Regeneration {
+  readonly growing: PendingBlob
+  readonly interest: Interest
+}
+
 export class Regenerations {
   readonly #catalog: Catalog
   readonly #layers: Layers
   readonly #events: RegenerationEvents
   /** By upstream and digest: no registry waits for what another one sends. */
-  readonly #running = new Map<string, PendingBlob>()
+  readonly #running = new Map<string, Regeneration>()
+  readonly #clock: Clock
 
   constructor(deps: {
     readonly catalog: Catalog
     readonly layers: Layers
+    readonly clock: Clock
     readonly events?: RegenerationEvents
   }) {
     this.#catalog = deps.catalog
     this.#layers = deps.layers
+    this.#clock = deps.clock
     this.#events = deps.events ?? {}
   }
 
   /**
-   * Opens a converted layer at once; its bytes come as it is made again. `undefined`: there is no recipe, or this build
+   * Opens a converted layer at once for `by`; its bytes come as it is made again. `undefined`: there is no recipe, or this build
    * writes other bytes by now.
    */
-  async open(repository: Repository, target: Digest): Promise<OpenBlob | undefined> {
+  async open(
+    repository: Repository,
+    target: Digest,
+    by: Waiter = COMMAND,
+  ): Promise<OpenBlob | undefined> {
     const recipe = await findRecipe(this.#catalog, target)
     if ('lost' in recipe) return undefined
-    const growing =
+    const { growing, interest } =
       this.#running.get(`${repository.upstream} ${target}`) ?? this.#start(repository, recipe)
+    interest.add(by)
     return {
       digest: target,
       size: recipe.layer.size,
@@ -61,19 +76,21 @@ export class Regenerations {
     this.#events.irreproducible?.(layer)
   }
 
-  #start(repository: Repository, recipe: LayerRecipe): PendingBlob {
+  #start(repository: Repository, recipe: LayerRecipe): Regeneration {
     const { layer } = recipe
     const { target, size, source } = layer
     const writer = Promise.withResolvers<GrowingBlob>()
-    const pending = new PendingBlob({ digest: target, size }, writer.promise)
+    const growing = new PendingBlob({ digest: target, size }, writer.promise)
+    const interest = new Interest(() => this.#clock.monotonic())
     const key = `${repository.upstream} ${target}`
-    this.#running.set(key, pending)
+    this.#running.set(key, { growing, interest })
     const task = {
       repository,
       source: { digest: source, size: 0 },
       diffId: sourceDiffId(layer),
       format: recipe.format,
       options: recipe.options,
+      interest,
     }
     void this.#layers
       .make(layer, task, writer.resolve)
@@ -82,8 +99,11 @@ export class Regenerations {
         if (isMismatch(error, target)) await this.forget(layer)
       })
       .catch(() => undefined)
-      .finally(() => this.#running.delete(key))
-    return pending
+      .finally(() => {
+        interest.end()
+        this.#running.delete(key)
+      })
+    return { growing, interest }
   }
 }
 

@@ -1,10 +1,18 @@
 /** Converted manifests and configs that are gone, written again from what is recorded of them: nothing is converted. */
 import { findFormat } from '../format/formats.ts'
+import { COMMAND, Interest, type Waiter } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Catalog, ConvertedImage, ConvertedLayer, RawManifest, Repository } from '../ports.ts'
+import type {
+  Catalog,
+  Clock,
+  ConvertedImage,
+  ConvertedLayer,
+  RawManifest,
+  Repository,
+} from '../ports.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
 import { type AssembledImage, assembleImage, assembleIndex } from './assembly.ts'
-import { type ImageTask, parseRecipe } from './image-task.ts'
+import { type ImageWork, parseRecipe } from './image-task.ts'
 import type { Publisher } from './publisher.ts'
 import { type ConvertibleSurvey, type ImageSurvey, type IndexSurvey, Surveyor } from './survey.ts'
 
@@ -12,41 +20,52 @@ export class Remaker {
   readonly #catalog: Catalog
   readonly #manifests: Manifests
   readonly #publisher: Publisher
+  readonly #clock: Clock
   readonly #surveyor: Surveyor
 
   constructor(deps: {
     readonly catalog: Catalog
     readonly manifests: Manifests
     readonly publisher: Publisher
+    readonly clock: Clock
   }) {
     this.#catalog = deps.catalog
     this.#manifests = deps.manifests
     this.#publisher = deps.publisher
+    this.#clock = deps.clock
     this.#surveyor = new Surveyor(deps.manifests)
   }
 
   /** True when the manifest came out with the same digest, and is here again together with its config. */
-  async remake(repository: Repository, target: Digest): Promise<boolean> {
+  async remake(repository: Repository, target: Digest, by: Waiter = COMMAND): Promise<boolean> {
     for (const made of await this.#catalog.conversions.listImages({ target })) {
-      if (isSameRepository(made.repository, repository) && (await this.#again(made))) return true
+      if (isSameRepository(made.repository, repository) && (await this.#again(made, by)))
+        return true
     }
     return false
   }
 
   /** The same for a config that was changed for a format. */
-  async remakeConfig(repository: Repository, config: Digest): Promise<boolean> {
+  async remakeConfig(
+    repository: Repository,
+    config: Digest,
+    by: Waiter = COMMAND,
+  ): Promise<boolean> {
     for (const made of await this.#catalog.conversions.listImages({ output: config })) {
-      if (isSameRepository(made.repository, repository) && (await this.#again(made))) return true
+      if (isSameRepository(made.repository, repository) && (await this.#again(made, by)))
+        return true
     }
     return false
   }
 
-  async #again(made: ConvertedImage): Promise<boolean> {
+  async #again(made: ConvertedImage, by: Waiter): Promise<boolean> {
     const source = await this.#manifests.get(made.repository, made.source)
     const recipe = parseRecipe(made.recipe)
     const format = findFormat(recipe.format)
     if (source === undefined || format?.revision !== recipe.revision) return false
-    const task: ImageTask = {
+    const interest = new Interest(() => this.#clock.monotonic())
+    interest.add(by)
+    const task: ImageWork = {
       repository: made.repository,
       source,
       format,
@@ -54,6 +73,7 @@ export class Remaker {
       options: recipe.options,
       acceptance: recipe.dialect === 'docker' ? 'docker' : 'any',
       platforms: 'all',
+      interest,
     }
     const survey = await this.#surveyor.survey(task, recipe.children)
     if (survey.kind === 'original') return false
@@ -65,7 +85,7 @@ export class Remaker {
   }
 
   async #assemble(
-    task: ImageTask,
+    task: ImageWork,
     survey: ConvertibleSurvey,
     made: ConvertedImage,
   ): Promise<{ readonly manifest: RawManifest; readonly config?: AssembledImage['config'] }> {
@@ -74,7 +94,7 @@ export class Remaker {
   }
 
   async #assembleImage(
-    task: ImageTask,
+    task: ImageWork,
     survey: ImageSurvey,
     { layers }: ConvertedImage,
   ): Promise<AssembledImage> {
@@ -82,8 +102,8 @@ export class Remaker {
     const converted = survey.image.layers.map(({ digest }, i) =>
       survey.plan.steps[i]?.kind === 'convert' ? bySource.get(digest) : undefined,
     )
-    const bytes = await this.#manifests.configBytes(task.repository, survey.image)
-    const { diffIds } = await this.#manifests.config(task.repository, survey.image)
+    const bytes = await this.#manifests.configBytes(task.repository, survey.image, task.interest)
+    const { diffIds } = await this.#manifests.config(task.repository, survey.image, task.interest)
     return assembleImage(task, survey, { bytes, diffIds }, converted)
   }
 

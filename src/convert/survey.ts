@@ -9,7 +9,7 @@ import type { Descriptor, ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import { type Dialect, INDEX_TYPES, MANIFEST_TYPES } from '../oci/media-type.ts'
 import type { RawManifest, Repository } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
-import { type ImageTask, nameOf } from './image-task.ts'
+import { type ImageWork, nameOf } from './image-task.ts'
 import {
   DOCKER_TYPES_ONLY,
   dialectFor,
@@ -55,7 +55,7 @@ export class Surveyor {
    * `selected`: the children of the index to convert, where a recipe has named them. Throws `refused` when too many manifests
    * lie below it.
    */
-  async survey(task: ImageTask, selected: readonly Digest[] | undefined): Promise<Survey> {
+  async survey(task: ImageWork, selected: readonly Digest[] | undefined): Promise<Survey> {
     const round = { task, walk: new Walk(`index ${nameOf(task)}`), known: new Map() }
     return await this.#survey(round, task.source, 1, selected)
   }
@@ -80,14 +80,14 @@ export class Surveyor {
   }
 
   async #surveyImage(
-    task: ImageTask,
+    task: ImageWork,
     raw: RawManifest,
     image: ImageManifest,
     dialect: Dialect,
   ): Promise<Survey> {
     const reason = reasonToKeep(image)
     if (reason !== undefined) return { kind: 'original', reason }
-    const config = await this.#manifests.config(task.repository, image)
+    const config = await this.#manifests.config(task.repository, image, task.interest)
     const reorders = listIn(task.options) !== undefined
     const plan = planImage(image, config, task.format, dialect, reorders)
     return plan.kind === 'original' ? plan : { kind: 'image', raw, image, plan }
@@ -163,7 +163,7 @@ export class Surveyor {
 
 /** Of one question: what has been visited, and what was found there. */
 interface Round {
-  readonly task: ImageTask
+  readonly task: ImageWork
   readonly walk: Walk
   readonly known: Map<Digest, Survey>
 }

@@ -160,7 +160,12 @@ export class Distribution {
     const { pulls, gate } = this.#deps
     if ('digest' in reference) {
       await gate.admitDigest(target, reference.digest)
-      const answer = await pulls.byDigest(target.repository, reference.digest, target.profile)
+      const answer = await pulls.byDigest(
+        target.repository,
+        reference.digest,
+        target.profile,
+        exchange,
+      )
       await this.#sendManifest(exchange, target, answer)
       if (exchange.isHead) return
       const puller = target.principal?.name ?? clientKey(exchange.address)
@@ -173,6 +178,7 @@ export class Distribution {
       repository: target.repository,
       tag: reference.tag,
       wanted: wishFor(target.profile),
+      waiter: exchange,
       acceptance: acceptanceOf(exchange.header('accept')),
       platforms: platformsOf(userAgent),
       admit: (profile) => {
@@ -266,7 +272,7 @@ export class Distribution {
         return
       }
     }
-    const blob = await this.#deps.pulls.blob(repository, digest)
+    const blob = await this.#deps.pulls.blob(repository, digest, exchange)
     if (blob === undefined) throw blobUnknown(repository, digest)
     this.#deps.touch(digest)
     this.#deps.served('blob', blob.growing === undefined ? 'store' : 'upstream')
@@ -280,8 +286,8 @@ export class Distribution {
     digest: Digest,
     parts: Omit<Parts, 'open' | 'atHand'>,
   ): Promise<void> {
-    const openBlob = async (range: ByteRange) => {
-      const blob = await this.#deps.pulls.blob(repository, digest, range)
+    const openBlob = async () => {
+      const blob = await this.#deps.pulls.blob(repository, digest, exchange)
       if (blob === undefined) throw blobUnknown(repository, digest)
       this.#deps.touch(digest)
       this.#deps.served('blob', blob.growing === undefined ? 'store' : 'upstream')
@@ -289,9 +295,9 @@ export class Distribution {
     }
     // All ranges of what is whole come from it; of what still grows each comes from where it is.
     const [first] = parts.ranges
-    let known = await openBlob(first)
+    let known = await openBlob()
     const open = async (range: ByteRange) => {
-      if (known.growing !== undefined && range !== first) known = await openBlob(range)
+      if (known.growing !== undefined && range !== first) known = await openBlob()
       return known.read(range, REUSE)
     }
     await sendParts(exchange, { ...parts, open, atHand: known.growing === undefined })

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { TLSSocket } from 'node:tls'
 import { CHALLENGE, type Credentials } from '../access/access.ts'
 import { CrossdockError, FAILURES } from '../errors.ts'
+import type { Waiter } from '../lib/interest.ts'
 import { quotedText } from '../lib/printable.ts'
 import type { Shares } from '../lib/shares.ts'
 import type { ByteStream } from '../lib/streams.ts'
@@ -26,7 +27,7 @@ export interface ClientRules {
   readonly addressOf: ClientAddress
 }
 
-export class Exchange {
+export class Exchange implements Waiter {
   readonly id: string
   readonly incoming: IncomingMessage
   /** Of the client, as far as that is known. */
@@ -80,6 +81,11 @@ export class Exchange {
   leave(): void {
     this.#place?.leave(this.client)
     this.#place = undefined
+  }
+
+  whenGone(listener: () => void): void {
+    if (this.#outgoing.destroyed) listener()
+    else this.#outgoing.once('close', listener)
   }
 
   get isHead(): boolean {

@@ -80,10 +80,11 @@ export class Turns<T> {
     this.#size += 1
   }
 
-  /** Takes out the first of the key whose turn it is. */
-  shift(): T | undefined {
+  /** Takes out the first of the key whose turn it is, passing over keys whose first does not fit. */
+  shift(fits: (item: T) => boolean = () => true): T | undefined {
     for (const [key, line] of this.#lines) {
       for (const item of line) {
+        if (!fits(item)) break
         this.#lines.delete(key)
         line.delete(item)
         if (line.size > 0) this.#lines.set(key, line)

@@ -1,6 +1,7 @@
 /** Original manifests: kept byte for byte, found again by digest, linked to the repository that they came from. */
 import { LRUCache } from 'lru-cache'
 import { CrossdockError } from '../errors.ts'
+import type { Interest } from '../lib/interest.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import { collect } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -170,11 +171,15 @@ export class Manifests {
   }
 
   /** The config of an image, fetched through its repository. Throws when it is missing, too large or malformed. */
-  async config(repository: Repository, image: ImageManifest): Promise<ImageConfig> {
-    return parseImageConfig(await this.configBytes(repository, image), this.#limits)
+  async config(repository: Repository, image: ImageManifest, by?: Interest): Promise<ImageConfig> {
+    return parseImageConfig(await this.configBytes(repository, image, by), this.#limits)
   }
 
-  async configBytes(repository: Repository, image: ImageManifest): Promise<Uint8Array> {
+  async configBytes(
+    repository: Repository,
+    image: ImageManifest,
+    by?: Interest,
+  ): Promise<Uint8Array> {
     const { digest, size } = image.config
     if (size > this.#limits.maxConfigBytes) {
       throw new CrossdockError(
@@ -183,8 +188,8 @@ export class Manifests {
       )
     }
     const known = this.#bytes.get(digest)
-    if (known !== undefined && (await this.#blobs.prove(repository, digest))) return known
-    const blob = await this.#blobs.open(repository, digest)
+    if (known !== undefined && (await this.#blobs.prove(repository, digest, by))) return known
+    const blob = await this.#blobs.open(repository, digest, by)
     if (blob === undefined) throw blobUnknown(repository, digest)
     const bytes = await collect(blob.read(), this.#limits.maxConfigBytes)
     await blob.kept

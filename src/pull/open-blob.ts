@@ -15,8 +15,8 @@ export interface OpenBlob {
   read(range?: ByteRange, options?: ReadOptions): ByteStream
 }
 
-/** Opens a blob again, to read this range of it. */
-export type Reopen = (range: ByteRange | undefined) => Promise<OpenBlob | undefined>
+/** Opens a blob again. */
+export type Reopen = () => Promise<OpenBlob | undefined>
 
 /** A whole blob whose last piece waits until it is kept: what a client has pulled to its end survives a crash right then. */
 export function readToKeep(blob: OpenBlob, options?: ReadOptions): ByteStream {
@@ -50,7 +50,7 @@ export async function* readOrReopen(
     return
   } catch (error) {
     if (hasBegun || !isGone(error)) throw error
-    const again = await reopen(range)
+    const again = await reopen()
     if (again === undefined) throw error
     yield* again.read(range, options)
   }

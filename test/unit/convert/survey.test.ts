@@ -8,6 +8,7 @@ import { DEFAULT_MODEL_LIMITS, parseManifest } from '../../../src/oci/manifest.t
 import type { RawManifest } from '../../../src/ports.ts'
 import { type FakeManifest, fakeImage, json } from '../../helpers/fake-image.ts'
 import { indexOf } from '../../helpers/many-children.ts'
+import { noInterest } from '../../helpers/open-blobs.ts'
 
 const REPOSITORY = { upstream: 'origin', name: 'x' }
 
@@ -60,7 +61,8 @@ function taskOf(source: RawManifest) {
   if (format === undefined) throw new Error('there is zstd')
   const options = { level: 3 }
   const common = { repository: REPOSITORY, profile: 'zstd', acceptance: 'any' } as const
-  return { ...common, source, format, options, platforms: 'all' } as const
+  const interest = noInterest()
+  return { ...common, source, format, options, platforms: 'all', interest } as const
 }
 
 /** Small, and no image that would be converted. */

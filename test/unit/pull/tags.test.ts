@@ -8,6 +8,7 @@ import { Tags } from '../../../src/pull/tags.ts'
 import { FakeRegistry } from '../../helpers/fake-registry.ts'
 import { memoryStore } from '../../helpers/memory-store.ts'
 import { openUpstream } from '../../helpers/open-upstream.ts'
+import { DOWNLOADS } from '../../helpers/open-blobs.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -19,7 +20,7 @@ test('claims are refreshed by the hour, so that a rebuilt catalog knows how old 
   const { upstreams } = opened
   let now = 1_000
   const clock = { ...systemClock, now: () => now }
-  const blobs = new Blobs({ store, catalog, upstreams, offline: false })
+  const blobs = new Blobs({ ...DOWNLOADS, store, catalog, upstreams, offline: false })
   const limits = DEFAULT_MODEL_LIMITS
   const shared = { sidecars, catalog, upstreams }
   const manifests = new Manifests({ ...shared, store, blobs, limits, offline: false })

@@ -17,6 +17,7 @@ import { Collector } from '../../../src/upkeep/collector.ts'
 import { Returns } from '../../../src/upkeep/returns.ts'
 import { put } from '../../contract/blob-store.ts'
 import { type DiskStore, diskStore } from '../../helpers/disk-store.ts'
+import { DOWNLOADS } from '../../helpers/open-blobs.ts'
 
 const HERE = { upstream: 'docker.io', name: 'team/app' }
 const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip'
@@ -174,7 +175,13 @@ class Model {
   ): Promise<ConvertedImage> {
     const { blobs, catalog } = store
     const limits = DEFAULT_MODEL_LIMITS
-    const originals = new Blobs({ store: blobs, catalog, upstreams: UPSTREAMS, offline: true })
+    const originals = new Blobs({
+      ...DOWNLOADS,
+      store: blobs,
+      catalog,
+      upstreams: UPSTREAMS,
+      offline: true,
+    })
     const deps = { ...{ store: blobs, sidecars: store.sidecars, catalog, limits }, offline: true }
     const manifests = new Manifests({ ...deps, upstreams: UPSTREAMS, blobs: originals })
     await manifests.record(HERE, source)

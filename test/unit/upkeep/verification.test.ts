@@ -9,6 +9,7 @@ import { FakeRegistry } from '../../helpers/fake-registry.ts'
 import { MemoryBlobs } from '../../helpers/memory-blobs.ts'
 import { memoryStore } from '../../helpers/memory-store.ts'
 import { openUpstream } from '../../helpers/open-upstream.ts'
+import { DOWNLOADS } from '../../helpers/open-blobs.ts'
 
 const REPOSITORY = { upstream: 'local', name: 'app' }
 
@@ -53,7 +54,7 @@ async function verify({ config = 'here', layer: fate }: Case): Promise<Check[]> 
   })()
   if (config === 'here') store.contents.set(image.config.digest, image.config.bytes)
   store.contents.set(layer.digest, layer.bytes)
-  const blobs = new Blobs({ store, catalog, upstreams, offline: false })
+  const blobs = new Blobs({ ...DOWNLOADS, store, catalog, upstreams, offline: false })
   const limits = DEFAULT_MODEL_LIMITS
   const shared = { store, sidecars, catalog }
   const manifests = new Manifests({ ...shared, upstreams, blobs, limits, offline: false })

@@ -1,0 +1,220 @@
+/**
+ * Downloads under way. They belong to nobody and go on when every client has left, but there is an end to how many there are, to
+ * what one client or upstream has of them, and to one that nobody waits for and that hardly comes.
+ */
+import { CrossdockError } from '../errors.ts'
+import { FairSemaphore, type Ticket } from '../lib/fair-semaphore.ts'
+import type { Interest } from '../lib/interest.ts'
+import type { ByteStream } from '../lib/streams.ts'
+import type { BlobWriter, Catalog, Clock, Repository } from '../ports.ts'
+import { Pace } from './pace.ts'
+
+export interface DownloadLimits {
+  /** Downloads at a time. */
+  readonly downloads: number
+  /** Bytes a second, below which a download that nobody waits for is given up. */
+  readonly abandonedRate: number
+  /** How long it may be slower, ms. */
+  readonly abandonedWait: number
+}
+
+export interface DownloadEvents {
+  /** Bytes that came from upstream for one blob. */
+  fetched?(fetch: {
+    readonly upstream: string
+    readonly bytes: number
+    readonly failed: boolean
+  }): void
+}
+
+/** A blob on its way into the store, and the repositories that upstream let read it. */
+export interface Download {
+  readonly blob: BlobWriter
+  readonly admitted: Set<string>
+  /** Whoever waits for it. */
+  readonly interest: Interest
+  readonly pace: Pace
+  /** Resolves when the blob is durable and linked to whoever was let in. Never unhandled. */
+  readonly kept: Promise<void>
+}
+
+/** What a download begins with. */
+export interface DownloadStart {
+  /** Upstream and digest. */
+  readonly key: string
+  readonly repository: Repository
+  readonly writer: BlobWriter
+  readonly body: ByteStream
+  readonly interest: Interest
+  /** Given back at its end. */
+  readonly place: Ticket
+  /** Ends the body. */
+  readonly abort: AbortController
+}
+
+interface Running extends Download {
+  readonly place: Ticket
+  readonly abort: AbortController
+  /** Monotonic ms. */
+  readonly began: number
+}
+
+/** What one client may have of all places, and what one upstream may. */
+const CLIENT_SHARE = 1 / 4
+const UPSTREAM_SHARE = 3 / 4
+
+/** How often a download that nobody waits for looks whether others wait for its place, ms. */
+const PRESS_MS = 1_000
+
+const REASON = 'abandoned'
+
+export class Downloads {
+  readonly #catalog: Catalog
+  readonly #clock: Clock
+  readonly #limits: DownloadLimits
+  readonly #events: DownloadEvents
+  readonly #places: FairSemaphore
+  /** By upstream and digest. */
+  readonly #running = new Map<string, Running>()
+  readonly #waiting = new Set<Ticket>()
+  #pressedAt = Number.NEGATIVE_INFINITY
+
+  constructor(deps: {
+    readonly catalog: Catalog
+    readonly clock: Clock
+    readonly limits: DownloadLimits
+    readonly events: DownloadEvents
+  }) {
+    this.#catalog = deps.catalog
+    this.#clock = deps.clock
+    this.#limits = deps.limits
+    this.#events = deps.events
+    const { downloads: total } = deps.limits
+    this.#places = new FairSemaphore({
+      total,
+      perClient: Math.ceil(total * CLIENT_SHARE),
+      perUpstream: Math.ceil(total * UPSTREAM_SHARE),
+    })
+  }
+
+  get size(): number {
+    return this.#running.size
+  }
+
+  find(key: string): Download | undefined {
+    return this.#running.get(key)
+  }
+
+  /** Waits for a place among downloads. Throws when everybody who wanted it has left meanwhile. */
+  async place(upstream: string, interest: Interest): Promise<Ticket> {
+    const ticket = this.#places.request(upstream)
+    interest.onClient((client) => ticket.wantedBy(client))
+    const forsaken = Promise.withResolvers<never>()
+    interest.onForsaken(() => forsaken.reject(abandoned('nobody waits for it any more')))
+    if (!ticket.isGranted) this.#press(ticket)
+    this.#waiting.add(ticket)
+    try {
+      await Promise.race([ticket.granted, forsaken.promise])
+      return ticket
+    } catch (error) {
+      ticket.release()
+      throw error
+    } finally {
+      this.#waiting.delete(ticket)
+    }
+  }
+
+  begin(start: DownloadStart): Download {
+    const { key, repository, writer, interest, place, abort } = start
+    const admitted = new Set([repository.name])
+    const pace = new Pace(() => this.#clock.monotonic())
+    const began = this.#clock.monotonic()
+    const kept = this.#pump(start, admitted, pace).catch((error) => {
+      abort.abort()
+      throw error
+    })
+    kept.catch(() => undefined)
+    const download = { blob: writer, admitted, interest, pace, kept, place, abort, began }
+    this.#running.set(key, download)
+    // Before any reader is told: whoever asks again after a failure gets a new download.
+    writer.verified.catch(() => this.#forget(key, writer))
+    return download
+  }
+
+  /** Ends in the store, or with an error for all readers. */
+  async #pump(start: DownloadStart, admitted: ReadonlySet<string>, pace: Pace): Promise<void> {
+    const { key, repository, writer, place, abort } = start
+    let failed = true
+    try {
+      await this.#write(start, pace)
+      const stat = await writer.commit()
+      for (const name of admitted) {
+        await this.#catalog.links.record({ ...repository, name }, [{ ...stat, standing: 'proven' }])
+      }
+      failed = false
+    } catch (error) {
+      const cause = abort.signal.aborted ? abort.signal.reason : error
+      await writer.abort(cause).catch(() => undefined)
+      throw cause
+    } finally {
+      this.#forget(key, writer)
+      place.release()
+      this.#events.fetched?.({ upstream: repository.upstream, bytes: writer.received, failed })
+    }
+  }
+
+  async #write({ writer, body, interest }: DownloadStart, pace: Pace): Promise<void> {
+    let { awaySince } = interest
+    pace.ask()
+    for await (const chunk of body) {
+      pace.count(chunk.byteLength)
+      await writer.write(chunk)
+      // Somebody has waited for it since.
+      if (interest.awaySince !== awaySince) pace.restart()
+      awaySince = interest.awaySince
+      if (!interest.isWanted) this.#checkWorth(pace)
+      pace.ask()
+    }
+  }
+
+  /** A sound download goes on without anybody who waits, unless others wait for its place. */
+  #checkWorth(pace: Pace): void {
+    const { abandonedRate, abandonedWait } = this.#limits
+    if (pace.isBelow(abandonedRate, abandonedWait)) {
+      throw abandoned(`nobody waits for it and less than ${abandonedRate} bytes a second came`)
+    }
+    const [first] = this.#waiting
+    const now = this.#clock.monotonic()
+    if (first === undefined || now - this.#pressedAt < PRESS_MS) return
+    this.#pressedAt = now
+    this.#press(first)
+  }
+
+  /** Ends the slowest download that nobody waits for, if that makes room for one that somebody does. */
+  #press(waiting: Ticket): void {
+    let slowest: { readonly download: Running; readonly rate: number } | undefined
+    for (const download of this.#running.values()) {
+      const { interest, place, abort, blob, began } = download
+      if (interest.isWanted || abort.signal.aborted) continue
+      if (!this.#places.wouldFit(waiting, place)) continue
+      const rate = blob.received / (this.#clock.monotonic() - began)
+      if (slowest === undefined || rate < slowest.rate) slowest = { download, rate }
+    }
+    slowest?.download.abort.abort(abandoned('nobody waits for it and others wait for its place'))
+  }
+
+  #forget(key: string, writer: BlobWriter): void {
+    if (this.#running.get(key)?.blob === writer) this.#running.delete(key)
+  }
+}
+
+/** Says nothing about the upstream nor the blob: whoever asks again begins it again. */
+export function abandoned(why: string): CrossdockError {
+  return new CrossdockError('upstreamTimeout', `the download was given up: ${why}; pull again`, {
+    reason: REASON,
+  })
+}
+
+export function isAbandoned(error: unknown): boolean {
+  return error instanceof CrossdockError && error.reason === REASON
+}

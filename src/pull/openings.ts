@@ -1,0 +1,202 @@
+/**
+ * Openings of blobs that are not known to be here and the repository's: upstream is asked, and the blob fetched, once for everybody
+ * who asks at the same time.
+ */
+import { CrossdockError } from '../errors.ts'
+import { COMMAND, Interest, type Waiter } from '../lib/interest.ts'
+import { within } from '../lib/within.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { BlobStat, BlobStore, Catalog, Clock, Link, Repository, Upstream } from '../ports.ts'
+import type { Download, Downloads } from './downloads.ts'
+
+/** What a reader who is refused a download is told to wait, seconds. */
+const RETRY_SECONDS = 30
+
+interface Opening {
+  /** Whoever waits for it. */
+  readonly interest: Interest
+  /** Resolves when it no longer waits for a place among downloads. */
+  readonly placed: Promise<void>
+  readonly result: Promise<Download | BlobStat | undefined>
+}
+
+export class Openings {
+  readonly #store: BlobStore
+  readonly #catalog: Catalog
+  readonly #clock: Clock
+  readonly #placeWaitMs: number
+  readonly #downloads: Downloads
+  readonly #upstreamOf: (repository: Repository) => Upstream | undefined
+  /** Openings that start a download, by upstream and digest. */
+  readonly #starting = new Map<string, Pick<Opening, 'interest' | 'result'>>()
+  /** By upstream, digest and repository. */
+  readonly #openings = new Map<string, Opening>()
+
+  constructor(deps: {
+    readonly store: BlobStore
+    readonly catalog: Catalog
+    readonly clock: Clock
+    /** How long a reader waits for a place among downloads, ms. */
+    readonly placeWaitMs: number
+    readonly downloads: Downloads
+    readonly upstream: (repository: Repository) => Upstream | undefined
+  }) {
+    this.#store = deps.store
+    this.#catalog = deps.catalog
+    this.#clock = deps.clock
+    this.#placeWaitMs = deps.placeWaitMs
+    this.#downloads = deps.downloads
+    this.#upstreamOf = deps.upstream
+  }
+
+  /**
+   * What upstream lets the repository read: a download under way, or what is in the store. `undefined`: it has no such blob.
+   * Throws `overloaded` when a reader has waited long enough for a place among downloads.
+   */
+  async open(
+    repository: Repository,
+    digest: Digest,
+    link: Link | undefined,
+    by: Waiter | Interest,
+  ): Promise<Download | BlobStat | undefined> {
+    const key = `${repository.upstream} ${digest}`
+    const download = this.#downloads.find(key)
+    if (download?.admitted.has(repository.name)) {
+      download.interest.add(by)
+      return download
+    }
+    const own = `${key} ${repository.name}`
+    const opening = this.#openings.get(own) ?? this.#begin(own, key, repository, digest, link)
+    opening.interest.add(by)
+    // Work of the server's own, and a person's, waits as long as it takes.
+    const isPatient = by === COMMAND || by instanceof Interest
+    if (!isPatient) await this.#placed(opening, repository, digest)
+    return await opening.result
+  }
+
+  async #placed({ placed }: Opening, { upstream, name }: Repository, digest: Digest) {
+    const isPlaced = await within(
+      placed.then(() => true),
+      this.#placeWaitMs,
+    )
+    if (isPlaced) return
+    throw new CrossdockError(
+      'overloaded',
+      `as many downloads are under way as there may be, for one client or in all: blob ${digest} of ${upstream}/${name} must wait; pull again in a minute, or raise limits.downloads`,
+      { reason: 'downloads-full', retryAfter: RETRY_SECONDS },
+    )
+  }
+
+  #begin(
+    own: string,
+    key: string,
+    repository: Repository,
+    digest: Digest,
+    link: Link | undefined,
+  ): Opening {
+    const interest = new Interest(() => this.#clock.monotonic())
+    const placed = Promise.withResolvers<void>()
+    const result = this.#find(key, repository, digest, link, { interest, placed }).finally(() => {
+      placed.resolve()
+      this.#openings.delete(own)
+    })
+    result.catch(() => undefined)
+    const opening = { interest, placed: placed.promise, result }
+    this.#openings.set(own, opening)
+    return opening
+  }
+
+  async #find(
+    key: string,
+    repository: Repository,
+    digest: Digest,
+    link: Link | undefined,
+    { interest, placed }: { readonly interest: Interest; readonly placed: { resolve(): void } },
+  ): Promise<Download | BlobStat | undefined> {
+    const upstream = this.#upstreamOf(repository)
+    if (upstream === undefined) return undefined
+    // Another repository asks for the same blob at this moment: one download is enough for both.
+    for (let other = this.#starting.get(key); other; other = this.#starting.get(key)) {
+      other.interest.add(interest)
+      await other.result.catch(() => undefined)
+    }
+    const running = this.#downloads.find(key)
+    running?.interest.add(interest)
+    const sent = running?.blob.expected ?? (await this.#sentBefore(repository, digest))
+    if (sent !== undefined) {
+      const isTheirs = isOpen(link) || (await this.#vouch(upstream, repository, digest, sent.size))
+      if (!isTheirs) return undefined
+      running?.admitted.add(repository.name)
+      const here = running ?? (await this.#store.stat(digest))
+      if (here !== undefined) return here
+    }
+    const blob = { digest, size: link?.size }
+    const result = this.#start(key, upstream, repository, blob, { interest, placed })
+    this.#starting.set(key, { interest, result })
+    try {
+      return await result
+    } finally {
+      this.#starting.delete(key)
+    }
+  }
+
+  /** What the store holds, when this upstream itself has sent it to us. */
+  async #sentBefore(repository: Repository, digest: Digest): Promise<BlobStat | undefined> {
+    const isSent = await this.#catalog.links.isProvenAt(repository.upstream, digest)
+    return isSent ? await this.#store.stat(digest) : undefined
+  }
+
+  /** Asks upstream whether this repository, too, has bytes that it has sent us under another one's name. */
+  async #vouch(
+    upstream: Upstream,
+    repository: Repository,
+    digest: Digest,
+    size: number | undefined,
+  ): Promise<boolean> {
+    const stat = await upstream.statBlob(repository.name, digest)
+    if (stat === undefined) return false
+    // Recorded, it would spoil every later download.
+    if (size !== undefined && stat.size !== size) throw wrongSize(repository, stat, size)
+    await this.#catalog.links.record(repository, [{ ...stat, standing: 'proven' }])
+    return true
+  }
+
+  async #start(
+    key: string,
+    upstream: Upstream,
+    repository: Repository,
+    { digest, size }: { readonly digest: Digest; readonly size: number | undefined },
+    { interest, placed }: { readonly interest: Interest; readonly placed: { resolve(): void } },
+  ): Promise<Download | undefined> {
+    const place = await this.#downloads.place(repository.upstream, interest)
+    placed.resolve()
+    const abort = new AbortController()
+    try {
+      const { signal } = abort
+      const answer = await upstream.blob(repository.name, { digest, size }, { signal })
+      if (answer === undefined) {
+        place.release()
+        return undefined
+      }
+      const writer = await this.#store.create({ digest, size: size ?? answer.size })
+      const { body } = answer
+      return this.#downloads.begin({ key, repository, writer, body, interest, place, abort })
+    } catch (error) {
+      abort.abort()
+      place.release()
+      throw error
+    }
+  }
+}
+
+/** True when the repository may have what lies here. */
+export function isOpen(link: Link | undefined): link is Link {
+  return link !== undefined && link.standing !== 'named'
+}
+
+function wrongSize(repository: Repository, stat: BlobStat, size: number): CrossdockError {
+  return new CrossdockError(
+    'badSize',
+    `${repository.upstream} says that blob ${stat.digest} of ${repository.name} has ${stat.size} bytes, but it has ${size}; try again`,
+  )
+}

@@ -1,0 +1,14 @@
+/** What downloads need in tests that are not about them. */
+import { Interest } from '../../src/lib/interest.ts'
+import { systemClock } from '../../src/lib/clock.ts'
+
+export const DOWNLOADS = {
+  clock: systemClock,
+  placeWaitMs: 1_000,
+  limits: { downloads: 100, abandonedRate: 1, abandonedWait: 60_000 },
+} as const
+
+/** Nobody waits. */
+export function noInterest(): Interest {
+  return new Interest(() => performance.now())
+}
