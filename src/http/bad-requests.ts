@@ -1,4 +1,4 @@
-/** Answers to what Node's parser refuses before it is a request: the form of all other errors, then the end of the connection. */
+/** Answers to what Node takes for no request, or for none of its own: the form of all other errors, then the end of the connection. */
 import { randomUUID } from 'node:crypto'
 import { type Server, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
@@ -15,12 +15,21 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   ERR_HTTP_REQUEST_TIMEOUT: { status: 408, message: 'the headers of the request came too slowly' },
 }
 
+const NO_TUNNEL: Refusal = { status: 405, message: 'crossdock is no proxy for other protocols' }
+
 /** `isBusy`: an answer is under way on the socket, into which nothing else may be written. */
 export function answerBadRequests(
   server: Server,
   isBusy: (socket: Socket) => boolean,
   requestDone: (event: RequestEvent) => void,
 ): void {
+  // Nothing is expected that a pull could not do without (RFC 9110 section 10.1.1).
+  server.on('checkExpectation', (incoming, outgoing) => {
+    server.emit('request', incoming, outgoing)
+  })
+  server.on('connect', ({ method }, stream) => {
+    requestDone({ ...refuse(stream as Socket, NO_TUNNEL), method: method ?? '-' })
+  })
   server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
     const socket = stream as Socket
     if (isBusy(socket) || !socket.writable || error.code === 'ECONNRESET') socket.destroy()

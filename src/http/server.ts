@@ -120,15 +120,32 @@ export function createApp(
     }
     return RESPONSE_ALREADY_SENT
   })
+  const refuse = (ask: Ask, error: unknown) => begin(ask).fail(error)
+  /** What hono has been handed and has not yet taken for a request, which it does before it awaits anything. */
+  let handed: Ask | undefined
   const answerAsk = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,
     // HTTP/1.0 needs no Host, and health checks of load balancers send none.
     hostname: 'localhost',
+    errorHandler: (error) => {
+      if (handed !== undefined) refuse(handed, noUrl(handed, error))
+    },
   })
-  return {
-    answer: ({ incoming, outgoing }) => void answerAsk(incoming, outgoing),
-    refuse: (ask, error) => begin(ask).fail(error),
+  const answerOne = (ask: Ask) => {
+    handed = ask
+    void answerAsk(ask.incoming, ask.outgoing)
+    handed = undefined
   }
+  return { answer: answerOne, refuse }
+}
+
+function noUrl({ incoming }: Ask, cause: unknown): CrossdockError {
+  const { url = '', headers } = incoming
+  return new CrossdockError(
+    'requestInvalid',
+    `target ${JSON.stringify(url.slice(0, 160))} on host ${JSON.stringify(headers.host?.slice(0, 160))} makes no URL; ask for a path such as /v2/`,
+    { cause },
+  )
 }
 
 /** Binds and listens; rejects when the address is taken. */
@@ -147,6 +164,8 @@ export async function listen(
     // Pulls have no bodies, and a slow answer is no fault of the request.
     requestTimeout: 0,
     noDelay: true,
+    // Node's own refusal would say nothing, to nobody.
+    requireHostHeader: false,
   }
   const server: Server =
     config.tls === undefined
@@ -200,6 +219,7 @@ function enter({ door, hosts, isAdmin }: Threshold, ask: Ask, { isGuest }: Conne
   incoming.url = url
   if (isGuest) outgoing.shouldKeepAlive = false
   try {
+    if (incoming.headers.host === undefined && incoming.httpVersion === '1.1') throw noHost()
     hosts.check(incoming.rawHeaders, authority)
     if (isAdmin) refuseForeignPages(incoming)
     if (isGuest && !/^\/(?:healthz|readyz)(?:\?|$)/.test(url)) throw tooManyConnections()
@@ -208,6 +228,11 @@ function enter({ door, hosts, isAdmin }: Threshold, ask: Ask, { isGuest }: Conne
     return
   }
   door.answer(ask)
+}
+
+/** RFC 9112 section 3.2. */
+function noHost(): CrossdockError {
+  return new CrossdockError('requestInvalid', 'request has no Host header; send one')
 }
 
 function tooManyConnections(): CrossdockError {

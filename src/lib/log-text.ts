@@ -28,10 +28,18 @@ function requestParts(msg: unknown, fields: Fields): unknown[] {
   const has = (name: string, value: unknown) => value !== undefined && `${name}=${value}`
   const outcome =
     refusal === undefined
-      ? [shortDigests(image), conversion, bytes !== undefined && `${bytes} B`, has('cut', cut)]
+      ? [shortDigests(image), conversion, bytes !== undefined && `${bytes} B`]
       : [refusal]
   const who = [client, has('user', principal), agent]
-  return [msg, shortDigests(path), ...outcome, `${ms} ms`, ...who, errorText(fields)]
+  return [
+    msg,
+    shortDigests(path),
+    ...outcome,
+    has('cut', cut),
+    `${ms} ms`,
+    ...who,
+    errorText(fields),
+  ]
 }
 
 /** What went wrong with an answer under way, or with us; of a refusal the client knows it all. */

@@ -58,6 +58,8 @@ async function lineOf(id: string): Promise<RequestLine> {
   return JSON.parse(line) as RequestLine
 }
 
+const CLOSING = 'Host: localhost\r\nConnection: close\r\n\r\n'
+
 describe('a refusal', () => {
   const digest = `sha256:${'0'.repeat(64)}`
   test.each([
@@ -116,6 +118,14 @@ describe('a refusal', () => {
   })
 
   test.each([
+    ['names no host', 'GET /v2/ HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+    ['makes no URL', `GET /v2/a\\b HTTP/1.1\r\n${CLOSING}`, 400],
+    [
+      'asks for another host',
+      'GET /v2/ HTTP/1.1\r\nHost: x.example\r\nConnection: close\r\n\r\n',
+      421,
+    ],
+    ['wants a tunnel', `CONNECT x.example:443 HTTP/1.1\r\n${CLOSING}`, 405],
     ['is no HTTP', 'nonsense\r\n\r\n', 400],
     ['has endless headers', `GET / HTTP/1.1\r\nHost: x\r\nA: ${'x'.repeat(10_000)}\r\n\r\n`, 431],
   ])('of what %s is in the log', async (_, sent, status) => {
