@@ -181,7 +181,7 @@ const policyRule = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      'Profiles they may ask for, `original` among them; without it all. A tag without a profile asks for `original`; a converted manifest by digest needs a profile it was made for; blobs, lists and original manifests by digest need the repository alone, for converted images name them.',
+      'Profiles they may ask for, `original` among them; without it all. This steers what is asked for and converted, it hides nothing: whoever may pull from a repository gets each file in it. A tag without a profile asks for `original`; a converted manifest by digest needs a profile it was made for; blobs, lists and originals by digest need the repository alone, and an original also comes where a profile was asked for that could not be served.',
     ),
 })
 

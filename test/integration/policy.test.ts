@@ -18,12 +18,19 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'crossdock-policy-'))
   const htpasswd = join(folder, 'users')
   const hash = hashSync('secret', 4)
-  await writeFile(htpasswd, ['all', 'plain', 'fast'].map((name) => `${name}:${hash}\n`).join(''))
+  await writeFile(
+    htpasswd,
+    ['all', 'plain', 'fast', 'narrow'].map((name) => `${name}:${hash}\n`).join(''),
+  )
   const rule = (who: string, profiles?: string[]) => ({ who: [who], match: ['**'], profiles })
-  const policy = [rule('all'), rule('plain', ['original']), rule('fast', ['zstd'])]
+  const policy = [
+    ...[rule('all'), rule('plain', ['original']), rule('fast', ['zstd'])],
+    { who: ['narrow'], match: ['*/app'] },
+  ]
   proxy = await TestProxy.start({
     config: { auth: { mode: 'htpasswd', htpasswd, policy } },
   })
+  await proxy.registry.pushImage('hidden/app', '1')
   const image = await proxy.registry.pushImage('app', '1')
   blob = `/app/blobs/${image.layers[0]?.digest}`
   original = `/app/manifests/${digestOf((await get('all', '/app/manifests/1')).bytes)}`
@@ -35,9 +42,9 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-async function get(user: string, path: string) {
+async function get(user: string, path: string, more: Readonly<Record<string, string>> = {}) {
   const authorization = `Basic ${Buffer.from(`${user}:secret`).toString('base64')}`
-  return await ask(`${proxy.base}${path}`, { headers: { authorization } })
+  return await ask(`${proxy.base}${path}`, { headers: { authorization, ...more } })
 }
 
 describe('a rule with profiles', () => {
@@ -63,5 +70,26 @@ describe('a rule with profiles', () => {
       expect((await get(user, original)).status).toBe(200)
       expect((await get(user, blob)).status).toBe(200)
     }
+  })
+
+  test('steers and hides nothing: an old client gets the original where the form was asked for', async () => {
+    const answer = await get('fast', '/app/manifests/1-zstd', { 'user-agent': 'docker/20.10.7' })
+    expect(answer.status).toBe(200)
+    expect(answer.headers['crossdock-conversion']).toMatch(/^original/)
+  })
+})
+
+describe('a rule for some repositories', () => {
+  test.each([
+    ['/app/manifests/1', 200],
+    ['/%61pp/manifests/%31', 200],
+    ['/hidden/app/manifests/1', 404],
+    ['/hidden%2Fapp/manifests/1', 404],
+    ['/hidden%2fapp/tags/list', 404],
+    ['/h%69dden/app/manifests/1', 404],
+    ['/app%2f..%2fhidden/app/manifests/1', 400],
+    ['/hidden%252Fapp/manifests/1', 400],
+  ])('sees %s as what it means and answers %i', async (path, status) => {
+    expect((await get('narrow', path)).status).toBe(status)
   })
 })
