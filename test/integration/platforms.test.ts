@@ -23,6 +23,9 @@ afterEach(() => origin.clearFaults())
 
 afterAll(() => proxy?.[Symbol.asyncDispose]())
 
+/** On a machine that has much to do. */
+const SOON = { timeout: 15_000 }
+
 const MANY = [
   'amd64',
   'arm64',
@@ -102,7 +105,7 @@ describe('children that somebody fetched', () => {
 
     await fetchChild('fetched/one', source.images[6]?.digest ?? '')
 
-    await expect.poll(after).toEqual(['amd64', 's390x'])
+    await expect.poll(after, SOON).toEqual(['amd64', 's390x'])
     await proxy.restart()
     expect(await after()).toEqual(['amd64', 's390x'])
     const pinned = await getManifest(proxy.base, 'fetched/one', before.digest)
@@ -115,7 +118,7 @@ describe('children that somebody fetched', () => {
     for (const { digest } of first.images) await fetchChild('fetched/lever', digest)
     const all = async () =>
       converted(await getManifest(proxy.base, 'fetched/lever', '1-zstd'), first).length
-    await expect.poll(all).toBe(PLATFORMS.length)
+    await expect.poll(all, SOON).toBe(PLATFORMS.length)
     const before = await layersConverted()
 
     const second = await origin.pushIndex('fetched/lever', '2', { platforms: PLATFORMS })
@@ -131,7 +134,7 @@ describe('children that somebody fetched', () => {
     const next = async () => await getManifest(proxy.base, 'fetched/habit', '1-zstd')
     await next()
     await fetchChild('fetched/habit', first.images[1]?.digest ?? '', '10.0.0.1')
-    await expect.poll(async () => converted(await next(), first)).toEqual(['amd64', 'arm64'])
+    await expect.poll(async () => converted(await next(), first), SOON).toEqual(['amd64', 'arm64'])
     const child = (await next()).manifests[1]?.digest ?? ''
     for (const client of ['10.0.0.2', '10.0.0.3']) await fetchChild('fetched/habit', child, client)
     const second = await origin.pushIndex('fetched/habit', '2')
@@ -145,7 +148,7 @@ describe('children that somebody fetched', () => {
     release()
     const later = async () =>
       converted(await getManifest(proxy.base, 'fetched/habit', '2-zstd'), second)
-    await expect.poll(later).toEqual(['amd64', 'arm64'])
+    await expect.poll(later, SOON).toEqual(['amd64', 'arm64'])
   })
 })
 
@@ -168,7 +171,7 @@ describe('a child that cannot be converted', () => {
     const failures = await failed()
 
     await fetchChild('bad/fetched', source.arm)
-    await expect.poll(failed).toBe(failures + 1)
+    await expect.poll(failed, SOON).toBe(failures + 1)
 
     for (const act of [async () => undefined, () => proxy.restart()]) {
       await act()
@@ -185,7 +188,7 @@ describe('a child that cannot be converted', () => {
       await fetchChild('bad/learned', good.images[1]?.digest ?? '', client)
     }
     const index = async (tag: string) => await getManifest(proxy.base, 'bad/learned', tag)
-    await expect.poll(async () => converted(await index('1-zstd'), good)).toContain('arm64')
+    await expect.poll(async () => converted(await index('1-zstd'), good), SOON).toContain('arm64')
     const source = await withBrokenArm('bad/learned', '2')
 
     for (let i = 0; i < 3; i += 1) {

@@ -11,6 +11,9 @@ let origin: FakeRegistry
 /** Sends early headers after 50 ms. */
 let hasty: TestProxy
 
+/** On a machine that has much to do. */
+const SOON = { timeout: 15_000 }
+
 const WISH = { headers: { 'Crossdock-Profile': 'zstd' } }
 
 beforeAll(async () => {
@@ -52,7 +55,7 @@ test('what fails after early headers comes as the original when that is of the s
   const body = await head.body
   expect([body.isWhole, body.bytes.toString()]).toEqual([true, textOf(image)])
   await expect
-    .poll(() => hasty.crossdock.requests().at(-1)?.conversion)
+    .poll(() => hasty.crossdock.requests().at(-1)?.conversion, SOON)
     .toBe('original; reason=diff-id')
 })
 
@@ -91,7 +94,9 @@ test('whoever was cut gets the original at once, however long the next try takes
   expect(again.headers['crossdock-conversion']).toBe('original; reason=upstream-failed')
   await reached
   release()
-  await expect.poll(async () => (await ask(url, WISH)).headers['crossdock-conversion']).toBe('hit')
+  await expect
+    .poll(async () => (await ask(url, WISH)).headers['crossdock-conversion'], SOON)
+    .toBe('hit')
 })
 
 test('HEAD gets a bare head early, and GET then the original with its own type', async () => {
@@ -104,6 +109,7 @@ test('HEAD gets a bare head early, and GET then the original with its own type',
   await expect
     .poll(
       async () => (await ask(url, { ...WISH, method: 'HEAD' })).headers['docker-content-digest'],
+      SOON,
     )
     .toBe(image.digest)
   const whole = await ask(url, WISH)
@@ -148,7 +154,7 @@ test('a wish that has waited its budget is given the original, and converted beh
   for (const { release, url } of images) {
     release()
     const said = async () => (await ask(url, WISH)).headers['crossdock-conversion']
-    await expect.poll(said).toBe('hit')
+    await expect.poll(said, SOON).toBe('hit')
   }
 })
 
@@ -194,7 +200,7 @@ test.each([
     await ask(`${broken.base}/${name}/blobs/${digest}`)
   }
   process.kill(broken.crossdock.pid, 'SIGWINCH')
-  await expect.poll(() => broken.crossdock.output()).toContain('faults are armed')
+  await expect.poll(() => broken.crossdock.output(), SOON).toContain('faults are armed')
 
   const wished = await ask(`${broken.base}/${name}/manifests/1`, WISH)
   const demanded = await ask(`${broken.base}/${name}/manifests/1-zstd`)
