@@ -50,7 +50,9 @@ const platforms = z.union([z.enum(['auto', 'all']), z.array(platform).min(1)], {
 const onSlow = z.enum(['wait', 'original'])
 
 const tls = z.strictObject({
-  cert: file().describe('PEM file with the certificate and its chain.'),
+  cert: file().describe(
+    'PEM file with the certificate and its chain; like the others it is looked at every minute, and a new one is used for new connections.',
+  ),
   key: file().describe('PEM file with the private key.'),
   clientCa: file()
     .optional()

@@ -1,6 +1,5 @@
 /** Listeners: HTTP and TLS servers around one door each, with the limits that real clients need. */
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { createServer as createHttpServer, type Server, type ServerOptions } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
@@ -11,6 +10,7 @@ import { CrossdockError } from '../errors.ts'
 import type { Shares } from '../lib/shares.ts'
 import { OPERATIONS, type RequestEvent } from '../lib/telemetry.ts'
 import { answerBadRequests } from './bad-requests.ts'
+import { followCertificates, type ListenerTls, tlsOptions } from './certificates.ts'
 import type { Ask, Connection } from './connection.ts'
 import { type ConnectionLimits, Connections } from './connections.ts'
 import { type ClientRules, Exchange } from './exchange.ts'
@@ -23,9 +23,7 @@ export type Env = { readonly Bindings: HttpBindings }
 export interface ListenerConfig {
   readonly host: string
   readonly port: number
-  readonly tls?:
-    | { readonly cert: string; readonly key: string; readonly clientCa?: string | undefined }
-    | undefined
+  readonly tls?: ListenerTls | undefined
   readonly profile?: string | undefined
   /** Names that the listener answers to beside those of its address. */
   readonly hostnames: readonly string[]
@@ -167,14 +165,7 @@ export async function listen(
     // Node's own refusal would say nothing, to nobody.
     requireHostHeader: false,
   }
-  const server: Server =
-    config.tls === undefined
-      ? createHttpServer(options)
-      : createHttpsServer({
-          ...options,
-          ...tlsOptions(config.tls),
-          handshakeTimeout: limits.headersTimeoutMs,
-        })
+  const server = createServer(options, config, limits)
   const threshold = { door, hosts: hostRule(config), isAdmin: config.isAdmin }
   const connections = new Connections(server, limits, (ask, connection) =>
     enter(threshold, ask, connection),
@@ -204,6 +195,18 @@ export async function listen(
       clearInterval(sweep)
     },
   }
+}
+
+function createServer(
+  options: ServerOptions,
+  { tls }: ListenerConfig,
+  limits: ServerLimits,
+): Server {
+  if (tls === undefined) return createHttpServer(options)
+  const handshakeTimeout = limits.headersTimeoutMs
+  const server = createHttpsServer({ ...options, ...tlsOptions(tls), handshakeTimeout })
+  followCertificates(server, tls)
+  return server
 }
 
 interface Threshold {
@@ -241,18 +244,6 @@ function tooManyConnections(): CrossdockError {
     'this client, or all together, have too many connections; close some and try again',
     { reason: 'connections', retryAfter: 5 },
   )
-}
-
-function tlsOptions(tls: NonNullable<ListenerConfig['tls']>) {
-  return {
-    cert: readFileSync(tls.cert),
-    key: readFileSync(tls.key),
-    ...(tls.clientCa !== undefined && {
-      ca: readFileSync(tls.clientCa),
-      requestCert: true,
-      rejectUnauthorized: true,
-    }),
-  }
 }
 
 export function formatHost(host: string): string {
