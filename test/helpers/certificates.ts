@@ -1,13 +1,14 @@
 /** An authority and what it has signed, in a folder of files, made by openssl for one run. */
 import { writeFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { mustRun } from './fixtures-command.ts'
 
 export interface Authority {
   /** Of the authority itself. */
   readonly ca: string
-  /** Makes `NAME.crt` and `NAME.key`; `subject` is openssl's: `/OU=edge/CN=node-7`. */
-  issue(name: string, subject: string, addresses?: readonly string[]): Promise<Certificate>
+  /** Makes `NAME.crt` and `NAME.key`; `subject` is openssl's: `/OU=edge/CN=node-7`; `hosts` are names and addresses. */
+  issue(name: string, subject: string, hosts?: readonly string[]): Promise<Certificate>
 }
 
 export interface Certificate {
@@ -24,10 +25,10 @@ export async function openAuthority(folder: string): Promise<Authority> {
   await mustRun('openssl', ['req', '-x509', ...NEW_KEY, ...DAYS, '-subj', '/CN=test CA', ...files])
   return {
     ca: own.cert,
-    async issue(name, subject, addresses = []) {
+    async issue(name, subject, hosts = []) {
       const made = { cert: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) }
       const [request, extensions] = [join(folder, `${name}.csr`), join(folder, `${name}.ext`)]
-      const names = addresses.map((address) => `IP:${address}`).join(',')
+      const names = hosts.map((host) => `${isIP(host) === 0 ? 'DNS' : 'IP'}:${host}`).join(',')
       await writeFile(extensions, names === '' ? '' : `subjectAltName=${names}\n`)
       const asked = ['-subj', subject, '-keyout', made.key, '-out', request]
       await mustRun('openssl', ['req', ...NEW_KEY, ...asked])
