@@ -35,7 +35,11 @@ async function send(request: string): Promise<string> {
 }
 
 const get = (path: string, headers: readonly string[] = []) =>
-  send([`GET ${path} HTTP/1.1`, 'Host: a', ...headers, 'Connection: close', '', ''].join('\r\n'))
+  send(
+    [`GET ${path} HTTP/1.1`, 'Host: localhost', ...headers, 'Connection: close', '', ''].join(
+      '\r\n',
+    ),
+  )
 const statusOf = (answer: string) => Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1] ?? 0)
 const codeOf = (answer: string) => /"code":"([A-Z_]+)"/.exec(answer)?.[1]
 
@@ -125,9 +129,9 @@ describe('H09, H11: whom headers name is never asked', () => {
 })
 
 describe('H12: a request that two readers would cut in two places', () => {
-  const smuggled = 'GET /v2/smuggled/manifests/1 HTTP/1.1\r\nHost: a\r\n\r\n'
+  const smuggled = 'GET /v2/smuggled/manifests/1 HTTP/1.1\r\nHost: localhost\r\n\r\n'
   const size = smuggled.length
-  const head = 'GET /v2/ HTTP/1.1\r\nHost: a\r\n'
+  const head = 'GET /v2/ HTTP/1.1\r\nHost: localhost\r\n'
 
   test.each([
     ['two lengths', `${head}Content-Length: 0\r\nContent-Length: ${size}\r\n\r\n${smuggled}`],
@@ -137,7 +141,10 @@ describe('H12: a request that two readers would cut in two places', () => {
     ],
     ['an unknown encoding', `${head}Transfer-Encoding: xchunked\r\n\r\n${smuggled}`],
     ['a space before the colon', `${head}Content-Length : ${size}\r\n\r\n${smuggled}`],
-    ['line feeds alone', `GET /v2/ HTTP/1.1\nHost: a\nContent-Length: ${size}\n\n${smuggled}`],
+    [
+      'line feeds alone',
+      `GET /v2/ HTTP/1.1\nHost: localhost\nContent-Length: ${size}\n\n${smuggled}`,
+    ],
     ['a folded line', `${head}X-A: b\r\n Content-Length: ${size}\r\n\r\n${smuggled}`],
     [
       'a body that GET has not',
@@ -192,7 +199,7 @@ test.each([
 })
 
 test('nonsense behind a request writes nothing into the answer that is under way', async () => {
-  const request = ['GET /v2/app/manifests/1 HTTP/1.1', 'Host: a', '', ''].join('\r\n')
+  const request = ['GET /v2/app/manifests/1 HTTP/1.1', 'Host: localhost', '', ''].join('\r\n')
   const answer = await send(`${request}nonsense\r\n\r\n`)
 
   // Cut, or two whole answers one behind the other.
