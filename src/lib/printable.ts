@@ -14,6 +14,7 @@ const BEYOND_ASCII = /[^\x20-\x7e]/gu
 
 /** What nearly every text consists of; looked for first, since logs and headers are written thousands of times a second. */
 const PLAIN = /^[\x20-\x7e]*$/
+const PLAIN_LINES = /^[\x20-\x7e\n\t]*$/
 
 const CUT = '...'
 
@@ -24,7 +25,7 @@ export function oneLine(text: string): string {
 
 /** For a text of several lines: line feeds and tabs stay. JSON stays the same JSON, its strings escaped as JSON does. */
 export function manyLines(text: string): string {
-  return text.replace(OBEYED_IN_LINE, escapeChar)
+  return PLAIN_LINES.test(text) ? text : text.replace(OBEYED_IN_LINE, escapeChar)
 }
 
 /** JSON that any terminal, browser or log may show as it is. */
