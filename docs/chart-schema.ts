@@ -37,9 +37,19 @@ function configOfChart(): Schema {
   return {
     ...plain,
     description: 'The configuration file, but data.',
-    properties: rest,
+    properties: withoutLookaround(rest) as Schema,
     required: ['listen', 'admin'],
   }
+}
+
+/** helm's expressions look neither ahead nor behind, and it takes no schema with one that does; crossdock itself checks those. */
+function withoutLookaround(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(withoutLookaround)
+  if (typeof schema !== 'object' || schema === null) return schema
+  const entries = Object.entries(schema).filter(
+    ([key, value]) => !(key === 'pattern' && /\(\?[=!<]/.test(String(value))),
+  )
+  return Object.fromEntries(entries.map(([key, value]) => [key, withoutLookaround(value)]))
 }
 
 const SERVER = {
