@@ -30,6 +30,7 @@ import type { LineSink } from './lib/lines.ts'
 import { createTelemetry, type Telemetry } from './lib/telemetry.ts'
 import { DEFAULT_MODEL_LIMITS, type ModelLimits } from './oci/manifest.ts'
 import { parsePlatform } from './oci/platform.ts'
+import type { Pins } from './pins.ts'
 import type { Catalog, Clock, SidecarStore } from './ports.ts'
 import { Blobs } from './pull/blobs.ts'
 import { Manifests } from './pull/manifests.ts'
@@ -38,6 +39,7 @@ import { openStore } from './store/open.ts'
 import { Collector } from './upkeep/collector.ts'
 import { Healer } from './upkeep/healing.ts'
 import { MeteredBlobs } from './upkeep/metered-blobs.ts'
+import { Pinned } from './upkeep/pinned.ts'
 import { Returns } from './upkeep/returns.ts'
 import { Verifier } from './upkeep/verification.ts'
 import { createUpstreams, type Registries } from './upstream/upstreams.ts'
@@ -67,6 +69,8 @@ export interface App extends AsyncDisposable {
   readonly pulls: Pulls
   readonly staging: Staging
   readonly progress: Progress
+  readonly pins: Pins
+  readonly pinned: Pinned
   readonly collector: Collector
   readonly verifier: Verifier
 }
@@ -98,6 +102,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     blobs: onDisk,
     sidecars,
     catalog,
+    pins,
     ...opened
   } = await openStore({
     data: config.data,
@@ -238,9 +243,11 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     substitutes: offline ? new Substitutes({ catalog, manifests, blobs, origins }) : undefined,
   })
   const staging = new Staging({ learned, pulls, manifests, progress })
+  const pinned = new Pinned({ pins, catalog, manifests, profiles })
   const collector = new Collector({
     store,
     catalog,
+    pinned,
     returns: new Returns({ store, catalog, upstreams, offline }),
     clock,
     policy: { maxSize: config.cache.maxSize, leaseMs: config.cache.lease },
@@ -282,6 +289,8 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     pulls,
     staging,
     progress,
+    pins,
+    pinned,
     collector,
     verifier,
     async [Symbol.asyncDispose]() {

@@ -42,6 +42,7 @@ function format(found: Findings | Collected, { now, lease, maxSize }: Terms): st
     `store    ${formatBytes(plan.total)} in ${blobs} blobs`,
     `budget   ${formatBytes(budget)} (${limit})`,
     `stays    ${formatBytes(kept.described)} manifests and configs, which have a quarter of the budget to themselves`,
+    ...(kept.pinned > 0 ? [`         ${formatBytes(kept.pinned)} pinned (crossdock pin)`] : []),
     `         ${formatBytes(kept.leased)} used or linked within the lease of ${formatAge(lease)} (cache.lease)`,
     ...lostLines(found),
     `${isDone ? 'evicted ' : 'would go'} ${formatBytes(sizeOf(victims))} in ${victims.length} blobs`,

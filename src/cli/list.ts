@@ -3,6 +3,7 @@ import type { App } from '../app.ts'
 import { type Entry, Inventory, type Sizes } from '../convert/inventory.ts'
 import { compileGlob } from '../lib/glob.ts'
 import type { Digest } from '../oci/digest.ts'
+import type { Repository } from '../ports.ts'
 import { EXIT, formatBytes, formatTable, formatTime } from './output.ts'
 import { type CommonOptions, openStored } from './session.ts'
 import type { System } from './system.ts'
@@ -20,9 +21,13 @@ export async function listCommand(
     entries.push(entry)
     for (const [digest, size] of entry.blobs) blobs.set(digest, size)
   }
-  if (options.json) system.output.out(`${JSON.stringify(entries.map(describeEntry), null, 2)}\n`)
-  else if (entries.length === 0) system.output.err('nothing in the store matches\n')
-  else system.output.out(formatList(entries, await inventory.sizesOf(blobs)))
+  const pinned = await pinnedDigests(app)
+  const isPinned = ({ repository, digest }: Entry) => pinned.has(keyOf(repository, digest))
+  if (options.json) {
+    const rows = entries.map((entry) => ({ ...describeEntry(entry), pinned: isPinned(entry) }))
+    system.output.out(`${JSON.stringify(rows, null, 2)}\n`)
+  } else if (entries.length === 0) system.output.err('nothing in the store matches\n')
+  else system.output.out(formatList(entries, isPinned, await inventory.sizesOf(blobs)))
   return EXIT.ok
 }
 
@@ -37,7 +42,25 @@ function filterFor(glob: string | undefined, app: App): (name: string) => boolea
   return (name) => candidates.some((pattern) => pattern.test(name))
 }
 
-function formatList(entries: readonly Entry[], total: Sizes): string {
+/** What pinned names lead to. */
+async function pinnedDigests(app: App): Promise<ReadonlySet<string>> {
+  const found = new Set<string>()
+  for (const pin of await app.pins.list()) {
+    const digest = await app.pinned.find(pin)
+    if (digest !== undefined) found.add(keyOf(pin, digest))
+  }
+  return found
+}
+
+function keyOf({ upstream, name }: Repository, digest: Digest): string {
+  return `${upstream}/${name}@${digest}`
+}
+
+function formatList(
+  entries: readonly Entry[],
+  isPinned: (entry: Entry) => boolean,
+  total: Sizes,
+): string {
   const count = (isWanted: (entry: Entry) => boolean) => entries.filter(isWanted).length
   const names = count(({ profile }) => profile === undefined)
   const conversions = entries.length - names
@@ -46,20 +69,25 @@ function formatList(entries: readonly Entry[], total: Sizes): string {
   const made = `${conversions} ${conversions === 1 ? 'conversion' : 'conversions'}`
   const sizes = `${formatBytes(total.total)} in all, ${formatBytes(total.stored)} stored`
   const sum = `${named}, ${made}${old === 0 ? '' : ` (${old} outdated)`}; ${sizes}, counting once what several share`
-  return `${formatTable(HEAD, entries.map(formatEntry))}\n${sum}\n`
+  return `${formatTable(
+    HEAD,
+    entries.map((entry) => formatEntry(entry, isPinned(entry))),
+  )}\n${sum}\n`
 }
 
-function formatState({ profile, isCurrent }: Entry): string {
-  if (profile === undefined) return '-'
-  return isCurrent ? 'current' : 'outdated'
+function formatState({ profile, isCurrent }: Entry, isPinned: boolean): string {
+  const made = profile === undefined ? undefined : isCurrent ? 'current' : 'outdated'
+  return (
+    [made, isPinned ? 'pinned' : undefined].filter((word) => word !== undefined).join(', ') || '-'
+  )
 }
 
-function formatEntry(entry: Entry): string[] {
+function formatEntry(entry: Entry, isPinned: boolean): string[] {
   const { repository, tag, profile, size, blobs, lastUsed, digest } = entry
   return [
     `${repository.upstream}/${repository.name}:${tag}`,
     profile ?? 'original',
-    formatState(entry),
+    formatState(entry, isPinned),
     blobs.size === 0 ? '-' : formatBytes(size.total),
     blobs.size === 0 ? '-' : formatBytes(size.stored),
     lastUsed === undefined ? 'never' : formatTime(lastUsed),

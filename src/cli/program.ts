@@ -11,6 +11,7 @@ import { importCommand } from './import.ts'
 import { inspectCommand } from './inspect.ts'
 import { listCommand } from './list.ts'
 import { describeError, EXIT, UsageError } from './output.ts'
+import { pinCommand, unpinCommand } from './pin.ts'
 import { recordExportCommand, recordPushCommand, recordShowCommand } from './record.ts'
 import { removeCommand } from './remove.ts'
 import { serveCommand } from './serve.ts'
@@ -106,6 +107,17 @@ function createProgram(system: System, outcome: { code: number }): Command {
     .argument('<ref...>', 'a name with tag; with suffix, its conversion alone')
     .option('--json', 'print JSON')
     .action(async (refs: string[], options) => end(removeCommand(refs, options, system)))
+
+  for (const [name, command, what] of [
+    ['pin', pinCommand, 'keep images in the store, whatever its budget says'],
+    ['unpin', unpinCommand, 'let pinned images be evicted again'],
+  ] as const) {
+    common(program.command(name))
+      .description(what)
+      .argument('<ref...>', 'name with tag or digest; with a suffix, its conversion')
+      .option('--json', 'print JSON')
+      .action(async (refs: string[], options) => end(command(refs, options, system)))
+  }
 
   common(program.command('inspect'))
     .description('show what an image is: digests of source and conversions, sizes per profile')

@@ -1,10 +1,12 @@
 /** Opens the store in a data folder: sweeps temp files, opens the catalog, and keeps it sound while it is in use. */
 import { join } from 'node:path'
+import type { Pins } from '../pins.ts'
 import type { BlobStore, Catalog, Clock, SidecarStore } from '../ports.ts'
 import { CatalogFile } from './catalog-file.ts'
 import { DiskSpace } from './disk-space.ts'
 import { storeFailure } from './failures.ts'
 import { FsBlobs } from './fs-blobs.ts'
+import { FsPins } from './fs-pins.ts'
 import { layoutOf, makeFolder } from './layout.ts'
 import { type CatalogLoss, LiveCatalog } from './live-catalog.ts'
 import { FileLock } from './lock.ts'
@@ -19,6 +21,7 @@ export interface Store extends AsyncDisposable {
   readonly blobs: BlobStore
   readonly sidecars: SidecarStore
   readonly catalog: Catalog
+  readonly pins: Pins
 }
 
 export async function openStore(deps: {
@@ -54,7 +57,8 @@ export async function openStore(deps: {
     const onClosing = () => live.repairNoMore()
     const catalog = opening.use(new SqliteCatalog({ db, clock, data, proofs, restore, onClosing }))
     const owned = opening.move()
-    return { blobs, sidecars, catalog, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+    const pins = new FsPins(proofs)
+    return { blobs, sidecars, catalog, pins, [Symbol.asyncDispose]: () => owned.disposeAsync() }
   } catch (error) {
     throw storeFailure(`open the data folder ${layout.data}`, error)
   }

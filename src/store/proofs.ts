@@ -8,16 +8,18 @@ import { open, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Digest } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
+import type { Pin } from '../pins.ts'
 import type { Link, Repository } from '../ports.ts'
 import { isMissing, storeFailure } from './failures.ts'
 import { readFanOut } from './fan-out.ts'
 import { FILE_MODE, type Layout, makeFolder, syncFolder } from './layout.ts'
-import { isForgottenTag, isPlatformLine, isProofLine } from './sound-records.ts'
+import { isForgottenTag, isPinLine, isPlatformLine, isProofLine } from './sound-records.ts'
 import { parseSummedJson, summedJson } from './summed-json.ts'
 
 const SUFFIX = '.links'
 const PLATFORMS = 'platforms.jsonl'
 const FORGOTTEN = 'forgotten.jsonl'
+const PINS = 'pins.jsonl'
 
 /** Appended at once, never rewritten: two processes cannot tear each other's lines. */
 const APPEND = constants.O_APPEND | constants.O_WRONLY
@@ -32,6 +34,11 @@ export interface LearnedPlatform extends Repository {
   readonly platform: Platform
   /** When it was learned or used, ms since 1970; older lines do not say. */
   readonly at?: number
+}
+
+export interface PinLine extends Pin {
+  /** False: from here on it is not. */
+  readonly isPinned: boolean
 }
 
 export type Proof = Repository & Link
@@ -64,6 +71,10 @@ export class Proofs {
     await this.#append(join(this.#layout.sidecars, FORGOTTEN), { upstream, name, tag, at })
   }
 
+  async addPin({ upstream, name, reference }: Pin, isPinned: boolean): Promise<void> {
+    await this.#append(join(this.#layout.sidecars, PINS), { upstream, name, reference, isPinned })
+  }
+
   async *list(): AsyncGenerator<Proof> {
     for await (const some of readFanOut(this.#layout.sidecars, SUFFIX, (one) => this.find(one))) {
       yield* some
@@ -82,6 +93,11 @@ export class Proofs {
   async *listPlatforms(): AsyncGenerator<LearnedPlatform> {
     const lines = await readLines(join(this.#layout.sidecars, PLATFORMS))
     yield* lines.filter(isPlatformLine)
+  }
+
+  async *listPins(): AsyncGenerator<PinLine> {
+    const lines = await readLines(join(this.#layout.sidecars, PINS))
+    yield* lines.filter(isPinLine)
   }
 
   async *listForgotten(): AsyncGenerator<ForgottenTag> {

@@ -3,7 +3,7 @@ import { isCount, isListOf, isObject, isText, isTextMap, parseObject } from '../
 import { type Digest, isDigest } from '../oci/digest.ts'
 import type { Named } from '../oci/named.ts'
 import type { ConvertedImage, ConvertedLayer, Place, Repository, Sidecar } from '../ports.ts'
-import type { ForgottenTag, LearnedPlatform, ProofLine } from './proofs.ts'
+import type { ForgottenTag, LearnedPlatform, ProofLine, PinLine } from './proofs.ts'
 
 /** A conversion as a sidecar says it; older ones do not list outputs. */
 export type RecordedConversion = Omit<ConvertedImage, 'outputs'> &
@@ -41,6 +41,10 @@ export function isPlatformLine(value: unknown): value is LearnedPlatform {
 
 export function isForgottenTag(value: unknown): value is ForgottenTag {
   return isRepository(value) && isText(value.tag) && isCount(value.at)
+}
+
+export function isPinLine(value: unknown): value is PinLine {
+  return isRepository(value) && isText(value.reference) && typeof value.isPinned === 'boolean'
 }
 
 function isRepository(value: unknown): value is Repository & Readonly<Record<string, unknown>> {

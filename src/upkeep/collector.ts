@@ -8,6 +8,7 @@ import {
   type StoredBlob,
   type Victim,
 } from './eviction.ts'
+import type { Pinned } from './pinned.ts'
 import type { Return, Returns } from './returns.ts'
 
 export interface CollectorPolicy {
@@ -40,6 +41,7 @@ export class Collector {
   readonly #store: BlobStore
   readonly #catalog: Catalog
   readonly #returns: Returns
+  readonly #pinned: Pick<Pinned, 'digests'>
   readonly #clock: Clock
   readonly #policy: CollectorPolicy
 
@@ -47,22 +49,26 @@ export class Collector {
     readonly store: BlobStore
     readonly catalog: Catalog
     readonly returns: Returns
+    readonly pinned: Pick<Pinned, 'digests'>
     readonly clock: Clock
     readonly policy: CollectorPolicy
   }) {
     this.#store = deps.store
     this.#catalog = deps.catalog
     this.#returns = deps.returns
+    this.#pinned = deps.pinned
     this.#clock = deps.clock
     this.#policy = deps.policy
   }
 
   async plan(): Promise<Findings> {
+    const pinned = await this.#pinned.digests()
     const blobs: StoredBlob[] = []
     let total = 0
     for await (const { digest, size, storedAt } of this.#store.list()) {
       total += size
-      blobs.push(await this.#describe(digest, size, storedAt))
+      const blob = await this.#describe(digest, size, storedAt)
+      blobs.push(pinned.has(digest) ? { ...blob, role: 'pinned' } : blob)
     }
     const budget = await this.#budget(total)
     const policy = {

@@ -6,8 +6,11 @@ export interface StoredBlob {
   readonly digest: Digest
   /** Bytes. */
   readonly size: number
-  /** `orphan`: nothing links to it; `forgotten`: its name was removed, and nobody has asked for it since. */
-  readonly role: 'manifest' | 'config' | 'layer' | 'orphan' | 'forgotten'
+  /**
+   * `orphan`: nothing links to it; `forgotten`: its name was removed, and nobody has asked for it since; `pinned`: a pinned name
+   * leads to it.
+   */
+  readonly role: 'manifest' | 'config' | 'layer' | 'orphan' | 'forgotten' | 'pinned'
   /** When it was last served, converted from, linked or stored, ms since 1970: the latest of them. */
   readonly touchedAt: number
   /** True when the same bytes can be had again: from an upstream, or from their source by what made them. */
@@ -40,6 +43,7 @@ export interface EvictionPlan {
   /** Bytes that stay, by why they cannot go. */
   readonly kept: {
     readonly described: number
+    readonly pinned: number
     readonly leased: number
     readonly irreplaceable: number
   }
@@ -60,12 +64,16 @@ export const DESCRIBED_PART = 0.25
  */
 export function planEviction(blobs: readonly StoredBlob[], policy: EvictionPolicy): EvictionPlan {
   const { now, maxSize, leaseMs, graceMs } = policy
-  const kept = { described: 0, leased: 0, irreplaceable: 0 }
+  const kept = { described: 0, pinned: 0, leased: 0, irreplaceable: 0 }
   const victims: Victim[] = []
   const evictable: Record<'described' | 'layers', StoredBlob[]> = { described: [], layers: [] }
   let total = 0
   for (const blob of blobs) {
     total += blob.size
+    if (blob.role === 'pinned') {
+      kept.pinned += blob.size
+      continue
+    }
     const isDescription = blob.role === 'manifest' || blob.role === 'config'
     // A clock that was set back must not make everything look old, nor new for ever.
     const isLeased = Math.abs(now - blob.touchedAt) < (blob.role === 'orphan' ? graceMs : leaseMs)

@@ -1,14 +1,8 @@
 /** Which blobs names in the catalog lead to: what no name leads to any more when one was removed may go before its turn. */
-import { Walk } from '../lib/walk.ts'
 import type { Digest } from '../oci/digest.ts'
-import { blobsOf, childrenOf } from '../oci/outline.ts'
-import type { Catalog, Clock, Repository } from '../ports.ts'
+import type { Catalog, Clock } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
-
-interface Named {
-  readonly repository: Repository
-  readonly digest: Digest
-}
+import { Below } from './below.ts'
 
 export class Releases {
   readonly #catalog: Catalog
@@ -37,30 +31,11 @@ export class Releases {
   }
 
   /** Everything below every tag, conversions included. */
-  async #named(): Promise<Set<Digest>> {
-    const found = new Set<Digest>()
-    // Each manifest once, whoever names it: there are no more than the store holds.
-    const walk = new Walk('the catalog', Number.POSITIVE_INFINITY)
+  async #named(): Promise<ReadonlySet<Digest>> {
+    const below = new Below(this.#manifests, this.#catalog.conversions)
     for await (const { upstream, name, digest } of this.#catalog.tags.list()) {
-      await this.#follow(walk, { repository: { upstream, name }, digest }, found)
+      await below.follow({ repository: { upstream, name }, digest })
     }
-    return found
-  }
-
-  async #follow(walk: Walk, root: Named, found: Set<Digest>): Promise<void> {
-    const open = [root]
-    for (let named = open.pop(); named !== undefined; named = open.pop()) {
-      const { repository, digest } = named
-      if (!(await walk.enter(digest))) continue
-      found.add(digest)
-      const raw = await this.#manifests.findLocal(repository, digest)
-      if (raw === undefined) continue
-      for (const made of await this.#catalog.conversions.listImages({ source: digest })) {
-        open.push({ repository: made.repository, digest: made.target })
-      }
-      const outline = this.#manifests.outline(raw)
-      for (const child of childrenOf(outline)) open.push({ repository, digest: child.digest })
-      for (const blob of blobsOf(outline)) found.add(blob.digest)
-    }
+    return below.found
   }
 }

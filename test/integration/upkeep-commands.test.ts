@@ -1,4 +1,5 @@
 /** `crossdock gc` and `remove` on a store that a person looks at. */
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Workplace } from '../helpers/command.ts'
@@ -102,10 +103,42 @@ test('manifests beyond their share go before anybody’s layers, and are served 
   }
 })
 
-function bigStore(): string {
+test('what is pinned stays beyond any budget, also when the catalog is lost, until it is unpinned', async () => {
+  const image = await registry.pushImage('team/pinned', '1', { layers: [{ size: 30_000 }] })
+  const data = ['--data', join(place.folder, 'pins')]
+  const tiny = ['--config', await place.write('tiny.yaml', bigStore('1KiB')), ...data]
+  expect((await place.run('pin', 'team/pinned:1', ...data)).code).toBe(2)
+  await place.run('stage', 'team/pinned:1', 'team/pinned:1-zstd', ...data)
+  expect(await place.run('pin', 'team/pinned:2', ...data)).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('crossdock stage local/team/pinned:2'),
+  })
+
+  expect(await place.run('pin', 'team/pinned:1-zstd', ...data)).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('local/team/pinned:1-zstd stays'),
+  })
+  const rows = JSON.parse((await place.run('list', '--json', ...data)).out)
+  expect(rows.map(({ profile, pinned }: never) => [profile, pinned])).toEqual([
+    ['original', false],
+    ['zstd', true],
+  ])
+  await rm(join(place.folder, 'pins/catalog.sqlite'))
+  const gone = JSON.parse((await place.run('gc', '--json', ...tiny)).out)
+  const digests = gone.victims.map(({ digest }: { digest: string }) => digest)
+  expect(digests).toContain(image.layers[0]?.digest)
+  expect(gone.kept.pinned).toBeGreaterThan(30_000)
+
+  expect((await place.run('unpin', 'team/pinned:1-zstd', ...data)).code).toBe(0)
+  expect((await place.run('unpin', 'team/pinned:1-zstd', ...data)).code).toBe(1)
+  const rest = JSON.parse((await place.run('gc', '--json', ...tiny)).out)
+  expect(rest.victims.length).toBeGreaterThan(0)
+})
+
+function bigStore(maxSize = '50GiB'): string {
   return JSON.stringify({
     defaultUpstream: 'local',
     upstreams: { local: { url: registry.url } },
-    cache: { lease: '0' },
+    cache: { maxSize, lease: '0' },
   })
 }

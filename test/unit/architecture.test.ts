@@ -11,6 +11,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   oci: ['errors.ts'],
   'ports.ts': ['lib', 'oci'],
   'outputs.ts': ['oci', 'ports.ts'],
+  'pins.ts': ['ports.ts'],
   lib: ['errors.ts', 'ports.ts'],
   tar: ['lib'],
   codec: ['errors.ts', 'lib'],
@@ -18,14 +19,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ['format', 'oci'],
   setup: ['config'],
   access: ['errors.ts', 'lib', 'config'],
-  store: ['errors.ts', 'lib', 'oci', 'ports.ts', 'outputs.ts'],
+  store: ['errors.ts', 'lib', 'oci', 'ports.ts', 'outputs.ts', 'pins.ts'],
   upstream: ['errors.ts', 'lib', 'oci', 'ports.ts'],
   pull: ['errors.ts', 'lib', 'oci', 'ports.ts'],
   convert: [
     ...['errors.ts', 'lib', 'oci', 'ports.ts', 'outputs.ts', 'pull'],
     ...['format', 'codec', 'tar', 'config'],
   ],
-  upkeep: ['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'codec', 'format', 'convert'],
+  upkeep: [
+    ...['errors.ts', 'lib', 'oci', 'ports.ts', 'pins.ts', 'pull'],
+    ...['codec', 'format', 'convert', 'config'],
+  ],
   bundle: ['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'codec', 'format', 'convert', 'config'],
   http: [
     'errors.ts',

@@ -164,6 +164,7 @@ function start(options: { readonly maxSize: number; readonly offline?: boolean }
     store: blobs,
     catalog,
     returns: new Returns({ store: blobs, catalog, upstreams, offline }),
+    pinned: { digests: async () => new Set() },
     clock,
     policy: { maxSize, leaseMs: HOUR },
   })

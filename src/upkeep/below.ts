@@ -1,0 +1,43 @@
+/** Everything in the store that a manifest leads to. */
+import { Walk } from '../lib/walk.ts'
+import type { Digest } from '../oci/digest.ts'
+import { blobsOf, childrenOf } from '../oci/outline.ts'
+import type { Catalog, Repository } from '../ports.ts'
+import type { Manifests } from '../pull/manifests.ts'
+
+export interface Root {
+  readonly repository: Repository
+  readonly digest: Digest
+}
+
+/** Collects what lies below one root after the other, each manifest once. */
+export class Below {
+  readonly found = new Set<Digest>()
+  readonly #manifests: Manifests
+  readonly #conversions: Catalog['conversions'] | undefined
+  // There are no more than the store holds.
+  readonly #walk = new Walk('the catalog', Number.POSITIVE_INFINITY)
+
+  /** With `conversions`, what was made of a manifest counts as below it. */
+  constructor(manifests: Manifests, conversions?: Catalog['conversions']) {
+    this.#manifests = manifests
+    this.#conversions = conversions
+  }
+
+  async follow(root: Root): Promise<void> {
+    const open = [root]
+    for (let named = open.pop(); named !== undefined; named = open.pop()) {
+      const { repository, digest } = named
+      if (!(await this.#walk.enter(digest))) continue
+      this.found.add(digest)
+      const raw = await this.#manifests.findLocal(repository, digest)
+      if (raw === undefined) continue
+      for (const made of (await this.#conversions?.listImages({ source: digest })) ?? []) {
+        open.push({ repository: made.repository, digest: made.target })
+      }
+      const outline = this.#manifests.outline(raw)
+      for (const child of childrenOf(outline)) open.push({ repository, digest: child.digest })
+      for (const blob of blobsOf(outline)) this.found.add(blob.digest)
+    }
+  }
+}
