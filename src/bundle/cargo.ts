@@ -3,7 +3,7 @@ import type { CarriedList } from '../convert/known-lists.ts'
 import type { Pulls } from '../convert/pulls.ts'
 import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
-import { isAttestation } from '../oci/image-kind.ts'
+import { isAttestation, REFERENCE_DIGEST } from '../oci/image-kind.ts'
 import type { Descriptor, ImageManifest, Platform } from '../oci/manifest.ts'
 import { blobsOf, isInRegistry, type Outline } from '../oci/outline.ts'
 import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
@@ -32,6 +32,8 @@ export interface Shipment {
   readonly images: readonly ShippedImage[]
   /** Present when the image was converted. */
   readonly conversion: ConvertedImage | undefined
+  /** Platforms that its index names and that stay here. */
+  readonly leftOut: readonly string[]
 }
 
 export interface ShippedImage {
@@ -98,15 +100,31 @@ export class Cargo {
   async ship(repository: Repository, digest: Digest, options: ShipOptions): Promise<Shipment> {
     const subjects = new Set<Digest>()
     const images: ShippedImage[] = []
+    const leftOut = new Set<string>()
     const tree = { repository, platforms: options.platforms, subjects }
-    const root = await this.#add({ ...tree, withBlobs: true, images }, digest)
+    const root = await this.#add({ ...tree, withBlobs: true, images, leftOut }, digest)
     const conversion = await this.#conversionOf(repository, digest)
     if (conversion !== undefined && options.withHistory !== false) {
       const withBlobs = options.withSources
       await this.#add({ ...tree, withBlobs, images: [] }, conversion.source)
     }
     await this.#attach(repository, subjects, 1)
-    return { root: root.raw, images, conversion }
+    return { root: root.raw, images, conversion, leftOut: [...leftOut] }
+  }
+
+  /** Takes over what was collected elsewhere. */
+  absorb(other: Cargo): void {
+    for (const [key, one] of other.#found) {
+      const known = this.#found.get(key)
+      if (known === undefined) this.#found.set(key, one)
+      else for (const tag of one.tags) known.tags.add(tag)
+    }
+    for (const [key, one] of other.#attached) {
+      this.#attached.set(key, this.#found.get(keyOf(one.repository, one.raw.digest)) ?? one)
+    }
+    for (const blob of other.#blobs.values()) this.addBlob(blob)
+    for (const [key, one] of other.#conversions) this.#conversions.set(key, one)
+    for (const [key, one] of other.#lists) this.#lists.set(key, one)
   }
 
   /** Notes that a tag names a manifest. */
@@ -134,12 +152,20 @@ export class Cargo {
 
   /** Adds a manifest and everything wanted below it. */
   async #add(tree: Tree, digest: Digest): Promise<CargoManifest> {
-    const { repository } = tree
+    const { repository, leftOut } = tree
+    const carried = new Set<string>()
     const root = await this.#pulls.byDigest(repository, digest, undefined)
     const visits = walkManifests(root, {
       outline: (raw) => this.#manifests.outline(raw),
       beyond: 'refuse',
-      follows: (child) => isWanted(child, tree),
+      follows: (child) => {
+        const isCarried = isWanted(child, tree, carried)
+        if (isCarried) carried.add(child.digest)
+        else if (!isAttestation(child) && child.platform !== undefined) {
+          leftOut?.add(formatPlatform(child.platform))
+        }
+        return isCarried
+      },
       load: (child) => this.#find(repository, child.digest),
     })
     let first: CargoManifest | undefined
@@ -216,12 +242,17 @@ interface Tree extends Pick<ShipOptions, 'platforms'> {
   /** Collects every manifest that something may refer to. */
   readonly subjects: Set<Digest>
   readonly images: ShippedImage[]
+  /** Collects the platforms that are not followed. */
+  readonly leftOut?: Set<string>
 }
 
-function isWanted(child: Descriptor, { platforms }: Tree): boolean {
-  if (platforms === 'all' || child.platform === undefined) return true
+/** An attestation goes with the image that it speaks of, which comes before it. */
+function isWanted(child: Descriptor, { platforms }: Tree, carried: ReadonlySet<string>): boolean {
+  if (platforms === 'all') return true
+  const subject = child.annotations?.[REFERENCE_DIGEST]
+  if (isAttestation(child)) return subject !== undefined && carried.has(subject)
   const { platform } = child
-  return !isAttestation(child) && platforms.some((one) => matchesPlatform(one, platform))
+  return platform === undefined || platforms.some((one) => matchesPlatform(one, platform))
 }
 
 /** What is carried of an index, for people. */

@@ -1,4 +1,5 @@
 /** `copy`: one image, as it is or converted, with what refers to it, to another registry or into an OCI layout. */
+import { unlessAborted, untilAborted } from '../lib/aborted.ts'
 import type { Digest } from '../oci/digest.ts'
 import { blobUnknown } from '../pull/blobs.ts'
 import { Cargo } from './cargo.ts'
@@ -31,20 +32,24 @@ export class Copies {
     item: ExportItem,
     target: PushTarget,
     to: { readonly repository: string; readonly tag: string | undefined },
+    signal?: AbortSignal,
   ): Promise<Copied> {
-    const { cargo, copied } = await this.#collect(item)
-    const pushed = await new Pushes(this.#deps.pulls, target).push(cargo, {
-      ...to,
-      root: copied.digest,
-    })
+    const { cargo, copied } = await unlessAborted(this.#collect(item), signal)
+    const push = new Pushes(this.#deps.pulls, target).push(cargo, { ...to, root: copied.digest })
+    const pushed = await unlessAborted(push, signal)
     return { ...copied, pushed }
   }
 
   /** `name`: what the layout calls it, a tag or a full name. */
-  async toLayout(item: ExportItem, folder: string, name: string): Promise<Copied> {
-    const { cargo, copied, shipment } = await this.#collect(item)
+  async toLayout(
+    item: ExportItem,
+    folder: string,
+    name: string,
+    signal?: AbortSignal,
+  ): Promise<Copied> {
+    const { cargo, copied, shipment } = await unlessAborted(this.#collect(item), signal)
     const roots = rootsOf(cargo, [{ ...shipment, name }], false)
-    await addToLayout(folder, roots, this.#blobs(cargo))
+    await addToLayout(folder, roots, this.#blobs(cargo, signal))
     return copied
   }
 
@@ -59,12 +64,17 @@ export class Copies {
     return { cargo, copied, shipment }
   }
 
-  async *#blobs(cargo: Cargo): AsyncGenerator<FileEntry> {
+  async *#blobs(cargo: Cargo, signal?: AbortSignal): AsyncGenerator<FileEntry> {
     for (const { raw } of cargo.manifests) yield smallFile(blobPath(raw.digest), raw.bytes)
     for (const { repository, digest, size } of cargo.blobs) {
       const blob = await this.#deps.pulls.blob(repository, digest)
       if (blob === undefined) throw blobUnknown(repository, digest)
-      yield { kind: 'file', name: blobPath(digest), size, read: () => blob.read() }
+      yield {
+        kind: 'file',
+        name: blobPath(digest),
+        size,
+        read: () => untilAborted(blob.read(), signal),
+      }
     }
   }
 }

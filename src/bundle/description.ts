@@ -41,6 +41,8 @@ export interface BundledImage {
   readonly withSource?: boolean | undefined
   /** Of the images that are carried; an index may name more. */
   readonly platforms: readonly string[]
+  /** Platforms that the index names and that are not carried. */
+  readonly leftOut?: readonly string[] | undefined
   /** Of config and layers, bytes. */
   readonly size: number
 }

@@ -1,12 +1,12 @@
 /** `export`: images staged, collected and written as a layout or archive that crossdock and every client can load. */
-import { basename } from 'node:path'
 import { parseRecipe } from '../convert/image-task.ts'
 import { listIn } from '../convert/priority-lists.ts'
-import type { LayerProgress, Progress } from '../convert/progress.ts'
+import type { Progress } from '../convert/progress.ts'
 import type { Pulls } from '../convert/pulls.ts'
 import type { StageTask, Staging } from '../convert/staging.ts'
 import { CrossdockError } from '../errors.ts'
-import type { ByteStream } from '../lib/streams.ts'
+import { unlessAborted, untilAborted } from '../lib/aborted.ts'
+import { streamOf } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
 import { splitSuffix } from '../oci/reference.ts'
@@ -19,8 +19,9 @@ import type { IdentifiedBundle } from './description.ts'
 import { type FileEntry, smallFile } from './entry.ts'
 import { blobPath } from './layout-files.ts'
 import { type ExportedImage, type Manifesto, writeManifesto } from './manifesto.ts'
-import { compressOuter, OUTER_LEVELS, type OuterOptions } from './outer-compression.ts'
+import { compressOuter, type OuterOptions } from './outer-compression.ts'
 import { type WrittenFile, writeArchive, writeFolder } from './output-files.ts'
+import { OutputProgress } from './output-progress.ts'
 import { Referrers } from './referrers.ts'
 import { writeTar } from './tar-archive.ts'
 
@@ -32,6 +33,8 @@ export interface ExportTask {
   /** Bundles that the far side has already. */
   readonly since: readonly PriorBundle[]
   readonly target: ExportTarget
+  /** True: the first image that fails ends it, and nothing is written. */
+  readonly failFast?: boolean
 }
 
 export interface ExportItem extends StageTask {
@@ -57,10 +60,18 @@ export interface PriorBundle {
   readonly blobs: ReadonlySet<Digest>
 }
 
+/** An image of a task, by its place in it, and why it is not in the bundle. */
+export interface ExportFailure {
+  readonly index: number
+  readonly error: unknown
+}
+
 export interface Exported {
+  /** None when every image has failed. */
   readonly files: readonly WrittenFile[]
   readonly manifesto: Manifesto
   readonly warnings: readonly string[]
+  readonly failures: readonly ExportFailure[]
 }
 
 export interface ExportDeps {
@@ -85,22 +96,37 @@ export class Exports {
     this.#deps = deps
   }
 
-  /** Resolves when the bundle is durable under its final name; otherwise nothing of it is left. */
-  async export(task: ExportTask): Promise<Exported> {
+  /**
+   * Resolves when the bundle is durable under its final name; otherwise nothing of it is left. Images that fail are left out and
+   * told of, unless the task says otherwise or nothing remains.
+   */
+  async export(task: ExportTask, signal?: AbortSignal): Promise<Exported> {
     const referrers = new Referrers(this.#deps)
     const cargo = new Cargo({ ...this.#deps, referrers })
     const images: ExportedImage[] = []
     const warnings: string[] = []
-    for (const item of task.images) {
-      const image = await this.#ship(cargo, item, task)
-      images.push(image)
-      if (image.conversion !== undefined && !task.withSources) continue
-      warnings.push(...(await this.#addLists(cargo, image)))
+    const failures: ExportFailure[] = []
+    for (const [index, item] of task.images.entries()) {
+      const own = new Cargo({ ...this.#deps, referrers })
+      try {
+        const image = await unlessAborted(this.#ship(own, item, task), signal)
+        if (image.conversion === undefined || task.withSources) {
+          warnings.push(...(await this.#addLists(own, image)))
+        }
+        images.push(image)
+        // Only now: of an image that failed on the way nothing is carried.
+        cargo.absorb(own)
+      } catch (error) {
+        signal?.throwIfAborted()
+        if (task.failFast || task.images.length === 1) throw error
+        failures.push({ index, error })
+      }
     }
     for (const made of cargo.conversions) await this.#addOwnList(cargo, made)
     const manifesto = writeManifesto(cargo, images, task, this.#deps.dockerPlatform)
-    const files = await this.#writeSeen(task.target, manifesto)
-    return { files, manifesto, warnings: [...referrers.warnings, ...new Set(warnings)] }
+    const files = images.length === 0 ? [] : await this.#write(task, images, manifesto, signal)
+    const said = [...referrers.warnings, ...new Set(warnings)]
+    return { files, manifesto, warnings: said, failures }
   }
 
   async #ship(cargo: Cargo, item: ExportItem, task: ExportTask): Promise<ExportedImage> {
@@ -175,68 +201,49 @@ export class Exports {
     )
   }
 
-  /** Shows how much has gone into the output: behind a strong compression that takes far longer than all before. */
-  async #writeSeen(target: ExportTarget, manifesto: Manifesto): Promise<readonly WrittenFile[]> {
-    const { progress } = this.#deps
-    const how = target.kind === 'folder' ? target.kind : describeOuter(target.outer)
-    const job = progress.begin(basename(target.path), how)
-    const rows = manifesto.content.map(
-      ({ digest, size }): LayerProgress => ({
-        digest,
-        size,
-        stage: 'waiting',
-        received: 0,
-        written: 0,
-      }),
-    )
-    job.state = 'converting'
-    job.layers = rows
-    progress.changed(job)
+  async #write(
+    { target }: ExportTask,
+    images: readonly ExportedImage[],
+    manifesto: Manifesto,
+    signal: AbortSignal | undefined,
+  ): Promise<readonly WrittenFile[]> {
+    const seen = new OutputProgress(this.#deps.progress, target, images, manifesto)
     try {
-      const files = await this.#write(target, this.#files(manifesto, rows))
-      progress.end(job, 'done')
-      return files
+      const files = this.#files(manifesto, seen, signal)
+      const written =
+        target.kind === 'folder'
+          ? await writeFolder(target.path, files)
+          : await writeArchive(
+              target.path,
+              compressOuter(writeTar(files), target.outer, signal),
+              target.split,
+            )
+      seen.end()
+      return written
     } catch (error) {
-      progress.end(job, 'failed', error instanceof Error ? error.message : String(error))
+      seen.fail(error)
       throw error
     }
   }
 
-  async *#files(manifesto: Manifesto, rows: readonly LayerProgress[]): AsyncGenerator<FileEntry> {
+  async *#files(
+    manifesto: Manifesto,
+    seen: OutputProgress,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<FileEntry> {
     for (const { name, content } of manifesto.files) yield smallFile(name, content)
-    for (const [i, item] of manifesto.content.entries()) {
+    for (const item of manifesto.content) {
       const { digest, size } = item
-      const row = rows[i]
+      const name = blobPath(digest)
       if ('bytes' in item) {
-        if (row) row.stage = 'done'
-        yield smallFile(blobPath(digest), item.bytes)
+        const { bytes } = item
+        yield { kind: 'file', name, size, read: () => seen.watch(digest, streamOf(bytes)) }
         continue
       }
       const blob = await this.#deps.pulls.blob(item.repository, digest)
       if (blob === undefined) throw blobUnknown(item.repository, digest)
-      yield { kind: 'file', name: blobPath(digest), size, read: () => watched(blob.read(), row) }
+      const read = () => seen.watch(digest, untilAborted(blob.read(), signal))
+      yield { kind: 'file', name, size, read }
     }
   }
-
-  #write(target: ExportTarget, files: AsyncIterable<FileEntry>): Promise<readonly WrittenFile[]> {
-    if (target.kind === 'folder') return writeFolder(target.path, files)
-    return writeArchive(target.path, compressOuter(writeTar(files), target.outer), target.split)
-  }
-}
-
-async function* watched(
-  bytes: ByteStream,
-  row: LayerProgress | undefined,
-): AsyncGenerator<Uint8Array> {
-  if (row) row.stage = 'storing'
-  for await (const chunk of bytes) {
-    yield chunk
-    if (row) row.received += chunk.byteLength
-  }
-  if (row) row.stage = 'done'
-}
-
-function describeOuter({ compression, level }: OuterOptions): string {
-  if (compression === 'none') return 'tar'
-  return `${compression}, level ${level ?? OUTER_LEVELS[compression].default}`
 }

@@ -1,5 +1,5 @@
 /** OCI layouts in folders, in place: one image read out of many, one image added to others. */
-import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises'
+import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { CrossdockError } from '../errors.ts'
 import { collect } from '../lib/streams.ts'
@@ -22,6 +22,7 @@ import {
   REF_NAME,
 } from './layout-files.ts'
 import { describeWriteError, syncFolder } from './output-files.ts'
+import { makeTemporary } from './temporary-folders.ts'
 
 /** Larger ones are no manifests. */
 const MAX_MANIFEST = 4 * 1024 * 1024
@@ -169,7 +170,7 @@ export async function addToLayout(
     await mkdir(folder, { recursive: true })
     // Before gigabytes are written beside an index that cannot take them.
     await rootsBefore(folder)
-    const temporary = await mkdtemp(join(folder, '.crossdock-'))
+    const temporary = await makeTemporary(folder)
     try {
       const folders = new Set<string>()
       for await (const blob of blobs) await addBlob(folder, temporary, blob, folders)

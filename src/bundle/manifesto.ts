@@ -4,7 +4,7 @@ import { type Digest, digestOf } from '../oci/digest.ts'
 import { describeUnconvertible, isAttestation } from '../oci/image-kind.ts'
 import type { ImageManifest, Platform } from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
-import { matchesPlatform } from '../oci/platform.ts'
+import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
 import type { Repository } from '../ports.ts'
 import { type Cargo, type CargoBlob, platformsOf, type Shipment } from './cargo.ts'
 import {
@@ -106,9 +106,7 @@ interface Named extends ExportedImage {
 
 /** An original has the first claim to its name; of several conversions the first one gets it, the others keep their suffix. */
 function named(exported: readonly ExportedImage[]): readonly Named[] {
-  const sorted = exported
-    .filter((one, i) => exported.findIndex((other) => other.reference === one.reference) === i)
-    .sort((a, b) => compare(a.reference, b.reference))
+  const sorted = merged(exported).sort((a, b) => compare(a.reference, b.reference))
   const names = new Map<string, ExportedImage>()
   const byClaim = [...sorted].sort(
     (a, b) => Number(a.conversion !== undefined) - Number(b.conversion !== undefined),
@@ -118,6 +116,28 @@ function named(exported: readonly ExportedImage[]): readonly Named[] {
   }
   const nameOf = new Map([...names].map(([name, one]) => [one, name]))
   return sorted.map((one) => ({ ...one, name: nameOf.get(one) ?? one.reference }))
+}
+
+/** A reference that was asked for twice, for other platforms, is one image with all of them. */
+function merged(exported: readonly ExportedImage[]): ExportedImage[] {
+  const found = new Map<string, ExportedImage>()
+  for (const one of exported) {
+    const known = found.get(one.reference)
+    if (known === undefined) {
+      found.set(one.reference, one)
+      continue
+    }
+    const images = [...known.images, ...one.images].sort((a, b) =>
+      compare(textOf(a.platform), textOf(b.platform)),
+    )
+    const leftOut = known.leftOut.filter((platform) => one.leftOut.includes(platform))
+    found.set(one.reference, { ...known, images, leftOut })
+  }
+  return [...found.values()]
+}
+
+function textOf(platform: Platform | undefined): string {
+  return platform === undefined ? '' : formatPlatform(platform)
 }
 
 /** Manifests, then configs and layers, each once; sorted where the order of arguments would show. */
@@ -164,6 +184,7 @@ function describeImage(image: Named, withSources: boolean): BundledImage {
       withSource: withSources,
     }),
     platforms: platformsOf(images),
+    ...(image.leftOut.length > 0 && { leftOut: image.leftOut }),
     size: [...blobs.values()].reduce((sum, size) => sum + size, 0),
   }
 }

@@ -55,7 +55,11 @@ export function compressionOfName(file: string): OuterCompression | undefined {
 }
 
 /** The same bytes on any machine and for any number of threads. */
-export function compressOuter(bytes: ByteStream, options: OuterOptions): ByteStream {
+export function compressOuter(
+  bytes: ByteStream,
+  options: OuterOptions,
+  signal?: AbortSignal,
+): ByteStream {
   const { compression, threads } = options
   const level = options.level ?? OUTER_LEVELS[compression].default
   if (compression === 'none') return bytes
@@ -68,6 +72,7 @@ export function compressOuter(bytes: ByteStream, options: OuterOptions): ByteStr
       missing: XZ_MISSING,
     },
     bytes,
+    signal,
   )
 }
 

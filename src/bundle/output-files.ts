@@ -1,10 +1,11 @@
 /** Where an export goes: files that appear whole or not at all, in one piece or in volumes for small media. */
-import { mkdir, mkdtemp, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { CrossdockError } from '../errors.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import { Hasher, hexOf } from '../oci/digest.ts'
 import type { FileEntry } from './entry.ts'
+import { makeTemporary } from './temporary-folders.ts'
 
 export interface WrittenFile {
   readonly path: string
@@ -116,13 +117,8 @@ async function replaceIn(
 ): Promise<readonly WrittenFile[]> {
   let temporary: string | undefined
   try {
-    temporary = await mkdtemp(join(parent, '.crossdock-'))
-    const written: WrittenFile[] = []
-    for (const { path, size } of await work(temporary)) {
-      const final = join(parent, basename(path))
-      await rename(path, final)
-      written.push({ path: final, size })
-    }
+    temporary = await makeTemporary(parent)
+    const written = await moveAll(parent, await work(temporary))
     await syncFolder(parent)
     return written
   } catch (error) {
@@ -132,6 +128,22 @@ async function replaceIn(
     throw describeWriteError(wanted, error)
   } finally {
     if (temporary !== undefined) await rm(temporary, { recursive: true, force: true })
+  }
+}
+
+/** All of it or nothing: volumes without the others are of no use. */
+async function moveAll(parent: string, files: readonly WrittenFile[]): Promise<WrittenFile[]> {
+  const written: WrittenFile[] = []
+  try {
+    for (const { path, size } of files) {
+      const final = join(parent, basename(path))
+      await rename(path, final)
+      written.push({ path: final, size })
+    }
+    return written
+  } catch (error) {
+    for (const { path } of written) await rm(path, { recursive: true, force: true })
+    throw error
   }
 }
 

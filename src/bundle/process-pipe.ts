@@ -14,12 +14,20 @@ export interface Program {
   readonly missing: string
 }
 
-/** Throws what `bytes` throws, `refused` when the program is missing, `badManifest` when it fails. */
+/** Throws what `bytes` throws, `refused` when the program is missing, `badManifest` when it fails. `signal` ends it at once. */
 export async function* pipeThrough(
   program: Program,
   bytes: ByteStream,
+  signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const child = spawn(program.command, program.args, { stdio: ['pipe', 'pipe', 'pipe'] })
+  signal?.throwIfAborted()
+  // In a group of its own: a Ctrl-C is for us, and it ends when we end it.
+  const child = spawn(program.command, program.args, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+  })
+  const stop = () => child.kill('SIGKILL')
+  signal?.addEventListener('abort', stop, { once: true })
   const ended = Promise.withResolvers<number | null>()
   child.once('error', ended.reject)
   child.once('close', ended.resolve)
@@ -37,6 +45,7 @@ export async function* pipeThrough(
     const code = await ended.promise.catch((cause) => {
       throw new CrossdockError('refused', program.missing, { cause, reason: 'program-missing' })
     })
+    signal?.throwIfAborted()
     await feeding
     if (code !== 0) {
       throw new CrossdockError(
@@ -46,6 +55,7 @@ export async function* pipeThrough(
       )
     }
   } finally {
+    signal?.removeEventListener('abort', stop)
     child.kill('SIGKILL')
     await feeding.catch(() => undefined)
   }

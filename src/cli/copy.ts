@@ -17,6 +17,7 @@ import { parsePlatform } from '../oci/platform.ts'
 import { parseReference, splitSuffix } from '../oci/reference.ts'
 import { createExports, exportDeps } from './export.ts'
 import { createImports } from './import.ts'
+import { interruptionOf } from './interruption.ts'
 import { describeError, EXIT, formatBytes, UsageError } from './output.ts'
 import { formatPlace, type Place, parsePlace } from './places.ts'
 import { showProgress } from './progress-view.ts'
@@ -37,6 +38,7 @@ export async function copyCommand(
   const source = resolvePlace(parsePlace(from), system)
   const target = resolvePlace(parsePlace(to), system)
   const platforms = platformsOf(options.platform)
+  const signal = interruptionOf(system)
   await using stack = new AsyncDisposableStack()
   const app =
     source.kind === 'registry'
@@ -45,12 +47,12 @@ export async function copyCommand(
   // Before anything is fetched or converted in vain.
   const push = target.kind === 'registry' ? openTarget(target.reference, app) : undefined
   const item =
-    source.kind === 'registry' ? parseImage(source.reference, app) : await load(source, app)
+    source.kind === 'registry' ? parseImage(source.reference, app) : await load(source, app, signal)
   const wanted = withProfileOf(target, item, app)
   let copied: Copied
   {
     using _view = showProgress(app.progress, system.output)
-    copied = await copyTo(target, push, { ...wanted, platforms }, app)
+    copied = await copyTo(target, push, { ...wanted, platforms }, app, signal)
   }
   for (const warning of copied.warnings) system.output.err(`crossdock: warning: ${warning}\n`)
   system.output.out(options.json ? formatJson(target, copied) : formatSummary(target, copied))
@@ -73,7 +75,11 @@ async function openScratch(
 }
 
 /** Imports one image of a layout or archive; the only one when none is named. */
-async function load(source: Place & { readonly kind: 'local' }, app: App): Promise<ExportItem> {
+async function load(
+  source: Place & { readonly kind: 'local' },
+  app: App,
+  signal: AbortSignal,
+): Promise<ExportItem> {
   const { path, name } = source
   const isLayout = source.transport === 'oci' && (await isFolder(path))
   const split = name === undefined ? undefined : splitSuffix(name, app.profiles.suffixes)
@@ -85,7 +91,7 @@ async function load(source: Place & { readonly kind: 'local' }, app: App): Promi
         return openLayoutImage(path, split.base)
       })
   const fallback = { upstream: 'localhost', name: 'image' }
-  const { images } = await createImports(app).import(input, { fallback })
+  const { images } = await createImports(app).import(input, { fallback, signal })
   const candidates = name === undefined ? [undefined] : [name, ...(split ? [split.base] : [])]
   for (const candidate of candidates) {
     const found = images.filter((one) => candidate === undefined || fits(one.name, candidate))
@@ -162,27 +168,31 @@ async function copyTo(
   push: RegistryTarget | undefined,
   item: ExportItem,
   app: App,
+  signal: AbortSignal,
 ): Promise<Copied> {
   const copies = new Copies(exportDeps(app))
-  if (push !== undefined) return await copies.toRegistry(item, push.writer, push)
+  if (push !== undefined) return await copies.toRegistry(item, push.writer, push, signal)
   if (target.kind === 'registry') throw new Error('a registry was opened before')
   const name = target.name ?? nameOf(item)
-  if (target.transport === 'oci') return await copies.toLayout(item, target.path, name)
+  if (target.transport === 'oci') return await copies.toLayout(item, target.path, name, signal)
   const compression = isArchiveName(target.path) ? compressionOfName(target.path) : 'none'
   if (compression === undefined) {
     throw new UsageError(`${target.path}: use .tar, .tar.zst or .tar.xz`)
   }
-  const { manifesto, warnings } = await createExports(app).export({
-    images: [{ ...item, name }],
-    withSources: false,
-    format: target.transport === 'docker-archive' ? 'docker' : 'oci',
-    since: [],
-    target: {
-      kind: 'archive',
-      path: target.path,
-      outer: { compression, threads: availableParallelism() },
+  const { manifesto, warnings } = await createExports(app).export(
+    {
+      images: [{ ...item, name }],
+      withSources: false,
+      format: target.transport === 'docker-archive' ? 'docker' : 'oci',
+      since: [],
+      target: {
+        kind: 'archive',
+        path: target.path,
+        outer: { compression, threads: availableParallelism() },
+      },
     },
-  })
+    signal,
+  )
   const [image] = manifesto.description.images
   if (image === undefined) throw new Error('an export of one image describes one image')
   const { digest, mediaType, profile } = image

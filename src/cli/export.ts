@@ -2,11 +2,13 @@
 import { availableParallelism } from 'node:os'
 import { basename, dirname, resolve } from 'node:path'
 import type { App } from '../app.ts'
+import type { BundledImage } from '../bundle/description.ts'
 import {
   type ExportDeps,
   type Exported,
   Exports,
   type ExportTarget,
+  type ExportTask,
   type PriorBundle,
 } from '../bundle/exports.ts'
 import {
@@ -20,12 +22,13 @@ import {
 import { isFolder, noParent } from '../bundle/output-files.ts'
 import { readPrior } from '../bundle/prior-bundle.ts'
 import { parseSize } from '../config/units.ts'
-import type { StageTask } from '../convert/staging.ts'
 import { CrossdockError } from '../errors.ts'
 import { parsePlatform } from '../oci/platform.ts'
-import { describeError, EXIT, formatBytes, formatTable, UsageError } from './output.ts'
+import { describeFailure, type Outcome, sayFailures } from './failures.ts'
+import { parseWanted, readWanted, type WantedImage } from './image-lists.ts'
+import { interruptionOf } from './interruption.ts'
+import { formatBytes, formatTable, UsageError } from './output.ts'
 import { showProgress } from './progress-view.ts'
-import { parseImage } from './references.ts'
 import { type CommonOptions, openToCarry } from './session.ts'
 import type { System } from './system.ts'
 
@@ -39,6 +42,8 @@ export interface ExportOptions extends CommonOptions {
   readonly withSources?: boolean
   readonly since?: readonly string[]
   readonly split?: string
+  readonly file?: string
+  readonly failFast?: boolean
 }
 
 export async function exportCommand(
@@ -46,27 +51,39 @@ export async function exportCommand(
   options: ExportOptions,
   system: System,
 ): Promise<number> {
-  const format = options.format ?? 'oci'
-  if (format !== 'oci' && format !== 'docker') {
-    throw new UsageError(`--format ${format} does not exist; use oci or docker`)
-  }
+  const { output } = system
+  const format = formatOf(options.format)
   const target = await targetOf(options, resolve(system.cwd, options.output), format)
-  const platforms = platformsOf(options.platform)
+  const wanted = await readWanted(refs, options, system, 'export')
   await using app = await openToCarry(options, system)
-  const images = refs.map((text) => ({ ...parseImage(text, app), platforms }))
-  const since = await Promise.all(
-    (options.since ?? []).map((one) => openPrior(resolve(system.cwd, one), target.path)),
-  )
-  const exports = createExports(app)
-  let exported: Exported
-  {
-    using _view = showProgress(app.progress, system.output)
-    const withSources = options.withSources ?? false
-    exported = await exports.export({ images, withSources, format, since, target })
+  const images = parseWanted(wanted, options, app)
+  const since: PriorBundle[] = []
+  for (const one of options.since ?? []) {
+    since.push(await openPrior(resolve(system.cwd, one), target.path))
   }
-  for (const warning of exported.warnings) system.output.err(`crossdock: warning: ${warning}\n`)
-  system.output.out(options.json ? formatJson(exported) : formatSummary(exported))
-  return EXIT.ok
+  const { withSources = false, failFast = false } = options
+  const task = { images, withSources, format, since, target, failFast }
+  const exported = await run(task, app, system)
+  for (const warning of exported.warnings) output.err(`crossdock: warning: ${warning}\n`)
+  const outcomes = outcomesOf(images, exported)
+  output.out(options.json ? formatJson(exported, outcomes) : formatSummary(exported))
+  return sayFailures(outcomes, images.length, output)
+}
+
+/** Until it is done, or somebody interrupts it: then nothing of the output is left. */
+async function run(task: ExportTask, app: App, system: System): Promise<Exported> {
+  using _view = showProgress(app.progress, system.output)
+  return await createExports(app).export(task, interruptionOf(system))
+}
+
+function outcomesOf(images: readonly WantedImage[], { failures }: Exported): readonly Outcome[] {
+  const errors = new Map(failures.map(({ index, error }) => [index, error]))
+  return images.map((image, i) => (errors.has(i) ? { image, error: errors.get(i) } : { image }))
+}
+
+function formatOf(asked = 'oci'): ExportTask['format'] {
+  if (asked === 'oci' || asked === 'docker') return asked
+  throw new UsageError(`--format ${asked} does not exist; use oci or docker`)
 }
 
 export function createExports(app: App): Exports {
@@ -156,16 +173,6 @@ function parseVolume(text: string): number {
   throw new UsageError(`--split ${text} is no size; use 4GiB or 700MB, say`)
 }
 
-/** Without a platform everything that the index names, so that its digest keeps its meaning. */
-function platformsOf(given: readonly string[] | undefined): StageTask['platforms'] {
-  if (given === undefined || given.includes('all')) return 'all'
-  try {
-    return given.map(parsePlatform)
-  } catch (error) {
-    throw new UsageError(`--platform: ${describeError(error)}`, { cause: error })
-  }
-}
-
 function formatSummary({ files, manifesto }: Exported): string {
   const { images, omitted, requires } = manifesto.description
   const rows = images.map((image) => [
@@ -181,11 +188,24 @@ function formatSummary({ files, manifesto }: Exported): string {
       ? ''
       : `${omitted.length} blobs left out, which are in ${requires.map(({ name }) => name).join(', ')}\n`
   const written = files.map(({ path, size }) => `${path}  ${formatBytes(size)}\n`).join('')
-  return `${table}${delta}${written}`
+  return images.length === 0 ? '' : `${table}${describeLeftOut(images)}${delta}${written}`
 }
 
-function formatJson({ files, manifesto }: Exported): string {
+/** An index goes along whole, so what it names and nobody carries must be said. */
+function describeLeftOut(images: readonly BundledImage[]): string {
+  return images
+    .flatMap(({ name, leftOut = [] }) =>
+      leftOut.length === 0 ? [] : [`left out of ${name}: ${leftOut.join(', ')}\n`],
+    )
+    .concat(images.some(({ leftOut }) => leftOut) ? ['(--platform all carries them)\n'] : [])
+    .join('')
+}
+
+function formatJson({ files, manifesto }: Exported, outcomes: readonly Outcome[]): string {
   const { images, requires, blobs, omitted } = manifesto.description
   const sums = { blobs: blobs.length, omitted: omitted.length }
-  return `${JSON.stringify({ files, images, requires, ...sums }, null, 2)}\n`
+  const failures = outcomes.flatMap((one) =>
+    'error' in one ? [{ reference: one.image.text, error: describeFailure(one) }] : [],
+  )
+  return `${JSON.stringify({ files, images, requires, ...sums, failures }, null, 2)}\n`
 }

@@ -3,7 +3,7 @@ import type { WantedImage } from './image-lists.ts'
 import { describeError, EXIT, type Output } from './output.ts'
 import { formatImage } from './references.ts'
 
-type Outcome =
+export type Outcome =
   | { readonly image: WantedImage }
   | { readonly image: WantedImage; readonly error: unknown }
 

@@ -24,6 +24,29 @@ import { readVersion } from './version.ts'
 /** One that every command takes; with its value, or before it. */
 const COMMON_OPTION = /^--(?:config|data)(=.*)?$/s
 
+const STAGE_EXAMPLES = `
+Examples:
+  crossdock stage alpine:3-zstd ghcr.io/team/app:2
+  crossdock stage -f images.txt --platform linux/amd64,linux/arm64
+  helm template my-chart | crossdock stage -f -`
+
+const EXPORT_EXAMPLES = `
+Examples:
+  crossdock export alpine:3-none ghcr.io/team/app:2-none -o images.tar.xz
+  crossdock export -f images.txt --platform all -o images.tar.zst --split 4GiB
+  crossdock export app:3-none -o tuesday.tar.zst --since monday.tar.zst`
+
+const IMPORT_EXAMPLES = `
+Examples:
+  crossdock import images.tar.xz
+  crossdock import monday.tar.zst tuesday.tar.zst
+  crossdock import saved.tar --name registry.example/team/app`
+
+const COPY_EXAMPLES = `
+Examples:
+  crossdock copy alpine:3-zstd registry.internal:5000/base/alpine:3
+  crossdock copy oci:IN:1 oci:OUT:1-zstd`
+
 /** Resolves with the exit code; never rejects. */
 export async function run(args: readonly string[], system: System): Promise<number> {
   const outcome = { code: EXIT.ok as number }
@@ -91,7 +114,9 @@ function createProgram(system: System, outcome: { code: number }): Command {
       collect,
     )
     .option('--jobs <n>', 'images at a time', parseCount, 2)
+    .option('--fail-fast', 'stop at the first image that fails instead of going on with the rest')
     .option('--json', 'print what was staged as JSON')
+    .addHelpText('after', STAGE_EXAMPLES)
     .action(async (refs: string[], options) => end(stageCommand(refs, options, system)))
 
   addBundles(program, system, end)
@@ -138,11 +163,12 @@ function addBundles(
 ): void {
   common(program.command('export'))
     .description('write images into one archive or folder, to carry across an air gap')
-    .argument('<ref...>', 'what one would type after "docker pull", suffix included')
+    .argument('[ref...]', 'what one would type after "docker pull", suffix included')
+    .option('-f, --file <file>', 'list of images as for stage; - for stdin')
     .requiredOption('-o, --output <file|dir>', 'an archive (.tar, .tar.zst, .tar.xz) or a folder')
     .option(
       '--platform <os/arch>',
-      'platform of an index to carry, or all; may be repeated',
+      "platform of an index to carry, or all; may be repeated; default: the host's own",
       collect,
     )
     .option('--compress <how>', 'none, zstd or xz around the whole archive; default: by extension')
@@ -156,7 +182,9 @@ function addBundles(
       gather,
     )
     .option('--split <size>', 'volumes of at most this size, with checksums')
+    .option('--fail-fast', 'write nothing when one image fails, instead of a bundle of the rest')
     .option('--json', 'print JSON')
+    .addHelpText('after', EXPORT_EXAMPLES)
     .action(async (refs: string[], options: ExportOptions) =>
       end(exportCommand(refs, options, system)),
     )
@@ -166,6 +194,7 @@ function addBundles(
     .argument('<file|dir...>', 'bundle, OCI layout, docker save or ctr export; of volumes any one')
     .option('--name <name>', 'repository of images that carry no name; default: localhost/FILE')
     .option('--json', 'print JSON')
+    .addHelpText('after', IMPORT_EXAMPLES)
     .action(async (paths: string[], options) => end(importCommand(paths, options, system)))
 
   common(program.command('copy'))
@@ -181,6 +210,7 @@ function addBundles(
       collect,
     )
     .option('--json', 'print JSON')
+    .addHelpText('after', COPY_EXAMPLES)
     .action(async (ref: string, dest: string, options) =>
       end(copyCommand(ref, dest, options, system)),
     )

@@ -9,6 +9,11 @@ const BAR = 24
 const SHORT_DIGEST = 12
 /** Rates come from the last seconds, so that a stall shows. */
 const RATE_WINDOW_MS = 3_000
+/** Of what goes in bursts: several blocks of xz at its slowest. */
+const BURST_WINDOW_MS = 60_000
+/** How often a log that nobody redraws is told how far things are. */
+const LINE_MS = 10_000
+const LABEL = 40
 
 /** Shows what happens until it is disposed of. */
 export function showProgress(progress: Progress, output: Output): Disposable {
@@ -23,13 +28,24 @@ function showLines(progress: Progress, output: Output): Disposable {
     said.set(job.id, state)
     output.err(`${oneLine(describeLine(job))}\n`)
   })
-  return { [Symbol.dispose]: stop }
+  const rates = new Rates()
+  const timer = setInterval(() => {
+    const jobs = progress.list().filter(({ state }) => state === 'converting')
+    for (const job of jobs) output.err(`${oneLine(formatJob(job, rates))}\n`)
+  }, LINE_MS)
+  return {
+    [Symbol.dispose]() {
+      clearInterval(timer)
+      stop()
+    },
+  }
 }
 
 function describeLine(job: Job): string {
   const what = `${job.image} (${job.profile})`
   const size = formatBytes(sum(job.layers, (layer) => layer.size))
-  if (job.state === 'converting') return `${what}: ${countOf(job.layers.length)}, ${size}`
+  if (job.state === 'converting')
+    return `${what}: ${countOf(job.blobs ?? job.layers.length)}, ${size}`
   const seconds = formatSeconds(((job.endedAt ?? job.startedAt) - job.startedAt) / 1000)
   if (job.state === 'failed') return `${what}: failed after ${seconds}: ${job.reason ?? ''}`
   return `${what}: ${job.state}${job.reason ? ` (${job.reason})` : ''} in ${seconds}`
@@ -82,8 +98,11 @@ function formatJob(job: Job, rates: Rates): string {
   const done = job.layers.filter(isOver).length
   const received = sum(job.layers, receivedOf)
   const size = sum(job.layers, (layer) => layer.size)
-  const rest = formatRate(rates.of(job, received), size - received)
-  return `${image} (${job.profile}): ${done} of ${job.layers.length} layers, ${formatBytes(received)} / ${formatBytes(size)}${rest}`
+  const rate = rates.of(job, received, job.isBursty ? BURST_WINDOW_MS : RATE_WINDOW_MS)
+  const isLast = job.isBursty && received >= size
+  const rest = isLast ? '  compressing the last of it' : formatRate(rate, size - received)
+  const what = job.layers.some(({ label }) => label !== undefined) ? 'parts' : 'layers'
+  return `${image} (${job.profile}): ${done} of ${job.layers.length} ${what}, ${formatBytes(received)} / ${formatBytes(size)}${rest}`
 }
 
 /** `  3f8a1b2c4d5e [=======>    ] converting  12.3 MiB / 40.1 MiB  38.0 MiB/s  0.7 s left` */
@@ -91,7 +110,8 @@ function formatLayer(layer: LayerProgress, rates: Rates): string {
   const part = isOver(layer) ? 1 : Math.min(1, layer.received / Math.max(1, layer.size))
   const full = Math.round(part * BAR)
   const bar = `${'='.repeat(Math.max(0, full - 1))}${full > 0 ? '>' : ''}`.padEnd(BAR)
-  const head = `  ${shorten(hexOf(layer.digest))} [${bar}] ${layer.stage.padEnd(10)}`
+  const name = layer.label?.slice(-LABEL).padEnd(LABEL) ?? shorten(hexOf(layer.digest))
+  const head = `  ${name} [${bar}] ${layer.stage.padEnd(10)}`
   if (isOver(layer) || layer.received === 0) return `${head} ${formatBytes(layer.size)}`
   const rest = formatRate(rates.of(layer, layer.received), layer.size - layer.received)
   return `${head} ${formatBytes(layer.received)} / ${formatBytes(layer.size)}${rest}`
@@ -128,9 +148,9 @@ export class Rates {
   }
 
   /** Notes a value and says how fast it grew over the last seconds. */
-  of(what: object, value: number): number {
+  of(what: object, value: number, windowMs = RATE_WINDOW_MS): number {
     const at = this.#now()
-    const recent = (this.#samples.get(what) ?? []).filter((one) => one.at > at - RATE_WINDOW_MS)
+    const recent = (this.#samples.get(what) ?? []).filter((one) => one.at > at - windowMs)
     this.#samples.set(what, [...recent, { at, value }])
     const [first] = recent
     return first === undefined ? 0 : (value - first.value) / Math.max(0.001, (at - first.at) / 1000)

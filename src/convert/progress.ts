@@ -10,9 +10,11 @@ export type LayerStage =
   | 'kept'
   | 'failed'
 
-/** One layer under way; changes in place. */
+/** One layer under way, or whatever else has a size; changes in place. */
 export interface LayerProgress {
   readonly digest: Digest
+  /** What people call it; default: its digest. */
+  readonly label?: string
   /** Bytes of the source. */
   readonly size: number
   stage: LayerStage
@@ -33,6 +35,10 @@ export interface Job {
   readonly startedAt: number
   state: JobState
   layers: readonly LayerProgress[]
+  /** How many blobs the rows stand for, where that is not one each. */
+  blobs?: number
+  /** True when its bytes go in blocks, so that no second says how fast it is. */
+  isBursty?: boolean
   endedAt?: number
   /** Why it failed, or why the original is served. */
   reason?: string

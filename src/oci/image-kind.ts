@@ -41,6 +41,9 @@ const ARTIFACT_TYPES: readonly (readonly [prefix: string, reason: string])[] = [
   ['application/vnd.buildkit.cacheconfig.', 'build-cache'],
 ]
 
+/** Which sibling an attestation speaks of. */
+export const REFERENCE_DIGEST = 'vnd.docker.reference.digest'
+
 /** BuildKit's provenance and SBOMs: children of an index that speak of a sibling. */
 export function isAttestation(descriptor: Descriptor): boolean {
   if (descriptor.annotations?.['vnd.docker.reference.type'] === 'attestation-manifest') return true

@@ -14,6 +14,7 @@ import {
   malformed,
   readJson,
 } from './json.ts'
+import { REFERENCE_DIGEST } from './image-kind.ts'
 import { fold } from './key-case.ts'
 import type { Descriptor, ImageIndex, ImageManifest } from './manifest.ts'
 import {
@@ -96,8 +97,6 @@ const BYTE_ANNOTATIONS = [
 ]
 /** Ours are never inherited from a crossdock further up. */
 const OUR_ANNOTATIONS = 'dev.crossdock.'
-
-const REFERENCE_DIGEST = 'vnd.docker.reference.digest'
 
 /** Throws `refused` for a kept layer that the dialect has no media type for. */
 export function rewriteImage(image: ImageManifest, change: ImageChange): Rewritten {

@@ -1,6 +1,7 @@
 /** One response of a registry: headers to ask for, and a body that is either read with a bound or thrown away. */
 import type { Dispatcher } from 'undici'
 import { CrossdockError } from '../errors.ts'
+import type { Digest } from '../oci/digest.ts'
 import { parseLength } from './content-range.ts'
 
 /** As much of an unwanted body is read to keep its connection; more closes it. */
@@ -99,4 +100,11 @@ export function checkEncoding(answer: Answer, what: string): void {
 
 function encodingOf(answer: Answer): string {
   return answer.header('content-encoding')?.trim().toLowerCase() ?? ''
+}
+
+/** Some registries say no digest, and some one of another algorithm. */
+export function speaksOf(answer: Answer, digest: Digest): boolean {
+  const said = answer.header('docker-content-digest')
+  if (said === undefined || said === digest) return true
+  return said.split(':', 1)[0] !== digest.split(':', 1)[0]
 }

@@ -5,7 +5,7 @@ import { oneLine } from '../lib/printable.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStat, RawManifest } from '../ports.ts'
-import { Answer } from './answer.ts'
+import { Answer, speaksOf } from './answer.ts'
 import { Authorizer } from './authorizer.ts'
 import { parseRetryAfter } from './content-range.ts'
 import type { Dialer, DialRequest } from './dialer.ts'
@@ -336,13 +336,6 @@ export class RegistryWriter {
   #blobName(repository: string, digest: Digest): string {
     return `blob ${digest} to ${this.host}/${repository}`
   }
-}
-
-/** Some registries say no digest, and some one of another algorithm. */
-function speaksOf(answer: Answer, digest: Digest): boolean {
-  const said = answer.header('docker-content-digest')
-  if (said === undefined || said === digest) return true
-  return said.split(':', 1)[0] !== digest.split(':', 1)[0]
 }
 
 function failureOf(error: unknown): unknown {

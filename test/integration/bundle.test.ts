@@ -11,7 +11,7 @@ describe('the way across an air gap', () => {
     const { registry, near, far } = hosts
     const app = await registry.pushImage('team/app', '1', { layers: 2 })
     const multi = await registry.pushIndex('team/multi', '2')
-    await must(near, 'export', 'team/app:1', 'team/multi:2', '-o', 'b.tar.zst')
+    await must(near, 'export', 'team/app:1', 'team/multi:2', '--platform', 'all', '-o', 'b.tar.zst')
 
     await must(far, 'import', join(near.folder, 'b.tar.zst'))
 
@@ -45,7 +45,8 @@ describe('the way across an air gap', () => {
       await registry.pushIndex('team/app', '1', {
         compression: profile === 'gzip' ? 'zstd' : 'gzip',
       })
-      const { out } = await must(near, 'export', `team/app:1-${profile}`, '-o', 'b.tar', '--json')
+      const args = ['--platform', 'all', '-o', 'b.tar', '--json']
+      const { out } = await must(near, 'export', `team/app:1-${profile}`, ...args)
       const [image] = (JSON.parse(out) as { images: { digest: string }[] }).images
 
       await must(far, 'import', join(near.folder, 'b.tar'))
