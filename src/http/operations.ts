@@ -45,10 +45,11 @@ export function addAdmin(app: Hono<Env>, seen: MiddlewareHandler<Env>, deps: Adm
       return c.body(text, 200, { 'Content-Type': 'application/json' })
     }
     return streamSSE(c, async (stream) => {
-      const queue: Job[] = [...deps.progress.list()]
+      // Each job once: of a listener that reads slowly nothing but the newest state is kept.
+      const queue = new Map(deps.progress.list().map((job) => [job.id, job]))
       let wake: () => void = () => undefined
       const stop = deps.progress.subscribe((job) => {
-        queue.push(job)
+        queue.set(job.id, job)
         wake()
       })
       stream.onAbort(() => {
@@ -56,8 +57,9 @@ export function addAdmin(app: Hono<Env>, seen: MiddlewareHandler<Env>, deps: Adm
         wake()
       })
       while (!stream.aborted) {
-        const job = queue.shift()
+        const [job] = queue.values()
         if (job !== undefined) {
+          queue.delete(job.id)
           await stream.writeSSE({ event: 'conversion', data: printableJson(describeJob(job)) })
           continue
         }

@@ -11,6 +11,11 @@ import { contentRange, multipartOf, parseRange, type RangeAnswer, type Ranges } 
 const BATCH_SIZE = 128 * 1024
 const BATCH_PARTS = 64
 
+/** Answers with batches of that size at a time; with more of them under way, whose clients may take nothing, batches are small. */
+const LARGE_BATCHES = 128
+const SMALL_BATCH_SIZE = 16 * 1024
+let answering = 0
+
 /** Parts of all requests that are read at once, each out of a file of its own; whoever finds more reads one after the other. */
 const MAX_READING = 256
 let reading = 0
@@ -60,19 +65,21 @@ export async function sendParts(
   }
   const boundary = randomUUID().replaceAll('-', '')
   const multipart = multipartOf(ranges, size, boundary, headers['Content-Type'])
-  let done = 0
-  for (const batch of atHand ? batchesOf(ranges) : ranges.map((range) => [range])) {
-    const heads = multipart.heads.slice(done, done + batch.length)
-    const body = await openBatch(batch, heads, open)
-    if (done === 0) {
-      exchange.begin(206, {
-        ...headers,
-        'Content-Type': multipart.contentType,
-        'Content-Length': multipart.length,
-      })
+  answering += 1
+  try {
+    for (const batch of atHand ? batchesOf(ranges) : ranges.map((range) => [range])) {
+      const body = await openBatch(batch, multipart.headOf, open)
+      if (!exchange.hasAnswered) {
+        exchange.begin(206, {
+          ...headers,
+          'Content-Type': multipart.contentType,
+          'Content-Length': multipart.length,
+        })
+      }
+      if (!(await exchange.write(body))) return
     }
-    done += batch.length
-    if (!(await exchange.write(body))) return
+  } finally {
+    answering -= 1
   }
   exchange.writeText(multipart.tail)
   exchange.finish()
@@ -83,7 +90,8 @@ function* batchesOf(ranges: readonly ByteRange[]): Generator<readonly ByteRange[
   let size = 0
   for (const range of ranges) {
     const more = range.end - range.start
-    if (batch.length === BATCH_PARTS || (batch.length > 0 && size + more > BATCH_SIZE)) {
+    const most = answering > LARGE_BATCHES ? SMALL_BATCH_SIZE : BATCH_SIZE
+    if (batch.length === BATCH_PARTS || (batch.length > 0 && size + more > most)) {
       yield batch
       batch = []
       size = 0
@@ -96,11 +104,12 @@ function* batchesOf(ranges: readonly ByteRange[]): Generator<readonly ByteRange[
 
 async function openBatch(
   batch: readonly ByteRange[],
-  heads: readonly string[],
+  headOf: (range: ByteRange) => string,
   open: Parts['open'],
 ): Promise<ByteStream> {
   const [only] = batch
-  if (batch.length === 1 && only !== undefined) return headed(heads[0] ?? '', await open(only))
+  if (batch.length === 1 && only !== undefined) return headed(headOf(only), await open(only))
+  const heads = batch.map(headOf)
   const sizes = batch.map(({ start, end }, i) => (heads[i] ?? '').length + end - start)
   const whole = Buffer.allocUnsafeSlow(sizes.reduce((sum, size) => sum + size, 0))
   const reads: (() => Promise<void>)[] = []

@@ -85,8 +85,8 @@ export interface Multipart {
   readonly contentType: string
   /** Bytes of the whole body. */
   readonly length: number
-  /** What goes before each range's bytes, in order. */
-  readonly heads: readonly string[]
+  /** What goes before a range's bytes. Made when it is needed: a thousand of them would wait for a client that takes its time. */
+  readonly headOf: (range: ByteRange) => string
   readonly tail: string
 }
 
@@ -97,17 +97,15 @@ export function multipartOf(
   boundary: string,
   mediaType = 'application/octet-stream',
 ): Multipart {
-  const heads = ranges.map(
-    (range) =>
-      `\r\n--${boundary}\r\nContent-Type: ${mediaType}\r\nContent-Range: ${contentRange(range, size)}\r\n\r\n`,
-  )
+  const headOf = (range: ByteRange) =>
+    `\r\n--${boundary}\r\nContent-Type: ${mediaType}\r\nContent-Range: ${contentRange(range, size)}\r\n\r\n`
   const tail = `\r\n--${boundary}--\r\n`
   const payload = ranges.reduce((sum, range) => sum + (range.end - range.start), 0)
-  const framing = heads.reduce((sum, head) => sum + head.length, 0) + tail.length
+  const framing = ranges.reduce((sum, range) => sum + headOf(range).length, 0) + tail.length
   return {
     contentType: `multipart/byteranges; boundary=${boundary}`,
     length: payload + framing,
-    heads,
+    headOf,
     tail,
   }
 }
