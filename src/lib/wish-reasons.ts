@@ -14,7 +14,7 @@ const REASONS: ReadonlySet<string> = new Set([
   ...['gzip-corrupt', 'gzip-dictionary', 'gzip-trailing-data', 'gzip-truncated'],
   ...['zstd-corrupt', 'zstd-dictionary', 'zstd-trailing-data', 'zstd-truncated', 'zstd-window'],
   ...['diff-id', 'not-a-layer', 'tar', 'tar-header'],
-  ...['image-too-large', 'layer-too-large', 'too-large', 'too-many-manifests'],
+  ...['image-too-large', 'layer-too-large', 'too-large', 'too-many-layers', 'too-many-manifests'],
   ...['no-list', 'record'],
   // What passes.
   ...['denied', 'disk-full', 'queue-full', 'rotten', 'too-many-requests', 'wait-budget'],

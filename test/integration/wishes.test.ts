@@ -40,7 +40,7 @@ beforeAll(async () => {
       rules: [{ match: 'origin/ruled/**', profile: 'zstd' }],
       profiles: { 'of-nowhere': { format: 'estargz', record: '/nowhere.json' } },
       limits: {
-        ...{ retries: 0, configSize: '2KiB', layerUncompressed: '200KiB' },
+        ...{ retries: 0, configSize: '2KiB', layers: 8, layerUncompressed: '200KiB' },
         ...{ imageUncompressed: '390KiB', breakerFailures: 1000 },
       },
     },
@@ -156,6 +156,31 @@ const CASES: readonly Case[] = [
     make: () => withLayer(gzipSync, `md5:${md5}`),
     reason: 'digest',
     demand: { status: 502, says: /sha256 or sha512/ },
+  },
+  {
+    what: 'a layer named by an algorithm that nobody knows',
+    make: async () => [
+      manifestOf(imageDocument({ layers: [{ ...blob('x'), digest: `md5:${md5}` }] })),
+    ],
+    reason: 'digest',
+    demand: { status: 502, says: /not sha256/ },
+  },
+  {
+    what: 'layers beyond the limit',
+    make: async () => {
+      const layers = Array.from({ length: 9 }, (_, i) => blob(`layer ${i}`))
+      return [manifestOf(imageDocument({ layers }))]
+    },
+    reason: 'too-many-layers',
+    demand: { status: 502, says: /9 layers/ },
+  },
+  {
+    what: 'a layer that is described twice in different ways',
+    make: async () => [
+      manifestOf(imageDocument({ layers: [blob('x'), blob('x', OCI_GZIP, { size: 1 })] })),
+    ],
+    reason: 'contradiction',
+    demand: { status: 502, says: /in two different ways/ },
   },
   {
     what: 'a layer that no decoder reads',
