@@ -21,6 +21,7 @@ import { RecordImages, type Regenerate } from './convert/record-images.ts'
 import { Records } from './convert/records.ts'
 import { Regenerations } from './convert/regenerations.ts'
 import { Remaker } from './convert/remaker.ts'
+import { Setbacks } from './convert/setbacks.ts'
 import { Staging } from './convert/staging.ts'
 import { Substitutes } from './convert/substitutes.ts'
 import { Wishes } from './convert/wishes.ts'
@@ -190,7 +191,9 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   const progress = new Progress(() => clock.now())
   const publisher = new Publisher({ manifests, sidecars, catalog })
   const remaker = new Remaker({ catalog, manifests, publisher, clock })
+  const setbacks = new Setbacks()
   const writer = new ImageWriter({
+    setbacks,
     catalog,
     publisher,
     manifests,
@@ -201,6 +204,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     maxUncompressed: config.limits.imageUncompressed,
   })
   const images = new Images({
+    setbacks,
     catalog,
     manifests,
     writer,

@@ -42,6 +42,8 @@ export interface Recipe {
   readonly dialect: Dialect
   /** For an index: which children were to be converted. */
   readonly children?: readonly Digest[]
+  /** Those below it that were not, since they were not there or are broken. */
+  readonly left?: readonly Digest[]
 }
 
 /** What a task comes down to for an image, or for an index of which these children are converted. */
@@ -60,7 +62,7 @@ export function recipeOf(
 
 /** One text for equal recipes. */
 export function formatRecipe(recipe: Recipe): string {
-  const { profile, format, revision, options, dialect, children } = recipe
+  const { profile, format, revision, options, dialect, children, left } = recipe
   return JSON.stringify({
     profile,
     format,
@@ -68,7 +70,14 @@ export function formatRecipe(recipe: Recipe): string {
     options: JSON.parse(canonicalOptions(options)),
     dialect,
     ...(children && { children: [...children].sort() }),
+    ...(left && { left: [...left].sort() }),
   })
+}
+
+/** The recipe of an index of which not everything could be converted: who asks for all of it is not answered with it for good. */
+export function recipeWithout(recipe: string, left: Iterable<Digest>): string {
+  const all = new Set([...(parseRecipe(recipe).left ?? []), ...left])
+  return all.size === 0 ? recipe : formatRecipe({ ...parseRecipe(recipe), left: [...all] })
 }
 
 export function parseRecipe(text: string): Recipe {
@@ -81,6 +90,6 @@ export function childRecipe(
   dialect: Dialect,
   grandchildren: readonly Digest[] | undefined,
 ): string {
-  const { children: _, ...recipe } = parseRecipe(parent)
+  const { children: _, left: __, ...recipe } = parseRecipe(parent)
   return formatRecipe({ ...recipe, dialect, ...(grandchildren && { children: grandchildren }) })
 }

@@ -1,4 +1,5 @@
 /** Carries out what a survey found: layers first, then configs and manifests from the leaves up, each durable before it is named. */
+import type { CrossdockError } from '../errors.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import type { Digest } from '../oci/digest.ts'
 import { findMediaType } from '../oci/media-type.ts'
@@ -14,10 +15,17 @@ import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { Allowance } from './allowance.ts'
 import { assembleImage, assembleIndex } from './assembly.ts'
-import { childRecipe, type ImageTask, type ImageWork } from './image-task.ts'
+import {
+  childRecipe,
+  type ImageTask,
+  type ImageWork,
+  parseRecipe,
+  recipeWithout,
+} from './image-task.ts'
 import type { LayerFlight, Layers } from './layers.ts'
 import type { Job, Progress } from './progress.ts'
 import type { Publisher } from './publisher.ts'
+import { isOfChild, type Setbacks } from './setbacks.ts'
 import { type ConvertibleSurvey, dialectOf, type ImageSurvey } from './survey.ts'
 
 /** What is known of a conversion before it has run. */
@@ -43,6 +51,7 @@ export class ImageWriter {
   readonly #manifests: Manifests
   readonly #blobs: Blobs
   readonly #layers: Layers
+  readonly #setbacks: Setbacks
   readonly #progress: Progress
   readonly #clock: Clock
   readonly #maxUncompressed: number
@@ -53,6 +62,7 @@ export class ImageWriter {
     readonly manifests: Manifests
     readonly blobs: Blobs
     readonly layers: Layers
+    readonly setbacks: Setbacks
     readonly progress: Progress
     readonly clock: Clock
     /** What all layers of an image may unpack to together, bytes. */
@@ -63,6 +73,7 @@ export class ImageWriter {
     this.#manifests = deps.manifests
     this.#blobs = deps.blobs
     this.#layers = deps.layers
+    this.#setbacks = deps.setbacks
     this.#progress = deps.progress
     this.#clock = deps.clock
     this.#maxUncompressed = deps.maxUncompressed
@@ -85,6 +96,7 @@ export class ImageWriter {
       return await shared.places.run(() => this.#writeImage(task, survey, stamp, job, allowance))
     }
     const children = new Map<Digest, ConvertedImage>()
+    const failures = new Map<Digest, CrossdockError>()
     const started = [...survey.children].map(async ([digest, child]) => {
       const grandchildren = child.kind === 'index' ? [...child.children.keys()] : undefined
       const recipe = childRecipe(stamp.recipe, dialectOf(child), grandchildren)
@@ -92,11 +104,21 @@ export class ImageWriter {
       const known = shared.written.get(digest)
       const flight = known ?? this.write(task, child, key, job, maxUncompressed, shared)
       shared.written.set(digest, flight)
-      children.set(digest, await flight)
+      try {
+        children.set(digest, await flight)
+      } catch (error) {
+        if (!isOfChild(error)) throw error
+        failures.set(digest, error)
+      }
     })
     await Promise.all(started)
+    for (const [digest, error] of failures) this.#setbacks.note(task, digest, error)
+    const [failure] = failures.values()
+    if (children.size === 0 && failure !== undefined) throw failure
+    const below = [...children.values()].flatMap((made) => parseRecipe(made.recipe).left ?? [])
+    const recipe = recipeWithout(stamp.recipe, [...survey.left, ...failures.keys(), ...below])
     const written = assembleIndex(task, survey, children)
-    return await this.#publish(task, written, survey.raw, stamp, [])
+    return await this.#publish(task, written, survey.raw, { ...stamp, recipe }, [])
   }
 
   async #writeImage(

@@ -7,11 +7,12 @@ import type { ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import type { Catalog, Clock, ConvertedImage, ImageKey } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { type FlightWork, Flights, type ImageFlight, type Outcome } from './flights.ts'
-import { type ImageTask, nameOf, parseRecipe, recipeOf } from './image-task.ts'
+import { type ImageTask, nameOf, parseRecipe, recipeOf, recipeWithout } from './image-task.ts'
 import type { ImageWriter } from './image-writer.ts'
 import { DOCKER_TYPES_ONLY, dialectFor, selectChildren } from './plan.ts'
 import type { Job, Progress } from './progress.ts'
-import { mediaTypeOf, Surveyor } from './survey.ts'
+import type { Setbacks } from './setbacks.ts'
+import { leftBelow, mediaTypeOf, type Survey, Surveyor } from './survey.ts'
 
 export interface ImageEvents {
   converted?(image: {
@@ -43,6 +44,7 @@ export class Images {
     readonly catalog: Catalog
     readonly manifests: Manifests
     readonly writer: ImageWriter
+    readonly setbacks: Setbacks
     readonly progress: Progress
     readonly clock: Clock
     /** Conversions at a time, running or waiting; one more is refused. */
@@ -53,7 +55,7 @@ export class Images {
   }) {
     this.#catalog = deps.catalog
     this.#manifests = deps.manifests
-    this.#surveyor = new Surveyor(deps.manifests)
+    this.#surveyor = new Surveyor(deps.manifests, deps.setbacks)
     this.#writer = deps.writer
     this.#progress = deps.progress
     this.#clock = deps.clock
@@ -119,6 +121,13 @@ export class Images {
     return bytes && known
   }
 
+  /** What was made without the children that cannot be converted now either. */
+  async #findPartial(key: ImageKey, survey: Survey): Promise<ConvertedImage | undefined> {
+    const left = leftBelow(survey)
+    if (left.size === 0) return undefined
+    return await this.#findByKey({ ...key, recipe: recipeWithout(key.recipe, left) })
+  }
+
   async #run(task: ImageTask, key: ImageKey, text: string, flight: FlightWork): Promise<Outcome> {
     const { interest, tellMediaType } = flight
     const known = await this.#findByKey(key)
@@ -132,13 +141,18 @@ export class Images {
     flight.job = job
     const work = { ...task, interest }
     try {
-      const survey = await this.#surveyor.survey(work, parseRecipe(key.recipe).children)
+      const survey = await this.#surveyor.survey(work, parseRecipe(key.recipe))
       if (survey.kind === 'original') {
         tellMediaType(task.source.mediaType)
         this.#end(task, job, began, 'original', survey.reason)
         return survey
       }
       tellMediaType(mediaTypeOf(survey))
+      const partial = await this.#findPartial(key, survey)
+      if (partial !== undefined) {
+        this.#progress.end(job, 'done')
+        return { kind: 'converted', image: partial, isHit: true }
+      }
       const seconds = () => (this.#clock.monotonic() - began) / 1000
       const stamp = { ...key, convertedAt: this.#clock.now(), seconds }
       const image = await this.#writer.write(work, survey, stamp, job)

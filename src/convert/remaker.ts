@@ -2,6 +2,7 @@
 import { findFormat } from '../format/formats.ts'
 import { COMMAND, Interest, type Waiter } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
+import { findMediaType } from '../oci/media-type.ts'
 import type {
   Catalog,
   Clock,
@@ -75,7 +76,7 @@ export class Remaker {
       platforms: 'all',
       interest,
     }
-    const survey = await this.#surveyor.survey(task, recipe.children)
+    const survey = await this.#surveyor.survey(task, recipe)
     if (survey.kind === 'original') return false
     const { manifest, config } = await this.#assemble(task, survey, made)
     if (manifest.digest !== made.target) return false
@@ -90,7 +91,10 @@ export class Remaker {
     made: ConvertedImage,
   ): Promise<{ readonly manifest: RawManifest; readonly config?: AssembledImage['config'] }> {
     if (survey.kind === 'image') return await this.#assembleImage(task, survey, made)
-    return { manifest: assembleIndex(task, survey, await this.#childrenOf(survey, made)) }
+    // The dialect was told before it was known which children fail.
+    const dialect = findMediaType(made.mediaType)?.dialect ?? survey.dialect
+    const children = await this.#childrenOf(survey, made)
+    return { manifest: assembleIndex(task, { ...survey, dialect }, children) }
   }
 
   async #assembleImage(

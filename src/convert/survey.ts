@@ -9,7 +9,7 @@ import type { Descriptor, ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import { type Dialect, INDEX_TYPES, MANIFEST_TYPES } from '../oci/media-type.ts'
 import type { RawManifest, Repository } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
-import { type ImageWork, nameOf } from './image-task.ts'
+import { type ImageWork, nameOf, type Recipe } from './image-task.ts'
 import {
   DOCKER_TYPES_ONLY,
   dialectFor,
@@ -19,8 +19,16 @@ import {
   selectChildren,
 } from './plan.ts'
 import { listIn } from './priority-lists.ts'
+import { Losses, type Outages, type Setbacks } from './setbacks.ts'
 
-export type Survey = { readonly kind: 'original'; readonly reason: string } | ConvertibleSurvey
+export type Survey = OriginalSurvey | ConvertibleSurvey
+
+export interface OriginalSurvey {
+  readonly kind: 'original'
+  readonly reason: string
+  /** As of an index. */
+  readonly left?: ReadonlySet<Digest>
+}
 
 /** At least one layer below it will change. */
 export type ConvertibleSurvey = ImageSurvey | IndexSurvey
@@ -39,6 +47,8 @@ export interface IndexSurvey {
   readonly dialect: Dialect
   /** By the digest of the source's child; the others stay what they are. */
   readonly children: ReadonlyMap<Digest, ConvertibleSurvey>
+  /** What below it was to be converted and cannot be. */
+  readonly left: ReadonlySet<Digest>
 }
 
 /** An index in an index in an index is the most that is followed. */
@@ -46,17 +56,22 @@ const MAX_NESTING = 3
 
 export class Surveyor {
   readonly #manifests: Pick<Manifests, 'get' | 'parse' | 'config'>
+  readonly #setbacks: Setbacks | undefined
 
-  constructor(manifests: Pick<Manifests, 'get' | 'parse' | 'config'>) {
+  /** Without `setbacks` a child that cannot be converted is a failure of the index. */
+  constructor(manifests: Pick<Manifests, 'get' | 'parse' | 'config'>, setbacks?: Setbacks) {
     this.#manifests = manifests
+    this.#setbacks = setbacks
   }
 
   /**
-   * `selected`: the children of the index to convert, where a recipe has named them. Throws `refused` when too many manifests
-   * lie below it.
+   * `recipe` names the children of the index to convert, and those that are not, where that is known. Throws `refused` when
+   * too many manifests lie below it.
    */
-  async survey(task: ImageWork, selected: readonly Digest[] | undefined): Promise<Survey> {
-    const round = { task, walk: new Walk(`index ${nameOf(task)}`), known: new Map() }
+  async survey(task: ImageWork, recipe: Pick<Recipe, 'children' | 'left'>): Promise<Survey> {
+    const { children: selected, left } = recipe
+    const walk = new Walk(`index ${nameOf(task)}`)
+    const round = { task, walk, known: new Map(), left: new Set(left), outages: { count: 0 } }
     return await this.#survey(round, task.source, 1, selected)
   }
 
@@ -106,27 +121,59 @@ export class Surveyor {
       selected === undefined ? selectChildren(index, wanted) : childrenNamed(index, selected)
     const children = new Map<Digest, ConvertibleSurvey>()
     const reasons: string[] = []
-    for (const child of chosen) {
-      const survey = await this.#surveyChild(round, child, depth)
-      if (survey.kind === 'original') reasons.push(survey.reason)
-      else children.set(child.digest, survey)
+    const losses = new Losses(round.outages)
+    const look = async (some: readonly Descriptor[]) => {
+      for (const child of some) {
+        const survey = await this.#surveyChild(round, child, depth, losses)
+        if (survey?.kind === 'original') reasons.push(survey.reason)
+        else if (survey !== undefined) children.set(child.digest, survey)
+      }
     }
-    if (children.size === 0) {
-      return { kind: 'original', reason: reasons[0] ?? 'no-matching-platform' }
-    }
+    const isSetBack = ({ digest }: Descriptor) => this.#setbacks?.find(task, digest) !== undefined
+    const waiting = new Set(chosen.filter(isSetBack))
+    await look(chosen.filter((child) => !waiting.has(child)))
+    // Where there is nothing else, nobody is spared by not trying again.
+    if (children.size === 0) await look([...waiting])
+    else for (const { digest } of waiting) losses.left.add(digest)
+    const { left } = losses
+    if (children.size === 0) return nothingToDo(reasons, losses, chosen.length < countOf(index))
     const becomesOci = [...children.values()].some((child) => dialectOf(child) === 'oci')
-    return { kind: 'index', raw, index, dialect: becomesOci ? 'oci' : index.dialect, children }
+    return {
+      kind: 'index',
+      raw,
+      index,
+      dialect: becomesOci ? 'oci' : index.dialect,
+      children,
+      left,
+    }
   }
 
-  /** One survey for all that name it. */
-  async #surveyChild(round: Round, child: Descriptor, depth: number): Promise<Survey> {
-    const isNew = await round.walk.enter(child.digest)
-    const known = isNew ? undefined : round.known.get(child.digest)
-    if (known !== undefined) return known
-    const raw = await this.#child(round.task.repository, child)
-    const survey = await this.#survey(round, raw, depth + 1)
-    round.known.set(child.digest, survey)
-    return survey
+  /** One survey for all that name it; `undefined`: it stays what it is. */
+  async #surveyChild(
+    round: Round,
+    child: Descriptor,
+    depth: number,
+    losses: Losses,
+  ): Promise<Survey | undefined> {
+    const { digest } = child
+    const isNew = await round.walk.enter(digest)
+    if (round.left.has(digest)) return undefined
+    try {
+      const survey = isNew
+        ? await this.#survey(round, await this.#child(round.task.repository, child), depth + 1)
+        : round.known.get(digest)
+      if (survey === undefined) {
+        losses.left.add(digest)
+        return undefined
+      }
+      round.known.set(digest, survey)
+      for (const one of leftBelow(survey)) losses.left.add(one)
+      return survey
+    } catch (error) {
+      if (this.#setbacks === undefined) throw error
+      this.#setbacks.note(round.task, digest, losses.add(digest, error))
+      return undefined
+    }
   }
 
   /** A child of an index, held to what the index says of it. */
@@ -166,7 +213,35 @@ interface Round {
   readonly task: ImageWork
   readonly walk: Walk
   readonly known: Map<Digest, Survey>
+  /** Not looked at. */
+  readonly left: ReadonlySet<Digest>
+  readonly outages: Outages
 }
+
+/** Throws what went wrong where there is nothing else to be had of the index. */
+function nothingToDo(
+  [reason]: readonly string[],
+  { broken, missing, left }: Losses,
+  hasOthers: boolean,
+): OriginalSurvey {
+  if (reason !== undefined) return { kind: 'original', reason, left }
+  if (broken !== undefined) throw broken
+  if (missing !== undefined && !hasOthers) throw missing
+  const why = missing === undefined ? 'no-matching-platform' : 'child-missing'
+  return { kind: 'original', reason: why, left }
+}
+
+/** Different children, those aside that speak of their siblings. */
+function countOf(index: ImageIndex): number {
+  return selectChildren(index, 'all').length
+}
+
+/** What an index, and whatever names it, has to do without. */
+export function leftBelow(survey: Survey): ReadonlySet<Digest> {
+  return survey.kind === 'image' ? NOTHING : (survey.left ?? NOTHING)
+}
+
+const NOTHING: ReadonlySet<Digest> = new Set()
 
 function childrenNamed(index: ImageIndex, digests: readonly Digest[]): readonly Descriptor[] {
   const named = new Set(digests)

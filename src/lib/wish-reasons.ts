@@ -4,7 +4,7 @@ const REASONS: ReadonlySet<string> = new Set([
   // What is never converted, or not for this puller.
   ...['ai-model', 'artifact', 'attestation', 'build-cache', 'docker-plugin', 'encrypted'],
   ...['estargz', 'foreign-layers', 'helm', 'no-layers', 'nydus', 'overlaybd', 'signature'],
-  ...['soci', 'unknown-layer', 'wasm', 'zstdchunked'],
+  ...['no-diff-ids', 'soci', 'unknown-layer', 'wasm', 'zstdchunked'],
   ...['client', 'no-matching-platform', 'not-carried', 'puller-reads-docker-types-only'],
   // What is broken, or beyond a limit.
   ...['bad-digest', 'bad-manifest', 'bad-size', 'blob-unknown', 'manifest-unknown', 'refused'],

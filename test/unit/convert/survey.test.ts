@@ -19,7 +19,7 @@ describe('a survey', () => {
     const root = indexOf([...inner, ...inner])
     const asked: Digest[] = []
 
-    const survey = await surveyorOf([image, ...inner], asked).survey(taskOf(root), undefined)
+    const survey = await surveyorOf([image, ...inner], asked).survey(taskOf(root), {})
 
     expect(survey.kind).toBe('index')
     expect(asked.toSorted()).toEqual([image, ...inner].map(({ digest }) => digest).toSorted())
@@ -34,7 +34,7 @@ describe('a survey', () => {
     const asked: Digest[] = []
     const surveyor = surveyorOf([...leaves.flat(), ...indexes], asked)
 
-    await expect(surveyor.survey(taskOf(indexOf(indexes)), undefined)).rejects.toMatchObject({
+    await expect(surveyor.survey(taskOf(indexOf(indexes)), {})).rejects.toMatchObject({
       kind: 'refused',
       reason: 'too-many-manifests',
       message: expect.stringMatching(/without a profile/),
