@@ -7,7 +7,7 @@ import type { Profile } from '../config/profiles.ts'
 import { Behind } from '../lib/behind.ts'
 import type { Digest } from '../oci/digest.ts'
 import { type Descriptor, type ImageIndex, isAttestation, type Platform } from '../oci/manifest.ts'
-import { findMediaType } from '../oci/media-type.ts'
+import { type Dialect, findMediaType } from '../oci/media-type.ts'
 import { matchesPlatform } from '../oci/platform.ts'
 import type { BlobStore, Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
@@ -135,12 +135,13 @@ export class Children {
     const index = this.#manifests.parse(task.source)
     if (task.ready === undefined || index.kind !== 'index') return []
     const { platforms } = task
+    const recipeOfChild = recipes(task)
     const found: ConvertedImage[] = []
     for (const child of learnable(index)) {
       if (platforms === 'all' || platforms.some((one) => matchesPlatform(one, child.platform))) {
         continue
       }
-      const recipe = recipeOfChild(task, child)
+      const recipe = recipeOfChild(child)
       if (recipe === undefined) continue
       const key = { repository: task.repository, source: child.digest, recipe }
       const made = await this.#catalog.conversions.findImage(key)
@@ -201,12 +202,18 @@ function isLearnable(child: Descriptor): child is Child {
   return child.platform !== undefined && !isAttestation(child) && child.platform.os !== 'unknown'
 }
 
-/** `undefined` for what is no image, or when the puller takes Docker types alone and the format has none. */
-function recipeOfChild(task: ImageTask, child: Descriptor): string | undefined {
-  const type = findMediaType(child.mediaType)
-  if (type?.role !== 'manifest') return undefined
-  const dialect = dialectFor(task.format, type.dialect, task.acceptance)
-  return dialect && recipeOf(task, dialect)
+/** Recipes of an index's children, which are one for each dialect; `undefined` for what is no image, or has no form for the puller. */
+function recipes(task: ImageTask): (child: Descriptor) => string | undefined {
+  const known = new Map<Dialect, string | undefined>()
+  return (child) => {
+    const type = findMediaType(child.mediaType)
+    if (type?.role !== 'manifest') return undefined
+    if (!known.has(type.dialect)) {
+      const dialect = dialectFor(task.format, type.dialect, task.acceptance)
+      known.set(type.dialect, dialect && recipeOf(task, dialect))
+    }
+    return known.get(type.dialect)
+  }
 }
 
 function keyOf({ upstream, name }: Repository, digest: Digest): string {
