@@ -110,7 +110,7 @@ export class Staging {
 
   /** What is there without a conversion, which a client gets that reads no converted layers. */
   async #source(task: StageTask): Promise<ManifestAnswer> {
-    return await this.#answer(task, () => 'only the source is looked at')
+    return await this.#answer({ ...task, wanted: undefined }, () => 'only the source is looked at')
   }
 
   async #answer(

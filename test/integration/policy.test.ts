@@ -58,6 +58,15 @@ describe('a rule with profiles', () => {
     expect((await get('plain', '/app/manifests/1-zstd')).status).toBe(404)
   })
 
+  test('lets the original through where the profile that it names cannot be had', async () => {
+    const rootfs = { type: 'layers', diff_ids: [digestOf(Buffer.from('another'))] }
+    const image = await proxy.registry.pushImage('broken', '1', { config: { rootfs } })
+    const wished = await get('fast', '/as/zstd/broken/manifests/1')
+    expect([wished.status, digestOf(wished.bytes)]).toEqual([200, image.digest])
+    expect((await get('fast', '/broken/manifests/1')).status).toBe(404)
+    expect((await get('plain', '/as/zstd/broken/manifests/1')).status).toBe(404)
+  })
+
   test('lets a converted manifest through by digest when it names its profile', async () => {
     expect(converted).not.toBe(original)
     expect((await get('all', converted)).status).toBe(200)

@@ -182,6 +182,32 @@ describe('commands on a store', () => {
     ).toMatchObject({ code: 0 })
   })
 
+  it.each(['stage', 'export', 'copy'])(
+    '%s of a broken image demands what a suffix names, and takes the original where a rule wishes',
+    async (command) => {
+      const rootfs = { type: 'layers', diff_ids: [digestOf(Buffer.from('another'))] }
+      await registry.pushImage(`broken/${command}`, '1', { config: { rootfs } })
+      await place.write(
+        'wishing.yaml',
+        `defaultUpstream: local\nupstreams: { local: { url: "${registry.url}" } }\nrules: [{ match: local/broken/*, profile: zstd }]\n`,
+      )
+      const to = { stage: [], export: ['-o', `${command}.tar`], copy: [`oci:${command}`] }[command]
+      const run = (tag: string) =>
+        place.run(
+          ...[command, `broken/${command}:${tag}`, ...(to ?? [])],
+          ...['--config', 'wishing.yaml'],
+        )
+
+      const demanded = await run('1-zstd')
+      const wished = await run('1')
+
+      expect(demanded).toMatchObject({ code: 1 })
+      expect(demanded.out + demanded.err).toContain(`pull local/broken/${command}:1 to get it`)
+      expect(wished).toMatchObject({ code: 0 })
+      expect(wished.err.split('wish_unfulfilled')).toHaveLength(2)
+    },
+  )
+
   it('gives to pullers at once what a command staged while the server runs', async () => {
     await registry.pushImage('live/app', '1')
     const server = place.start('serve')
