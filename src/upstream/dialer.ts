@@ -72,10 +72,9 @@ export class Dialer implements AsyncDisposable {
     if (!isTrusted && literal !== undefined && !(await this.#reachable()).has(classOf(literal))) {
       throw forbidden(url.hostname)
     }
-    const facts = await this.#material.read()
     const leave = await this.#gate.enter({ origin: url.origin, isLong, signal })
     try {
-      const response = await this.#send(url, request, facts)
+      const response = await this.#send(url, request, await this.#material.read())
       if (request.method === 'HEAD') leave()
       else response.body.once('close', leave)
       return response
