@@ -7,7 +7,7 @@ import type { Pulls } from '../convert/pulls.ts'
 import { CrossdockError } from '../errors.ts'
 import { streamOf } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { ByteRange, RawManifest, Repository } from '../ports.ts'
+import type { BlobStat, ByteRange, RawManifest, Repository } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { readToKeep } from '../pull/open-blob.ts'
 import type { Reach } from '../setup/clients.ts'
@@ -250,34 +250,52 @@ export class Distribution {
       'Accept-Ranges': 'bytes',
     }
     const condition = exchange.header('if-none-match')
-    if (exchange.isHead || condition !== undefined || exchange.header('range') !== undefined) {
-      const stat = await this.#deps.blobs.stat(repository, digest)
-      if (stat === undefined) throw blobUnknown(repository, digest)
+    if (exchange.isHead || condition !== undefined) {
+      const { size } = await this.#stat(repository, digest)
       if (matchesEtag(condition, etag)) {
         exchange.send(304, headers)
         return
       }
       if (exchange.isHead) {
-        exchange.send(200, { ...headers, 'Content-Length': stat.size })
-        return
-      }
-      const range = rangeOf(exchange, stat.size, etag)
-      if (range.kind === 'unsatisfiable') {
-        refuseRange(exchange, stat.size, headers)
-        return
-      }
-      if (range.kind === 'parts') {
-        const parts = { size: stat.size, ranges: range.ranges, headers }
-        await this.#parts(exchange, repository, digest, parts)
+        exchange.send(200, { ...headers, 'Content-Length': size })
         return
       }
     }
+    if (await this.#ranges(exchange, repository, digest, headers)) return
     const blob = await this.#deps.pulls.blob(repository, digest, exchange)
     if (blob === undefined) throw blobUnknown(repository, digest)
     this.#deps.touch(digest)
     this.#deps.served('blob', blob.growing === undefined ? 'store' : 'upstream')
     exchange.begin(200, { ...headers, 'Content-Length': blob.size })
     await exchange.stream(readToKeep(blob, REUSE))
+  }
+
+  /** Answers the ranges that were asked for; false when it was none, or the whole. */
+  async #ranges(
+    exchange: Exchange,
+    repository: Repository,
+    digest: Digest,
+    headers: Parts['headers'] & { readonly ETag: string },
+  ): Promise<boolean> {
+    if (exchange.header('range') === undefined) return false
+    const stated = await this.#deps.blobs.stated(repository, digest)
+    if (stated === undefined) throw blobUnknown(repository, digest)
+    const range = rangeOf(exchange, stated.size, headers.ETag)
+    if (range.kind === 'whole') return false
+    if (range.kind === 'unsatisfiable') {
+      const { size } = await this.#stat(repository, digest)
+      refuseRange(exchange, size, headers)
+    } else {
+      const parts = { size: stated.size, ranges: range.ranges, headers }
+      await this.#parts(exchange, repository, digest, parts)
+    }
+    return true
+  }
+
+  async #stat(repository: Repository, digest: Digest): Promise<BlobStat> {
+    const stat = await this.#deps.blobs.stat(repository, digest)
+    if (stat === undefined) throw blobUnknown(repository, digest)
+    return stat
   }
 
   async #parts(

@@ -59,14 +59,21 @@ export class Blobs {
     })
   }
 
-  /**
-   * Digest and size without downloading anything; `undefined` when the repository has no such blob. What a manifest of the
-   * repository says is taken at its word here: it opens nothing, and whoever opens the blob next is told by upstream.
-   */
+  /** Digest and size without downloading anything; `undefined` when the repository has no such blob. */
   async stat(repository: Repository, digest: Digest): Promise<BlobStat | undefined> {
     const link = await this.#catalog.links.find(repository, digest)
-    if (link !== undefined) return { digest, size: link.size }
+    if (isOpen(link)) return { digest, size: link.size }
     return await this.#upstream(repository)?.statBlob(repository.name, digest)
+  }
+
+  /**
+   * The same for who will open the blob next, and be let in or not by upstream then: what a manifest of the repository says
+   * is enough to know which bytes a range means, and costs nothing.
+   */
+  async stated(repository: Repository, digest: Digest): Promise<BlobStat | undefined> {
+    const link = await this.#catalog.links.find(repository, digest)
+    if (link !== undefined) return { digest, size: link.size }
+    return await this.stat(repository, digest)
   }
 
   /**

@@ -108,6 +108,27 @@ describe('a digest is not a credential', () => {
     }
   })
 
+  test('and the size that a claim states is told to nobody for whom upstream lacks the blob', async () => {
+    const layer = secret.layers[0]
+    if (layer === undefined) throw new Error('no layer')
+    const claim = await fakeImage({ layers: [layer] })
+    other.push('claims/none', '1', claim)
+    const lacks = other.fault({ blob: layer.digest }, { status: 404 })
+    expect((await ask(`${proxy.base}/other/claims/none/manifests/1`)).status).toBe(200)
+
+    const path = `${proxy.base}/other/claims/none/blobs/${layer.digest}`
+    for (const [method, headers] of [
+      ['HEAD', {}],
+      ['GET', { Range: 'bytes=0-9' }],
+      ['GET', { Range: 'bytes=999999999-' }],
+      ['GET', { 'If-None-Match': `"${layer.digest}"` }],
+    ] as const) {
+      const answer = await ask(path, { method, headers })
+      expect([answer.status, answer.headers['content-range']]).toEqual([404, undefined])
+    }
+    lacks()
+  })
+
   test('and who joins a download must be let in by upstream first', async () => {
     const image = await origin.pushImage('secret/growing', '1', { layers: [{ size: 300_000 }] })
     const digest = image.layers[0]?.digest ?? ''
