@@ -1,12 +1,15 @@
 /** The command line: every command with its options, and one place that turns outcomes into exit codes. */
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
-import { ConfigError, suggestion } from '../config/problem.ts'
+import { Argument, Command, CommanderError, InvalidArgumentError } from 'commander'
+import { ConfigError } from '../config/problem.ts'
 import { CLIENTS, type ClientName } from '../setup/clients.ts'
 import { clientCommand } from './client-command.ts'
+import { completionScript, SHELLS, type Shell } from './completion.ts'
+import { refuseUnknownCommand, withCommandFirst } from './command-words.ts'
 import { checkCommand, schemaCommand, showCommand } from './config-commands.ts'
 import { copyCommand } from './copy.ts'
 import { type ExportOptions, exportCommand } from './export.ts'
 import { gcCommand } from './gc.ts'
+import { addHelp, helpHint, wordsOf } from './help.ts'
 import { importCommand } from './import.ts'
 import { inspectCommand } from './inspect.ts'
 import { listCommand } from './list.ts'
@@ -21,35 +24,9 @@ import type { System } from './system.ts'
 import { verifyCommand } from './verify.ts'
 import { readVersion } from './version.ts'
 
-/** One that every command takes; with its value, or before it. */
-const COMMON_OPTION = /^--(?:config|data)(=.*)?$/s
-
-const STAGE_EXAMPLES = `
-Examples:
-  crossdock stage alpine:3-zstd ghcr.io/team/app:2
-  crossdock stage -f images.txt --platform linux/amd64,linux/arm64
-  helm template my-chart | crossdock stage -f -`
-
-const EXPORT_EXAMPLES = `
-Examples:
-  crossdock export alpine:3-none ghcr.io/team/app:2-none -o images.tar.xz
-  crossdock export -f images.txt --platform all -o images.tar.zst --split 4GiB
-  crossdock export app:3-none -o tuesday.tar.zst --since monday.tar.zst`
-
-const IMPORT_EXAMPLES = `
-Examples:
-  crossdock import images.tar.xz
-  crossdock import monday.tar.zst tuesday.tar.zst
-  crossdock import saved.tar --name registry.example/team/app`
-
-const COPY_EXAMPLES = `
-Examples:
-  crossdock copy alpine:3-zstd registry.internal:5000/base/alpine:3
-  crossdock copy oci:IN:1 oci:OUT:1-zstd`
-
 /** Resolves with the exit code; never rejects. */
 export async function run(args: readonly string[], system: System): Promise<number> {
-  const outcome = { code: EXIT.ok as number }
+  const outcome: Outcome = { code: EXIT.ok, words: '' }
   try {
     const program = createProgram(system, outcome)
     const ordered = withCommandFirst(args)
@@ -57,11 +34,17 @@ export async function run(args: readonly string[], system: System): Promise<numb
     await program.parseAsync([...ordered], { from: 'user' })
     return outcome.code
   } catch (error) {
-    return report(error, system)
+    return report(error, outcome, system)
   }
 }
 
-function report(error: unknown, { output, env }: System): number {
+interface Outcome {
+  code: number
+  /** Of the command that was understood: `record show`. */
+  words: string
+}
+
+function report(error: unknown, { words }: Outcome, { output, env }: System): number {
   // Commander has said it all by then.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
   if (error instanceof ConfigError) {
@@ -72,10 +55,12 @@ function report(error: unknown, { output, env }: System): number {
   const isDebug = /^(?:debug|trace)$/.test(env.CROSSDOCK_LOG__LEVEL ?? '')
   // Whatever stands in a message begins no line, where it would pass for one of ours.
   output.err(`crossdock: ${describeError(error, isDebug).replaceAll('\n', '\n  ')}\n`)
-  return error instanceof UsageError ? EXIT.usage : EXIT.failed
+  if (!(error instanceof UsageError)) return EXIT.failed
+  output.err(`${helpHint(words)}\n`)
+  return EXIT.usage
 }
 
-function createProgram(system: System, outcome: { code: number }): Command {
+function createProgram(system: System, outcome: Outcome): Command {
   const { output } = system
   const program = new Command('crossdock')
     .description(
@@ -86,8 +71,12 @@ function createProgram(system: System, outcome: { code: number }): Command {
     .configureOutput({
       writeOut: (text) => output.out(text),
       writeErr: (text) => output.err(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'crossdock: ')),
     })
-    .showHelpAfterError('(crossdock --help lists all commands)')
+    .showHelpAfterError(helpHint(''))
+    .hook('preAction', (_, command) => {
+      outcome.words = wordsOf(command)
+    })
   const end = async (code: number | Promise<number>) => {
     outcome.code = await code
   }
@@ -99,6 +88,7 @@ function createProgram(system: System, outcome: { code: number }): Command {
       'address to serve on; replaces the listeners of the configuration',
     )
     .option('--admin <host:port|off>', 'address of metrics and admin API')
+    .option('--quiet', 'print nothing but the log')
     .action(async (options: CommonOptions) => end(serveCommand(options, system)))
 
   common(program.command('stage'))
@@ -116,7 +106,6 @@ function createProgram(system: System, outcome: { code: number }): Command {
     .option('--jobs <n>', 'images at a time', parseCount, 2)
     .option('--fail-fast', 'stop at the first image that fails instead of going on with the rest')
     .option('--json', 'print what was staged as JSON')
-    .addHelpText('after', STAGE_EXAMPLES)
     .action(async (refs: string[], options) => end(stageCommand(refs, options, system)))
 
   addBundles(program, system, end)
@@ -153,6 +142,8 @@ function createProgram(system: System, outcome: { code: number }): Command {
   addUpkeep(program, system, end)
   addRecords(program, system, end)
   addConfig(program, system, end)
+  addCompletion(program, system)
+  addHelp(program)
   return program
 }
 
@@ -184,7 +175,6 @@ function addBundles(
     .option('--split <size>', 'volumes of at most this size, with checksums')
     .option('--fail-fast', 'write nothing when one image fails, instead of a bundle of the rest')
     .option('--json', 'print JSON')
-    .addHelpText('after', EXPORT_EXAMPLES)
     .action(async (refs: string[], options: ExportOptions) =>
       end(exportCommand(refs, options, system)),
     )
@@ -194,7 +184,6 @@ function addBundles(
     .argument('<file|dir...>', 'bundle, OCI layout, docker save or ctr export; of volumes any one')
     .option('--name <name>', 'repository of images that carry no name; default: localhost/FILE')
     .option('--json', 'print JSON')
-    .addHelpText('after', IMPORT_EXAMPLES)
     .action(async (paths: string[], options) => end(importCommand(paths, options, system)))
 
   common(program.command('copy'))
@@ -210,7 +199,6 @@ function addBundles(
       collect,
     )
     .option('--json', 'print JSON')
-    .addHelpText('after', COPY_EXAMPLES)
     .action(async (ref: string, dest: string, options) =>
       end(copyCommand(ref, dest, options, system)),
     )
@@ -293,7 +281,7 @@ function addConfig(
     .action(async () => end(schemaCommand(system)))
   common(config.command('client'))
     .description('print how to set up a client for this server')
-    .argument('<client>', CLIENTS.join(', '), parseClient)
+    .addArgument(new Argument('<client>', 'what pulls').choices(CLIENTS))
     .option('--profile <name>', 'profile that the client gets', 'zstd')
     .option(
       '--address <host:port>',
@@ -305,35 +293,18 @@ function addConfig(
     })
 }
 
+function addCompletion(program: Command, system: System): void {
+  program
+    .command('completion')
+    .description('print a script that completes commands, options and choices in a shell')
+    .addArgument(new Argument('<shell>', 'whose language it is in').choices(SHELLS))
+    .action((shell: Shell) => system.output.out(completionScript(shell, program)))
+}
+
 function common(command: Command): Command {
   return command
     .option('--config <file>', 'configuration file')
     .option('--data <dir>', 'data folder')
-}
-
-/** `--config FILE list` is `list --config FILE`; what has no command stays, and goes to the default one. */
-function withCommandFirst(args: readonly string[]): readonly string[] {
-  let count = 0
-  for (let arg = args[0]; arg !== undefined; arg = args[count]) {
-    const option = COMMON_OPTION.exec(arg)
-    if (option === null) break
-    count += option[1] === undefined ? 2 : 1
-  }
-  const first = args[count]
-  if (count === 0 || first === undefined || first.startsWith('-')) return args
-  const end = args.includes('--') ? args.indexOf('--') : args.length
-  return [...args.slice(count, end), ...args.slice(0, count), ...args.slice(end)]
-}
-
-/** Without this the default command would get a mistyped one as its argument. */
-function refuseUnknownCommand(args: readonly string[], program: Command): void {
-  const [first] = args
-  if (first === undefined || first.startsWith('-')) return
-  const names = [...program.commands.map((command) => command.name()), 'help']
-  if (names.includes(first)) return
-  throw new UsageError(
-    `unknown command ${JSON.stringify(first.slice(0, 80))}${suggestion(first, names)}; there are ${names.join(', ')}`,
-  )
 }
 
 function collect(value: string, before: readonly string[] = []): readonly string[] {
@@ -348,10 +319,4 @@ function parseCount(value: string): number {
   const count = Number(value)
   if (Number.isInteger(count) && count >= 1 && count <= 64) return count
   throw new InvalidArgumentError('must be a whole number from 1 to 64')
-}
-
-function parseClient(value: string): ClientName {
-  const known = CLIENTS.find((name) => name === value)
-  if (known !== undefined) return known
-  throw new InvalidArgumentError(`must be one of ${CLIENTS.join(', ')}`)
 }

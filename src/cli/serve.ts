@@ -1,6 +1,5 @@
 /** `crossdock serve`: listeners up, greeting printed, drained on SIGTERM. */
 import type { App } from '../app.ts'
-import { isLoopback } from '../config/address.ts'
 import { refuseOpenCredentials, refuseOpening } from '../config/credentials.ts'
 import { checkListenerFiles } from '../config/listener-files.ts'
 import type { Config } from '../config/schema.ts'
@@ -25,6 +24,7 @@ import type { RequestEvent } from '../lib/telemetry.ts'
 import type { Reach } from '../setup/clients.ts'
 import { acquireServerLock } from '../store/lock.ts'
 import { Touches } from '../upkeep/touches.ts'
+import { greeting, hostFor, tellStart } from './greeting.ts'
 import { keepHouse } from './housekeeping.ts'
 import { tellReady } from './service-manager.ts'
 import { type CommonOptions, loadFor, openServer } from './session.ts'
@@ -36,7 +36,7 @@ const CLIENT_SHARE = 4
 
 /** Resolves with the exit code when a signal said so. */
 export async function serveCommand(options: CommonOptions, system: System): Promise<number> {
-  const { config } = await loadFor(options, system)
+  const { config, origin } = await loadFor(options, system)
   refuseOpenCredentials(config)
   await checkListenerFiles(config)
   const signals = system.signals()
@@ -48,7 +48,10 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
     throw error
   })
   const keeper = keepHouse(app)
-  system.output.out(await greeting(app, listeners))
+  tellStart(app, listeners, origin.file)
+  // Who asked for JSON gets nothing else.
+  const isSilent = options.quiet === true || config.log.format === 'json'
+  if (!isSilent) system.output.out(await greeting(app, listeners))
   signals.onReload(() => void reloadAccess(app, options, system))
   tellReady(system.env).catch((error) => app.telemetry.readinessUntold(error))
   await signals.first
@@ -200,44 +203,4 @@ function notAdmin(): CrossdockError {
     'notFound',
     'this is the admin listener: it has /healthz, /readyz, /metrics and /api/conversions',
   )
-}
-
-/** What to type next, for this very address. */
-async function greeting(app: App, listeners: readonly Listener[]): Promise<string> {
-  const admin = app.config.admin === undefined ? undefined : listeners.at(-1)
-  const doors = listeners.filter((one) => one !== admin)
-  const [door] = doors
-  if (door === undefined) throw new Error('a server has at least one listener')
-  const address = `${hostFor(door.config.host)}:${door.port}`
-  const image = await exampleImage(app)
-  const lines = [
-    `crossdock serves on ${doors.map((one) => one.url).join(', ')}`,
-    ...(admin
-      ? [`metrics and conversions: ${admin.url}/metrics, ${admin.url}/api/conversions`]
-      : []),
-    `data folder: ${app.config.data}`,
-    '',
-    'Try it:',
-    `  docker pull ${address}/${image}`,
-    '',
-    'More ways for every client: crossdock config client docker|containerd|podman|buildkit|kubernetes',
-    '',
-  ]
-  return `${lines.join('\n')}\n`
-}
-
-/** A host that works in a pull command on this machine; Docker takes no IPv6 addresses there. */
-function hostFor(host: string): string {
-  if (host === '0.0.0.0' || host === '127.0.0.1') return '127.0.0.1'
-  return host === '::' || isLoopback(host) ? 'localhost' : formatHost(host)
-}
-
-/** Something that is there: an image of the default upstream that was pulled before, else one of Docker Hub; else its form. */
-async function exampleImage({ upstreams, catalog }: App): Promise<string> {
-  if (upstreams.default.name === 'docker.io') return 'alpine:3-zstd'
-  for await (const { upstream, name, tag } of catalog.tags.list()) {
-    if (upstream === upstreams.default.name) return `${name}:${tag}-zstd`
-  }
-  if (upstreams.names.includes('docker.io')) return 'docker.io/library/alpine:3-zstd'
-  return `REPOSITORY:TAG-zstd   # any image of the upstream ${upstreams.default.name}`
 }

@@ -18,6 +18,7 @@ export interface CommonOptions {
   readonly data?: string
   readonly listen?: string
   readonly admin?: string
+  readonly quiet?: boolean
   readonly json?: boolean
 }
 

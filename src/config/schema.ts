@@ -217,7 +217,9 @@ const log = z.strictObject({
   format: z
     .enum(['auto', 'json', 'pretty'])
     .default('auto')
-    .describe('`auto`: pretty on a terminal, else JSON lines.'),
+    .describe(
+      '`auto`: pretty on a terminal, else JSON lines. `json`: nothing else is printed, no greeting either.',
+    ),
 })
 
 /** The whole configuration file. */

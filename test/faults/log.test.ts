@@ -114,7 +114,6 @@ class Server implements AsyncDisposable {
       defaultUpstream: 'origin',
       upstreams: { origin: { url: origin.url } },
       convert: { defaultPlatforms: ['linux/amd64'] },
-      log: { format: 'json' },
     }
     await writeFile(file, JSON.stringify(config))
     const args = [

@@ -64,7 +64,7 @@ export class AccessServer implements AsyncDisposable {
   async #start(): Promise<void> {
     this.#reloads = 0
     this.#server = this.#place.start('serve', '--config', 'crossdock.yaml', '--admin', 'off')
-    this.base = `${await this.#server.said(/serves on (http:\S+)/)}/v2`
+    this.base = `${await this.#server.logged(/"addresses":\["(http:[^"]+)"/)}/v2`
   }
 
   async #stop(): Promise<void> {

@@ -40,6 +40,14 @@ export interface RequestLine {
   readonly cut?: string
 }
 
+interface StartLine {
+  readonly event: 'started'
+  readonly addresses: readonly string[]
+  readonly admin: string
+}
+
+type LogLine = RequestLine | StartLine
+
 export interface Crossdock extends AsyncDisposable {
   /** `127.0.0.1:PORT` */
   readonly host: string
@@ -146,7 +154,7 @@ class Output {
     }
   }
 
-  /** Where it listens, from what it prints before its first answer. */
+  /** Where it listens, from the event of its start or, where its configuration shows none, from its greeting. */
   async greeting(): Promise<[listeners: readonly string[], admin: string]> {
     const ended = new AbortController()
     const timer = AbortSignal.timeout(START_MS)
@@ -154,13 +162,15 @@ class Output {
     this.#child.once('exit', () => ended.abort())
     this.#child.once('error', () => ended.abort())
     while (!signal.aborted) {
-      const urls = this.text.match(/https?:\/\/[\d.]+:\d+/g) ?? []
+      const [started] = this.#events('started')
+      if (started !== undefined) return [started.addresses, started.admin]
       const admin = /http:\/\/127\.0\.0\.1:\d+(?=\/metrics)/.exec(this.text)?.[0]
-      if (admin !== undefined) {
-        return [[...new Set(urls)].filter((one) => one !== admin), admin]
-      }
+      const urls = this.text.match(/https?:\/\/[\d.]+:\d+/g) ?? []
+      if (admin !== undefined) return [[...new Set(urls)].filter((one) => one !== admin), admin]
       await Promise.race([
-        once(this.#child.stdout as NodeJS.ReadableStream & NodeJS.EventEmitter, 'data', { signal }),
+        ...[this.#child.stdout, this.#child.stderr].map((stream) =>
+          once(stream as NodeJS.ReadableStream & NodeJS.EventEmitter, 'data', { signal }),
+        ),
         once(this.#child, 'exit', { signal }),
       ]).catch(() => undefined)
     }
@@ -168,11 +178,15 @@ class Output {
   }
 
   requests(): readonly RequestLine[] {
+    return this.#events('request')
+  }
+
+  #events<E extends LogLine['event']>(event: E): readonly Extract<LogLine, { event: E }>[] {
     return this.text
       .split('\n')
       .filter((line) => line.startsWith('{') && line.endsWith('}'))
-      .map((line) => JSON.parse(line) as RequestLine)
-      .filter((line) => line.event === 'request')
+      .map((line) => JSON.parse(line) as LogLine)
+      .filter((line): line is Extract<LogLine, { event: E }> => line.event === event)
   }
 }
 

@@ -58,7 +58,7 @@ const CONFIG = {
     maxSize: BUDGET_BYTES,
     scrub: { interval: '20s', rate: '20MiB' },
   },
-  log: { format: 'json', level: 'warn' },
+  log: { level: 'warn' },
 }
 
 export async function soak(options: SoakOptions): Promise<SoakReport> {

@@ -41,7 +41,7 @@ beforeAll(async () => {
     }),
   )
   server = place.start('serve')
-  url = await server.said(/serves on (http:\/\/[\d.]+:\d+)/)
+  url = await server.logged(/"addresses":\["(http:[^"]+)"/)
   await origin.pushImage('app', '1')
 })
 

@@ -44,7 +44,7 @@ describe('the command line', () => {
     [['inspect', `sha256:${'0'.repeat(64)}`], `say of which image: NAME@sha256:${'0'.repeat(64)}`],
     [['list', '--config', 'absent.yaml'], 'cannot read the configuration file'],
     [['serve', '--listen', 'nowhere'], '--listen: listen[0].address: must be an address'],
-    [['config', 'client', 'rkt'], 'must be one of docker, containerd'],
+    [['config', 'client', 'rkt'], 'Allowed choices are docker, containerd'],
     [['config', 'client', 'docker', '--address', 'bad'], '--address: must be an address'],
     [['config', 'client', 'docker', '--address', 'http://a.example:5000'], '--address: must be'],
     [['config', 'client', 'docker', '--address', ':5000'], '--address: must be'],

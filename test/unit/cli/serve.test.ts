@@ -34,6 +34,23 @@ describe('serve', () => {
     expect((await server.done).out).toContain(`data folder: ${place.folder}/data`)
   })
 
+  it.each([
+    ['with --quiet', ['--quiet'], ''],
+    ['where the log is JSON', [], 'log: { format: json }\n'],
+  ])('prints nothing but the log %s, which says where it serves', async (_, args, more) => {
+    const file = await configure(more)
+    const server = place.start('serve', ...args)
+    const line = await server.logged(/^.*"event":"started".*$/m)
+    server.signal()
+    const { out } = await server.done
+
+    expect(out).toBe('')
+    expect(JSON.parse(line)).toMatchObject({
+      ...{ version: expect.stringMatching(/^\d/), data: `${place.folder}/data`, config: file },
+      ...{ addresses: [expect.stringMatching(/^http:/)], admin: expect.stringMatching(/^http:/) },
+    })
+  })
+
   it('names no image of a registry that is not configured', async () => {
     await place.write(
       'crossdock.yaml',

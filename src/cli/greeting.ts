@@ -1,0 +1,68 @@
+/** What a server says when it answers: an event for programs, and for people what to type next. */
+import type { App } from '../app.ts'
+import { isLoopback } from '../config/address.ts'
+import { formatHost, type Listener } from '../http/server.ts'
+import { readVersion } from './version.ts'
+
+export function tellStart(
+  app: App,
+  listeners: readonly Listener[],
+  file: string | undefined,
+): void {
+  const { doors, admin } = sorted(app, listeners)
+  app.telemetry.log.info(
+    {
+      event: 'started',
+      version: readVersion(),
+      addresses: doors.map(({ url }) => url),
+      admin: admin?.url,
+      data: app.config.data,
+      config: file,
+    },
+    'crossdock serves',
+  )
+}
+
+/** What to type next, for this very address. */
+export async function greeting(app: App, listeners: readonly Listener[]): Promise<string> {
+  const { doors, admin } = sorted(app, listeners)
+  const [door] = doors
+  if (door === undefined) throw new Error('a server has at least one listener')
+  const address = `${hostFor(door.config.host)}:${door.port}`
+  const image = await exampleImage(app)
+  const lines = [
+    `crossdock serves on ${doors.map((one) => one.url).join(', ')}`,
+    ...(admin
+      ? [`metrics and conversions: ${admin.url}/metrics, ${admin.url}/api/conversions`]
+      : []),
+    `data folder: ${app.config.data}`,
+    '',
+    'Try it:',
+    `  docker pull ${address}/${image}`,
+    '',
+    'More ways for every client: crossdock config client docker|containerd|podman|buildkit|kubernetes',
+    '',
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+/** A host that works in a pull command on this machine; Docker takes no IPv6 addresses there. */
+export function hostFor(host: string): string {
+  if (host === '0.0.0.0' || host === '127.0.0.1') return '127.0.0.1'
+  return host === '::' || isLoopback(host) ? 'localhost' : formatHost(host)
+}
+
+/** Something that is there: an image of the default upstream that was pulled before, else one of Docker Hub; else its form. */
+async function exampleImage({ upstreams, catalog }: App): Promise<string> {
+  if (upstreams.default.name === 'docker.io') return 'alpine:3-zstd'
+  for await (const { upstream, name, tag } of catalog.tags.list()) {
+    if (upstream === upstreams.default.name) return `${name}:${tag}-zstd`
+  }
+  if (upstreams.names.includes('docker.io')) return 'docker.io/library/alpine:3-zstd'
+  return `REPOSITORY:TAG-zstd   # any image of the upstream ${upstreams.default.name}`
+}
+
+function sorted({ config }: App, listeners: readonly Listener[]) {
+  const admin = config.admin === undefined ? undefined : listeners.at(-1)
+  return { admin, doors: listeners.filter((one) => one !== admin) }
+}

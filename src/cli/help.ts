@@ -1,0 +1,101 @@
+/** What `--help` says beyond the options: examples, environment, documentation; and where usage errors point. */
+import type { Command } from 'commander'
+import { BUILT_INS } from '../config/profiles.ts'
+
+/** By the command's words; each line can be typed as it is. */
+export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
+  serve: [
+    'crossdock serve --listen 0.0.0.0:5000 --data /var/lib/crossdock',
+    'CROSSDOCK_CACHE__MAX_SIZE=10GiB crossdock serve --admin off --quiet',
+  ],
+  stage: [
+    'crossdock stage alpine:3-zstd ghcr.io/team/app:2-estargz',
+    'crossdock stage -f images.txt --platform linux/amd64,linux/arm64',
+    'helm template my-chart | crossdock stage -f -',
+  ],
+  export: [
+    'crossdock export alpine:3-none ghcr.io/team/app:2-none -o images.tar.xz',
+    'crossdock export -f images.txt --platform all -o images.tar.zst --split 4GiB',
+    'crossdock export app:3-none -o tuesday.tar.zst --since monday.tar.zst',
+  ],
+  import: [
+    'crossdock import images.tar.xz',
+    'crossdock import monday.tar.zst tuesday.tar.zst',
+    'crossdock import saved.tar --name registry.example/team/app',
+  ],
+  copy: [
+    'crossdock copy alpine:3-zstd registry.internal:5000/base/alpine:3',
+    'crossdock copy oci:IN:1 oci:OUT:1-zstd',
+  ],
+  list: ['crossdock list', "crossdock list 'docker.io/library/*:3' --json"],
+  remove: ['crossdock remove alpine:3', 'crossdock remove alpine:3-zstd'],
+  pin: ['crossdock pin alpine:3', 'crossdock pin alpine:3-zstd'],
+  unpin: ['crossdock unpin alpine:3'],
+  inspect: ['crossdock inspect alpine:3-zstd', 'crossdock inspect alpine:3 --json'],
+  verify: ['crossdock verify', 'crossdock verify alpine:3-zstd'],
+  gc: ['crossdock gc --dry-run', 'crossdock gc'],
+  'record show': ['crossdock record show ghcr.io/team/app:1-estargz'],
+  'record export': ['crossdock record export ghcr.io/team/app:1-estargz -o app.record.json'],
+  'record push': [
+    'crossdock record push app.record.json registry.example/records/app:1',
+    'crossdock record push app.record.json registry.example/owner/app:1 --attach',
+  ],
+  'config check': ['crossdock config check --config crossdock.yaml'],
+  'config show': ['crossdock config show'],
+  'config schema': ['crossdock config schema > crossdock.schema.json'],
+  'config client': [
+    'crossdock config client containerd --profile zstd --address proxy.example:5000',
+  ],
+  completion: [
+    'source <(crossdock completion bash)',
+    'crossdock completion fish > ~/.config/fish/completions/crossdock.fish',
+  ],
+}
+
+const ENVIRONMENT = `Environment:
+  CROSSDOCK_CONFIG         the configuration file, where --config names none
+  CROSSDOCK_...            any key of it: CROSSDOCK_CACHE__MAX_SIZE=10GiB is cache.maxSize
+  DOCKER_CONFIG            folder of the Docker client's configuration, for credentials of upstreams
+  HTTP_PROXY, HTTPS_PROXY, NO_PROXY  the way to upstreams`
+
+const PROFILES = `Profiles (a suffix of any tag, "alpine:3-zstd"; crossdock config show lists yours as well):
+  ${BUILT_INS.map(({ name }) => name).join(', ')}`
+
+const DOCUMENTATION =
+  'Documentation: README.md and docs/ of the source; config/crossdock.yaml explains every key.'
+
+/** Gives every command its examples and its own line below usage errors. */
+export function addHelp(program: Command): void {
+  program.addHelpText('after', `\n${PROFILES}\n\n${ENVIRONMENT}\n\n${DOCUMENTATION}`)
+  for (const command of allCommands(program)) {
+    const words = wordsOf(command)
+    command.showHelpAfterError(helpHint(words))
+    const examples = EXAMPLES[words] ?? []
+    if (examples.length === 0) continue
+    const lines = examples.map((example) => `  ${example}`).join('\n')
+    command.addHelpText(
+      'after',
+      `\nExamples:\n${lines}\n\nEnvironment, profiles and documentation: crossdock --help`,
+    )
+  }
+}
+
+/** `words`: `record show`; none for the program itself. */
+export function helpHint(words: string): string {
+  return words === ''
+    ? '(crossdock --help lists all commands)'
+    : `(crossdock ${words} --help says more)`
+}
+
+/** Commands below a command, whatever their depth, outer ones first. */
+export function allCommands(command: Command): readonly Command[] {
+  return command.commands.flatMap((one) => [one, ...allCommands(one)])
+}
+
+/** `record show` */
+export function wordsOf(command: Command): string {
+  const { parent } = command
+  if (parent === null) return ''
+  const outer = wordsOf(parent)
+  return outer === '' ? command.name() : `${outer} ${command.name()}`
+}
