@@ -32,6 +32,7 @@ export class Connection {
   readonly #waiting: Ask[] = []
   #isBusy = false
   #isPaused = false
+  #isWatched = false
 
   constructor(
     socket: Socket,
@@ -96,13 +97,11 @@ export class Connection {
     if (this.#isPaused) return
     this.#isPaused = true
     this.#socket.pause()
+    if (this.#isWatched) return
+    this.#isWatched = true
     // Node resumes a socket with each body that it has read.
-    this.#socket.once('resume', this.#resumed)
-  }
-
-  readonly #resumed = (): void => {
-    if (!this.#isPaused) return
-    this.#socket.pause()
-    this.#socket.once('resume', this.#resumed)
+    this.#socket.on('resume', () => {
+      if (this.#isPaused) this.#socket.pause()
+    })
   }
 }

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LRUCache } from 'lru-cache'
+import { Semaphore } from '../lib/semaphore.ts'
 import type { Environment } from './proxies.ts'
 
 export type Credentials =
@@ -18,6 +19,8 @@ const HELPER_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const HELPER_MS = 10_000
 const HELPER_BYTES = 64 * 1024
 const MAX_FILE_BYTES = 1024 * 1024
+/** Helpers that run at a time: where any upstream is allowed, clients choose how many hosts there are to ask for. */
+const MAX_PROGRAMS = 4
 /** Helpers are slow and their answers live for hours. */
 const REMEMBERED_MS = 60_000
 /** So old an answer is asked for again after a refusal. */
@@ -36,6 +39,7 @@ export class DockerCredentials {
   /** The file, or the folder that it lies in. */
   readonly #path: string
   readonly #runHelper: RunHelper
+  readonly #programs = new Semaphore(MAX_PROGRAMS)
   readonly #helped = new LRUCache<string, { readonly found: Credentials | undefined }>({
     max: 256,
     ttl: REMEMBERED_MS,
@@ -84,7 +88,11 @@ export class DockerCredentials {
     // Whoever makes a registry refuse us must not make us run programs all the time.
     const isRecent = this.#helped.getRemainingTTL(key) > REMEMBERED_MS - RECENT_MS
     if (known !== undefined && (!fresh || isRecent)) return known.found
-    const found = await this.#runHelper(helper, server).then(parseHelped, () => undefined)
+    const found = await this.#programs
+      .run(() => this.#runHelper(helper, server))
+      .then(parseHelped)
+      // Whatever it said instead of credentials may hold a secret, and an error of the parser would quote it.
+      .catch(() => undefined)
     this.#helped.set(key, { found })
     return found
   }

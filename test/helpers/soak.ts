@@ -10,6 +10,7 @@ import { Dice } from './faults-seed.ts'
 import { anyFault } from './faults-upstream.ts'
 import { ROOT } from './fixtures.ts'
 import { runCommand } from './fixtures-command.ts'
+import { SoakAttacker } from './soak-attacker.ts'
 import { SoakClient, type Surroundings } from './soak-client.ts'
 import { SoakImages } from './soak-images.ts'
 import { SoakLedger } from './soak-ledger.ts'
@@ -120,9 +121,10 @@ class Soak implements Surroundings {
   async run(): Promise<SoakReport> {
     const { clients, seed, seconds } = this.#options
     await this.#noteStart()
-    const running = Array.from({ length: clients }, (_, i) =>
-      new SoakClient(this, new Dice(seed + i + 1)).run(),
-    )
+    const running = Array.from({ length: clients }, (_, i) => {
+      const Client = i === 0 ? SoakAttacker : SoakClient
+      return new Client(this, new Dice(seed + i + 1)).run()
+    })
     const sampling = setInterval(() => void this.#sample(), 1000)
     const ends = performance.now() + seconds * 1000
     const rough = this.#chores()

@@ -101,3 +101,25 @@ test('runs a real helper with the server on its input', async () => {
 
   expect(await found.find('a.example')).toEqual({ username: 'get', password: 'of a.example' })
 })
+
+test('takes what a helper says that is no credentials as nothing, and tells nobody', async () => {
+  for (const output of ['', 's3cret', 'null', '[]', '"s3cret"', '{"Secret":7}']) {
+    const found = await docker({ credsStore: 'desktop' }, async () => output)
+    await expect(found.find('a.example')).resolves.toBeUndefined()
+  }
+})
+
+test('runs few helpers at a time, however many hosts they are asked about', async () => {
+  let running = 0
+  let most = 0
+  const found = await docker({ credsStore: 'desktop' }, async () => {
+    running += 1
+    most = Math.max(most, running)
+    await new Promise((resolve) => setImmediate(resolve))
+    running -= 1
+    return ''
+  })
+  await Promise.all(Array.from({ length: 200 }, (_, i) => found.find(`host${i}.example`)))
+
+  expect(most).toBeLessThanOrEqual(4)
+})
