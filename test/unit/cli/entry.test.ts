@@ -76,6 +76,31 @@ describe('the command', () => {
     expect((await run('clone/bin/crossdock')).stdout).toContain('path/node ')
   })
 
+  it('passes a broken one in PATH, as npm puts it there, and an old one', async () => {
+    await install('clone', 'src/main.ts')
+    await write('path/node', '#!/no/such/loader\n')
+    await node('second/node', 'v20.1.0')
+    await node('third/node', 'v24.0.0')
+
+    const path = ['path', 'second', 'third'].map((name) => join(place, name)).join(':')
+    const { stdout } = await runCommand(join(place, 'clone/bin/crossdock'), ['a b'], {
+      env: { PATH: `${path}:/usr/bin:/bin` },
+    })
+
+    expect(stdout).toBe(`third/node ${place}/clone/src/main.ts a b\n`)
+  })
+
+  it('says which library the brought one misses when there is no other', async () => {
+    await install('clone', 'src/main.ts')
+    const said = 'node: error while loading shared libraries: libatomic.so.1: cannot open'
+    await write('clone/node_modules/node/bin/node', `#!/bin/sh\necho "${said}" >&2\nexit 127\n`)
+    await node('path/node', 'v18.20.4')
+
+    expect((await run('clone/bin/crossdock')).stderr).toBe(
+      `crossdock: needs Node 24 or newer, and v18.20.4 is in PATH; the one that npm brought does not run here: ${said} (Debian and Ubuntu: apt-get install libatomic1)\n`,
+    )
+  })
+
   it.each([
     ['v20.20.2', 'v20.20.2 is in PATH'],
     ['v9.11.2', 'v9.11.2 is in PATH'],
