@@ -3,6 +3,7 @@ import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { program } from '../../helpers/fixtures.ts'
 import { runCommand } from '../../helpers/fixtures-command.ts'
 
 const ENTRY = join(import.meta.dirname, '../../../bin/crossdock')
@@ -10,6 +11,11 @@ const ENTRY = join(import.meta.dirname, '../../../bin/crossdock')
 let place: string
 beforeEach(async () => {
   place = await mkdtemp(join(tmpdir(), 'crossdock-entry-'))
+  // Where they usually lie there is a Node as well.
+  await mkdir(join(place, 'tools'))
+  for (const tool of ['dirname', 'readlink', 'head']) {
+    await symlink(program(tool), join(place, 'tools', tool))
+  }
 })
 afterEach(() => rm(place, { recursive: true, force: true }))
 
@@ -33,7 +39,7 @@ function node(path: string, version: string): Promise<void> {
 }
 
 function run(entry: string, ...args: readonly string[]) {
-  return runCommand(join(place, entry), args, { env: { PATH: `${place}/path:/usr/bin:/bin` } })
+  return runCommand(join(place, entry), args, { env: { PATH: `${place}/path:${place}/tools` } })
 }
 
 describe('the command', () => {
@@ -84,7 +90,7 @@ describe('the command', () => {
 
     const path = ['path', 'second', 'third'].map((name) => join(place, name)).join(':')
     const { stdout } = await runCommand(join(place, 'clone/bin/crossdock'), ['a b'], {
-      env: { PATH: `${path}:/usr/bin:/bin` },
+      env: { PATH: `${path}:${place}/tools` },
     })
 
     expect(stdout).toBe(`third/node ${place}/clone/src/main.ts a b\n`)
