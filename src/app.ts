@@ -191,7 +191,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   const progress = new Progress(() => clock.now())
   const publisher = new Publisher({ manifests, sidecars, catalog })
   const remaker = new Remaker({ catalog, manifests, publisher, clock })
-  const setbacks = new Setbacks()
+  const setbacks = new Setbacks({ left: (child) => telemetry.childLeft(child) })
   const writer = new ImageWriter({
     setbacks,
     catalog,

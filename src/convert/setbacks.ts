@@ -7,6 +7,7 @@ import { CrossdockError, isOutage } from '../errors.ts'
 import { canonicalOptions } from '../format/formats.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ImageTask } from './image-task.ts'
+import { reasonOf } from './wishes.ts'
 
 /** How long a child is left as it is, ms: one that cannot be asked for, one that is not there, one that is broken. */
 const OUTAGE_MS = 5_000
@@ -20,8 +21,26 @@ const MAX_OUTAGES = 3
 const COMMON: ReadonlySet<CrossdockError['kind']> = new Set(['internal', 'overloaded', 'storeFull'])
 const COMMON_REASONS: ReadonlySet<string | undefined> = new Set(['abandoned', 'too-many-manifests'])
 
+export interface SetbackEvents {
+  /** A child stays what it is; said once of each reason. */
+  left?(child: {
+    readonly upstream: string
+    readonly name: string
+    readonly digest: Digest
+    readonly profile: string
+    readonly reason: string
+    readonly message: string
+  }): void
+}
+
 export class Setbacks {
+  readonly #events: SetbackEvents
   readonly #known = new LRUCache<string, CrossdockError>({ max: 20_000 })
+  readonly #told = new LRUCache<string, true>({ max: 10_000 })
+
+  constructor(events: SetbackEvents = {}) {
+    this.#events = events
+  }
 
   /** Why a child was left as it is a moment ago. */
   find(task: ImageTask, child: Digest): CrossdockError | undefined {
@@ -30,6 +49,12 @@ export class Setbacks {
 
   note(task: ImageTask, child: Digest, error: CrossdockError): void {
     this.#known.set(keyOf(task, child), error, { ttl: ttlOf(error) })
+    const { repository, profile } = task
+    const reason = reasonOf(error)
+    const key = `${keyOf(task, child)} ${reason}`
+    if (this.#told.has(key)) return
+    this.#told.set(key, true)
+    this.#events.left?.({ ...repository, digest: child, profile, reason, message: error.message })
   }
 }
 

@@ -110,6 +110,15 @@ export function createTelemetry(
       if (error === undefined) log.warn(line, text)
       else log.error({ ...line, err: error }, text)
     },
+    childLeft(child: {
+      readonly digest: string
+      readonly profile: string
+      readonly reason: string
+      readonly message: string
+    }): void {
+      const text = `a child of an index stays the original, not ${child.profile}`
+      log.warn({ event: 'child_left', ...child }, text)
+    },
     layerConverted(layer: {
       encoding: string
       result: string

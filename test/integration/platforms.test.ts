@@ -163,6 +163,20 @@ describe('a child that cannot be converted', () => {
     return { images, arm: images[1].digest }
   }
 
+  test('is named in the log once, and spoils no index of a Docker client that runs on its platform', async () => {
+    const source = await withBrokenArm('bad/docker', '1')
+    const plain = await getManifest(proxy.base, 'bad/docker', '1-zstd')
+
+    for (let i = 0; i < 2; i += 1) {
+      const index = await getManifest(proxy.base, 'bad/docker', '1-zstd', dockerOn('arm64'))
+      expect([index.digest, converted(index, source)]).toEqual([plain.digest, ['amd64']])
+    }
+    const lines = proxy.crossdock.output().split('\n')
+    const told = lines.filter((line) => line.includes('"child_left"') && line.includes(source.arm))
+    expect(told).toHaveLength(1)
+    expect(told[0]).toContain('"reason":"diff-id"')
+  })
+
   test('stays the original when it was fetched, before a restart and after it', async () => {
     const source = await withBrokenArm('bad/fetched', '1')
     const before = await getManifest(proxy.base, 'bad/fetched', '1-zstd')
