@@ -2,6 +2,7 @@
  * Ranges far ahead of a download: fetched by upstream requests of their own, few and shared, or else out of the download when it
  * gets there.
  */
+import { Semaphore } from '../lib/semaphore.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { ByteRange, GrowingBlob } from '../ports.ts'
 import type { Pace } from './pace.ts'
@@ -16,11 +17,16 @@ const SOON_SECONDS = 2
 /** A smaller range is fetched with what lies around it, for those who ask for the next one; bytes. */
 const SMALL = 512 * 1024
 
-/** Requests for one blob beside its download: at a time, and in all. */
+/** Requests for one blob beside its download at a time, of either size. */
 const PER_BLOB = 4
+
+/** Pieces of one blob that are on their way or wait for that. */
+const PENDING_PER_BLOB = 16
+
+/** Requests for one blob beside its download, ever. */
 const PER_BLOB_IN_ALL = 32
 
-/** Requests for all blobs beside their downloads at a time, and pieces of blobs kept in memory. */
+/** Large ranges of all blobs on their way at a time, and pieces of blobs in memory. */
 const TOGETHER = 32
 
 /** Asks upstream for a range; `undefined`: it is not there. */
@@ -28,12 +34,12 @@ export type FetchRange = (range: ByteRange) => Promise<ByteStream | undefined>
 
 /** What all downloads share. */
 export class AheadBudget {
-  #fetching = 0
+  #passing = 0
   /** Oldest first. */
   readonly #windows = new Set<Window>()
 
-  get mayFetch(): boolean {
-    return this.#fetching < TOGETHER
+  get mayPass(): boolean {
+    return this.#passing < TOGETHER
   }
 
   /** Makes room for one more piece in memory; false when all are in use. */
@@ -53,11 +59,11 @@ export class AheadBudget {
   }
 
   begin(): void {
-    this.#fetching += 1
+    this.#passing += 1
   }
 
   end(): void {
-    this.#fetching -= 1
+    this.#passing -= 1
   }
 }
 
@@ -67,8 +73,10 @@ export class Ahead {
   readonly #growing: GrowingBlob
   readonly #size: number
   readonly #pace: Pace
+  readonly #filling = new Semaphore(PER_BLOB)
   #windows: Window[] = []
-  #fetching = 0
+  #pending = 0
+  #passing = 0
   #fetched = 0
 
   constructor(budget: AheadBudget, growing: GrowingBlob, size: number, pace: Pace) {
@@ -102,18 +110,14 @@ export class Ahead {
     const { start, end } = range
     const window = this.#windows.find((one) => one.start <= start && end <= one.end)
     if (window !== undefined && !window.isDropped) return window.read(range)
-    if (!this.#mayFetch()) return nothing()
-    if (end - start > SMALL) return this.#fetch(range, fetch)
-    return this.#open(range, fetch)?.read(range) ?? nothing()
+    if (this.#fetched >= PER_BLOB_IN_ALL) return nothing()
+    if (end - start <= SMALL) return this.#open(range, fetch)?.read(range) ?? nothing()
+    return this.#passing < PER_BLOB && this.#budget.mayPass ? this.#pass(range, fetch) : nothing()
   }
 
   #isFar(start: number): boolean {
     const gap = start - this.#growing.received
     return gap > AHEAD && gap > this.#pace.rate * SOON_SECONDS
-  }
-
-  #mayFetch(): boolean {
-    return this.#fetching < PER_BLOB && this.#fetched < PER_BLOB_IN_ALL && this.#budget.mayFetch
   }
 
   /** The piece of the blob around a small range. */
@@ -123,20 +127,33 @@ export class Ahead {
       end: Math.min(Math.ceil(range.end / SMALL) * SMALL, this.#size),
     }
     const window = new Window(around)
-    if (!this.#budget.keep(window)) return undefined
+    if (this.#pending >= PENDING_PER_BLOB || !this.#budget.keep(window)) return undefined
     this.#windows = [...this.#windows.filter((one) => !one.isDropped), window]
-    window.fill(this.#fetch(around, fetch)).catch(() => this.#budget.drop(window))
+    this.#fetched += 1
+    this.#pending += 1
+    this.#filling
+      .run(() => window.fill(this.#piece(around, fetch)))
+      .catch(() => this.#budget.drop(window))
+      .finally(() => {
+        this.#pending -= 1
+      })
     return window
   }
 
-  async *#fetch(range: ByteRange, fetch: FetchRange): AsyncGenerator<Uint8Array> {
-    this.#fetching += 1
+  /** Nothing when the download has got there first. */
+  async *#piece(range: ByteRange, fetch: FetchRange): AsyncGenerator<Uint8Array> {
+    if (range.end > this.#growing.received) yield* (await fetch(range)) ?? nothing()
+  }
+
+  /** A large range, for its reader alone. */
+  async *#pass(range: ByteRange, fetch: FetchRange): AsyncGenerator<Uint8Array> {
+    this.#passing += 1
     this.#fetched += 1
     this.#budget.begin()
     try {
       yield* (await fetch(range)) ?? nothing()
     } finally {
-      this.#fetching -= 1
+      this.#passing -= 1
       this.#budget.end()
     }
   }

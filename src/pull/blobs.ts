@@ -22,7 +22,7 @@ import type {
 import { Ahead, AheadBudget } from './ahead.ts'
 import { type Download, type DownloadEvents, type DownloadLimits, Downloads } from './downloads.ts'
 import { type OpenBlob, type Reopen, readOrReopen } from './open-blob.ts'
-import { isOpen, Openings } from './openings.ts'
+import { isOpen, keyOf, Openings } from './openings.ts'
 
 export class Blobs {
   readonly #store: BlobStore
@@ -63,6 +63,9 @@ export class Blobs {
   async stat(repository: Repository, digest: Digest): Promise<BlobStat | undefined> {
     const link = await this.#catalog.links.find(repository, digest)
     if (isOpen(link)) return { digest, size: link.size }
+    const download = this.#downloads.find(keyOf(repository, digest))
+    const size = download?.admitted.has(repository.name) ? download.blob.expected.size : undefined
+    if (size !== undefined) return { digest, size }
     return await this.#upstream(repository)?.statBlob(repository.name, digest)
   }
 

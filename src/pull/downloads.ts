@@ -114,7 +114,7 @@ export class Downloads {
     if (!ticket.isGranted) this.#press(ticket)
     this.#waiting.add(ticket)
     try {
-      await Promise.race([ticket.granted, forsaken.promise])
+      await Promise.race([forsaken.promise, ticket.granted])
       return ticket
     } catch (error) {
       ticket.release()

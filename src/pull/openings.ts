@@ -59,7 +59,7 @@ export class Openings {
     link: Link | undefined,
     by: Waiter | Interest,
   ): Promise<Download | BlobStat | undefined> {
-    const key = `${repository.upstream} ${digest}`
+    const key = keyOf(repository, digest)
     const download = this.#downloads.find(key)
     if (download?.admitted.has(repository.name)) {
       download.interest.add(by)
@@ -187,6 +187,11 @@ export class Openings {
       throw error
     }
   }
+}
+
+/** Names a download. */
+export function keyOf({ upstream }: Repository, digest: Digest): string {
+  return `${upstream} ${digest}`
 }
 
 /** True when the repository may have what lies here. */

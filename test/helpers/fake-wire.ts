@@ -31,6 +31,8 @@ export interface Fault {
   readonly stallAfter?: number
   readonly stallHeaders?: boolean
   readonly bytesPerSecond?: number
+  /** Bytes of the body that come at once, before it gets that slow. */
+  readonly burst?: number
   /** Flips a bit of the byte at this offset of the blob or manifest. */
   readonly corruptAt?: number
   /** Added to Content-Length. */
@@ -131,7 +133,7 @@ export async function send(
   }
   const gateAfter = fault.gateAfter || undefined
   const cut = fault.dropAfter ?? fault.stallAfter ?? gateAfter
-  await write(response, body.subarray(0, cut), fault.bytesPerSecond)
+  await write(response, body.subarray(0, cut), fault.bytesPerSecond, fault.burst)
   if (fault.stallAfter !== undefined) return
   if (fault.dropAfter !== undefined) {
     await flushed(response)
@@ -150,6 +152,7 @@ async function write(
   response: ServerResponse,
   body: Uint8Array,
   bytesPerSecond: number | undefined,
+  burst = 0,
 ): Promise<void> {
   if (bytesPerSecond === undefined) {
     response.write(body)
@@ -157,7 +160,8 @@ async function write(
   }
   // Twenty pieces a second are smooth enough.
   const piece = Math.max(1, Math.round(bytesPerSecond / 20))
-  for (let at = 0; at < body.byteLength && !response.destroyed; at += piece) {
+  response.write(body.subarray(0, burst))
+  for (let at = burst; at < body.byteLength && !response.destroyed; at += piece) {
     response.write(body.subarray(at, at + piece))
     await sleep(50)
   }
