@@ -155,7 +155,7 @@ const convert = z.strictObject({
     })
     .default('auto')
     .describe(
-      'Layers converted at a time; `auto`: two per processor, since some wait for upstream.',
+      'Layers converted at a time, not counting those whose source does not come; `auto`: two per processor.',
     ),
   headerWait: timer('20s').describe('How long a manifest request waits before early headers.'),
   waitBudget: timer('10m').describe('When a waiting request gives up; its conversion goes on.'),

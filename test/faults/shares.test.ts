@@ -72,9 +72,10 @@ describe('layers that hardly come', () => {
         )
       }
       for (const head of heads.slice(2)) head.abort()
+      // All configs, and as many layers as there are slots.
       await expect
         .poll(() => sick.count({ kind: 'blob', method: 'GET' }))
-        .toBeGreaterThanOrEqual(4 * 8)
+        .toBeGreaterThanOrEqual(4 + 2)
       const name = `quick/from-${burst}`
       await well.pushImage(name, '1', { layers: [{ size: LAYER }, { size: LAYER }] })
 
@@ -157,7 +158,7 @@ describe('one client', () => {
     const whole = await open(url)
     const asked = Array.from({ length: 1_000 }, async (_, i) => {
       const start = 10_000_000 + i * 25_000
-      const signal = AbortSignal.timeout(15_000)
+      const signal = AbortSignal.timeout(8_000)
       const headers = { Range: `bytes=${start}-${start + 999}` }
       const answer = await ask(url, { headers, signal })
       // What did not come in time waits for the download.
