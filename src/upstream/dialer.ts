@@ -134,6 +134,8 @@ export class Dialer implements AsyncDisposable {
     }
     const options = {
       allowH2: false,
+      // The gate lets no more in; but a socket is used again a moment after its body has ended, and until then counts here.
+      connections: limits.upstreamConnections,
       headersTimeout: limits.upstreamHeaders,
       bodyTimeout: limits.upstreamIdle,
       maxHeaderSize: limits.upstreamHeaderSize,
