@@ -14,6 +14,8 @@ const MAX_LINKS = 8
 const MAX_ENTRIES = 1_000_000
 /** Characters of all names that are kept, those of links and of files outside blobs/; thousands of layers of a docker-archive. */
 const MAX_NAMES = 8 * 1024 * 1024
+/** What a name takes beside its characters. */
+const NAME_OVERHEAD = 64
 
 export class Intake {
   readonly #store: BlobStore
@@ -97,9 +99,12 @@ export class Intake {
   #count(entry: Entry): void {
     this.#entries += 1
     if (this.#entries > MAX_ENTRIES) throw tooMuch(`more than ${MAX_ENTRIES} files`)
-    if (entry.kind === 'link') this.#names += entry.name.length + entry.target.length
-    else if (digestOfPath(entry.name) === undefined) this.#names += entry.name.length
-    if (this.#names > MAX_NAMES) throw tooMuch(`names of more than ${MAX_NAMES} characters`)
+    if (entry.kind === 'link') {
+      this.#names += entry.name.length + entry.target.length + NAME_OVERHEAD
+    } else if (digestOfPath(entry.name) === undefined) {
+      this.#names += entry.name.length + NAME_OVERHEAD
+    }
+    if (this.#names > MAX_NAMES) throw tooMuch('too many files outside blobs/, or links')
     if (entry.kind === 'file' && entry.size > this.#maxBlobBytes) {
       throw new CrossdockError(
         'badSize',

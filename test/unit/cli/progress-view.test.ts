@@ -44,6 +44,30 @@ describe('progress bars', () => {
     expect(rates.of(what, 100)).toBe(0)
   })
 
+  it('say of a bundle how far each image is, and the time left although xz takes it in by blocks', () => {
+    let now = 0
+    const rates = new Rates(() => now)
+    const rows = ['team/app:1', 'team/web:2'].map((label, i) => ({ ...layer(i, 'storing'), label }))
+    const output: Job = { ...job(rows), image: 'b.tar.xz', profile: 'xz, level 6', isBursty: true }
+    drawJobs([output], rates, 24)
+    const [first, second] = rows
+    if (first === undefined || second === undefined) throw new Error('there are two')
+    now = 10_000
+    first.received = 5 * MIB
+    drawJobs([output], rates, 24)
+    // The next block is being worked on.
+    now = 20_000
+    const lines = drawJobs([output], rates, 24)
+    for (const row of rows) row.received = row.size
+    const last = drawJobs([output], rates, 24)
+
+    expect(lines[0]).toMatch(
+      /^b\.tar\.xz \(xz, level 6\): 0 of 2 parts, 5\.0 MiB \/ 20\.0 MiB {2}256 KiB\/s {2}1 m 0 s left$/,
+    )
+    expect(lines[1]).toMatch(/^ {2}team\/app:1 +\[=+> +\] storing +5\.0 MiB \/ 10\.0 MiB/)
+    expect(last[0]).toMatch(/20\.0 MiB \/ 20\.0 MiB {2}compressing the last of it$/)
+  })
+
   it('never draws more lines than the terminal has, and leaves out what is finished first', () => {
     const layers = [
       ...Array.from({ length: 20 }, (_, n) => layer(n, 'done')),
