@@ -18,7 +18,7 @@ import { parseReference, splitSuffix } from '../oci/reference.ts'
 import { createExports, exportDeps } from './export.ts'
 import { createImports } from './import.ts'
 import { interruptionOf } from './interruption.ts'
-import { describeError, EXIT, formatBytes, UsageError } from './output.ts'
+import { complain, describeError, EXIT, formatBytes, UsageError } from './output.ts'
 import { formatPlace, type Place, parsePlace } from './places.ts'
 import { showProgress } from './progress-view.ts'
 import { parseImage } from './references.ts'
@@ -54,7 +54,7 @@ export async function copyCommand(
     using _view = showProgress(app.progress, system.output)
     copied = await copyTo(target, push, { ...wanted, platforms }, app, signal)
   }
-  for (const warning of copied.warnings) system.output.err(`crossdock: warning: ${warning}\n`)
+  for (const warning of copied.warnings) complain(system.output, `warning: ${warning}`)
   system.output.out(options.json ? formatJson(target, copied) : formatSummary(target, copied))
   return EXIT.ok
 }

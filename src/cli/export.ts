@@ -27,7 +27,7 @@ import { parsePlatform } from '../oci/platform.ts'
 import { describeFailure, type Outcome, sayFailures } from './failures.ts'
 import { parseWanted, readWanted, type WantedImage } from './image-lists.ts'
 import { interruptionOf } from './interruption.ts'
-import { formatBytes, formatTable, UsageError } from './output.ts'
+import { complain, formatBytes, formatTable, UsageError } from './output.ts'
 import { showProgress } from './progress-view.ts'
 import { type CommonOptions, openToCarry } from './session.ts'
 import type { System } from './system.ts'
@@ -64,7 +64,7 @@ export async function exportCommand(
   const { withSources = false, failFast = false } = options
   const task = { images, withSources, format, since, target, failFast }
   const exported = await run(task, app, system)
-  for (const warning of exported.warnings) output.err(`crossdock: warning: ${warning}\n`)
+  for (const warning of exported.warnings) complain(output, `warning: ${warning}`)
   const outcomes = outcomesOf(images, exported)
   output.out(options.json ? formatJson(exported, outcomes) : formatSummary(exported))
   return sayFailures(outcomes, images.length, output)

@@ -1,6 +1,6 @@
 /** What became of the images of a command that goes on when one of them fails. */
 import type { WantedImage } from './image-lists.ts'
-import { describeError, EXIT, type Output } from './output.ts'
+import { complain, describeError, EXIT, type Output } from './output.ts'
 import { formatImage } from './references.ts'
 
 export type Outcome =
@@ -14,8 +14,8 @@ export function sayFailures(outcomes: readonly Outcome[], asked: number, output:
   if (asked === 1) return EXIT.failed
   const left = asked - outcomes.length
   const rest = left > 0 ? `, ${left} not tried` : ''
-  output.err(`crossdock: ${failed.length} of ${asked} images failed${rest}:\n`)
-  for (const one of failed) output.err(`  ${formatImage(one.image)}: ${describeFailure(one)}\n`)
+  const lines = failed.map((one) => `${formatImage(one.image)}: ${describeFailure(one)}`)
+  complain(output, [`${failed.length} of ${asked} images failed${rest}:`, ...lines].join('\n'))
   return EXIT.failed
 }
 

@@ -6,7 +6,7 @@ import { type Imported, Imports } from '../bundle/imports.ts'
 import { openBundle } from '../bundle/input-files.ts'
 import { locate } from '../http/target.ts'
 import type { Repository } from '../ports.ts'
-import { describeError, EXIT, formatBytes, formatTable, UsageError } from './output.ts'
+import { complain, describeError, EXIT, formatBytes, formatTable, UsageError } from './output.ts'
 import { type CommonOptions, openSession } from './session.ts'
 import type { System } from './system.ts'
 
@@ -45,7 +45,7 @@ export async function importCommand(
   }
   system.output.out(options.json ? formatJson(outcomes) : formatSummary(outcomes))
   for (const one of outcomes) {
-    if ('error' in one) system.output.err(`crossdock: ${one.path}: ${describeError(one.error)}\n`)
+    if ('error' in one) complain(system.output, `${one.path}: ${describeError(one.error)}`)
   }
   return outcomes.some((one) => 'error' in one) ? EXIT.failed : EXIT.ok
 }

@@ -51,6 +51,11 @@ export function describeError(error: unknown, withStack = false): string {
   return withStack && !isExpected ? (error.stack ?? error.message) : error.message
 }
 
+/** What went wrong or should be known. Whatever stands in the text begins no line, where it would pass for one of ours. */
+export function complain(output: Output, text: string): void {
+  output.err(`crossdock: ${text.trimEnd().replaceAll('\n', '\n  ')}\n`)
+}
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const
 
 /** `12.3 MiB` */

@@ -13,7 +13,7 @@ import { addHelp, helpHint, wordsOf } from './help.ts'
 import { importCommand } from './import.ts'
 import { inspectCommand } from './inspect.ts'
 import { listCommand } from './list.ts'
-import { describeError, EXIT, UsageError } from './output.ts'
+import { complain, describeError, EXIT, UsageError } from './output.ts'
 import { pinCommand, unpinCommand } from './pin.ts'
 import { recordExportCommand, recordPushCommand, recordShowCommand } from './record.ts'
 import { removeCommand } from './remove.ts'
@@ -48,13 +48,11 @@ function report(error: unknown, { words }: Outcome, { output, env }: System): nu
   // Commander has said it all by then.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
   if (error instanceof ConfigError) {
-    output.err(`crossdock: the configuration cannot be used\n`)
-    output.err(error.problems.map((problem) => `  ${problem}\n`).join(''))
+    complain(output, ['the configuration cannot be used', ...error.problems].join('\n'))
     return EXIT.usage
   }
   const isDebug = /^(?:debug|trace)$/.test(env.CROSSDOCK_LOG__LEVEL ?? '')
-  // Whatever stands in a message begins no line, where it would pass for one of ours.
-  output.err(`crossdock: ${describeError(error, isDebug).replaceAll('\n', '\n  ')}\n`)
+  complain(output, describeError(error, isDebug))
   if (!(error instanceof UsageError)) return EXIT.failed
   output.err(`${helpHint(words)}\n`)
   return EXIT.usage

@@ -42,7 +42,7 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
   const signals = system.signals()
   await using _lock = await acquireServerLock(config.data)
   const app = await openServer(config, system)
-  const state: ServerState = { isDraining: false, open: new Set() }
+  const state: ServerState = { draining: new AbortController(), open: new Set() }
   const listeners = await openListeners(app, state).catch(async (error) => {
     await app[Symbol.asyncDispose]()
     throw error
@@ -55,7 +55,7 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
   signals.onReload(() => void reloadAccess(app, options, system))
   tellReady(system.env).catch((error) => app.telemetry.readinessUntold(error))
   await signals.first
-  state.isDraining = true
+  state.draining.abort()
   app.telemetry.log.info({ event: 'draining' }, 'finishing requests before the end')
   return await shutDown({ app, keeper, listeners, open: state.open }, signals)
 }
@@ -94,7 +94,10 @@ async function openListeners(app: App, state: ServerState): Promise<Listener[]> 
     requests: new Shares({ total: connections, each: clientConnections }),
     open: state.open,
   }
-  const health = { check: () => app.catalog.check(), isDraining: () => state.isDraining }
+  const health = {
+    check: () => app.catalog.check(),
+    isDraining: () => state.draining.signal.aborted,
+  }
   const distribution = createDistribution(app)
   const requestDone = (event: RequestEvent) => app.telemetry.requestDone(event)
   const { hostnames } = config
@@ -126,6 +129,7 @@ async function openListeners(app: App, state: ServerState): Promise<Listener[]> 
           addAdmin(routes, seen, {
             metricsText: () => app.telemetry.metricsText(),
             progress: app.progress,
+            ending: state.draining.signal,
           })
         },
         rules,

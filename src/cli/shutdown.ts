@@ -17,7 +17,8 @@ export interface Signals {
 }
 
 export interface ServerState {
-  isDraining: boolean
+  /** Aborted as soon as the server is to end. */
+  readonly draining: AbortController
   /** Exchanges that have not ended. */
   readonly open: Set<Exchange>
 }

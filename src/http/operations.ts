@@ -29,6 +29,8 @@ export function addHealth(app: Hono<Env>, seen: MiddlewareHandler<Env>, deps: He
 export interface AdminDeps {
   readonly metricsText: () => Promise<string>
   readonly progress: Progress
+  /** Aborted when the server is to end, for which streams without an end must not be waited. */
+  readonly ending: AbortSignal
 }
 
 /** How often a listener that sees nothing happen is told so, ms. */
@@ -52,25 +54,29 @@ export function addAdmin(app: Hono<Env>, seen: MiddlewareHandler<Env>, deps: Adm
         queue.set(job.id, job)
         wake()
       })
-      stream.onAbort(() => {
-        stop()
-        wake()
-      })
-      while (!stream.aborted) {
-        const [job] = queue.values()
-        if (job !== undefined) {
-          queue.delete(job.id)
-          await stream.writeSSE({ event: 'conversion', data: printableJson(describeJob(job)) })
-          continue
-        }
-        const isQuiet = await new Promise<boolean>((resolve) => {
-          const timer = setTimeout(resolve, SSE_PING_MS, true)
-          wake = () => {
-            clearTimeout(timer)
-            resolve(false)
+      const wakeUp = () => wake()
+      stream.onAbort(wakeUp)
+      deps.ending.addEventListener('abort', wakeUp)
+      try {
+        while (!stream.aborted && !deps.ending.aborted) {
+          const [job] = queue.values()
+          if (job !== undefined) {
+            queue.delete(job.id)
+            await stream.writeSSE({ event: 'conversion', data: printableJson(describeJob(job)) })
+            continue
           }
-        })
-        if (isQuiet) await stream.writeSSE({ event: 'ping', data: '' })
+          const isQuiet = await new Promise<boolean>((resolve) => {
+            const timer = setTimeout(resolve, SSE_PING_MS, true)
+            wake = () => {
+              clearTimeout(timer)
+              resolve(false)
+            }
+          })
+          if (isQuiet) await stream.writeSSE({ event: 'ping', data: '' })
+        }
+      } finally {
+        deps.ending.removeEventListener('abort', wakeUp)
+        stop()
       }
     })
   })

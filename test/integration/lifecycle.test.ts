@@ -179,10 +179,14 @@ describe('SIGTERM', () => {
     expect(await ended).toBe(0)
   })
 
-  test('closes connections that are idle', async () => {
+  test('closes connections that are idle, and streams that have no end', async () => {
     await using proxy = await TestProxy.start({ registry: origin })
     const agent = new Agent({ keepAlive: true })
     expect((await ask(`${proxy.base}/`, { agent })).status).toBe(200)
+    const events = await open(`${proxy.crossdock.adminUrl}/api/conversions`, {
+      headers: { Accept: 'text/event-stream' },
+    })
+    events.incoming.resume()
     const began = performance.now()
     expect(await proxy.crossdock.stop('SIGTERM')).toBe(0)
     expect(performance.now() - began).toBeLessThan(4_000)

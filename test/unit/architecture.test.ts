@@ -103,6 +103,16 @@ describe('the source', () => {
     expect(wrong).toEqual([])
   })
 
+  it('writes headers, log and terminal at their sinks alone, which make texts of others harmless', () => {
+    const outside = (what: RegExp, sinks: readonly string[]) =>
+      FILES.filter(({ path, text }) => what.test(text) && !sinks.includes(path))
+
+    expect(outside(/\.writeHead\(|\.setHeader\(/, ['http/exchange.ts'])).toEqual([])
+    expect(outside(/\bstd(?:out|err)\.write\(/, ['cli/system.ts', 'main.ts'])).toEqual([])
+    expect(outside(/\bconsole\./, [])).toEqual([])
+    expect(outside(/\bpino\(/, ['lib/log.ts'])).toEqual([])
+  })
+
   it('has no long files, no default exports and opens each with what it is for', () => {
     const wrong = FILES.filter(
       ({ text }) =>
