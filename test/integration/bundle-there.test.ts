@@ -1,5 +1,5 @@
 /** What is there already is looked at, not believed: layouts, the store, earlier bundles, registries. */
-import { open, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type Digest, digestOf, hexOf } from '../../src/oci/digest.ts'
@@ -46,6 +46,25 @@ describe('an import', () => {
     expect(out).toMatch(/^1 new blobs/m)
     await serving(far, async (get) => {
       const blob = await get(`${UPSTREAM}/team/app/blobs/${app.layers[0]?.digest}`)
+      expect(digestOf(await blob.bytes())).toBe(app.layers[0]?.digest)
+    })
+  })
+
+  it('takes a folder in which blobs are links to files of the same folder', async () => {
+    await using hosts = await openHosts()
+    const { registry, near, far } = hosts
+    const app = await registry.pushImage('team/app', '1')
+    await must(near, 'copy', 'team/app:1', 'oci:layout:registry.example/team/app:1')
+    const blobs = join(near.folder, 'layout/blobs/sha256')
+    const hex = hexOf(app.layers[0]?.digest as Digest)
+    await mkdir(join(near.folder, 'layout/store'))
+    await rename(join(blobs, hex), join(near.folder, 'layout/store/layer'))
+    await symlink('../../store/layer', join(blobs, hex))
+
+    await must(far, 'import', join(near.folder, 'layout'))
+
+    await serving(far, async (get) => {
+      const blob = await get(`${UPSTREAM}/team/app/blobs/sha256:${hex}`)
       expect(digestOf(await blob.bytes())).toBe(app.layers[0]?.digest)
     })
   })
