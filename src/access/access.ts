@@ -18,6 +18,19 @@ export interface CertificateSubject {
   readonly units: readonly string[]
 }
 
+/** As Node gives the subject of a certificate: a name that is there several times is a list. */
+export function subjectOf(subject: {
+  readonly CN?: string | readonly string[]
+  readonly OU?: string | readonly string[]
+}): CertificateSubject {
+  const names = [subject.CN ?? []].flat()
+  // Of several nobody can tell whom the authority meant.
+  return {
+    commonName: names.length === 1 ? names[0] : undefined,
+    units: [subject.OU ?? []].flat(),
+  }
+}
+
 export type AccessMode =
   | { readonly mode: 'none' }
   | { readonly mode: 'htpasswd'; readonly users: Users }

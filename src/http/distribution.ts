@@ -12,7 +12,6 @@ import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { readToKeep } from '../pull/open-blob.ts'
 import type { Reach } from '../setup/clients.ts'
 import { acceptanceOf, cannotRead, platformsOf } from './client.ts'
-import { clientKey } from './client-address.ts'
 import { matchesEtag } from './etag.ts'
 import type { Exchange } from './exchange.ts'
 import type { Headers } from './headers.ts'
@@ -168,7 +167,7 @@ export class Distribution {
       )
       await this.#sendManifest(exchange, target, answer)
       if (exchange.isHead) return
-      const puller = target.principal?.name ?? clientKey(exchange.address)
+      const puller = target.principal?.name ?? exchange.client
       pulls.pulledChild(target.repository, reference.digest, puller)
       return
     }

@@ -1,7 +1,7 @@
 /** One request and its answer on the wire: the only place that writes heads, bodies and errors. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { TLSSocket } from 'node:tls'
-import { CHALLENGE, type Credentials } from '../access/access.ts'
+import { CHALLENGE, type Credentials, subjectOf } from '../access/access.ts'
 import { CrossdockError, FAILURES } from '../errors.ts'
 import type { Waiter } from '../lib/interest.ts'
 import { quotedText } from '../lib/printable.ts'
@@ -108,11 +108,7 @@ export class Exchange implements Waiter {
     return {
       authorization: this.header('authorization'),
       client: this.client,
-      certificate: subject && {
-        // Of several nobody can tell whom the authority meant.
-        commonName: onlyOf([subject.CN ?? []].flat()),
-        units: [subject.OU ?? []].flat(),
-      },
+      certificate: subject && subjectOf(subject),
     }
   }
 
@@ -277,10 +273,6 @@ export class Exchange implements Waiter {
       outgoing.write(chunk, done)
     })
   }
-}
-
-function onlyOf(names: readonly string[]): string | undefined {
-  return names.length === 1 ? names[0] : undefined
 }
 
 function tooManyRequests(): CrossdockError {

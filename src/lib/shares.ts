@@ -45,18 +45,6 @@ export class Shares {
   get taken(): number {
     return this.#taken
   }
-
-  /** Who holds the most places. */
-  greediest(): string | undefined {
-    let most = 0
-    let greediest: string | undefined
-    for (const [key, held] of this.#held) {
-      if (held <= most) continue
-      most = held
-      greediest = key
-    }
-    return greediest
-  }
 }
 
 /** A queue in which keys take turns: among many one after the other, for one of them first come first served. */

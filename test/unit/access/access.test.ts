@@ -1,6 +1,6 @@
 import { hashSync } from 'bcryptjs'
 import { describe, expect, it } from 'vitest'
-import { Access, parseBasic } from '../../../src/access/access.ts'
+import { Access, parseBasic, subjectOf } from '../../../src/access/access.ts'
 import { createBcrypt } from '../../../src/access/bcrypt.ts'
 import { parseHtpasswd, Users } from '../../../src/access/htpasswd.ts'
 import { Policy } from '../../../src/access/policy.ts'
@@ -210,6 +210,30 @@ describe('client certificates', () => {
     await expect(
       access.identify({ authorization: undefined, certificate: undefined }),
     ).rejects.toMatchObject({ status: 401 })
+  })
+})
+
+describe('the subject of a certificate', () => {
+  it('has one common name or none that counts, and all its units', () => {
+    expect(subjectOf({ CN: 'node-7', OU: ['edge', 'lab'] })).toEqual({
+      commonName: 'node-7',
+      units: ['edge', 'lab'],
+    })
+    expect(subjectOf({ CN: ['node-7', 'admin'] }).commonName).toBeUndefined()
+    expect(subjectOf({})).toEqual({ commonName: undefined, units: [] })
+  })
+
+  it('is nobody else when it holds a glob or looks like a group', async () => {
+    const rules = [{ who: ['admin', '@staff'], match: ['**'] }]
+    const policy = new Policy({ groups: { staff: ['carol'] }, rules })
+    for (const commonName of ['*', 'adm*', '@staff', '**', 'Admin', 'admin ']) {
+      const certificate = { commonName, units: [] }
+      const access = new Access({ mode: { mode: 'mtls' }, policy })
+      const principal = await access.identify({ authorization: undefined, certificate })
+      expect(() => access.authorize(principal, { repository: 'ghcr.io/acme/app' })).toThrow(
+        /is not there/,
+      )
+    }
   })
 })
 

@@ -12,7 +12,6 @@ describe('shares', () => {
       'share',
     ])
     expect([shares.admit('b'), shares.admit('c')]).toEqual(['admitted', 'full'])
-    expect(shares.greediest()).toBe('a')
     shares.leave('a')
     expect(shares.admit('c')).toBe('admitted')
     expect(shares.taken).toBe(3)
@@ -26,7 +25,7 @@ describe('shares', () => {
       shares.leave(`client ${i}`)
     }
 
-    expect([shares.taken, shares.held('client 7'), shares.greediest()]).toEqual([0, 0, undefined])
+    expect([shares.taken, shares.held('client 7')]).toEqual([0, 0])
   })
 })
 
@@ -53,6 +52,17 @@ describe('turns', () => {
     ])
     expect([turns.size, turns.waiting('a'), turns.waiting('b')]).toEqual([1, 1, 0])
     expect(drain(turns)).toEqual([2])
+  })
+
+  it('take out the last of whoever has the most in line', () => {
+    const turns = new Turns<number>()
+    turns.push('a', 1)
+    turns.push('b', 2)
+    turns.push('b', 3)
+
+    expect([turns.greediest(), turns.pop('b'), turns.pop('c')]).toEqual(['b', 3, undefined])
+    expect(drain(turns)).toEqual([1, 2])
+    expect(turns.greediest()).toBeUndefined()
   })
 
   it('let nobody wait longer than one turn of each other key', () => {
