@@ -8,6 +8,7 @@ import { type Profiles, profilesOf } from './config/profiles.ts'
 import type { Config } from './config/schema.ts'
 import { upstreamSettings } from './config/upstream-files.ts'
 import { Children } from './convert/children.ts'
+import { Contents } from './convert/contents.ts'
 import { ImageWriter } from './convert/image-writer.ts'
 import { Images } from './convert/images.ts'
 import { LayerConversion, type LayerEvents } from './convert/layer-conversion.ts'
@@ -203,7 +204,9 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     clock,
     maxUncompressed: config.limits.imageUncompressed,
   })
+  const contents = new Contents({ blobs, upstreams, offline })
   const images = new Images({
+    contents,
     setbacks,
     catalog,
     manifests,

@@ -22,7 +22,7 @@ export interface AssembledImage {
 /** `converted`: one for each layer, in order; `undefined` for those that the plan keeps. */
 export function assembleImage(
   task: ImageTask,
-  { raw, image, plan }: ImageSurvey,
+  { raw, image, plan }: Pick<ImageSurvey, 'raw' | 'image' | 'plan'>,
   source: Pick<ImageConfig, 'diffIds'> & { readonly bytes: Uint8Array },
   converted: readonly (ConvertedLayer | undefined)[],
 ): AssembledImage {
@@ -46,7 +46,7 @@ export function assembleImage(
 /** `children`: those that were converted, by the digest of their source; the others stay what they are. */
 export function assembleIndex(
   task: ImageTask,
-  { raw, index, dialect }: IndexSurvey,
+  { raw, index, dialect }: Pick<IndexSurvey, 'raw' | 'index' | 'dialect'>,
   children: ReadonlyMap<Digest, ConvertedImage>,
 ): Rewritten {
   const descriptors = [...children].map(

@@ -6,6 +6,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import type { Catalog, Clock, ConvertedImage, ImageKey } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
+import type { Contents } from './contents.ts'
 import { type FlightWork, Flights, type ImageFlight, type Outcome } from './flights.ts'
 import { type ImageTask, nameOf, parseRecipe, recipeOf, recipeWithout } from './image-task.ts'
 import type { ImageWriter } from './image-writer.ts'
@@ -44,6 +45,7 @@ export class Images {
     readonly catalog: Catalog
     readonly manifests: Manifests
     readonly writer: ImageWriter
+    readonly contents: Contents
     readonly setbacks: Setbacks
     readonly progress: Progress
     readonly clock: Clock
@@ -55,7 +57,7 @@ export class Images {
   }) {
     this.#catalog = deps.catalog
     this.#manifests = deps.manifests
-    this.#surveyor = new Surveyor(deps.manifests, deps.setbacks)
+    this.#surveyor = new Surveyor(deps)
     this.#writer = deps.writer
     this.#progress = deps.progress
     this.#clock = deps.clock
@@ -141,7 +143,7 @@ export class Images {
     flight.job = job
     const work = { ...task, interest }
     try {
-      const survey = await this.#surveyor.survey(work, parseRecipe(key.recipe))
+      const survey = await this.#surveyor.survey(work, parseRecipe(key.recipe).children)
       if (survey.kind === 'original') {
         tellMediaType(task.source.mediaType)
         this.#end(task, job, began, 'original', survey.reason)

@@ -1,5 +1,5 @@
 /** One conversion of one layer: read -> decode -> hash -> encode -> store, while it downloads. */
-import type { DecodeLimits } from '../codec/codec.ts'
+import { type DecodeLimits, HEAD_SIZE } from '../codec/codec.ts'
 import { decodeLayer } from '../codec/codecs.ts'
 import { CrossdockError } from '../errors.ts'
 import { type Format, LayerRefusedError } from '../format/format.ts'
@@ -16,6 +16,7 @@ import type {
 } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
+import { type Content, contentOf } from './contents.ts'
 import { HashedTar, type TarFacts } from './hashed-tar.ts'
 import {
   checkSize,
@@ -181,7 +182,9 @@ export class LayerConversion {
       reason: refusal.message,
     })
     const isPlain =
-      source.mediaType !== undefined && format.keeps({ ...source, mediaType: source.mediaType })
+      source.mediaType !== undefined &&
+      format.keeps({ ...source, mediaType: source.mediaType }) &&
+      (await this.#contentOf(task)) === format.compression
     const plain = isPlain
       ? await this.#keep(key, task, run)
       : await this.#convertPlain(task, format, run)
@@ -218,6 +221,11 @@ export class LayerConversion {
     const { digest, size } = task.source
     const facts = factsOf(diffId512)
     return { ...key, target: digest, size, diffId, uncompressedSize, facts }
+  }
+
+  async #contentOf(task: LayerTask): Promise<Content> {
+    const { blob } = await this.#open(task)
+    return await contentOf(blob.read({ start: 0, end: Math.min(HEAD_SIZE, blob.size) }))
   }
 
   /** Finds out what a layer unpacks to in the algorithm that this asker's image names it by. */

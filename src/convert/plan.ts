@@ -60,8 +60,8 @@ export function planImage(
   config: ImageConfig,
   format: Format,
   dialect: Dialect,
-  /** True when layers that have this form already must be written again, in another order. */
-  reorders = false,
+  /** False for a layer that has to be written, whatever its media type says. */
+  mayKeep: (layer: Descriptor) => boolean = () => true,
 ): ImagePlan {
   const reason = reasonToKeep(image)
   if (reason !== undefined) return { kind: 'original', reason }
@@ -75,7 +75,7 @@ export function planImage(
     )
   }
   const steps = image.layers.map((layer, i) =>
-    planLayer(layer, config.diffIds[i], format, dialect, reorders),
+    planLayer(layer, config.diffIds[i], format, dialect, mayKeep),
   )
   const changes = steps.some((step) => step.kind === 'convert') || dialect !== image.dialect
   if (changes) return { kind: 'convert', dialect, steps }
@@ -88,7 +88,7 @@ function planLayer(
   diffId: Digest | undefined,
   format: Format,
   dialect: Dialect,
-  reorders: boolean,
+  mayKeep: (layer: Descriptor) => boolean,
 ): LayerStep {
   const mediaType = layerMediaType(dialect, format.compression)
   const isForeign = findMediaType(layer.mediaType)?.foreign === true
@@ -96,7 +96,7 @@ function planLayer(
   const isEmpty = layer.size === 0
   if (diffId === undefined || mediaType === undefined || isForeign || isEmpty)
     return { kind: 'keep' }
-  return format.keeps(layer) && !reorders
+  return format.keeps(layer) && mayKeep(layer)
     ? { kind: 'keep' }
     : { kind: 'convert', diffId, mediaType }
 }

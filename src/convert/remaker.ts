@@ -2,7 +2,8 @@
 import { findFormat } from '../format/formats.ts'
 import { COMMAND, Interest, type Waiter } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
-import { findMediaType } from '../oci/media-type.ts'
+import type { Descriptor, ImageIndex, ImageManifest } from '../oci/manifest.ts'
+import { type Dialect, findMediaType } from '../oci/media-type.ts'
 import type {
   Catalog,
   Clock,
@@ -14,15 +15,14 @@ import type {
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
 import { type AssembledImage, assembleImage, assembleIndex } from './assembly.ts'
 import { type ImageWork, parseRecipe } from './image-task.ts'
+import { planImage } from './plan.ts'
 import type { Publisher } from './publisher.ts'
-import { type ConvertibleSurvey, type ImageSurvey, type IndexSurvey, Surveyor } from './survey.ts'
 
 export class Remaker {
   readonly #catalog: Catalog
   readonly #manifests: Manifests
   readonly #publisher: Publisher
   readonly #clock: Clock
-  readonly #surveyor: Surveyor
 
   constructor(deps: {
     readonly catalog: Catalog
@@ -34,7 +34,6 @@ export class Remaker {
     this.#manifests = deps.manifests
     this.#publisher = deps.publisher
     this.#clock = deps.clock
-    this.#surveyor = new Surveyor(deps.manifests)
   }
 
   /** True when the manifest came out with the same digest, and is here again together with its config. */
@@ -76,9 +75,7 @@ export class Remaker {
       platforms: 'all',
       interest,
     }
-    const survey = await this.#surveyor.survey(task, recipe)
-    if (survey.kind === 'original') return false
-    const { manifest, config } = await this.#assemble(task, survey, made)
+    const { manifest, config } = await this.#assemble(task, made)
     if (manifest.digest !== made.target) return false
     if (config !== undefined) await this.#manifests.put(config)
     await this.#publisher.publish(manifest, source, made)
@@ -87,38 +84,45 @@ export class Remaker {
 
   async #assemble(
     task: ImageWork,
-    survey: ConvertibleSurvey,
     made: ConvertedImage,
   ): Promise<{ readonly manifest: RawManifest; readonly config?: AssembledImage['config'] }> {
-    if (survey.kind === 'image') return await this.#assembleImage(task, survey, made)
-    // The dialect was told before it was known which children fail.
-    const dialect = findMediaType(made.mediaType)?.dialect ?? survey.dialect
-    const children = await this.#childrenOf(survey, made)
-    return { manifest: assembleIndex(task, { ...survey, dialect }, children) }
+    const source = this.#manifests.parse(task.source)
+    const dialect = findMediaType(made.mediaType)?.dialect ?? source.dialect
+    if (source.kind === 'image') return await this.#assembleImage(task, source, dialect, made)
+    const children = await this.#childrenOf(source, made)
+    const index = { raw: task.source, index: source, dialect }
+    return { manifest: assembleIndex(task, index, children) }
   }
 
   async #assembleImage(
     task: ImageWork,
-    survey: ImageSurvey,
+    image: ImageManifest,
+    dialect: Dialect,
     { layers }: ConvertedImage,
   ): Promise<AssembledImage> {
+    const { repository, interest } = task
     const bySource = new Map(layers.map((layer): [Digest, ConvertedLayer] => [layer.source, layer]))
-    const converted = survey.image.layers.map(({ digest }, i) =>
-      survey.plan.steps[i]?.kind === 'convert' ? bySource.get(digest) : undefined,
+    const config = await this.#manifests.config(repository, image, interest)
+    // What was made of a layer says that it was not kept.
+    const mayKeep = ({ digest }: Descriptor) => !bySource.has(digest)
+    const plan = planImage(image, config, task.format, dialect, mayKeep)
+    if (plan.kind === 'original') throw new Error('what was converted has a plan')
+    const converted = image.layers.map(({ digest }, i) =>
+      plan.steps[i]?.kind === 'convert' ? bySource.get(digest) : undefined,
     )
-    const bytes = await this.#manifests.configBytes(task.repository, survey.image, task.interest)
-    const { diffIds } = await this.#manifests.config(task.repository, survey.image, task.interest)
-    return assembleImage(task, survey, { bytes, diffIds }, converted)
+    const bytes = await this.#manifests.configBytes(repository, image, interest)
+    const survey = { raw: task.source, image, plan }
+    return assembleImage(task, survey, { bytes, diffIds: config.diffIds }, converted)
   }
 
   /** Which conversion of each child the index named. */
   async #childrenOf(
-    survey: IndexSurvey,
+    index: ImageIndex,
     { repository, outputs }: ConvertedImage,
   ): Promise<ReadonlyMap<Digest, ConvertedImage>> {
     const named = new Set(outputs.map(({ digest }) => digest))
     const children = new Map<Digest, ConvertedImage>()
-    for (const source of survey.children.keys()) {
+    for (const source of new Set(index.manifests.map(({ digest }) => digest))) {
       const made = (await this.#catalog.conversions.listImages({ source })).find(
         (one) => named.has(one.target) && isSameRepository(one.repository, repository),
       )

@@ -7,9 +7,11 @@ import { Walk } from '../lib/walk.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import { type Dialect, INDEX_TYPES, MANIFEST_TYPES } from '../oci/media-type.ts'
+import { isInRegistry } from '../oci/outline.ts'
 import type { RawManifest, Repository } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
-import { type ImageWork, nameOf, type Recipe } from './image-task.ts'
+import type { Contents } from './contents.ts'
+import { type ImageWork, nameOf } from './image-task.ts'
 import {
   DOCKER_TYPES_ONLY,
   dialectFor,
@@ -56,22 +58,26 @@ const MAX_NESTING = 3
 
 export class Surveyor {
   readonly #manifests: Pick<Manifests, 'get' | 'parse' | 'config'>
-  readonly #setbacks: Setbacks | undefined
+  readonly #contents: Pick<Contents, 'mislabelled'>
+  readonly #setbacks: Setbacks
 
-  /** Without `setbacks` a child that cannot be converted is a failure of the index. */
-  constructor(manifests: Pick<Manifests, 'get' | 'parse' | 'config'>, setbacks?: Setbacks) {
-    this.#manifests = manifests
-    this.#setbacks = setbacks
+  constructor(deps: {
+    readonly manifests: Pick<Manifests, 'get' | 'parse' | 'config'>
+    readonly contents: Pick<Contents, 'mislabelled'>
+    readonly setbacks: Setbacks
+  }) {
+    this.#manifests = deps.manifests
+    this.#contents = deps.contents
+    this.#setbacks = deps.setbacks
   }
 
   /**
-   * `recipe` names the children of the index to convert, and those that are not, where that is known. Throws `refused` when
-   * too many manifests lie below it.
+   * `selected`: the children of the index to convert, where a recipe has named them. Throws `refused` when too many manifests
+   * lie below it.
    */
-  async survey(task: ImageWork, recipe: Pick<Recipe, 'children' | 'left'>): Promise<Survey> {
-    const { children: selected, left } = recipe
+  async survey(task: ImageWork, selected: readonly Digest[] | undefined): Promise<Survey> {
     const walk = new Walk(`index ${nameOf(task)}`)
-    const round = { task, walk, known: new Map(), left: new Set(left), outages: { count: 0 } }
+    const round = { task, walk, known: new Map(), outages: { count: 0 } }
     return await this.#survey(round, task.source, 1, selected)
   }
 
@@ -103,9 +109,20 @@ export class Surveyor {
     const reason = reasonToKeep(image)
     if (reason !== undefined) return { kind: 'original', reason }
     const config = await this.#manifests.config(task.repository, image, task.interest)
-    const reorders = listIn(task.options) !== undefined
-    const plan = planImage(image, config, task.format, dialect, reorders)
+    const plan = planImage(image, config, task.format, dialect, await this.#keeping(task, image))
     return plan.kind === 'original' ? plan : { kind: 'image', raw, image, plan }
+  }
+
+  /** Which of the layers that have this form already may be left as they are: not those that only say so. */
+  async #keeping(task: ImageWork, image: ImageManifest): Promise<(layer: Descriptor) => boolean> {
+    // In another order everything is written again.
+    if (listIn(task.options) !== undefined) return () => false
+    const kept = image.layers.filter(
+      (layer) => layer.size > 0 && isInRegistry(layer) && task.format.keeps(layer),
+    )
+    if (kept.length === 0) return () => true
+    const mislabelled = await this.#contents.mislabelled(task.repository, kept)
+    return ({ digest }) => !mislabelled.has(digest)
   }
 
   async #surveyIndex(
@@ -129,7 +146,7 @@ export class Surveyor {
         else if (survey !== undefined) children.set(child.digest, survey)
       }
     }
-    const isSetBack = ({ digest }: Descriptor) => this.#setbacks?.find(task, digest) !== undefined
+    const isSetBack = ({ digest }: Descriptor) => this.#setbacks.find(task, digest) !== undefined
     const waiting = new Set(chosen.filter(isSetBack))
     await look(chosen.filter((child) => !waiting.has(child)))
     // Where there is nothing else, nobody is spared by not trying again.
@@ -157,7 +174,6 @@ export class Surveyor {
   ): Promise<Survey | undefined> {
     const { digest } = child
     const isNew = await round.walk.enter(digest)
-    if (round.left.has(digest)) return undefined
     try {
       const survey = isNew
         ? await this.#survey(round, await this.#child(round.task.repository, child), depth + 1)
@@ -170,7 +186,6 @@ export class Surveyor {
       for (const one of leftBelow(survey)) losses.left.add(one)
       return survey
     } catch (error) {
-      if (this.#setbacks === undefined) throw error
       this.#setbacks.note(round.task, digest, losses.add(digest, error))
       return undefined
     }
@@ -213,8 +228,6 @@ interface Round {
   readonly task: ImageWork
   readonly walk: Walk
   readonly known: Map<Digest, Survey>
-  /** Not looked at. */
-  readonly left: ReadonlySet<Digest>
   readonly outages: Outages
 }
 

@@ -16,7 +16,7 @@ import {
 import type { FakeRegistry } from '../helpers/fake-registry.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { getBlob, getManifest, pull, unpack } from '../helpers/faults-puller.ts'
-import { OCI_MANIFEST } from '../helpers/manifest-documents.ts'
+import { OCI_GZIP, OCI_MANIFEST } from '../helpers/manifest-documents.ts'
 
 let proxy: TestProxy
 let origin: FakeRegistry
@@ -164,6 +164,86 @@ test('keys of a manifest in an odd case are spelled right in what is made of it'
   const { document, bytes } = await getManifest(proxy.base, 'odd/case', '1-zstd')
   expect(document.layers).toHaveLength(1)
   expect(bytes.toString()).not.toMatch(/"Layers"|"MediaType"/)
+})
+
+describe('a layer that is not what its media type says', () => {
+  const LIES = [
+    ['gzip', 'zstd'],
+    ['gzip', 'none'],
+    ['zstd', 'gzip'],
+    ['none', 'gzip'],
+  ] as const
+
+  test.each(LIES)('but %s that is %s is converted to what it claims to be', async (said, is) => {
+    const name = `lies/${said}-${is}`
+    const honest = await fakeLayer({ compression: said })
+    const { mediaType } = honest
+    const liar = { ...(await fakeLayer({ compression: is })), mediaType }
+    await origin.pushImage(name, '1', { layers: [honest, liar] })
+
+    const image = await pull(proxy.base, name, `1-${said}`)
+
+    expect(image.conversion).toMatch(/^converted/)
+    expect(image.layers[0]?.digest).toBe(honest.digest)
+    expect(image.layers[1]?.digest).not.toBe(liar.digest)
+    const [, made] = image.layers
+    const head = (await getBlob(proxy.base, name, made ?? { digest: '' })).subarray(0, 2)
+    const magic = { gzip: '1f8b', zstd: '28b5', none: Buffer.from(liar.tar).toString('hex', 0, 2) }
+    expect(head.toString('hex')).toBe(magic[said])
+  })
+
+  test('has a conversion whose manifest is made again when it was lost', async () => {
+    const name = 'lies/lost'
+    const liar = { ...(await fakeLayer({ compression: 'zstd' })), mediaType: OCI_GZIP }
+    const image = await fakeImage({ layers: [liar, await fakeLayer()] })
+    origin.push(name, '1', fakeIndex([image]))
+    const made = await getManifest(proxy.base, name, '1-gzip')
+    const [child] = made.manifests
+    await getManifest(proxy.base, name, child?.digest ?? '')
+    for (const digest of [made.digest, child?.digest ?? '']) {
+      await rm(`${proxy.data}/blobs/${digest.replace(':', `/${digest.slice(7, 9)}/`)}`)
+    }
+    await proxy.restart()
+
+    expect((await getManifest(proxy.base, name, made.digest)).bytes).toEqual(made.bytes)
+    await pull(proxy.base, name, child?.digest ?? '')
+  })
+
+  test('is found out by one small range, and never again', async () => {
+    const name = 'lies/none-at-all'
+    const source = await origin.pushImage(name, '1', { layers: 3 })
+    const answers = []
+    for (let i = 0; i < 3; i += 1) answers.push(await getManifest(proxy.base, name, '1-gzip'))
+
+    expect(new Set(answers.map(({ conversion }) => conversion))).toEqual(
+      new Set(['original; reason=already-gzip']),
+    )
+    const [{ digest = '' } = {}] = source.layers
+    const asked = origin.requests.filter(({ reference }) => reference === digest)
+    expect(asked.map(({ method, headers }) => [method, headers.range])).toEqual([
+      ['GET', 'bytes=0-511'],
+    ])
+  })
+
+  test('is believed while its upstream cannot say', async () => {
+    const name = 'lies/unknown'
+    const source = await origin.pushImage(name, '1')
+    const end = origin.fault({ blob: source.layers[0]?.digest ?? '' }, { status: 500 })
+    const { conversion } = await getManifest(proxy.base, name, '1-gzip')
+    expect(conversion).toBe('original; reason=already-gzip')
+    end()
+  })
+
+  test('and is no layer at all is not called one', async () => {
+    const bytes = Buffer.alloc(600, 'no layer ')
+    const layer = { ...(await fakeLayer()), bytes, digest: digestOf(bytes) }
+    await origin.pushImage('lies/garbage', '1', { layers: [layer] })
+    const demand = getManifest(proxy.base, 'lies/garbage', '1-gzip')
+    await expect(demand).rejects.toThrow(/is no tar, gzip or zstd/)
+    const how = { headers: { 'crossdock-profile': 'gzip' } }
+    const wish = await getManifest(proxy.base, 'lies/garbage', '1', how)
+    expect(wish.conversion).toBe('original; reason=not-a-layer')
+  })
 })
 
 describe('digests of sha512', () => {

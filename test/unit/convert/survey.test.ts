@@ -1,10 +1,12 @@
 /** Surveys of indexes that were never honest: what they cost, and what becomes of their other children. */
 import { describe, expect, test } from 'vitest'
+import { Setbacks } from '../../../src/convert/setbacks.ts'
 import { Surveyor } from '../../../src/convert/survey.ts'
 import { findFormat } from '../../../src/format/formats.ts'
 import { MAX_NODES } from '../../../src/lib/walk.ts'
 import { type Digest, digestOf } from '../../../src/oci/digest.ts'
 import { DEFAULT_MODEL_LIMITS, parseManifest } from '../../../src/oci/manifest.ts'
+import type { Manifests } from '../../../src/pull/manifests.ts'
 import type { RawManifest } from '../../../src/ports.ts'
 import { type FakeManifest, fakeImage, json } from '../../helpers/fake-image.ts'
 import { indexOf } from '../../helpers/many-children.ts'
@@ -19,7 +21,7 @@ describe('a survey', () => {
     const root = indexOf([...inner, ...inner])
     const asked: Digest[] = []
 
-    const survey = await surveyorOf([image, ...inner], asked).survey(taskOf(root), {})
+    const survey = await surveyorOf([image, ...inner], asked).survey(taskOf(root), undefined)
 
     expect(survey.kind).toBe('index')
     expect(asked.toSorted()).toEqual([image, ...inner].map(({ digest }) => digest).toSorted())
@@ -34,7 +36,7 @@ describe('a survey', () => {
     const asked: Digest[] = []
     const surveyor = surveyorOf([...leaves.flat(), ...indexes], asked)
 
-    await expect(surveyor.survey(taskOf(indexOf(indexes)), {})).rejects.toMatchObject({
+    await expect(surveyor.survey(taskOf(indexOf(indexes)), undefined)).rejects.toMatchObject({
       kind: 'refused',
       reason: 'too-many-manifests',
       message: expect.stringMatching(/without a profile/),
@@ -46,14 +48,16 @@ describe('a survey', () => {
 function surveyorOf(known: readonly FakeManifest[], asked: Digest[]): Surveyor {
   const byDigest = new Map(known.map((one) => [one.digest, one]))
   const diffIds = ['sha256:'.padEnd(71, '0') as Digest]
-  return new Surveyor({
+  const manifests: Pick<Manifests, 'get' | 'parse' | 'config'> = {
     get: async (_, digest) => {
       asked.push(digest)
       return byDigest.get(digest)
     },
     parse: (raw) => parseManifest(raw, DEFAULT_MODEL_LIMITS),
     config: async () => ({ diffIds }),
-  })
+  }
+  const contents = { mislabelled: async () => new Set<Digest>() }
+  return new Surveyor({ manifests, contents, setbacks: new Setbacks() })
 }
 
 function taskOf(source: RawManifest) {
