@@ -24,14 +24,16 @@ const LONGEST_DELAY_MS = 5_000
 const MOST_PATIENCE_MS = 5_000
 /** How long HEAD is not tried again where GET works and HEAD does not, ms. */
 const HEADLESS_MS = 600_000
+/** Failures that may have been a moment's, in a row, until they are taken for a habit: GETs cost quota where HEADs do not. */
+const STRIKES = 3
 
 export class Endpoint {
   readonly #settings: EndpointSettings
   readonly #courier: Courier
   readonly #breaker: Breaker
   readonly #pings = new SingleFlight<void>()
-  /** Kinds for which HEAD is of no use here, until when, monotonic ms. */
-  readonly #headless = new Map<RequestKind, number>()
+  /** Kinds for which HEAD was of no use here, how often in a row, and until when it is left out, monotonic ms. */
+  readonly #headless = new Map<RequestKind, { readonly strikes: number; readonly until: number }>()
 
   constructor(settings: EndpointSettings) {
     this.#settings = settings
@@ -61,12 +63,19 @@ export class Endpoint {
     // Harbor says 404 to the HEAD of a blob that it has yet to fetch.
     if (isAbsent(head) && ask.kind !== 'blob' && head instanceof Answer) return { answer: head }
     const told = head instanceof Answer && head.status === 200 ? read(head) : undefined
-    if (told !== undefined) return { told }
-    const answer = await this.#get({ ...ask, isIntroduced: head.status === 401 })
-    if (isUseless(head, answer)) {
-      this.#headless.set(ask.kind, this.#settings.clock.monotonic() + HEADLESS_MS)
+    if (told !== undefined) {
+      this.#headless.delete(ask.kind)
+      return { told }
     }
+    const answer = await this.#get({ ...ask, isIntroduced: head.status === 401 })
+    if (isUseless(head, answer)) this.#strike(ask.kind, isPassing(head) ? 1 : STRIKES)
     return { answer }
+  }
+
+  #strike(kind: RequestKind, count: number): void {
+    const strikes = (this.#headless.get(kind)?.strikes ?? 0) + count
+    const until = strikes < STRIKES ? 0 : this.#settings.clock.monotonic() + HEADLESS_MS
+    this.#headless.set(kind, { strikes, until })
   }
 
   #get(ask: Ask): Promise<Answer> {
@@ -93,7 +102,7 @@ export class Endpoint {
   }
 
   #isHeadless(kind: RequestKind): boolean {
-    return (this.#headless.get(kind) ?? 0) > this.#settings.clock.monotonic()
+    return (this.#headless.get(kind)?.until ?? 0) > this.#settings.clock.monotonic()
   }
 
   async #persist(ask: Ask, mayRetry: (setback: Setback) => boolean): Promise<Answer> {
@@ -169,4 +178,10 @@ function isUseless(head: Answer | Setback, get: Answer): boolean {
   const size = head.statedLength
   const saysAll = size !== undefined && size > 0 && head.header('docker-content-digest')
   return get.status < 300 && !saysAll
+}
+
+/** A failure that any request could have met at that moment. */
+function isPassing(head: Answer | Setback): boolean {
+  if (head instanceof Answer || head.status === 501) return false
+  return head.status === undefined || head.status >= 500
 }

@@ -16,10 +16,7 @@ function methodsOf(registry: FakeRegistry, kind: 'manifest' | 'blob'): string[] 
 
 describe('a HEAD that comes to nothing where GET works:', () => {
   const refusals: readonly (readonly [string, Fault])[] = [
-    ...[400, 401, 403, 405, 406, 418, 500, 501, 503].map(
-      (status) => [String(status), { status }] as const,
-    ),
-    ['a reset', { reset: true }],
+    ...[400, 401, 403, 405, 406, 418, 501].map((status) => [String(status), { status }] as const),
     ['a length of nothing', { headers: { 'content-length': '0' } }],
     ['no length', { chunked: true }],
     ['encoded bytes', { headers: { 'content-encoding': 'gzip' } }],
@@ -52,6 +49,28 @@ describe('a HEAD that comes to nothing where GET works:', () => {
     expect(await opened.upstream.statBlob('app', digest)).toEqual({ digest, size: 5_000 })
     expect(await opened.upstream.statBlob('app', digest)).toEqual({ digest, size: 5_000 })
     expect(methodsOf(registry, 'blob')).toEqual(['HEAD', 'GET', 'GET'])
+  })
+
+  test.each<[string, Fault]>([
+    ['500', { status: 500 }],
+    ['503', { status: 503 }],
+    ['a reset', { reset: true }],
+  ])('%s, which is taken for a habit when it goes on', async (_, fault) => {
+    await using registry = await FakeRegistry.start()
+    await registry.pushImage('app', '1')
+    await using opened = openUpstream(registry)
+    const ask = async (times: number) => {
+      for (let i = 0; i < times; i += 1) {
+        expect(await opened.upstream.resolve('app', '1')).toBeDefined()
+      }
+      return registry.requests.splice(0).map(({ method }) => method)
+    }
+
+    registry.fault({ kind: 'manifest', method: 'HEAD' }, { ...fault, times: 2 })
+    expect(await ask(3)).toEqual(['HEAD', 'GET', 'HEAD', 'GET', 'HEAD'])
+    registry.fault({ kind: 'manifest', method: 'HEAD' }, fault)
+    expect(await ask(4)).toEqual(['HEAD', 'GET', 'HEAD', 'GET', 'HEAD', 'GET', 'GET'])
+    expect(opened.sleeps).toEqual([])
   })
 
   test('404 of a blob that is there when it is asked for (Harbor)', async () => {
