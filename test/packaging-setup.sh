@@ -22,7 +22,6 @@ packages() {
   local program
   for program in buildah runc mmdebstrap containerd promtool prometheus docker-registry jq curl python3; do
     command -v "$program" > /dev/null && continue
-    # Packages that start daemons would take ports.
     local lists=(-q -o DPkg::Lock::Timeout=300)
     apt-get "${lists[@]}" update
     apt-get "${lists[@]}" install -y --no-install-recommends buildah runc mmdebstrap containerd prometheus docker-registry jq curl python3-venv
