@@ -80,10 +80,12 @@ export function createTelemetry(
     served(what: 'manifest' | 'blob', from: 'store' | 'upstream'): void {
       metrics.served.inc({ what, from })
     },
-    blobFetched(fetch: { upstream: string; bytes: number; failed: boolean }): void {
-      metrics.bytesIn.inc({ upstream: labelOf(fetch.upstream) }, fetch.bytes)
-      if (fetch.failed)
-        metrics.upstreamErrors.inc({ upstream: labelOf(fetch.upstream), kind: 'blob' })
+    blobFetched(fetch: { upstream: string; bytes: number; result: string }): void {
+      const upstream = labelOf(fetch.upstream)
+      metrics.bytesIn.inc({ upstream }, fetch.bytes)
+      if (fetch.result === 'kept') return
+      const kind = fetch.result === 'abandoned' ? 'abandoned' : 'blob'
+      metrics.upstreamErrors.inc({ upstream, kind })
     },
     imageConverted(image: { profile: string; result: string; seconds: number }): void {
       metrics.conversions.inc({ profile: image.profile, result: image.result })

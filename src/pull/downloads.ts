@@ -23,7 +23,7 @@ export interface DownloadEvents {
   fetched?(fetch: {
     readonly upstream: string
     readonly bytes: number
-    readonly failed: boolean
+    readonly result: 'kept' | 'failed' | 'abandoned'
   }): void
 }
 
@@ -144,22 +144,23 @@ export class Downloads {
   /** Ends in the store, or with an error for all readers. */
   async #pump(start: DownloadStart, admitted: ReadonlySet<string>, pace: Pace): Promise<void> {
     const { key, repository, writer, place, abort } = start
-    let failed = true
+    let result: 'kept' | 'failed' | 'abandoned' = 'failed'
     try {
       await this.#write(start, pace)
       const stat = await writer.commit()
       for (const name of admitted) {
         await this.#catalog.links.record({ ...repository, name }, [{ ...stat, standing: 'proven' }])
       }
-      failed = false
+      result = 'kept'
     } catch (error) {
       const cause = abort.signal.aborted ? abort.signal.reason : error
+      if (isAbandoned(cause)) result = 'abandoned'
       await writer.abort(cause).catch(() => undefined)
       throw cause
     } finally {
       this.#forget(key, writer)
       place.release()
-      this.#events.fetched?.({ upstream: repository.upstream, bytes: writer.received, failed })
+      this.#events.fetched?.({ upstream: repository.upstream, bytes: writer.received, result })
     }
   }
 

@@ -117,7 +117,10 @@ describe('one client', () => {
       .poll(() => descriptors(proxy), { timeout: 30_000, interval: 500 })
       .toBeLessThan(before + 40)
     await expect.poll(() => tempFiles(proxy.data), { timeout: 30_000 }).toEqual([])
-    expect(sick.count({ kind: 'blob', method: 'GET' })).toBeLessThanOrEqual(600)
+    const labels = { kind: 'abandoned' }
+    expect(
+      await proxy.crossdock.metric('crossdock_upstream_errors_total', labels),
+    ).toBeGreaterThanOrEqual(40)
   })
 
   test('that takes all places for conversions gets half of them, and leaves them to others when it goes', async () => {

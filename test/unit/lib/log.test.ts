@@ -137,7 +137,7 @@ describe('the metrics', () => {
     for (const upstream of ['docker.io', 'a.example', 'b.example', 'c.example']) {
       telemetry.upstreamRequest({ upstream, kind: 'manifest', status: 200 })
       telemetry.upstreamError({ upstream, kind: 'connect' })
-      telemetry.blobFetched({ upstream, bytes: 1, failed: true })
+      telemetry.blobFetched({ upstream, bytes: 1, result: 'failed' })
       telemetry.upstreamQuota({ upstream, remaining: 3 })
     }
     const text = await telemetry.metricsText()
