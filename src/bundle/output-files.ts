@@ -24,7 +24,7 @@ export async function writeArchive(
   bytes: ByteStream,
   split?: number,
 ): Promise<readonly WrittenFile[]> {
-  return await replaceIn(dirname(resolve(file)), file, async (folder) => {
+  const written = await replaceIn(dirname(resolve(file)), file, async (folder) => {
     if (split === undefined) {
       const written = new Volume(join(folder, basename(file)))
       await using volume = await written.open()
@@ -34,6 +34,22 @@ export async function writeArchive(
     }
     return await writeVolumes(join(folder, basename(file)), bytes, split)
   })
+  await removeReplaced(resolve(file), new Set(written.map(({ path }) => basename(path))))
+  return written
+}
+
+/** What an earlier bundle of this name had more: a file in one piece, or volumes. An import would take them for ours. */
+async function removeReplaced(file: string, kept: ReadonlySet<string>): Promise<void> {
+  const stem = basename(file)
+  const names = (await readdir(dirname(file)).catch(() => [])).filter((name) => !kept.has(name))
+  const old = names.filter((name) => name === stem || isVolume(name, stem))
+  // Alone, a list of checksums may be anybody's.
+  const sums = old.length > 0 && !kept.has(`${stem}.sha256`) ? [`${stem}.sha256`] : []
+  for (const name of [...old, ...sums]) await rm(join(dirname(file), name)).catch(() => undefined)
+}
+
+function isVolume(name: string, stem: string): boolean {
+  return name.startsWith(`${stem}.`) && /^\d{3,4}$/.test(name.slice(stem.length + 1))
 }
 
 async function writeVolumes(file: string, bytes: ByteStream, split: number): Promise<Volume[]> {

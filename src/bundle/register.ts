@@ -7,8 +7,9 @@ import type { Digest } from '../oci/digest.ts'
 import { blobsOf } from '../oci/outline.ts'
 import { referrersTag } from '../oci/reference.ts'
 import type { BlobStore, Catalog, Clock, Link, Repository, SidecarStore } from '../ports.ts'
-import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type { Manifests } from '../pull/manifests.ts'
 import type { BundlePlan, PlannedManifest } from './bundle-plan.ts'
+import { keyOf } from './cargo.ts'
 import type { BundledConversion } from './description.ts'
 import { addReferrer } from './referrers-index.ts'
 
@@ -39,12 +40,14 @@ export class Register {
   /** All blobs are in the store already. A failure on the way leaves no tag that leads nowhere. */
   async record(plan: BundlePlan): Promise<void> {
     const { conversions } = plan
-    const isMade = ({ repository, raw }: PlannedManifest) =>
-      conversions.some(
-        (one) => one.target === raw.digest && isSameRepository(one.repository, repository),
-      )
-    for (const one of plan.manifests) if (!isMade(one)) await this.#recordSource(one, plan)
-    for (const one of conversions) await this.#recordConversion(one, plan)
+    const made = new Set(conversions.map((one) => keyOf(one.repository, one.target)))
+    for (const one of plan.manifests) {
+      if (!made.has(keyOf(one.repository, one.raw.digest))) await this.#recordSource(one, plan)
+    }
+    const manifests = new Map(
+      plan.manifests.map((one) => [keyOf(one.repository, one.raw.digest), one]),
+    )
+    for (const one of conversions) await this.#recordConversion(one, plan, manifests)
     for (const one of plan.lists) await this.#recordList(one)
     await this.#recordReferrers(plan.manifests)
     for (const one of plan.manifests) await this.#recordTags(one)
@@ -56,13 +59,13 @@ export class Register {
   }
 
   /** Like a conversion that was made here. */
-  async #recordConversion(made: BundledConversion, plan: BundlePlan): Promise<void> {
-    const find = (digest: Digest) =>
-      plan.manifests.find(
-        ({ repository, raw }) =>
-          raw.digest === digest && isSameRepository(repository, made.repository),
-      )
-    const [source, target] = [find(made.source), find(made.target)]
+  async #recordConversion(
+    made: BundledConversion,
+    plan: BundlePlan,
+    manifests: ReadonlyMap<string, PlannedManifest>,
+  ): Promise<void> {
+    const source = manifests.get(keyOf(made.repository, made.source))
+    const target = manifests.get(keyOf(made.repository, made.target))
     // A plan that was checked has both.
     if (source === undefined || target === undefined) return
     const stamp = { convertedAt: this.#clock.now(), seconds: 0 }

@@ -71,6 +71,19 @@ describe('files of a bundle', () => {
     expect(await readFile(file, 'utf8')).toBe('old')
   })
 
+  it('leave nothing of the bundle that they replace, in one piece or in volumes', async () => {
+    const file = join(folder, 'b.tar')
+    await writeFile(join(folder, 'b.tar.zst'), 'another bundle')
+    await writeArchive(file, streamOf(Buffer.from('0123456789')), 3)
+    await writeArchive(file, streamOf(Buffer.from('01234')), 3)
+    expect(await readdir(folder)).toEqual(['b.tar.001', 'b.tar.002', 'b.tar.sha256', 'b.tar.zst'])
+
+    await writeArchive(file, streamOf(Buffer.from('whole')))
+    expect(await readdir(folder)).toEqual(['b.tar', 'b.tar.zst'])
+    await writeArchive(file, streamOf(Buffer.from('01')), 3)
+    expect(await readdir(folder)).toEqual(['b.tar.001', 'b.tar.sha256', 'b.tar.zst'])
+  })
+
   it('are missed by name', async () => {
     await expect(openBundle(join(folder, 'b.tar'))).rejects.toThrow(/b\.tar is not there/)
     for (const name of ['b.tar.001', 'b.tar.003']) await writeFile(join(folder, name), 'x')
