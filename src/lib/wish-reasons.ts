@@ -17,8 +17,8 @@ const REASONS: ReadonlySet<string> = new Set([
   ...['image-too-large', 'layer-too-large', 'too-large', 'too-many-layers', 'too-many-manifests'],
   ...['no-list', 'record'],
   // What passes.
-  ...['denied', 'disk-full', 'queue-full', 'rotten', 'too-many-requests', 'wait-budget'],
-  ...['upstream-failed', 'upstream-timeout'],
+  ...['abandoned', 'denied', 'disk-full', 'downloads-full', 'queue-full', 'rotten'],
+  ...['too-many-requests', 'upstream-failed', 'upstream-timeout', 'wait-budget'],
   'internal',
 ])
 

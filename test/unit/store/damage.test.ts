@@ -147,6 +147,7 @@ it('gives a catalog of the first schema its sums', async () => {
   old.prepare("INSERT INTO tags VALUES (7, '3', ?, 5)").run(bytes)
   old.prepare('INSERT INTO links VALUES (?, 7, 4, NULL, 1, 0, 9)').run(bytes)
   old.prepare('INSERT INTO usage VALUES (?, 11)').run(bytes)
+  old.exec("INSERT INTO platforms VALUES (7, 'linux', 'arm64', 'v8', '')")
   old.close()
 
   const { catalog } = await open()
@@ -156,6 +157,11 @@ it('gives a catalog of the first schema its sums', async () => {
     ...{ digest: BLOB, size: 4, standing: 'proven' },
   })
   expect(await catalog.usage.find(BLOB)).toBe(11)
+  // Nobody wrote down when it was used, so it counts as used just now.
+  const lately = Date.now() - 60_000
+  expect(await catalog.platforms.list(ALPINE, lately)).toEqual([
+    { os: 'linux', architecture: 'arm64', variant: 'v8' },
+  ])
   await store?.[Symbol.asyncDispose]()
   await open()
   expect(losses).toEqual([])
