@@ -123,13 +123,16 @@ test('a wish that has waited its budget is given the original, and converted beh
   await using brief = await TestProxy.start({
     registry: origin,
     config: {
-      convert: { headerWait: '10ms', waitBudget: '150ms', defaultPlatforms: ['linux/amd64'] },
+      convert: { headerWait: '10ms', waitBudget: '600ms', defaultPlatforms: ['linux/amd64'] },
       limits: { retries: 0, upstreamHeaders: '120s' },
     },
   })
   const images = []
   for (const dialect of ['oci', 'docker'] as const) {
     const image = await origin.pushImage(`late/${dialect}`, '1', { dialect })
+    // What a conversion looks at first is here, so that its type is known in no time.
+    await ask(`${brief.base}/late/${dialect}/manifests/1`)
+    await ask(`${brief.base}/late/${dialect}/blobs/${image.config.digest}`)
     images.push({
       image,
       url: `${brief.base}/late/${dialect}/manifests/1`,
