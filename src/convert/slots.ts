@@ -96,7 +96,7 @@ export class Slots {
   #end(turn: Turn): void {
     if (turn.state === 'running') this.#running -= 1
     this.#leaveQueue(turn)
-    turn.state = 'over'
+    turn.end()
     this.#begun.delete(turn)
     this.#serve()
   }

@@ -110,6 +110,12 @@ export class Turn {
     this.#started.resolve()
   }
 
+  /** Its conversion is over; a source that is still being read ahead waits for no slot. */
+  end(): void {
+    this.state = 'over'
+    this.#started.resolve()
+  }
+
   /** Ends the conversion in favour of another one. */
   setBack(): void {
     this.#isSetBack = true

@@ -84,6 +84,29 @@ describe('a slot', () => {
     })
   })
 
+  test('is not waited for by a source that is being read ahead when its conversion ends', async () => {
+    const slots = new Slots(1, AT_ONCE)
+    const held = Promise.withResolvers<void>()
+    const closed = Promise.withResolvers<void>()
+    const source = async function* () {
+      try {
+        yield* pieces(10)
+      } finally {
+        closed.resolve()
+      }
+    }
+    const first = slots.run(task('u', wantedBy('a')), async (turn) => {
+      const bytes = turn.read(source(), undefined)
+      void slots.run(task('u', wantedBy('b')), () => held.promise)
+      void bytes.next()
+      await new Promise(setImmediate)
+      void bytes.return(undefined)
+    })
+    await first
+    await closed.promise
+    held.resolve()
+  })
+
   test('is given back by work that fails', async () => {
     const slots = new Slots(1)
     await expect(slots.run(task('u'), () => Promise.reject(new Error('no')))).rejects.toThrow('no')
