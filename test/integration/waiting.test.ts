@@ -145,7 +145,7 @@ test('a client that waited its budget gives up, the conversion does not', async 
   await using brief = await TestProxy.start({
     registry: origin,
     config: {
-      convert: { headerWait: '10ms', waitBudget: '200ms', defaultPlatforms: ['linux/amd64'] },
+      convert: { headerWait: '10ms', waitBudget: '800ms', defaultPlatforms: ['linux/amd64'] },
       limits: { retries: 0, upstreamHeaders: '120s' },
     },
   })
