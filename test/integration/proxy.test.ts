@@ -265,7 +265,7 @@ describe('upstreams', () => {
   test('Host and X-Forwarded-* choose nothing', async () => {
     const source = await origin.pushImage('where/hosted', '1')
     const { digest } = await getManifest(proxy.base, 'where/hosted', '1', {
-      headers: { Host: 'evil.example', 'X-Forwarded-Host': 'other', Forwarded: 'host=other' },
+      headers: { Host: 'ghcr.io.localhost', 'X-Forwarded-Host': 'other', Forwarded: 'host=other' },
     })
     expect(digest).toBe(source.digest)
   })
