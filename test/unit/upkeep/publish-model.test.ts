@@ -76,6 +76,9 @@ class Model {
   readonly #bytes = new Map<Digest, Buffer>()
 
   async publish(store: Store, plan: Plan, now: number): Promise<void> {
+    // What is made otherwise has another recipe, and other annotations.
+    const { layers: changes, changesConfig } = plan
+    const recipe = JSON.stringify({ format: 'zstd', changes, changesConfig })
     const sources = plan.layers.map(([blob]) => Buffer.from(`source ${blob}`))
     for (const bytes of sources) await this.#prove(store, bytes)
     const layers = plan.layers.map(([blob, change], i) => {
@@ -101,11 +104,14 @@ class Model {
     const target = manifest(
       changed,
       layers.map((layer) => layer.target),
-      'target',
+      recipe,
     )
-    const image = await this.#record(store, target, source, now, layers.flatMap(recipeOf))
+    const image = await this.#record(store, target, source, {
+      ...{ recipe, convertedAt: now, layers: layers.flatMap(recipeOf) },
+    })
     if (!plan.isInIndex) return
-    await this.#record(store, index(target), index(source), now, [])
+    const made = { recipe, convertedAt: now, layers: [] }
+    await this.#record(store, index(target), index(source), made)
     expect(image.outputs.map(({ digest }) => digest)).not.toContain(digestOf(config))
   }
 
@@ -166,8 +172,7 @@ class Model {
     store: Store,
     target: RawManifest,
     source: RawManifest,
-    convertedAt: number,
-    layers: ConvertedImage['layers'],
+    made: Pick<ConvertedImage, 'recipe' | 'convertedAt' | 'layers'>,
   ): Promise<ConvertedImage> {
     const { blobs, catalog } = store
     const limits = DEFAULT_MODEL_LIMITS
@@ -183,11 +188,10 @@ class Model {
     await manifests.record(HERE, source)
     const publisher = new Publisher({ manifests, sidecars: store.sidecars, catalog })
     const image = await publisher.publish(target, source, {
-      ...{ repository: HERE, source: source.digest, recipe: '{"format":"zstd"}', profile: 'zstd' },
-      ...{ layers, convertedAt, seconds: 1 },
+      ...{ ...made, repository: HERE, source: source.digest, profile: 'zstd', seconds: 1 },
     })
     for (const raw of [source, target]) this.#bytes.set(raw.digest, Buffer.from(raw.bytes))
-    this.#published.set(source.digest, image)
+    this.#published.set(`${source.digest} ${made.recipe}`, image)
     return image
   }
 }
