@@ -20,6 +20,8 @@ export interface OpaqueManifest {
   readonly named: readonly Named[]
   /** Why it is not understood. */
   readonly refusal: CrossdockError
+  /** False for what no client pulls either, or only one that is deceived. */
+  readonly isForOthers: boolean
 }
 
 /** What is known of any manifest. */
@@ -43,7 +45,20 @@ export function outlineOf(source: ManifestSource, refusal: CrossdockError): Opaq
     annotations: isJsonObject(annotations) ? textsOf(annotations) : undefined,
     named: namedIn(document).slice(0, MAX_NAMED),
     refusal,
+    isForOthers: !isNobodys(refusal) && sizesAreSound(document),
   }
+}
+
+/** Manifests of the past, and documents that are one kind to some clients and another one to others (CVE-2021-41190). */
+function isNobodys({ kind, reason }: CrossdockError): boolean {
+  return kind === 'refused' || reason === 'ambiguous'
+}
+
+/** Clients in Go do not get beyond a size that is no whole number from 0. */
+function sizesAreSound({ config, layers, manifests }: JsonObject): boolean {
+  const lists = [layers, manifests].filter((list) => Array.isArray(list))
+  const descriptors = [config, ...(lists.flat() as readonly JsonValue[])].filter(isJsonObject)
+  return descriptors.every(({ size }) => Number.isSafeInteger(size) && Number(size) >= 0)
 }
 
 /** Children of an index, each as its index names it. */

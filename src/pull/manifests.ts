@@ -102,12 +102,12 @@ export class Manifests {
   }
 
   /**
-   * Keeps a manifest: bytes, sidecar, then links. Throws `refused` for manifests of the past; what else is not understood is
-   * kept all the same, for those who ask for it as it is.
+   * Keeps a manifest: bytes, sidecar, then links. Throws `refused` for manifests of the past and `badManifest` for what no
+   * client pulls either; what else is not understood is kept all the same, for those who ask for it as it is.
    */
   async record(repository: Repository, raw: RawManifest, tag?: TagClaim): Promise<void> {
     const outline = this.outline(raw)
-    if (outline.kind === 'opaque' && outline.refusal.kind === 'refused') throw outline.refusal
+    if (outline.kind === 'opaque' && !outline.isForOthers) throw outline.refusal
     await this.put(raw)
     await this.#sidecars.update(raw.digest, (current) => {
       return {

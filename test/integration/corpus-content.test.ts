@@ -74,11 +74,14 @@ const inside = (key: string, value: string) =>
   text(imageDocument({ annotations: { HERE: 1 } })).replace('"HERE":1', `"${key}":${value}`)
 const nested = (depth: number) => inside('x', '['.repeat(depth) + ']'.repeat(depth))
 
-/** What is no manifest for anybody, or one of the past; everything else in the table is passed on as it is. */
+/** What no client pulls, or only one that is deceived; everything else in the table is passed on as it is. */
 const NEVER: ReadonlySet<string> = new Set([
   'another type inside',
   'schema 1',
   'signed schema 1',
+  'manifests beside layers',
+  'manifests beside a config',
+  ...['of -1', 'of 1.5', 'in quotes', 'beyond 2^53'].map((size) => `a size ${size}`),
   '4 MiB and a byte',
   'data of 5 MB',
   '65 levels',
