@@ -15,7 +15,7 @@ import { AccessServer, credentialsOf, USERS, type User } from '../helpers/access
 import { type Answer, ask, errorOf } from '../helpers/faults-http.ts'
 import { patienceOf, roundsOf } from '../helpers/faults-seed.ts'
 
-const RUNS = roundsOf(10)
+const RUNS = roundsOf(6)
 const STEPS = 60
 /** Of all runs, and of making a failure smaller. */
 const PATIENCE_MS = patienceOf(60_000)
