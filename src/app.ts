@@ -134,7 +134,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     upstreams,
     offline,
     clock,
-    limits: config.limits,
+    limits: { ...config.limits, clientDisk: config.limits.clientDisk ?? config.cache.maxSize },
     placeWaitMs: config.convert.headerWait,
     events: { fetched: (fetch) => telemetry.blobFetched(fetch) },
   })

@@ -80,3 +80,8 @@ export function isOutage(error: unknown): boolean {
 
 /** The reason of `overloaded` where it is an upstream of which we ask too much already. */
 export const UPSTREAM_BUSY = 'upstream-busy'
+
+/** True when the same may succeed for somebody else, or in a moment: it says nothing about what was asked for. */
+export function isPassing(error: unknown): boolean {
+  return isOutage(error) || (error instanceof CrossdockError && error.kind === 'overloaded')
+}

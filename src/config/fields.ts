@@ -47,6 +47,11 @@ export function addressRange() {
 }
 
 export function size(byDefault: string) {
+  return givenSize().prefault(byDefault).meta({ unit: 'bytes' })
+}
+
+/** The same without a default. */
+export function givenSize() {
   const error = 'must be a size such as 10GiB or 500MB, or a number of bytes'
   return z
     .union([z.number().int({ error }).nonnegative({ error }), z.string()], { error })
@@ -56,7 +61,6 @@ export function size(byDefault: string) {
       context.addIssue({ code: 'custom', message: error })
       return z.NEVER
     })
-    .prefault(byDefault)
     .meta({ unit: 'bytes' })
 }
 

@@ -1,6 +1,6 @@
 /** The ceilings that an operator may move, each with its default and what it is for. */
 import { z } from 'zod'
-import { count, size, timer } from './fields.ts'
+import { count, givenSize, size, timer } from './fields.ts'
 
 const REASON = { error: 'must be more than 0' }
 /** Nothing at all is no ceiling that anybody means; to Node 0 ms even means none. */
@@ -37,6 +37,12 @@ export const LIMITS = z.strictObject({
   downloads: count(256).describe(
     'Downloads from upstreams at a time; others wait for a place. One client has at most a quarter, one upstream three quarters.',
   ),
+  clientDisk: givenSize()
+    .refine((value) => value > 0, REASON)
+    .optional()
+    .describe(
+      'What one client may have written within an hour of blobs that were not here; without it `cache.maxSize`.',
+    ),
   abandonedRate: bytes('64KiB').describe(
     'Bytes a second that a download must bring which nobody waits for any more.',
   ),

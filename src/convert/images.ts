@@ -1,5 +1,5 @@
 /** Conversions of whole images and indexes: found, joined or started, once for everybody, owned by the server. */
-import { CrossdockError, isOutage } from '../errors.ts'
+import { CrossdockError, isPassing } from '../errors.ts'
 import type { Waiter } from '../lib/interest.ts'
 import { RecentFailures } from '../lib/recent-failures.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -161,7 +161,7 @@ export class Images {
       this.#end(task, job, began, 'converted')
       return { kind: 'converted', image, isHit: false }
     } catch (error) {
-      if (!isOutage(error)) this.#failures.record(text, error)
+      if (!isPassing(error)) this.#failures.record(text, error)
       this.#end(task, job, began, 'failed', error instanceof Error ? error.message : String(error))
       throw error
     }

@@ -2,7 +2,7 @@
  * Conversions of layers, once for everybody: the work belongs to its layer key, not to the image or the client that asked
  * first. What one asker's image or registry gets wrong stays with that asker.
  */
-import { CrossdockError, isOutage } from '../errors.ts'
+import { CrossdockError, isPassing } from '../errors.ts'
 import { RecentFailures } from '../lib/recent-failures.ts'
 import { Interest } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -188,7 +188,7 @@ export class Layers {
       }
       return layer
     } catch (error) {
-      if (!isOutage(error) && !isBeyondAllowance(error)) this.#failures.record(memory, error)
+      if (!isPassing(error) && !isBeyondAllowance(error)) this.#failures.record(memory, error)
       throw error
     }
   }

@@ -12,6 +12,8 @@ export interface Ticket {
   /** Resolves when it has its place. */
   readonly granted: Promise<void>
   readonly isGranted: boolean
+  /** For whom it has its place. */
+  readonly client: string | undefined
   /** Lets it wait in this client's turns, too; nobody in particular is a client as well, without a share. */
   wantedBy(client: string | undefined): void
   /** Gives the place back, or leaves the queue. */
@@ -105,6 +107,10 @@ class FairTicket implements Ticket {
 
   get isGranted(): boolean {
     return this.#holder !== undefined
+  }
+
+  get client(): string | undefined {
+    return this.#holder?.client
   }
 
   /** Whose place it is, once it has one. */

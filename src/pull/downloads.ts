@@ -6,6 +6,7 @@ import { CrossdockError } from '../errors.ts'
 import { FairSemaphore, type Ticket } from '../lib/fair-semaphore.ts'
 import type { Interest } from '../lib/interest.ts'
 import type { ByteStream } from '../lib/streams.ts'
+import { Volumes } from '../lib/volumes.ts'
 import type { BlobWriter, Catalog, Clock, Repository } from '../ports.ts'
 import { Pace } from './pace.ts'
 
@@ -16,6 +17,8 @@ export interface DownloadLimits {
   readonly abandonedRate: number
   /** How long it may be slower, ms. */
   readonly abandonedWait: number
+  /** Bytes that one client may have written within an hour. */
+  readonly clientDisk: number
 }
 
 export interface DownloadEvents {
@@ -66,6 +69,9 @@ const UPSTREAM_SHARE = 3 / 4
 /** How often a download that nobody waits for looks whether others wait for its place, ms. */
 const PRESS_MS = 1_000
 
+/** What a client is told to wait that has had its share of the disk, seconds: until the oldest part of it is forgotten. */
+const SPENT_RETRY_SECONDS = 300
+
 const REASON = 'abandoned'
 
 export class Downloads {
@@ -77,6 +83,7 @@ export class Downloads {
   /** By upstream and digest. */
   readonly #running = new Map<string, Running>()
   readonly #waiting = new Set<Ticket>()
+  readonly #volumes: Volumes
   #pressedAt = Number.NEGATIVE_INFINITY
 
   constructor(deps: {
@@ -89,7 +96,8 @@ export class Downloads {
     this.#clock = deps.clock
     this.#limits = deps.limits
     this.#events = deps.events
-    const { downloads: total } = deps.limits
+    const { downloads: total, clientDisk } = deps.limits
+    this.#volumes = new Volumes(clientDisk, () => this.#clock.monotonic())
     this.#places = new FairSemaphore({
       total,
       perClient: Math.ceil(total * CLIENT_SHARE),
@@ -105,10 +113,19 @@ export class Downloads {
     return this.#running.get(key)
   }
 
-  /** Waits for a place among downloads. Throws when everybody who wanted it has left meanwhile. */
+  /**
+   * Waits for a place among downloads. Throws when everybody who wanted it has left meanwhile, and `overloaded` when only
+   * clients want it that have had their share of the disk.
+   */
   async place(upstream: string, interest: Interest): Promise<Ticket> {
     const ticket = this.#places.request(upstream)
-    interest.onClient((client) => ticket.wantedBy(client))
+    let isWanted = false
+    interest.onClient((client) => {
+      if (client !== undefined && this.#volumes.isSpent(client)) return
+      isWanted = true
+      ticket.wantedBy(client)
+    })
+    if (!isWanted) throw this.#spent()
     const forsaken = Promise.withResolvers<never>()
     interest.onForsaken(() => forsaken.reject(abandoned('nobody waits for it any more')))
     if (!ticket.isGranted) this.#press(ticket)
@@ -164,12 +181,13 @@ export class Downloads {
     }
   }
 
-  async #write({ writer, body, interest }: DownloadStart, pace: Pace): Promise<void> {
+  async #write({ writer, body, interest, place }: DownloadStart, pace: Pace): Promise<void> {
     let { awaySince } = interest
     pace.ask()
     for await (const chunk of body) {
       pace.count(chunk.byteLength)
       await writer.write(chunk)
+      if (place.client !== undefined) this.#volumes.add(place.client, chunk.byteLength)
       // Somebody has waited for it since.
       if (interest.awaySince !== awaySince) pace.restart()
       awaySince = interest.awaySince
@@ -202,6 +220,14 @@ export class Downloads {
       if (slowest === undefined || rate < slowest.rate) slowest = { download, rate }
     }
     slowest?.download.abort.abort(abandoned('nobody waits for it and others wait for its place'))
+  }
+
+  #spent(): CrossdockError {
+    return new CrossdockError(
+      'overloaded',
+      `this client has had ${this.#limits.clientDisk} bytes of new blobs written within an hour, which is its share of the disk; pull again later, or raise limits.clientDisk`,
+      { reason: 'client-disk', retryAfter: SPENT_RETRY_SECONDS },
+    )
   }
 
   #forget(key: string, writer: BlobWriter): void {

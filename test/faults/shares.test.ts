@@ -90,6 +90,26 @@ describe('layers that hardly come', () => {
 })
 
 describe('one client', () => {
+  test('that has had its share of the disk written in this hour gets no new blobs, and others do', async () => {
+    await using proxy = await start({ clientDisk: '500KiB' })
+    const { layers } = await well.pushImage('wide/app', '1', {
+      layers: Array.from({ length: 3 }, () => ({ size: LAYER })),
+      compression: 'none',
+    })
+    const [first, second, third] = layers.map(
+      ({ digest }) => `${proxy.base}/wide/app/blobs/${digest}`,
+    )
+
+    const got = await ask(first ?? '', from('10.0.0.1'))
+    const refused = await ask(second ?? '', from('10.0.0.1'))
+    const again = await ask(first ?? '', from('10.0.0.1'))
+    const others = await ask(third ?? '', from('10.0.0.2'))
+
+    expect([got, refused, again, others].map(({ status }) => status)).toEqual([200, 503, 200, 200])
+    expect(refused.headers['retry-after']).toBe('300')
+    expect(JSON.parse(refused.bytes.toString()).errors[0].detail.reason).toBe('client-disk')
+  })
+
   test('that asks for 600 blobs which hardly come and leaves costs no more than the ceiling, and soon nothing', async () => {
     await using proxy = await start({ downloads: 64, abandonedWait: '2s' })
     const before = await descriptors(proxy)

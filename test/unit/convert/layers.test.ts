@@ -92,7 +92,10 @@ const EMPTY = new Uint8Array(0)
 
 function open(): Layers {
   const { blobs: store, catalog } = memoryStore()
-  const limits = { downloads: 100, abandonedRate: 64 * 1024, abandonedWait: 60_000 }
+  const limits = {
+    ...{ downloads: 100, abandonedRate: 64 * 1024, abandonedWait: 60_000 },
+    clientDisk: Number.MAX_SAFE_INTEGER,
+  }
   const upstreams = upstreamsOf(upstream)
   const shared = { store, catalog, clock }
   const blobs = new Blobs({ ...shared, upstreams, offline: false, limits, placeWaitMs: 1_000 })

@@ -10,7 +10,10 @@ import { TestWaiter } from '../../helpers/waiters.ts'
 
 const KIB = 1024
 /** The share of a client: 2; of an upstream: 6. */
-const LIMITS = { downloads: 8, abandonedRate: 64 * KIB, abandonedWait: 60_000 }
+const LIMITS = {
+  ...{ downloads: 8, abandonedRate: 64 * KIB, abandonedWait: 60_000 },
+  clientDisk: 100 * 1024 * KIB,
+}
 const SIZE = 512 * KIB
 
 let clock: TestClock
@@ -113,6 +116,38 @@ describe('downloads that everybody has left', () => {
     sick.taps[1]?.end()
     expect((await again.growing?.stored)?.digest).toBe(digest)
   })
+})
+
+describe('a share of the disk', () => {
+  test('is spent for an hour by a client that had it written, and by nobody else', async () => {
+    const { blobs: store, catalog } = memoryStore()
+    const limits = { ...LIMITS, clientDisk: SIZE }
+    const upstreams = upstreamsOf(sick, well)
+    blobs = new Blobs({ store, catalog, upstreams, offline: false, clock, limits, placeWaitMs: 10 })
+    const [greedy, other] = [new TestWaiter('greedy'), new TestWaiter('other')]
+    await whole(greedy)
+
+    await expect(whole(greedy)).rejects.toMatchObject({
+      kind: 'overloaded',
+      reason: 'client-disk',
+      message: expect.stringContaining('limits.clientDisk'),
+    })
+    await whole(other)
+    await whole(COMMAND)
+    await clock.pass(55 * 60_000)
+    await expect(whole(greedy)).rejects.toMatchObject({ reason: 'client-disk' })
+    await clock.pass(10 * 60_000)
+    await whole(greedy)
+  })
+
+  async function whole(by: Parameters<typeof open>[2]) {
+    const bytes = randomBytes(SIZE)
+    const { kept } = await open(well, put(well, bytes), by)
+    well.taps.at(-1)?.push(bytes)
+    well.taps.at(-1)?.end()
+    await settled()
+    await kept
+  }
 })
 
 describe('a place among downloads', () => {
