@@ -52,7 +52,10 @@ export async function readTags(
   throw tooManyPages(what)
 }
 
-/** The page that was asked for, where the registry sent every tag instead (distribution before 3 does). */
+/**
+ * The page that was asked for, where the registry sent every tag instead (distribution before 3 does). That shows by the tag
+ * after which it should have begun; without it the page is as it should be, in whatever order the registry has its tags.
+ */
 function cutPage(
   tags: readonly string[],
   {
@@ -60,10 +63,9 @@ function cutPage(
     last,
   }: { readonly n?: number | undefined; readonly last?: string | undefined },
 ): TagPage {
-  // Registries order by case or without it: only what comes first in both orders was sent needlessly.
-  const isBefore = (tag: string) =>
-    last !== undefined && tag <= last && tag.toLowerCase() <= last.toLowerCase()
-  const rest = tags.filter((tag) => !isBefore(tag))
+  const isWhole = last !== undefined && tags.includes(last)
+  // Where we cut we sort, so what comes first in our order was sent before.
+  const rest = isWhole ? tags.filter((tag) => tag > last) : tags
   if (rest.length <= n) return { tags: rest }
   const cut = rest.toSorted().slice(0, n)
   const end = cut.at(-1)
