@@ -247,6 +247,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     records,
     wishes,
     children,
+    setbacks,
     substitutes: offline ? new Substitutes({ catalog, manifests, blobs, origins }) : undefined,
   })
   const staging = new Staging({ learned, pulls, manifests, progress })

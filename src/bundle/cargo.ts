@@ -1,11 +1,12 @@
 /** What goes into a bundle: every manifest, config and layer that the chosen images, their sources and referrers need. */
+import { parseRecipe } from '../convert/image-task.ts'
 import type { CarriedList } from '../convert/known-lists.ts'
 import type { Pulls } from '../convert/pulls.ts'
 import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
 import { isAttestation, REFERENCE_DIGEST } from '../oci/image-kind.ts'
 import type { Descriptor, ImageManifest, Platform } from '../oci/manifest.ts'
-import { blobsOf, isInRegistry, type Outline } from '../oci/outline.ts'
+import { blobsOf, childrenOf, isInRegistry, type Outline } from '../oci/outline.ts'
 import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
 import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
@@ -34,9 +35,12 @@ export interface Shipment {
   readonly conversion: ConvertedImage | undefined
   /** Platforms that its index names and that stay here. */
   readonly leftOut: readonly string[]
+  /** Platforms of a converted index that go as originals. */
+  readonly originals: readonly string[]
 }
 
 export interface ShippedImage {
+  readonly digest: Digest
   readonly manifest: ImageManifest
   readonly platform: Platform | undefined
 }
@@ -104,12 +108,14 @@ export class Cargo {
     const tree = { repository, platforms: options.platforms, subjects }
     const root = await this.#add({ ...tree, withBlobs: true, images, leftOut }, digest)
     const conversion = await this.#conversionOf(repository, digest)
+    let originals: readonly string[] = []
     if (conversion !== undefined && options.withHistory !== false) {
       const withBlobs = options.withSources
-      await this.#add({ ...tree, withBlobs, images: [] }, conversion.source)
+      const source = await this.#add({ ...tree, withBlobs, images: [] }, conversion.source)
+      originals = originalsOf(images, source.parsed, conversion)
     }
     await this.#attach(repository, subjects, 1)
-    return { root: root.raw, images, conversion, leftOut: [...leftOut] }
+    return { root: root.raw, images, conversion, leftOut: [...leftOut], originals }
   }
 
   /** Takes over what was collected elsewhere. */
@@ -174,7 +180,7 @@ export class Cargo {
       first ??= found
       this.#addBlobs(repository, manifest, tree.withBlobs)
       if (manifest.kind !== 'image') continue
-      tree.images.push({ manifest, platform: descriptor?.platform })
+      tree.images.push({ digest: raw.digest, manifest, platform: descriptor?.platform })
     }
     if (first === undefined) throw new Error('a walk begins with its root')
     return first
@@ -253,6 +259,20 @@ function isWanted(child: Descriptor, { platforms }: Tree, carried: ReadonlySet<s
   if (isAttestation(child)) return subject !== undefined && carried.has(subject)
   const { platform } = child
   return platform === undefined || platforms.some((one) => matchesPlatform(one, platform))
+}
+
+/** What was not to be converted, and what could not be. */
+function originalsOf(
+  images: readonly ShippedImage[],
+  source: Outline,
+  { recipe }: ConvertedImage,
+): readonly string[] {
+  const { children, left = [] } = parseRecipe(recipe)
+  if (children === undefined) return []
+  const asked = new Set(children)
+  const others = childrenOf(source).map(({ digest }) => digest)
+  const originals = new Set([...left, ...others.filter((digest) => !asked.has(digest))])
+  return platformsOf(images.filter(({ digest }) => originals.has(digest)))
 }
 
 /** What is carried of an index, for people. */

@@ -54,13 +54,18 @@ export class Copies {
   }
 
   async #collect(item: ExportItem) {
-    const { digest, mediaType, conversion } = await this.#deps.staging.stage(item)
+    const { digest, mediaType, conversion, warnings } = await this.#deps.staging.stage(item)
     const referrers = new Referrers(this.#deps)
     const cargo = new Cargo({ ...this.#deps, referrers })
     const { platforms, repository } = item
     const options = { platforms, withSources: false, withHistory: false }
     const shipment = await cargo.ship(repository, digest, options)
-    const copied: Copied = { digest, mediaType, conversion, warnings: referrers.warnings }
+    const copied: Copied = {
+      digest,
+      mediaType,
+      conversion,
+      warnings: [...warnings, ...referrers.warnings],
+    }
     return { cargo, copied, shipment }
   }
 

@@ -43,6 +43,8 @@ export interface BundledImage {
   readonly platforms: readonly string[]
   /** Platforms that the index names and that are not carried. */
   readonly leftOut?: readonly string[] | undefined
+  /** Platforms of a converted index that are carried as originals. */
+  readonly originals?: readonly string[] | undefined
   /** Of config and layers, bytes. */
   readonly size: number
 }
@@ -179,15 +181,19 @@ function isSoundLayer(layer: BundledConversion['layers'][number]): boolean {
 
 /** Read again whenever the image is asked for, so it must be readable. */
 function isRecipe(text: string): boolean {
-  const { profile, format, revision, options, children = [] } = parseObject(text) ?? {}
+  const { profile, format, revision, options, children = [], left = [] } = parseObject(text) ?? {}
   return (
     isText(profile) &&
     isText(format) &&
     isCount(revision) &&
     isObject(options) &&
-    Array.isArray(children) &&
-    children.every((one) => isText(one) && isDigest(one))
+    isDigests(children) &&
+    isDigests(left)
   )
+}
+
+function isDigests(list: unknown): boolean {
+  return Array.isArray(list) && list.every((one) => isText(one) && isDigest(one))
 }
 
 function parseJson(bytes: Uint8Array): object {

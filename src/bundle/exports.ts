@@ -74,6 +74,12 @@ export interface Exported {
   readonly failures: readonly ExportFailure[]
 }
 
+interface Shipped {
+  readonly image: ExportedImage
+  /** For people. */
+  readonly said: readonly string[]
+}
+
 export interface ExportDeps {
   readonly staging: Staging
   readonly pulls: Pulls
@@ -109,7 +115,8 @@ export class Exports {
     for (const [index, item] of task.images.entries()) {
       const own = new Cargo({ ...this.#deps, referrers })
       try {
-        const image = await unlessAborted(this.#ship(own, item, task), signal)
+        const { image, said } = await unlessAborted(this.#ship(own, item, task), signal)
+        warnings.push(...said)
         if (image.conversion === undefined || task.withSources) {
           warnings.push(...(await this.#addLists(own, image)))
         }
@@ -125,13 +132,13 @@ export class Exports {
     for (const made of cargo.conversions) await this.#addOwnList(cargo, made)
     const manifesto = writeManifesto(cargo, images, task, this.#deps.dockerPlatform)
     const files = images.length === 0 ? [] : await this.#write(task, images, manifesto, signal)
-    const said = [...referrers.warnings, ...new Set(warnings)]
-    return { files, manifesto, warnings: said, failures }
+    const all = [...referrers.warnings, ...new Set(warnings)]
+    return { files, manifesto, warnings: all, failures }
   }
 
-  async #ship(cargo: Cargo, item: ExportItem, task: ExportTask): Promise<ExportedImage> {
+  async #ship(cargo: Cargo, item: ExportItem, task: ExportTask): Promise<Shipped> {
     const { repository, platforms, reference } = item
-    const { digest } = await this.#deps.staging.stage(item)
+    const { digest, warnings } = await this.#deps.staging.stage(item)
     const shipment = await cargo.ship(repository, digest, {
       platforms,
       withSources: task.withSources,
@@ -140,16 +147,18 @@ export class Exports {
     if ('digest' in reference) {
       const asked = `${full}@${reference.digest}`
       const baseName = item.name ?? asked
-      return { ...shipment, repository, reference: asked, baseName, tag: undefined }
+      const image = { ...shipment, repository, reference: asked, baseName, tag: undefined }
+      return { image, said: warnings }
     }
     const tag = await this.#claim(cargo, item, reference.tag, shipment)
-    return {
+    const image = {
       ...shipment,
       repository,
       reference: `${full}:${reference.tag}`,
       baseName: item.name ?? `${full}:${tag}`,
       tag,
     }
+    return { image, said: warnings }
   }
 
   /** Sources go with the lists that they are laid out by: behind the gap neither a record's file nor its image may be there. */

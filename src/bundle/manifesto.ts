@@ -131,7 +131,8 @@ function merged(exported: readonly ExportedImage[]): ExportedImage[] {
       compare(textOf(a.platform), textOf(b.platform)),
     )
     const leftOut = known.leftOut.filter((platform) => one.leftOut.includes(platform))
-    found.set(one.reference, { ...known, images, leftOut })
+    const originals = [...new Set([...known.originals, ...one.originals])]
+    found.set(one.reference, { ...known, images, leftOut, originals })
   }
   return [...found.values()]
 }
@@ -185,6 +186,7 @@ function describeImage(image: Named, withSources: boolean): BundledImage {
     }),
     platforms: platformsOf(images),
     ...(image.leftOut.length > 0 && { leftOut: image.leftOut }),
+    ...(image.originals.length > 0 && { originals: image.originals }),
     size: [...blobs.values()].reduce((sum, size) => sum + size, 0),
   }
 }

@@ -178,7 +178,7 @@ function formatSummary({ files, manifesto }: Exported): string {
   const rows = images.map((image) => [
     image.name,
     image.profile ?? 'original',
-    image.platforms.join(' ') || '-',
+    describePlatforms(image),
     formatBytes(image.size),
     image.digest,
   ])
@@ -189,6 +189,11 @@ function formatSummary({ files, manifesto }: Exported): string {
       : `${omitted.length} blobs left out, which are in ${requires.map(({ name }) => name).join(', ')}\n`
   const written = files.map(({ path, size }) => `${path}  ${formatBytes(size)}\n`).join('')
   return images.length === 0 ? '' : `${table}${describeLeftOut(images)}${delta}${written}`
+}
+
+function describePlatforms({ platforms, originals = [] }: BundledImage): string {
+  const all = platforms.map((one) => (originals.includes(one) ? `${one} (original)` : one))
+  return all.join(' ') || '-'
 }
 
 /** An index goes along whole, so what it names and nobody carries must be said. */

@@ -3,7 +3,7 @@ import type { App } from '../app.ts'
 import type { Staged } from '../convert/staging.ts'
 import { describeFailure, sayFailures } from './failures.ts'
 import { parseWanted, readWanted, type WantedImage } from './image-lists.ts'
-import { formatBytes, formatTable, type Output } from './output.ts'
+import { complain, formatBytes, formatTable, type Output } from './output.ts'
 import { showProgress } from './progress-view.ts'
 import { formatImage } from './references.ts'
 import { type CommonOptions, openSession } from './session.ts'
@@ -33,6 +33,10 @@ export async function stageCommand(
   const outcomes = await stageAll(images, options, app, output)
   if (options.json) output.out(`${JSON.stringify(outcomes.map(describeOutcome), null, 2)}\n`)
   else output.out(formatSummary(outcomes))
+  for (const one of outcomes) {
+    const warnings = 'staged' in one ? one.staged.warnings : []
+    for (const warning of warnings) complain(output, `warning: ${warning}`)
+  }
   return sayFailures(outcomes, images.length, output)
 }
 

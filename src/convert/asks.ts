@@ -1,6 +1,8 @@
 /** What is asked of a tag, and what comes back: the words that pulls, commands and the distribution API share. */
 import type { Profile } from '../config/profiles.ts'
+import type { CrossdockError } from '../errors.ts'
 import type { Waiter } from '../lib/interest.ts'
+import type { Digest } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
 import type { RawManifest, Repository } from '../ports.ts'
 import type { Acceptance } from './plan.ts'
@@ -28,7 +30,7 @@ export interface TagAsk {
   readonly wanted: Wanted | undefined
   readonly acceptance: Acceptance
   /** What the asker is known to run on or to stage for: waited for where a profile's platforms are `auto`. */
-  readonly platforms?: readonly Platform[]
+  readonly platforms?: 'all' | readonly Platform[]
   /** Who waits for the answer, and whose share of what is bounded it takes. */
   readonly waiter?: Waiter
   /** Throws when who asks may not have the profile that the tag's suffix turned out to name. */
@@ -42,10 +44,18 @@ export interface ManifestAnswer extends RawManifest {
   readonly conversion?: string
   /** Why it is the original, where a profile was wanted. */
   readonly reason?: string
+  /** What below a converted index was to be converted and stays what it is. */
+  readonly left?: readonly LeftChild[]
   /** Texts of `Warning: 299`. */
   readonly warnings: readonly string[]
   /** True when upstream could not be asked: `Warning: 110`. */
   readonly stale: boolean
+}
+
+export interface LeftChild {
+  readonly digest: Digest
+  /** `undefined`: it was found out earlier, and by another process. */
+  readonly error: CrossdockError | undefined
 }
 
 /** An answer that may take a while. */

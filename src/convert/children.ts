@@ -66,10 +66,11 @@ export class Children {
   /** The platforms that a resolve waits for; `asked` are those that the puller is known to take. */
   awaited(
     { platforms, format }: Profile,
-    asked: readonly Platform[] = [],
+    asked: 'all' | readonly Platform[] = [],
   ): Pick<ImageTask, 'platforms' | 'ready'> {
     if (format?.convertsAllPlatforms) return { platforms: 'all' }
     if (platforms !== 'auto') return { platforms }
+    if (asked === 'all') return { platforms: 'all' }
     return { platforms: [...this.#defaults, ...asked], ready: [] }
   }
 

@@ -18,7 +18,7 @@ import {
   type Wanted,
 } from './asks.ts'
 import type { Children } from './children.ts'
-import type { ImageTask } from './image-task.ts'
+import { type ImageTask, parseRecipe } from './image-task.ts'
 import type { ImageFlight } from './flights.ts'
 import type { Images } from './images.ts'
 import { manifestUnknown, notCarried, tagUnknown } from './missing.ts'
@@ -27,6 +27,7 @@ import { withList } from './priority-lists.ts'
 import type { Records } from './records.ts'
 import type { Regenerations } from './regenerations.ts'
 import type { Remaker } from './remaker.ts'
+import type { Setbacks } from './setbacks.ts'
 import type { Substitutes } from './substitutes.ts'
 import { isFulfilled, original, type Sought, WAIT_BUDGET, type Wishes } from './wishes.ts'
 
@@ -42,6 +43,7 @@ export class Pulls {
   readonly #records: Records
   readonly #wishes: Wishes
   readonly #children: Children
+  readonly #setbacks: Pick<Setbacks, 'find'>
   readonly #substitutes: Substitutes | undefined
 
   constructor(deps: {
@@ -56,6 +58,7 @@ export class Pulls {
     readonly records: Records
     readonly wishes: Wishes
     readonly children: Children
+    readonly setbacks: Pick<Setbacks, 'find'>
     /** Offline alone. */
     readonly substitutes?: Substitutes | undefined
   }) {
@@ -70,6 +73,7 @@ export class Pulls {
     this.#records = deps.records
     this.#wishes = deps.wishes
     this.#children = deps.children
+    this.#setbacks = deps.setbacks
     this.#substitutes = deps.substitutes
   }
 
@@ -256,7 +260,12 @@ export class Pulls {
     const raw = await this.#manifests.findLocal(task.repository, image.target)
     if (raw === undefined) throw manifestUnknown(task.repository, `@${image.target}`)
     this.#children.handedOut(task, raw)
-    return { ...raw, conversion, warnings: plain.warnings, stale: plain.stale }
+    const left = parseRecipe(image.recipe).left?.map((digest) => ({
+      digest,
+      error: this.#setbacks.find(task, digest),
+    }))
+    const { warnings, stale } = plain
+    return { ...raw, conversion, warnings, stale, ...(left && { left }) }
   }
 
   /** An image that the profile leaves as it is, by its nature or its puller's. */

@@ -35,10 +35,14 @@ export interface Staged {
   readonly size: number
   /** The same of the sources; equal for an original. */
   readonly sourceSize: number
+  /** Of what was to be converted and stays the original, for people. */
+  readonly warnings: readonly string[]
 }
 
 /** What is fetched whole, with the size of its source's layers. */
 interface StagedImage {
+  readonly digest: Digest
+  readonly platform: Platform | undefined
   readonly image: Outline
   readonly source: number
 }
@@ -87,7 +91,14 @@ export class Staging {
       throw error
     }
     const { digest, mediaType, conversion } = answer
-    return { digest, mediaType, conversion, size, sourceSize }
+    return {
+      digest,
+      mediaType,
+      conversion,
+      size,
+      sourceSize,
+      warnings: describeLeft(task, answer, images),
+    }
   }
 
   /** Before anything is converted: an index without any of the platforms, or an image for another one, is not what was asked for. */
@@ -122,7 +133,7 @@ export class Staging {
       return await this.#pulls.byDigest(repository, reference.digest, wanted?.profile)
     }
     const { tag } = reference
-    const platforms = task.platforms === 'all' ? [] : task.platforms
+    const { platforms } = task
     const ask: TagAsk = { repository, tag, wanted, platforms, acceptance: 'any', cannotRead }
     const answer = await this.#pulls.byTag(ask)
     return isPending(answer) ? await answer.answer : answer
@@ -142,9 +153,14 @@ export class Staging {
         return child
       },
     })
-    for await (const { manifest } of visits) {
+    for await (const { raw: one, manifest, descriptor } of visits) {
       if (manifest.kind === 'index') continue
-      found.push({ image: manifest, source: await this.#sourceSize(task.repository, manifest) })
+      found.push({
+        digest: one.digest,
+        platform: descriptor?.platform,
+        image: manifest,
+        source: await this.#sourceSize(task.repository, manifest),
+      })
     }
     const [first] = missing
     // Mirrors copy some platforms and the whole index: who wants all gets what there is.
@@ -208,6 +224,22 @@ function isWanted(child: Descriptor, platforms: 'all' | readonly Platform[]): bo
   if (isAttestation(child)) return false
   const { platform } = child
   return platforms.some((one) => matchesPlatform(one, platform))
+}
+
+/** A child that cannot be converted stays what it is, which nobody sees who asked for all to be converted. */
+function describeLeft(
+  task: StageTask,
+  { left = [] }: ManifestAnswer,
+  images: readonly StagedImage[],
+): readonly string[] {
+  const errors = new Map(left.map(({ digest, error }) => [digest, error]))
+  return images
+    .filter(({ digest }) => errors.has(digest))
+    .map(({ digest, platform }) => {
+      const what = platform === undefined ? digest : `${formatPlatform(platform)} (${digest})`
+      const why = errors.get(digest)?.message ?? 'it could not be converted before'
+      return `${describe(task)}: ${what} stays the original: ${why}`
+    })
 }
 
 function notThere(task: StageTask, digest: Digest): CrossdockError {

@@ -6,7 +6,7 @@ import type { Descriptor } from '../../src/oci/manifest.ts'
 import { makeTemporary } from '../../src/bundle/temporary-folders.ts'
 import { digestOf, hexOf } from '../../src/oci/digest.ts'
 import { filesOf, must, openHosts, serving, UPSTREAM } from '../helpers/bundle-hosts.ts'
-import { type FakeImage, fakeImage, json } from '../helpers/fake-image.ts'
+import { type FakeImage, fakeImage, fakeIndex, json } from '../helpers/fake-image.ts'
 
 interface ExportJson {
   readonly files: readonly { readonly path: string }[]
@@ -63,6 +63,46 @@ describe('an export', () => {
       [['linux/arm64'], ['linux/amd64']],
       [['linux/amd64', 'linux/arm64'], undefined],
     ])
+  })
+
+  it('converts every platform with --platform all', async () => {
+    await using hosts = await openHosts()
+    const { registry, near } = hosts
+    const platforms = ['linux/amd64', 'linux/arm64', 'linux/s390x']
+    const { images } = await registry.pushIndex('team/app', '1', { platforms })
+
+    const { out } = await must(
+      near,
+      ...['export', 'team/app:1-zstd', '--platform', 'all', '-o', 'b.tar', '--json'],
+    )
+
+    const files = await filesOf(join(near.folder, 'b.tar'))
+    expect((JSON.parse(out) as ExportJson).images[0]).toMatchObject({ profile: 'zstd', platforms })
+    expect((JSON.parse(out) as ExportJson).images[0]).not.toHaveProperty('originals')
+    for (const { digest } of images.flatMap(({ layers }) => layers)) {
+      expect(files.has(`blobs/sha256/${hexOf(digest)}`)).toBe(false)
+    }
+  })
+
+  it('carries a child that cannot be converted as it is, and says so', async () => {
+    await using hosts = await openHosts()
+    const { registry, near, far } = hosts
+    const broken = await withWrongDiffId('linux/arm64')
+    const sound = await fakeImage({ platform: 'linux/s390x' })
+    for (const one of [broken, sound]) registry.push('team/app', undefined, one)
+    registry.push('team/app', '1', fakeIndex([broken, sound]))
+
+    const first = await near.run('export', 'team/app:1-zstd', '--platform', 'all', '-o', 'b.tar')
+    const second = await near.run('stage', 'team/app:1-zstd', '--platform', 'all')
+
+    expect([first.code, second.code]).toEqual([0, 0])
+    expect(first.out).toMatch(/ zstd +linux\/arm64 \(original\) linux\/s390x /)
+    for (const { err } of [first, second]) {
+      expect(err).toMatch(
+        /warning: .*team\/app:1-zstd: linux\/arm64 \(sha256:.* stays the original/,
+      )
+    }
+    await must(far, 'import', join(near.folder, 'b.tar'))
   })
 
   it('takes attestations along of the images that it carries, and of no others', async () => {
@@ -225,6 +265,12 @@ function descriptor({ mediaType, digest, bytes }: FakeImage) {
 function platformOf({ platform }: FakeImage) {
   const [os = '', architecture = ''] = platform.split('/')
   return { os, architecture }
+}
+
+/** Its layers are not what its config says. */
+async function withWrongDiffId(platform: string): Promise<FakeImage> {
+  const diff_ids = [digestOf(json('other'))]
+  return await fakeImage({ platform, config: { rootfs: { type: 'layers', diff_ids } } })
 }
 
 function indexOf(manifests: readonly Partial<Descriptor>[]) {
