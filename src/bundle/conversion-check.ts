@@ -156,15 +156,19 @@ async function targetIds(
   sourceConfig: Uint8Array,
   context: CheckContext,
 ): Promise<readonly Digest[]> {
-  if (target.config.digest === digestOf(sourceConfig)) {
+  if (isContent(sourceConfig, target.config.digest)) {
     return context.parseConfig(sourceConfig).diffIds
   }
   if (findFormat(parseRecipe(made.recipe).format)?.keepsDiffIds)
     throw misfiled(made, 'their configs differ')
   const { diffIds } = context.parseConfig(await readConfig(target, context))
-  const isPatched = digestOf(patchDiffIds(sourceConfig, diffIds)) === target.config.digest
+  const isPatched = isContent(patchDiffIds(sourceConfig, diffIds), target.config.digest)
   if (!isPatched) throw misfiled(made, 'their configs differ in more than diffIDs')
   return diffIds
+}
+
+function isContent(bytes: Uint8Array, digest: Digest): boolean {
+  return digestOf(bytes, algorithmOf(digest)) === digest
 }
 
 async function readConfig(image: ImageManifest, context: CheckContext): Promise<Uint8Array> {

@@ -2,7 +2,7 @@
 import { CrossdockError, isOutage } from '../errors.ts'
 import { type Digest, hexOf } from '../oci/digest.ts'
 import { childrenOf } from '../oci/outline.ts'
-import { referrersTag } from '../oci/reference.ts'
+import { isTag, referrersTag } from '../oci/reference.ts'
 import type { Catalog, Repository, Upstreams } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
@@ -44,6 +44,8 @@ export class Referrers {
     for (const digest of await this.#listed(repository, subject)) found.set(digest, { digest })
     for (const suffix of COSIGN_SUFFIXES) {
       const tag = `${referrersTag(subject)}.${suffix}`
+      // Of a sha512 it would be longer than a tag can be.
+      if (!isTag(tag)) continue
       const resolved = await this.#tags.resolveLiteral(repository, tag)
       if (resolved !== undefined) found.set(resolved.digest, { digest: resolved.digest, tag })
     }

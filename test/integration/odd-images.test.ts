@@ -292,6 +292,33 @@ describe('digests of sha512', () => {
     await pull(proxy.base, 'sha512/index', image.digest)
   })
 
+  test.each(['none', 'zstd'])(
+    'are held to their own algorithm by an import of %s',
+    async (profile) => {
+      await using hosts = await openHosts()
+      const { registry, near, far } = hosts
+      registry.push('sha512/one', '1', as512(await fakeImage()))
+      const bundle = `${near.folder}/bundle.tar`
+      await must(near, 'export', `sha512/one:1-${profile}`, '-o', bundle)
+      await must(far, 'import', bundle)
+    },
+  )
+
+  test('go along in an index and by themselves, exported and copied', async () => {
+    await using hosts = await openHosts()
+    const { registry, near } = hosts
+    const image = as512(await fakeImage())
+    registry.push('sha512/many', '1', fakeIndex([image]))
+    for (const reference of [
+      'sha512/many:1-zstd',
+      'sha512/many:1',
+      `sha512/many@${image.digest}`,
+    ]) {
+      await must(near, 'export', reference, '-o', 'b.tar')
+      await must(near, 'copy', reference, 'oci:out:1')
+    }
+  })
+
   test('survive staging, an air gap and the loss of a catalog', async () => {
     await using hosts = await openHosts()
     const { registry, near, far } = hosts
