@@ -233,7 +233,15 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     windowMs: config.cache.tagWindow,
   })
   const learned = new LearnedPlatforms({ catalog: catalog.platforms, clock })
-  const children = new Children({ store, catalog, manifests, images, learned, defaultPlatforms })
+  const children = new Children({
+    store,
+    catalog,
+    manifests,
+    images,
+    learned,
+    defaultPlatforms,
+    offline,
+  })
   const wishes = new Wishes({ unfulfilled: (wish) => telemetry.wishUnfulfilled(wish) })
   const pulls = new Pulls({
     catalog,
@@ -302,6 +310,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     collector,
     verifier,
     async [Symbol.asyncDispose]() {
+      wishes.end()
       await upstreams[Symbol.asyncDispose]()
       await opened[Symbol.asyncDispose]()
     },

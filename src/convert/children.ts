@@ -43,6 +43,7 @@ export class Children {
   readonly #images: Images
   readonly #learned: LearnedPlatforms
   readonly #defaults: readonly Platform[]
+  readonly #offline: boolean
   readonly #watched = new LRUCache<string, readonly Watched[]>({ max: WATCHED })
   readonly #tried = new LRUCache<string, true>({ max: WATCHED, ttl: TRIED_MS })
   readonly #behind = new Behind(BEHIND, MOST_BEHIND)
@@ -54,6 +55,7 @@ export class Children {
     readonly images: Images
     readonly learned: LearnedPlatforms
     readonly defaultPlatforms: readonly Platform[]
+    readonly offline: boolean
   }) {
     this.#store = deps.store
     this.#catalog = deps.catalog
@@ -61,6 +63,7 @@ export class Children {
     this.#images = deps.images
     this.#learned = deps.learned
     this.#defaults = deps.defaultPlatforms
+    this.#offline = deps.offline
   }
 
   /** The platforms that a resolve waits for; `asked` are those that the puller is known to take. */
@@ -72,6 +75,20 @@ export class Children {
     if (platforms !== 'auto') return { platforms }
     if (asked === 'all') return { platforms: 'all' }
     return { platforms: [...this.#defaults, ...asked], ready: [] }
+  }
+
+  /** Offline, a bundle may have brought none of the platforms that would be waited for: then those that it brought. */
+  async brought(task: ImageTask): Promise<ImageTask> {
+    const index = this.#manifests.parse(task.source)
+    const { platforms, repository } = task
+    if (!this.#offline || platforms === 'all' || index.kind !== 'index') return task
+    const here: Platform[] = []
+    for (const { digest, platform } of learnable(index)) {
+      const isHere = (await this.#manifests.findLocal(repository, digest)) !== undefined
+      if (isHere && platforms.some((one) => matchesPlatform(one, platform))) return task
+      if (isHere) here.push(platform)
+    }
+    return here.length === 0 ? task : { ...task, platforms: here }
   }
 
   /** The platforms that pullers of the repository take, as far as that is known. */

@@ -87,7 +87,7 @@ export class Pulls {
     const plain: ManifestAnswer = { ...raw, warnings: [], stale: resolved?.stale ?? false }
     if (wanted === undefined) return (await this.#substitute(repository, plain)) ?? plain
     const { format } = wanted.profile
-    if (format === undefined) return original(plain, 'asked')
+    if (format === undefined) return await this.#original(repository, tag, wanted, plain)
     const sought: Sought = { repository, tag, wanted, plain }
     const unreadable = ask.cannotRead(wanted.profile)
     if (unreadable !== undefined) return this.#kept(sought, 'client', unreadable)
@@ -96,6 +96,18 @@ export class Pulls {
     } catch (error) {
       return await this.#failed(sought, error)
     }
+  }
+
+  async #original(
+    repository: Repository,
+    tag: string,
+    { kind, profile }: Wanted,
+    plain: ManifestAnswer,
+  ): Promise<ManifestAnswer> {
+    const isDemand = kind === 'demand'
+    const forms = isDemand ? await this.#substitutes?.formsInstead(repository, plain) : undefined
+    if (forms !== undefined) throw notCarried(repository, tag, profile.name, forms)
+    return original(plain, 'asked')
   }
 
   /** With which priority lists the profiles that take one lay out what a tag names: by the profile's name. */
@@ -207,7 +219,7 @@ export class Pulls {
       acceptance: ask.acceptance,
       ...this.#children.awaited(profile, ask.platforms),
     }
-    const { task, made } = await this.#children.find(asked)
+    const { task, made } = await this.#children.find(await this.#children.brought(asked))
     if (made !== undefined) return await this.#converted(task, plain, made, 'hit')
     const remedy = await this.#substitutes?.remedy(task)
     if (remedy?.kind === 'carried') return { ...plain, ...remedy.raw, conversion: 'hit' }

@@ -51,6 +51,16 @@ export class Substitutes {
     return undefined
   }
 
+  /** The profiles of what there is in place of an original that is not here as a whole; `undefined`: it is. */
+  async formsInstead(
+    repository: Repository,
+    source: RawManifest,
+  ): Promise<readonly string[] | undefined> {
+    if (await this.#isWhole(repository, source)) return undefined
+    const made = await this.#conversions(repository, source)
+    return [...new Set(made.map(({ profile }) => profile))]
+  }
+
   /** How to come by what a task asks for, which was not made here before. */
   async remedy(task: ImageTask): Promise<Remedy> {
     const { repository, source, format, profile } = task

@@ -64,15 +64,23 @@ export class Wishes {
   readonly #events: WishEvents
   readonly #told = new LRUCache<string, true>({ max: TOLD })
   readonly #debts = new LRUCache<string, string>({ max: DEBTS, ttl: DEBT_MS })
+  #isOver = false
 
   constructor(events: WishEvents = {}) {
     this.#events = events
+  }
+
+  /** The server ends: nobody gets an answer any more, and what is cut off then says nothing about an image. */
+  end(): void {
+    this.#isOver = true
   }
 
   /** The original in place of what was wished. */
   instead(sought: Sought, reason: string, message: string, error?: unknown): ManifestAnswer {
     const { repository, tag, wanted, plain } = sought
     const { name: profile } = wanted.profile
+    const warning = `${nameOf(repository)}:${tag} comes as the original, not as ${profile}: ${message}`
+    if (this.#isOver) return original(plain, reason, [warning])
     const key = `${keyOf(sought)} ${reason}`
     const isNews = !this.#told.has(key)
     this.#told.set(key, true)
@@ -82,7 +90,6 @@ export class Wishes {
       ...{ ...repository, tag, digest, profile, reason, message, isNews },
       ...(unforeseen !== undefined && { error: unforeseen }),
     })
-    const warning = `${nameOf(repository)}:${tag} comes as the original, not as ${profile}: ${message}`
     return original(plain, reason, [warning])
   }
 

@@ -47,6 +47,40 @@ describe('behind the gap, without the layers of the source', () => {
     })
   })
 
+  it('a carried index of another platform than the far host has is converted for that one', async () => {
+    await using hosts = await openHosts()
+    const index = await hosts.registry.pushIndex('team/app', '1')
+    await carry(hosts, 'team/app:1-none', '--platform', 'linux/arm64')
+    const arm64 = index.images[1]?.digest
+
+    await serving(hosts.far, async (get) => {
+      const answer = await get(`${UPSTREAM}/team/app/manifests/1-zstd`)
+      expect(answer.headers.get('crossdock-conversion')).toMatch(/^converted/)
+      const { manifests } = (await answer.json()) as { manifests: { digest: Digest }[] }
+      const [amd, arm] = manifests.map(({ digest }) => digest)
+      expect([amd === index.images[0]?.digest, arm === arm64]).toEqual([true, false])
+      const child = await get(`${UPSTREAM}/team/app/manifests/${arm}`)
+      const { layers } = (await child.json()) as { layers: { digest: Digest; mediaType: string }[] }
+      for (const { digest, mediaType } of layers) {
+        expect(mediaType).toMatch(/zstd$/)
+        const blob = await (await get(`${UPSTREAM}/team/app/blobs/${digest}`)).bytes()
+        expect(digestOf(blob)).toBe(digest)
+      }
+    })
+  })
+
+  it('an original that is demanded and was not carried is refused by the forms that are there', async () => {
+    await using hosts = await openHosts()
+    await hosts.registry.pushImage('team/app', '1')
+    await carry(hosts, 'team/app:1-none')
+
+    await serving(hosts.far, async (get) => {
+      const answer = await get(`${UPSTREAM}/team/app/manifests/1-original`)
+      expect(answer.status).toBe(404)
+      expect(await answer.text()).toContain('there is 1-none; pull that, or carry this one')
+    })
+  })
+
   it('is given in the compression that the lost layers had, with the config and files of the source', async () => {
     await using hosts = await openHosts()
     const app = await hosts.registry.pushImage('team/app', '1', { layers: 2 })
@@ -154,8 +188,8 @@ async function stagedAt(host: Hosts['near'], ref: string): Promise<string> {
   return digest
 }
 
-async function carry(hosts: Hosts, ref: string): Promise<void> {
-  await must(hosts.near, 'export', ref, '-o', 'b.tar')
+async function carry(hosts: Hosts, ref: string, ...options: string[]): Promise<void> {
+  await must(hosts.near, 'export', ref, '-o', 'b.tar', ...options)
   await must(hosts.far, 'import', join(hosts.near.folder, 'b.tar'))
 }
 

@@ -219,6 +219,23 @@ describe('SIGTERM', () => {
     expect((await pull(proxy.base, 'term/cut', '1-zstd')).layers).toHaveLength(1)
   })
 
+  test('says nothing of wishes that the end cuts off', async () => {
+    await using proxy = await TestProxy.start({
+      registry: origin,
+      config: { shutdownGrace: '600ms' },
+    })
+    const image = await origin.pushImage('term/wish', '1')
+    const hold = origin.hold({ blob: image.layers[0]?.digest ?? '', method: 'GET' })
+    const asked = ask(`${proxy.base}/as/zstd/origin/term/wish/manifests/1`)
+    await hold.reached
+    expect(await proxy.crossdock.stop('SIGTERM')).toBe(0)
+    hold.release()
+
+    expect((await asked).status).toBe(503)
+    expect(proxy.crossdock.output()).not.toContain('wish_unfulfilled')
+    expect(proxy.crossdock.output()).not.toContain('"level":"error"')
+  })
+
   test('cuts who has got early headers or a part of a blob, and the log says so', async () => {
     await using proxy = await TestProxy.start({
       registry: origin,
