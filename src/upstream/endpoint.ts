@@ -67,8 +67,11 @@ export class Endpoint {
       this.#headless.delete(ask.kind)
       return { told }
     }
+    // Whatever GET says: nobody waits twice for a registry that has no answer.
+    const isSlow = isTooSlow(head)
+    if (isSlow) this.#strike(ask.kind, STRIKES)
     const answer = await this.#get({ ...ask, isIntroduced: head.status === 401 })
-    if (isUseless(head, answer)) this.#strike(ask.kind, isPassing(head) ? 1 : STRIKES)
+    if (!isSlow && isUseless(head, answer)) this.#strike(ask.kind, isPassing(head) ? 1 : STRIKES)
     return { answer }
   }
 
@@ -94,11 +97,15 @@ export class Endpoint {
       return head
     } catch (error) {
       if (!(error instanceof Setback)) throw error
-      const { status, isWorthRetrying } = error
-      const isGetWorthTrying = status === undefined ? isWorthRetrying : status !== 429
-      if (isGetWorthTrying && !ask.signal?.aborted) return error
+      if (this.#isGetWorthTrying(error) && !ask.signal?.aborted) return error
       throw this.#giveUp(ask, error)
     }
+  }
+
+  #isGetWorthTrying(head: Setback): boolean {
+    if (isTooSlow(head) && this.#settings.isMirror) return false
+    if (head.status !== undefined) return head.status !== 429
+    return head.isWorthRetrying || head.isOfAnswer
   }
 
   #isHeadless(kind: RequestKind): boolean {
@@ -153,9 +160,9 @@ export class Endpoint {
 
   #giveUp(ask: Ask, setback: Setback): CrossdockError {
     const { failure, outage, status } = setback
-    const isTooSlow = failure.kind === 'upstreamTimeout' && this.#settings.isMirror
     if (outage !== undefined) this.#breaker.recordFailure(ask.repository, outage)
-    else if (isTooSlow) this.#breaker.recordFailure(ask.repository, 'unreachable')
+    else if (isTooSlow(setback) && this.#settings.isMirror)
+      this.#breaker.recordFailure(ask.repository, 'unreachable')
     else if (status !== undefined) this.#breaker.recordAnswer(ask.repository)
     const { events, upstream } = this.#settings
     events.upstreamError?.({ upstream, kind: ask.kind, reason: failure.reason })
@@ -180,8 +187,12 @@ function isUseless(head: Answer | Setback, get: Answer): boolean {
   return get.status < 300 && !saysAll
 }
 
+function isTooSlow(head: Answer | Setback): boolean {
+  return head instanceof Setback && head.failure.kind === 'upstreamTimeout'
+}
+
 /** A failure that any request could have met at that moment. */
 function isPassing(head: Answer | Setback): boolean {
-  if (head instanceof Answer || head.status === 501) return false
+  if (head instanceof Answer || head.status === 501 || head.isOfAnswer) return false
   return head.status === undefined || head.status >= 500
 }

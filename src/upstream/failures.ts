@@ -12,6 +12,8 @@ interface SetbackDetails {
   readonly retryAfterMs?: number | undefined
   /** Of the answer to what was asked, where that is what failed. */
   readonly status?: number | undefined
+  /** True where the registry took the question and only the answer came to nothing: another method may fare better. */
+  readonly isOfAnswer?: boolean | undefined
 }
 
 /** A failed attempt: what to tell, whether trying again may help, and whether the registry itself seems to be down. */
@@ -22,6 +24,7 @@ export class Setback extends Error {
   readonly outage: Outage | undefined
   readonly retryAfterMs: number | undefined
   readonly status: number | undefined
+  readonly isOfAnswer: boolean
 
   constructor(failure: CrossdockError, how: SetbackDetails) {
     super(failure.message, { cause: failure })
@@ -30,12 +33,13 @@ export class Setback extends Error {
     this.outage = how.outage
     this.retryAfterMs = how.retryAfterMs
     this.status = how.status
+    this.isOfAnswer = how.isOfAnswer ?? false
   }
 
   /** The same, but no word about the registry as a whole: it came from somebody else. */
   ofSomebodyElse(): Setback {
-    const { failure, isWorthRetrying, retryAfterMs, status } = this
-    return new Setback(failure, { isWorthRetrying, retryAfterMs, status })
+    const { failure, isWorthRetrying, retryAfterMs, status, isOfAnswer } = this
+    return new Setback(failure, { isWorthRetrying, retryAfterMs, status, isOfAnswer })
   }
 }
 
@@ -67,6 +71,8 @@ const UNREACHABLE = new Set([
   'ETIMEDOUT',
   'UND_ERR_CONNECT_TIMEOUT',
 ])
+/** The parser has codes of its own, too. */
+const MALFORMED = new Set(['HTTPParserError', 'UND_ERR_HEADERS_OVERFLOW'])
 /** Which setting of `limits` ended the waiting. */
 const PATIENCE: Readonly<Record<string, string>> = {
   DEADLINE: 'limits.upstreamHeaders and limits.upstreamIdle',
@@ -109,6 +115,7 @@ export function networkSetback(error: unknown, what: string, host: string): Setb
     return new Setback(new CrossdockError('upstreamTimeout', text, details), {
       isWorthRetrying: false,
       outage: UNREACHABLE.has(code) ? 'unreachable' : undefined,
+      isOfAnswer: code === 'UND_ERR_HEADERS_TIMEOUT',
     })
   }
   const isTls = /CERT|TLS|SSL|SIGNATURE/.test(code)
@@ -119,13 +126,17 @@ export function networkSetback(error: unknown, what: string, host: string): Setb
   return new Setback(new CrossdockError('upstreamFailed', text, details), {
     isWorthRetrying: PASSING.has(code),
     outage: isTls || UNREACHABLE.has(code) ? 'unreachable' : outageOf(code),
+    isOfAnswer: isMalformed(code) || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
   })
 }
 
 /** What a connection that came about says: nothing where the answer was only malformed. */
 function outageOf(code: string): Outage | undefined {
-  const isMalformed = code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW'
-  return isMalformed ? undefined : 'failing'
+  return isMalformed(code) ? undefined : 'failing'
+}
+
+function isMalformed(code: string): boolean {
+  return code.startsWith('HPE_') || MALFORMED.has(code)
 }
 
 /** Names the setting that ended a wait, for who knows that this upstream takes its time. */

@@ -32,5 +32,5 @@ export function redirectRefused(what: string, host: string, text: string, reason
     `${what}: ${host} ${text}; check that registry`,
     { reason },
   )
-  return new Setback(failure, { isWorthRetrying: false })
+  return new Setback(failure, { isWorthRetrying: false, isOfAnswer: true })
 }

@@ -219,6 +219,10 @@ export class FakeRegistry implements AsyncDisposable {
       request.socket.resetAndDestroy()
       return
     }
+    if (fault.raw !== undefined) {
+      request.socket.end(fault.raw)
+      return
+    }
     if (fault.stallHeaders) return
     if (fault.gate !== undefined && !fault.gateAfter) await fault.gate()
     if (fault.redirectTo !== undefined) {

@@ -25,6 +25,8 @@ export interface Fault {
   readonly body?: Uint8Array
   /** No answer, but a reset. */
   readonly reset?: boolean
+  /** Nothing but these bytes, and the end of the connection. */
+  readonly raw?: string
   /** Closes the connection after so many bytes of the body. */
   readonly dropAfter?: number
   /** Sends so many bytes of the body and then nothing more. 0: not even headers, with `stallHeaders`. */

@@ -8,6 +8,7 @@ import type { Fault } from '../helpers/fake-wire.ts'
 import { bytesOf, openUpstream, upstreamSettings } from '../helpers/open-upstream.ts'
 
 const USER = { username: 'robot', password: 'c4nary' }
+const length = (bytes: number) => `Content-Length: ${bytes}\r\n`
 const LAYER = Buffer.alloc(5_000, 'x')
 
 function methodsOf(registry: FakeRegistry, kind: 'manifest' | 'blob'): string[] {
@@ -22,6 +23,10 @@ describe('a HEAD that comes to nothing where GET works:', () => {
     ['encoded bytes', { headers: { 'content-encoding': 'gzip' } }],
     ['a web page', { headers: { 'content-type': 'text/html' }, noDigestHeader: true }],
     ['a redirect to a page', { redirectTo: (path) => `/login${path}`, headers: {} }],
+    ['a redirect to nowhere', { status: 302 }],
+    ['what is no HTTP', { raw: 'GARBAGE\r\n\r\n' }],
+    ['a length that is none', { raw: 'HTTP/1.1 200 OK\r\nContent-Length: banana\r\n\r\n' }],
+    ['two lengths', { raw: `HTTP/1.1 200 OK\r\n${length(5)}${length(9)}\r\n` }],
   ]
 
   test.each(refusals)('%s, of a manifest, and HEAD is left out from then on', async (_, fault) => {
@@ -49,6 +54,36 @@ describe('a HEAD that comes to nothing where GET works:', () => {
     expect(await opened.upstream.statBlob('app', digest)).toEqual({ digest, size: 5_000 })
     expect(await opened.upstream.statBlob('app', digest)).toEqual({ digest, size: 5_000 })
     expect(methodsOf(registry, 'blob')).toEqual(['HEAD', 'GET', 'GET'])
+  })
+
+  test.each(['manifest', 'blob'] as const)('none in time, of a %s, and only once', async (kind) => {
+    await using registry = await FakeRegistry.start()
+    const image = await registry.pushImage('app', '1')
+    const blob = registry.pushBlob('app', LAYER)
+    registry.fault({ kind, method: 'HEAD' }, { stallHeaders: true })
+    await using opened = openUpstream(registry, { limits: { upstreamHeaders: 100 } })
+    const { upstream } = opened
+    const ask = async () =>
+      kind === 'manifest'
+        ? await upstream.resolve('app', '1')
+        : await upstream.statBlob('app', blob)
+    const digest = kind === 'manifest' ? image.digest : blob
+
+    expect(await ask()).toMatchObject({ digest })
+    expect(await ask()).toMatchObject({ digest })
+    expect(methodsOf(registry, kind)).toEqual(['HEAD', 'GET', 'GET'])
+  })
+
+  test('none in time, and none to GET either: the next one waits for GET alone', async () => {
+    await using registry = await FakeRegistry.start()
+    registry.fault({}, { stallHeaders: true })
+    await using opened = openUpstream(registry, { limits: { upstreamHeaders: 100 } })
+
+    for (let i = 0; i < 2; i += 1) {
+      const asked = opened.upstream.resolve('app', '1')
+      await expect(asked).rejects.toMatchObject({ kind: 'upstreamTimeout' })
+    }
+    expect(methodsOf(registry, 'manifest')).toEqual(['HEAD', 'GET', 'GET'])
   })
 
   test.each<[string, Fault]>([
