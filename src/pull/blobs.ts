@@ -66,7 +66,9 @@ export class Blobs {
     const download = this.#downloads.find(keyOf(repository, digest))
     const size = download?.admitted.has(repository.name) ? download.blob.expected.size : undefined
     if (size !== undefined) return { digest, size }
-    return await this.#upstream(repository)?.statBlob(repository.name, digest)
+    const stat = await this.#upstream(repository)?.statBlob(repository.name, digest)
+    // That it is there is upstream's word; how large it is its manifest has said, or it will fail on download.
+    return stat && link ? { digest, size: link.size } : stat
   }
 
   /**

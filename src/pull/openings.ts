@@ -194,8 +194,10 @@ export function keyOf({ upstream }: Repository, digest: Digest): string {
   return `${upstream} ${digest}`
 }
 
+type OpenLink = Link & { readonly standing: Exclude<Link['standing'], 'named'> }
+
 /** True when the repository may have what lies here. */
-export function isOpen(link: Link | undefined): link is Link {
+export function isOpen(link: Link | undefined): link is OpenLink {
   return link !== undefined && link.standing !== 'named'
 }
 
