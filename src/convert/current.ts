@@ -24,6 +24,25 @@ export function currentOnes(
   return new Set(current.values())
 }
 
+/**
+ * Each conversion once: several recipes may come to the same, when what they differ in could not be converted. The first record
+ * of each stands for it, unless another is current.
+ */
+export function distinctOnes(
+  made: readonly ConvertedImage[],
+  profiles: Profiles,
+): ReadonlyMap<ConvertedImage, { readonly isCurrent: boolean }> {
+  const current = currentOnes(made, profiles)
+  const byOutcome = Map.groupBy(made, ({ profile, target }) => `${profile} ${target}`)
+  const found = new Map<ConvertedImage, { readonly isCurrent: boolean }>()
+  for (const same of byOutcome.values()) {
+    const [first] = same
+    const one = same.find((image) => current.has(image)) ?? first
+    if (one !== undefined) found.set(one, { isCurrent: current.has(one) })
+  }
+  return found
+}
+
 function isStillMade({ profile, format, revision, options }: Recipe, profiles: Profiles): boolean {
   const now = profiles.find(profile)
   return (

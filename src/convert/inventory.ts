@@ -10,7 +10,7 @@ import type { BlobStore, Catalog, ConvertedImage, RawManifest, Repository } from
 import { walkManifests } from '../pull/manifest-walk.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
-import { currentOnes } from './current.ts'
+import { currentOnes, distinctOnes } from './current.ts'
 import { dialectFor, isChosen, reasonToKeep } from './plan.ts'
 
 /** One tag, or one conversion of it. */
@@ -113,9 +113,8 @@ export class Inventory {
       yield await this.#entry(repository, tag, { digest, profile: undefined, isCurrent: true })
       const originals = await this.#originals(repository, digest)
       const conversions = await this.#conversions(repository, digest)
-      const current = currentOnes(conversions, this.#profiles)
-      for (const made of conversions) {
-        const what = { digest: made.target, profile: made.profile, isCurrent: current.has(made) }
+      for (const [made, { isCurrent }] of distinctOnes(conversions, this.#profiles)) {
+        const what = { digest: made.target, profile: made.profile, isCurrent }
         yield await this.#entry(repository, tag, what, originals)
       }
     }
@@ -157,13 +156,12 @@ export class Inventory {
     const conversions: Form[] = []
     const originals = await this.#originals(repository, raw.digest)
     const all = await this.#conversions(repository, raw.digest)
-    const current = currentOnes(all, this.#profiles)
-    for (const one of all) {
+    for (const [one, { isCurrent }] of distinctOnes(all, this.#profiles)) {
       const converted = await this.#manifests.findLocal(repository, one.target)
       const { profile, convertedAt, seconds } = one
       if (converted === undefined) continue
       const form = await this.#form(repository, converted, profile, originals)
-      conversions.push({ ...form, convertedAt, seconds, isCurrent: current.has(one) })
+      conversions.push({ ...form, convertedAt, seconds, isCurrent })
     }
     return {
       repository,

@@ -2,6 +2,7 @@
 import { rm } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
+import { must, openHosts } from '../helpers/bundle-hosts.ts'
 import {
   type FakeImage,
   type FakeLayer,
@@ -129,6 +130,21 @@ describe('an index', () => {
       expect((await getManifest(proxy.base, name, digest)).bytes).toEqual(bytes)
       expect((await getManifest(proxy.base, name, '1-all')).digest).toBe(digest)
     }
+  })
+
+  test('that comes to the same by several recipes is one conversion in lists', async () => {
+    await using hosts = await openHosts()
+    const { registry, near } = hosts
+    const images = [await fakeImage(), await lying(await fakeLayer())]
+    registry.push('team/app', '1', fakeIndex(images))
+    await must(near, 'stage', 'team/app:1-zstd', '--platform', 'linux/amd64')
+    await must(near, 'stage', 'team/app:1-zstd', '--platform', 'all')
+
+    const list = await must(near, 'list')
+    const inspected = await must(near, 'inspect', 'team/app:1', '--json')
+
+    expect(list.out).toMatch(/ 1 conversion;/)
+    expect(JSON.parse(inspected.out).conversions).toMatchObject([{ current: true }])
   })
 
   test('of broken children alone is refused with what is wrong with the first', async () => {
