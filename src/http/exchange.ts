@@ -48,6 +48,9 @@ export class Exchange implements Waiter {
   error: unknown
   /** Why the client did not get the whole answer. */
   cut: string | undefined
+  /** Bytes of a streamed body that the system has taken, and of how many there are, once that was said. */
+  #taken = 0
+  #promised: number | undefined
   /** Bytes of the body that were handed to the socket. */
   bytes = 0
   readonly #warnings: string[] = []
@@ -180,7 +183,7 @@ export class Exchange implements Waiter {
       for await (const chunk of body) {
         if (this.#outgoing.destroyed) return this.#left()
         this.bytes += chunk.byteLength
-        await this.#taken(chunk)
+        await this.#hand(chunk)
       }
       return !this.#outgoing.destroyed || this.#left()
     } catch (error) {
@@ -189,14 +192,17 @@ export class Exchange implements Waiter {
     }
   }
 
+  /** Not before it had all that it was promised: many close the connection on the last byte, before our end has gone out. */
   #left(): false {
-    this.cut ??= 'client-left'
+    if (this.#promised === undefined || this.#taken < this.#promised) this.cut ??= 'client-left'
     return false
   }
 
   writeText(text: string): void {
     this.bytes += text.length
-    this.#outgoing.write(text, 'latin1')
+    this.#outgoing.write(text, 'latin1', (error) => {
+      if (!error) this.#taken += text.length
+    })
   }
 
   /** Ends it now, whatever it waits for: with an error where nothing was answered, else with a cut. */
@@ -245,6 +251,8 @@ export class Exchange implements Waiter {
 
   /** The one way out for headers, whose values may hold what a registry, an image or a client said. */
   #writeHead(status: number, headers: Headers): void {
+    const length = headers['Content-Length']
+    if (length !== undefined) this.#promised = Number(length)
     if (this.#isGivenUp) throw new Error('the answer comes too late: it was given up')
     this.#outgoing.writeHead(status, {
       'Docker-Distribution-Api-Version': 'registry/2.0',
@@ -257,7 +265,7 @@ export class Exchange implements Waiter {
   }
 
   /** Writes a chunk and waits until its memory is no longer needed: the system has it, or the connection is gone. */
-  #taken(chunk: Uint8Array): Promise<void> {
+  #hand(chunk: Uint8Array): Promise<void> {
     const outgoing = this.#outgoing
     return new Promise((resolve) => {
       const stop = afterRunning(this.#clientIdleMs, () => {
@@ -270,7 +278,10 @@ export class Exchange implements Waiter {
         resolve()
       }
       outgoing.on('close', done)
-      outgoing.write(chunk, done)
+      outgoing.write(chunk, (error) => {
+        if (!error) this.#taken += chunk.byteLength
+        done()
+      })
     })
   }
 }
