@@ -14,6 +14,13 @@ export interface VerifyOptions extends CommonOptions {
 
 const REDRAW_MS = 150
 
+const WORDS: Readonly<Record<Check['state'], string>> = {
+  sound: 'sound',
+  healed: 'healed',
+  published: 'as published',
+  failed: 'failed',
+}
+
 export async function verifyCommand(
   ref: string | undefined,
   options: VerifyOptions,
@@ -26,13 +33,13 @@ export async function verifyCommand(
   const began = app.clock.monotonic()
   const meter = new Meter(system.output, await totalOf(ref, app), () => app.clock.monotonic())
   const troubles: Check[] = []
-  const counts = { sound: 0, healed: 0, failed: 0 }
+  const counts = { sound: 0, healed: 0, published: 0, failed: 0 }
   for await (const check of await checksOf(ref, app, (bytes) => meter.add(bytes))) {
     counts[check.state] += 1
     if (check.state === 'sound') continue
     troubles.push(check)
     meter.clear()
-    if (!options.json) system.output.out(`${check.state}  ${describe(check)}\n`)
+    if (!options.json) system.output.out(`${WORDS[check.state]}  ${describe(check)}\n`)
   }
   meter.clear()
   const seconds = (app.clock.monotonic() - began) / 1000
@@ -40,8 +47,9 @@ export async function verifyCommand(
   if (options.json) {
     system.output.out(`${JSON.stringify({ ...counts, bytes, seconds, troubles }, null, 2)}\n`)
   } else {
-    const { sound, healed, failed } = counts
-    const summary = `${sound} sound, ${healed} healed, ${failed} failed`
+    const { sound, healed, published, failed } = counts
+    const odd = published === 0 ? '' : `, ${published} as published`
+    const summary = `${sound} sound, ${healed} healed${odd}, ${failed} failed`
     system.output.out(`${summary}; ${formatBytes(bytes)} in ${formatSeconds(seconds)}\n`)
   }
   return counts.failed === 0 ? EXIT.ok : EXIT.failed

@@ -24,7 +24,8 @@ export interface Check {
   /** `blob`: its bytes; `diffId`: what they unpack to; `sidecar`, `catalog`: what is noted about them. */
   readonly what: 'blob' | 'diffId' | 'sidecar' | 'catalog'
   readonly digest: Digest
-  readonly state: 'sound' | 'healed' | 'failed'
+  /** `published`: its bytes are what their digest says and came like that, so that nothing here can be healed. */
+  readonly state: 'sound' | 'healed' | 'published' | 'failed'
   /** For people: what was wrong, and what became of it. */
   readonly detail?: string
 }
@@ -177,8 +178,19 @@ export class Verifier {
       round.layers.add(key)
       if ((await this.#store.stat(layer.digest)) === undefined) continue
       const check = await this.#diffId(layer.digest, diffId)
-      if (check !== undefined) yield check
+      if (check?.state === 'published' && (await this.#isMade(layer.digest, digest))) {
+        yield { ...check, state: 'failed' }
+      } else if (check !== undefined) yield check
     }
+  }
+
+  /** True when the layer, or the config that speaks of it, is of a conversion. */
+  async #isMade(...digests: readonly Digest[]): Promise<boolean> {
+    for (const digest of digests) {
+      const holders = await this.#catalog.links.holders(digest)
+      if (holders.some(({ standing }) => standing === 'made')) return true
+    }
+    return false
   }
 
   /** None in a config that cannot be read: it came like that, and is not converted. */
@@ -191,6 +203,7 @@ export class Verifier {
     }
   }
 
+  /** Of a layer whose bytes are what its digest says. */
   async #diffId(digest: Digest, diffId: Digest): Promise<Check | undefined> {
     try {
       const hasher = new Hasher(algorithmOf(diffId))
@@ -199,12 +212,12 @@ export class Verifier {
       const found = hasher.digest()
       if (found === diffId) return { what: 'diffId', digest, state: 'sound' }
       const detail = `unpacks to ${found}, but its image's config says ${diffId}`
-      return { what: 'diffId', digest, state: 'failed', detail }
+      return { what: 'diffId', digest, state: 'published', detail }
     } catch (error) {
       // A server beside may have evicted it in this moment.
       if ((await this.#store.stat(digest)) === undefined) return undefined
       const detail = error instanceof Error ? error.message : String(error)
-      return { what: 'diffId', digest, state: 'failed', detail }
+      return { what: 'diffId', digest, state: isOfContent(error) ? 'published' : 'failed', detail }
     }
   }
 
@@ -259,4 +272,10 @@ export class Verifier {
     const detail = `its sidecar did not say ${upstream}/${name}:${tag.name}; now it does`
     yield { what: 'sidecar', digest, state: 'healed', detail }
   }
+}
+
+/** The layer was read, and what it holds is no layer, or none that is unpacked here. */
+function isOfContent(error: unknown): boolean {
+  if (!(error instanceof CrossdockError)) return false
+  return error.kind === 'badManifest' || error.reason === 'layer-too-large'
 }

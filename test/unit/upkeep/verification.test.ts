@@ -1,10 +1,11 @@
 /** Verification beside a server that goes on working. */
 import { expect, test } from 'vitest'
+import { digestOf } from '../../../src/oci/digest.ts'
 import { DEFAULT_MODEL_LIMITS } from '../../../src/oci/manifest.ts'
 import { Blobs } from '../../../src/pull/blobs.ts'
 import { Manifests } from '../../../src/pull/manifests.ts'
 import { type Check, Verifier } from '../../../src/upkeep/verification.ts'
-import { fakeImage } from '../../helpers/fake-image.ts'
+import { type FakeImage, fakeImage, fakeLayer } from '../../helpers/fake-image.ts'
 import { FakeRegistry } from '../../helpers/fake-registry.ts'
 import { MemoryBlobs } from '../../helpers/memory-blobs.ts'
 import { memoryStore } from '../../helpers/memory-store.ts'
@@ -17,6 +18,17 @@ test('a layer that is evicted while it is verified is no damage; one that does n
   expect(await verify({ layer: 'evicted' })).toEqual([])
   expect(await verify({ layer: 'unreadable' })).toEqual([
     expect.objectContaining({ what: 'diffId', state: 'failed' }),
+  ])
+})
+
+test.each([
+  ['lying', 'proven', 'published'],
+  ['no layer', 'proven', 'published'],
+  ['lying', 'made', 'failed'],
+  ['no layer', 'made', 'failed'],
+] as const)('a layer that is %s and %s is told of as %s', async (layer, standing, state) => {
+  expect(await verify({ layer, standing })).toEqual([
+    expect.objectContaining({ what: 'diffId', state }),
   ])
 })
 
@@ -33,21 +45,28 @@ test('a config that nobody has pulled is no damage; one that has gone is', async
 
 interface Case {
   readonly config?: 'here' | 'never pulled' | 'gone'
-  readonly layer: 'evicted' | 'unreadable'
+  readonly layer: 'evicted' | 'unreadable' | 'lying' | 'no layer'
+  /** Of the layer. */
+  readonly standing?: 'proven' | 'made'
 }
 
 /** What is not sound of an image whose layer does not unpack, unless it goes first. */
-async function verify({ config = 'here', layer: fate }: Case): Promise<Check[]> {
+async function verify({
+  config = 'here',
+  layer: fate,
+  standing = 'proven',
+}: Case): Promise<Check[]> {
   await using origin = await FakeRegistry.start()
   await using opened = openUpstream(origin)
   const { upstreams } = opened
   const { sidecars, catalog } = memoryStore()
-  const image = await fakeImage()
+  const image = await imageWith(fate)
   const [layer] = image.layers
   if (layer === undefined) throw new Error('no layer')
+  const isReadable = fate === 'lying' || fate === 'no layer'
   const store = new (class extends MemoryBlobs {
     override async *read(...[digest, range]: Parameters<MemoryBlobs['read']>) {
-      if (digest !== layer.digest) return yield* super.read(digest, range)
+      if (digest !== layer.digest || isReadable) return yield* super.read(digest, range)
       if (fate === 'evicted') await this.delete(digest)
       throw new Error(`${digest} cannot be read`)
     }
@@ -59,6 +78,8 @@ async function verify({ config = 'here', layer: fate }: Case): Promise<Check[]> 
   const shared = { store, sidecars, catalog }
   const manifests = new Manifests({ ...shared, upstreams, blobs, limits, offline: false })
   await manifests.record(REPOSITORY, image)
+  const { digest, bytes } = layer
+  await catalog.links.record(REPOSITORY, [{ digest, size: bytes.length, standing }])
   if (config !== 'never pulled') {
     const { digest, bytes } = image.config
     await catalog.links.record(REPOSITORY, [{ digest, size: bytes.length, standing: 'proven' }])
@@ -71,4 +92,14 @@ async function verify({ config = 'here', layer: fate }: Case): Promise<Check[]> 
     if (check.state !== 'sound') found.push(check)
   }
   return found
+}
+
+async function imageWith(fate: Case['layer']): Promise<FakeImage> {
+  const layer = await fakeLayer()
+  if (fate === 'lying') {
+    return await fakeImage({ layers: [{ ...layer, diffId: digestOf(layer.bytes) }] })
+  }
+  if (fate !== 'no layer') return await fakeImage({ layers: [layer] })
+  const bytes = Buffer.from('no layer')
+  return await fakeImage({ layers: [{ ...layer, bytes, digest: digestOf(bytes) }] })
 }
