@@ -31,7 +31,7 @@ export class Allowance {
     const { upstream, name } = this.#repository
     return new CrossdockError(
       'badSize',
-      `image of ${upstream}/${name} is refused: its layers unpack to more than ${this.#limit} bytes together`,
+      `image of ${upstream}/${name} is refused: its layers unpack to more than ${this.#limit} bytes together; raise limits.imageUncompressed if it is real`,
       { reason: REASON },
     )
   }

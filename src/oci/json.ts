@@ -13,6 +13,8 @@ export interface JsonRules {
   /** What is read, for messages: `manifest sha256:...`. */
   readonly what: string
   readonly maxBytes: number
+  /** The setting that says so, for messages. */
+  readonly setting?: string
   /** True for documents that are written again: a number that JavaScript would write differently is refused. */
   readonly rewritten: boolean
 }
@@ -66,9 +68,10 @@ export function findStrings(
 
 export function decodeText(bytes: Uint8Array, rules: JsonRules): string {
   if (bytes.byteLength > rules.maxBytes) {
+    const setting = rules.setting ?? 'the limit in the configuration'
     throw new CrossdockError(
       'badSize',
-      `${rules.what} has ${bytes.byteLength} bytes, more than the ${rules.maxBytes} allowed; raise the limit in the configuration if it is real`,
+      `${rules.what} has ${bytes.byteLength} bytes, more than the ${rules.maxBytes} allowed; raise ${setting} if it is real`,
       { reason: 'too-large' },
     )
   }

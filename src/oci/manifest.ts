@@ -115,7 +115,10 @@ export function parseManifest(source: ManifestSource, limits: ModelLimits): Mani
   refuseObsolete(what, source.mediaType)
   const type = findMediaType(source.mediaType)
   const { maxManifestBytes: maxBytes } = limits
-  const document = readJson(source.bytes, { what, maxBytes, rewritten: true })
+  const document = readJson(source.bytes, {
+    ...{ what, maxBytes, setting: 'limits.manifestSize' },
+    rewritten: true,
+  })
   const raw = spelledRight(document, what)
   const fields = new Fields(raw, what, MANIFEST_KEYS)
   if (raw.schemaVersion === 1) {
@@ -151,7 +154,10 @@ export function parseManifest(source: ManifestSource, limits: ModelLimits): Mani
 /** Throws `badManifest` or `badSize`. */
 export function parseImageConfig(bytes: Uint8Array, limits: ModelLimits): ImageConfig {
   const what = `config ${digestOf(bytes)}`
-  const raw = readJson(bytes, { what, maxBytes: limits.maxConfigBytes, rewritten: false })
+  const raw = readJson(bytes, {
+    ...{ what, maxBytes: limits.maxConfigBytes, setting: 'limits.configSize' },
+    rewritten: false,
+  })
   const fields = new Fields(raw, what, CONFIG_KEYS)
   const rootfs = new Fields(fields.optionalObject('rootfs') ?? {}, what, ROOTFS_KEYS)
   const diffIds = rootfs.optionalStrings('diff_ids') ?? []
@@ -181,7 +187,7 @@ function parseImage(
   const layers = parseList(fields, 'layers', limits.maxLayers, what, limits)
   const size = layers.reduce((sum, layer) => sum + layer.size, config.size)
   if (size > limits.maxImageBytes)
-    throw tooLarge(what, `${size} bytes of layers`, limits.maxImageBytes)
+    throw tooLarge(what, `${size} bytes of layers`, limits.maxImageBytes, 'imageSize')
   refuseContradictions([config, ...layers], what)
   return { kind: 'image', ...base, config, layers }
 }
@@ -231,7 +237,7 @@ function parseList(
   }
   throw new CrossdockError(
     'badManifest',
-    `${what} has ${list.length} ${key}, more than the ${max} allowed; raise the limit in the configuration if it is real`,
+    `${what} has ${list.length} ${key}, more than the ${max} allowed; raise limits.${key === 'layers' ? 'layers' : 'indexEntries'} if it is real`,
     { reason: `too-many-${key}` },
   )
 }
@@ -252,7 +258,8 @@ function parseDescriptor(raw: JsonObject, what: string, limits: ModelLimits): De
     )
   }
   const size = fields.size('size')
-  if (size > limits.maxBlobBytes) throw tooLarge(what, `${size} bytes`, limits.maxBlobBytes)
+  if (size > limits.maxBlobBytes)
+    throw tooLarge(what, `${size} bytes`, limits.maxBlobBytes, 'blobSize')
   if (size === 0 && !EMPTY_DIGESTS.has(digest)) {
     throw new CrossdockError('badSize', `${what} says that ${digest} is empty, which it is not`, {
       reason: 'size-zero',
@@ -294,10 +301,15 @@ function refuseObsolete(what: string, mediaType: string): void {
   )
 }
 
-function tooLarge(what: string, found: string, max: number): CrossdockError {
+function tooLarge(
+  what: string,
+  found: string,
+  max: number,
+  limit: 'imageSize' | 'blobSize',
+): CrossdockError {
   return new CrossdockError(
     'badSize',
-    `${what} has ${found}, more than the ${max} allowed; raise the limit in the configuration if it is real`,
+    `${what} has ${found}, more than the ${max} allowed; raise limits.${limit} if it is real`,
     { reason: 'too-large' },
   )
 }

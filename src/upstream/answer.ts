@@ -8,6 +8,12 @@ import { parseLength } from './content-range.ts'
 const DISCARDED_BYTES = 64 * 1024
 const DISCARD_MS = 2_000
 
+/** How large a body may be, and the setting that says so. */
+export interface Ceiling {
+  readonly bytes: number
+  readonly setting?: string | undefined
+}
+
 export class Answer {
   readonly url: URL
   /** True when a redirect led to another origin than the registry's. */
@@ -48,12 +54,13 @@ export class Answer {
     return this.#response.body
   }
 
-  /** The whole body; throws `badSize` as soon as it turns out larger than `maxBytes`. */
-  async read(maxBytes: number, what: string): Promise<Uint8Array> {
+  /** The whole body; throws `badSize` as soon as it turns out larger than allowed. */
+  async read({ bytes: maxBytes, setting }: Ceiling, what: string): Promise<Uint8Array> {
+    const advice = setting === undefined ? '' : `, or raise ${setting} if it is real`
     const tooLarge = () =>
       new CrossdockError(
         'badSize',
-        `${what}: ${this.url.host} sends more than the ${maxBytes} bytes allowed; check what that registry serves`,
+        `${what}: ${this.url.host} sends more than the ${maxBytes} bytes allowed; check what that registry serves${advice}`,
         { reason: 'too-large' },
       )
     if (Number(this.header('content-length')) > maxBytes) {

@@ -141,7 +141,10 @@ export class Authorizer {
       answer = await this.#ask({ ...service, credentials: newer }, what)
     }
     try {
-      if (answer.status === 200) return this.#parse(await answer.read(maxTokenBytes, what), what)
+      if (answer.status === 200) {
+        const ceiling = { bytes: maxTokenBytes, setting: 'limits.tokenSize' }
+        return this.#parse(await answer.read(ceiling, `token for ${what}`), what)
+      }
     } catch (error) {
       throw this.#broken(error, service, what)
     }
@@ -183,9 +186,10 @@ export class Authorizer {
 
   #refusal(answer: Answer, what: string): Setback {
     const retryAfterMs = parseRetryAfter(answer.header('retry-after'), this.#settings.clock.now())
-    // A token service that says 400 or 404 to well-formed questions has no token for us.
-    const status = answer.status === 400 || answer.status === 404 ? 403 : answer.status
+    const { status } = answer
     const { host } = answer.url
+    // What it says so to well-formed questions, it has no token for.
+    if (status === 400 || status === 404) return tokenRefused(status, host, what)
     return ofTokenService(statusSetback(status, retryAfterMs, `token for ${what}`, host))
   }
 
@@ -214,15 +218,28 @@ function ofTokenService({ failure, isWorthRetrying, retryAfterMs }: Setback): Se
   return new Setback(failure, { isWorthRetrying, retryAfterMs })
 }
 
+function tokenRefused(status: number, host: string, what: string): Setback {
+  const failure = new CrossdockError(
+    'denied',
+    `token for ${what}: ${host} gives none (${status}); check that the repository exists and the credentials for this upstream`,
+    { reason: `status-${status}` },
+  )
+  return new Setback(failure, { isWorthRetrying: false })
+}
+
 function realmRefused(text: string, rule: RealmRule, isKnown: boolean, what: string): Setback {
-  const named = URL.canParse(text) ? new URL(text).host : 'something that is no URL'
-  const service = `${rule.registry.host} names ${JSON.stringify(named.slice(0, 255))} as its token service`
+  const { registry } = rule
+  const url = URL.canParse(text, registry.href) ? new URL(text, registry) : undefined
+  const named = JSON.stringify((url?.host || text).slice(0, 255))
   const why = isKnown
     ? 'which may not have the credentials'
     : 'which is not asked for anonymous tokens'
+  const advice = url?.host
+    ? `${why}; if it is right, add it to "allowedRealms" of this upstream`
+    : 'which is no URL of one; check that registry'
   const failure = new CrossdockError(
     'denied',
-    `${what}: ${service}, ${why}; if it is right, add it to "allowedRealms" of this upstream`,
+    `${what}: ${registry.host} names ${named} as its token service, ${advice}`,
     { reason: 'realm-not-allowed' },
   )
   return new Setback(failure, { isWorthRetrying: false })

@@ -5,7 +5,7 @@
 import { LRUCache } from 'lru-cache'
 import { CrossdockError } from '../errors.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
-import { Answer, checkEncoding } from './answer.ts'
+import { Answer, type Ceiling, checkEncoding } from './answer.ts'
 import { Authorizer } from './authorizer.ts'
 import { helps } from './challenge.ts'
 import { parseRetryAfter } from './content-range.ts'
@@ -33,7 +33,7 @@ export interface Ask {
   /** Set when the whole answer is small: it must be there within this time, ms. */
   readonly deadlineMs?: number | undefined
   /** Set when the body of a 200 is wanted as a whole: `Answer.bytes`. */
-  readonly maxBytes?: number | undefined
+  readonly ceiling?: Ceiling | undefined
 }
 
 export interface CourierSettings extends Surroundings {
@@ -94,8 +94,8 @@ export class Courier {
       answer = await this.#follow(ask, better)
     }
     const { status } = answer
-    if (status === 200 && ask.maxBytes !== undefined) {
-      await this.#readWhole(answer, ask, ask.maxBytes)
+    if (status === 200 && ask.ceiling !== undefined) {
+      await this.#readWhole(answer, ask, ask.ceiling)
     }
     if (status < 300 || EXPECTED.has(status)) return answer
     await answer.discard()
@@ -182,10 +182,10 @@ export class Courier {
     this.#challenge = { header, until: this.#settings.clock.monotonic() + ms }
   }
 
-  async #readWhole(answer: Answer, ask: Ask, maxBytes: number): Promise<void> {
+  async #readWhole(answer: Answer, ask: Ask, ceiling: Ceiling): Promise<void> {
     try {
       checkEncoding(answer, ask.what)
-      await answer.read(maxBytes, ask.what)
+      await answer.read(ceiling, ask.what)
     } catch (error) {
       if (error instanceof CrossdockError) answer.close()
       if (error instanceof CrossdockError || ask.signal?.aborted) throw error

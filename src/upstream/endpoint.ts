@@ -90,7 +90,7 @@ export class Endpoint {
     const { range: _, ...headers } = ask.headers
     const isLimited = ({ status }: Setback) => status === 429
     try {
-      const { maxBytes: __, ...rest } = ask
+      const { ceiling: __, ...rest } = ask
       const head = await this.#courierTries({ ...rest, headers, method: 'HEAD' }, isLimited)
       await head.discard()
       this.#breaker.recordAnswer(ask.repository)

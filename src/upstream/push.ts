@@ -91,7 +91,7 @@ export class RegistryWriter {
       ...{ what, repository, method: 'GET', headers: { accept: ACCEPT } },
       url: this.#url(repository, `manifests/${reference}`),
     })
-    if (answer.status === 200) return await answer.read(MAX_MANIFEST, what)
+    if (answer.status === 200) return await answer.read({ bytes: MAX_MANIFEST }, what)
     await answer.discard()
     return undefined
   }
@@ -316,7 +316,7 @@ export class RegistryWriter {
       await answer.discard()
       return
     }
-    const said = await answer.read(64 * 1024, what).catch(() => new Uint8Array())
+    const said = await answer.read({ bytes: 64 * 1024 }, what).catch(() => new Uint8Array())
     const text = oneLine(Buffer.from(said).toString().replace(/\s+/g, ' ')).slice(0, 300)
     throw this.#strange(what, `does not take it (${answer.status}): ${text}`)
   }

@@ -61,8 +61,10 @@ export function allowedRealm(realm: string, rule: RealmRule): URL | undefined {
 
 /** The realm's URL wherever it is, to be asked for an anonymous token; `undefined` when it can be asked for none. */
 export function realmUrl(realm: string, rule: RealmRule): URL | undefined {
-  if (realm.length > 2_048 || !URL.canParse(realm)) return undefined
-  const url = new URL(realm)
+  // A relative one is meant at the registry (RFC 3986); nothing at all is none.
+  const { href } = rule.registry
+  if (realm === '' || realm.length > 2_048 || !URL.canParse(realm, href)) return undefined
+  const url = new URL(realm, href)
   const isPlainAllowed = url.protocol === 'http:' && rule.registry.protocol === 'http:'
   if (url.protocol !== 'https:' && !isPlainAllowed) return undefined
   return url.username !== '' || url.password !== '' ? undefined : url

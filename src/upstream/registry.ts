@@ -141,7 +141,7 @@ export class Registry implements Upstream {
       rest: `manifests/${checkedReference(reference)}`,
       headers: { accept: ACCEPT },
       deadlineMs: this.#deadlineMs,
-      maxBytes: this.#around.limits.manifestSize,
+      ceiling: { bytes: this.#around.limits.manifestSize, setting: 'limits.manifestSize' },
     }
   }
 
@@ -158,7 +158,7 @@ export class Registry implements Upstream {
       rest,
       headers: { accept: kind === 'tags' ? 'application/json' : ACCEPT },
       deadlineMs: this.#deadlineMs,
-      maxBytes: MAX_LIST_BYTES,
+      ceiling: { bytes: MAX_LIST_BYTES },
     })
   }
 

@@ -87,6 +87,10 @@ async function outcomeOf(path: string): Promise<string> {
   return answer.status === 200 ? '200' : `${answer.status} ${errorOf(answer).code}`
 }
 
+async function adviceOf(path: string): Promise<string> {
+  return errorOf(await get(path)).message
+}
+
 const small = { layers: [{ size: 1000 }] }
 /** Limit, an image just within it, one beyond, and what that is told. */
 const IMAGES: readonly [string, ImageOptions, ImageOptions, string][] = [
@@ -136,6 +140,10 @@ test.each(IMAGES)('%s', async (limit, within, beyond, expected) => {
 
   expect(await outcomeOf(`${name}/within/manifests/1-zstd`)).toBe('200')
   expect(await outcomeOf(`${name}/beyond/manifests/1-zstd`)).toBe(expected)
+  // What a codec refuses may be another's than a layer of an image.
+  if (limit !== 'layerUncompressed') {
+    expect(await adviceOf(`${name}/beyond/manifests/1-zstd`)).toContain(`limits.${limit}`)
+  }
 })
 
 test('imageUncompressed: layers of an image that is too large serve others, and do not make it smaller', async () => {
@@ -234,6 +242,8 @@ test('tokenSize', async () => {
   await origin.pushImage('token/app', '1', small)
   origin.guard.auth = { scheme: 'bearer', token: 'x'.repeat(KIB) }
   expect(await outcomeOf('token/app/manifests/1')).toBe('502 SIZE_INVALID')
+  const advice = await adviceOf('token/app/manifests/1')
+  expect(advice).toMatch(/^token for manifest .*, or raise limits.tokenSize/)
   origin.guard.auth = { scheme: 'bearer' }
   expect(await outcomeOf('token/app/manifests/1')).toBe('200')
   origin.guard.auth = undefined

@@ -122,6 +122,43 @@ describe('tokens', () => {
   })
 })
 
+describe('a token service', () => {
+  test.each([400, 404])(
+    'that says %i has no token for us, and is told as it is',
+    async (status) => {
+      await using registry = await FakeRegistry.start({ auth: { scheme: 'bearer' } })
+      registry.fault({ kind: 'token' }, { status })
+      await using opened = openUpstream(registry)
+
+      await expect(opened.upstream.resolve('app', '1')).rejects.toMatchObject({
+        kind: 'denied',
+        message: expect.stringContaining(`${registry.host} gives none (${status})`) as string,
+      })
+    },
+  )
+
+  test('with a relative realm is the registry itself', async () => {
+    await using registry = await FakeRegistry.start({ auth: { scheme: 'bearer' } })
+    const { digest } = await registry.pushImage('app', '1')
+    const challenge = { 'www-authenticate': 'Bearer realm="/token",service="s"' }
+    registry.fault({ kind: 'manifest' }, { times: 1, status: 401, headers: challenge })
+    await using opened = openUpstream(registry)
+
+    expect((await opened.upstream.resolve('app', '1'))?.digest).toBe(digest)
+    expect(registry.count({ kind: 'token' })).toBe(1)
+  })
+
+  test('whose realm is no URL is told so', async () => {
+    await using registry = await FakeRegistry.start()
+    const challenge = { 'www-authenticate': 'Bearer realm="https://"' }
+    registry.fault({ kind: 'manifest' }, { status: 401, headers: challenge })
+    await using opened = openUpstream(registry)
+
+    const refused = opened.upstream.resolve('app', '1')
+    await expect(refused).rejects.toThrow('names "https://" as its token service, which is no URL')
+  })
+})
+
 describe('Basic', () => {
   test('is sent after a challenge, then from the start', async () => {
     await using registry = await FakeRegistry.start({ auth: { scheme: 'basic', ...USER } })

@@ -14,6 +14,8 @@ describe('allowedRealm', () => {
     ['https://registry.corp:5000', 'https://registry.corp:5000/token'],
     ['http://127.0.0.1:5000', 'http://127.0.0.1:5000/token'],
     ['https://me.azurecr.io', 'https://me.azurecr.io/oauth2/token'],
+    ['https://ghcr.io', '/token'],
+    ['https://ghcr.io', 'service/token'],
   ])('%s may send us to %s', (registry, realm) => {
     expect(isAllowed(registry, realm)).toBe(true)
   })
@@ -31,7 +33,10 @@ describe('allowedRealm', () => {
     ['a file', 'https://ghcr.io', 'file:///etc/passwd'],
     ['a user in front of the host', 'https://ghcr.io', 'https://ghcr.io@evil.example/'],
     ['a password for the right host', 'https://ghcr.io', 'https://a:b@ghcr.io/'],
-    ['what is no URL', 'https://ghcr.io', 'token'],
+    ['nothing', 'https://ghcr.io', ''],
+    ['what is no URL', 'https://ghcr.io', 'https://'],
+    ['a relative one elsewhere', 'https://ghcr.io', '//evil.example/token'],
+    ['a relative one with another user', 'https://ghcr.io', '//a:b@ghcr.io/token'],
     ['a single label', 'https://registry', 'https://token/'],
   ])('refuses %s', (_, registry, realm) => {
     expect(isAllowed(registry, realm)).toBe(false)
