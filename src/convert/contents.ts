@@ -1,11 +1,13 @@
 /**
- * What layers really are, whatever their media types say: their first bytes tell. Looked at in the store, or else by one small
- * range from upstream, once for each layer; where neither can be had in time, the media type is believed.
+ * What layers really are, whatever their media types say: their first bytes tell. Looked at in the store or in a download that
+ * has to come anyway, or else by one small range from upstream, once for each layer; where nothing can be had in time, the media
+ * type is believed.
  */
 import { LRUCache } from 'lru-cache'
 import { type Compression, HEAD_SIZE } from '../codec/codec.ts'
 import { sniffCompression } from '../codec/codecs.ts'
 import { CrossdockError } from '../errors.ts'
+import type { Interest } from '../lib/interest.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import { type ByteStream, peek } from '../lib/streams.ts'
 import { within } from '../lib/within.ts'
@@ -25,7 +27,7 @@ const LOOKS = 4
 const PATIENCE_MS = 5_000
 
 export class Contents {
-  readonly #blobs: Pick<Blobs, 'openStored'>
+  readonly #blobs: Pick<Blobs, 'open' | 'openStored'>
   readonly #upstreams: Upstreams
   readonly #offline: boolean
   /** By upstream and digest: no registry says what another one's layers are. */
@@ -33,7 +35,7 @@ export class Contents {
   readonly #flights = new SingleFlight<Content | undefined>()
 
   constructor(deps: {
-    readonly blobs: Pick<Blobs, 'openStored'>
+    readonly blobs: Pick<Blobs, 'open' | 'openStored'>
     readonly upstreams: Upstreams
     readonly offline: boolean
   }) {
@@ -42,16 +44,20 @@ export class Contents {
     this.#offline = deps.offline
   }
 
-  /** Those of the layers that are certainly not what their media types say. */
+  /**
+   * Those of the layers that are certainly not what their media types say. `fetchedFor` is the work that needs the layers whole:
+   * then they are fetched.
+   */
   async mislabelled(
     repository: Repository,
     layers: readonly Descriptor[],
+    fetchedFor?: Interest,
   ): Promise<ReadonlySet<Digest>> {
     const found = new Set<Digest>()
     const queue = new Map(layers.map((layer) => [layer.digest, layer])).values()
     const look = async () => {
       for (const layer of queue) {
-        const content = await this.#find(repository, layer)
+        const content = await this.#find(repository, layer, fetchedFor)
         const said = findMediaType(layer.mediaType)?.compression
         if (content !== undefined && content !== said) found.add(layer.digest)
       }
@@ -60,23 +66,35 @@ export class Contents {
     return new Set(found)
   }
 
-  async #find(repository: Repository, layer: Descriptor): Promise<Content | undefined> {
+  async #find(
+    repository: Repository,
+    layer: Descriptor,
+    fetchedFor: Interest | undefined,
+  ): Promise<Content | undefined> {
     const key = `${repository.upstream} ${layer.digest}`
     const known = this.#known.get(key)
     if (known !== undefined) return known
     return await this.#flights.run(key, async () => {
-      const content = await this.#look(repository, layer)
+      const content = await this.#look(repository, layer, fetchedFor)
       if (content !== undefined) this.#known.set(key, content)
       return content
     })
   }
 
   /** `undefined`: nobody can say now. */
-  async #look(repository: Repository, { digest, size }: Descriptor): Promise<Content | undefined> {
+  async #look(
+    repository: Repository,
+    { digest, size }: Descriptor,
+    fetchedFor: Interest | undefined,
+  ): Promise<Content | undefined> {
     const range = { start: 0, end: Math.min(HEAD_SIZE, size) }
     try {
       const stored = await this.#blobs.openStored(digest)
       if (stored !== undefined) return await contentOf(stored.read(range))
+      if (fetchedFor !== undefined) {
+        const blob = await this.#blobs.open(repository, digest, fetchedFor)
+        return blob && (await contentOf(blob.read(range)))
+      }
       const upstream = this.#offline ? undefined : this.#upstreams.find(repository.upstream)
       const part = await upstream?.blob(repository.name, { digest, size }, { range })
       return part && (await contentOf(part.body))

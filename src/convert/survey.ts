@@ -109,19 +109,26 @@ export class Surveyor {
     const reason = reasonToKeep(image)
     if (reason !== undefined) return { kind: 'original', reason }
     const config = await this.#manifests.config(task.repository, image, task.interest)
-    const plan = planImage(image, config, task.format, dialect, await this.#keeping(task, image))
+    const keeps = await this.#keeping(task, image, dialect)
+    const plan = planImage(image, config, task.format, dialect, keeps)
     return plan.kind === 'original' ? plan : { kind: 'image', raw, image, plan }
   }
 
   /** Which of the layers that have this form already may be left as they are: not those that only say so. */
-  async #keeping(task: ImageWork, image: ImageManifest): Promise<(layer: Descriptor) => boolean> {
+  async #keeping(
+    { repository, format, options, interest }: ImageWork,
+    image: ImageManifest,
+    dialect: Dialect,
+  ): Promise<(layer: Descriptor) => boolean> {
     // In another order everything is written again.
-    if (listIn(task.options) !== undefined) return () => false
-    const kept = image.layers.filter(
-      (layer) => layer.size > 0 && isInRegistry(layer) && task.format.keeps(layer),
-    )
+    if (listIn(options) !== undefined) return () => false
+    const layers = image.layers.filter((layer) => layer.size > 0 && isInRegistry(layer))
+    const kept = layers.filter((layer) => format.keeps(layer))
     if (kept.length === 0) return () => true
-    const mislabelled = await this.#contents.mislabelled(task.repository, kept)
+    // Of an image that is converted the layers that stay are fetched all the same, so that looking at them costs no request.
+    const isFetched = kept.length < layers.length || dialect !== image.dialect
+    const by = isFetched ? interest : undefined
+    const mislabelled = await this.#contents.mislabelled(repository, kept, by)
     return ({ digest }) => !mislabelled.has(digest)
   }
 

@@ -91,3 +91,34 @@ describe('an answer', () => {
     expect(head).toContain('Retry-After: 86400\r\n')
   })
 })
+
+describe('a client that closes the connection', () => {
+  it.each([
+    ['on the last promised byte has had all of the body', 5, undefined],
+    ['before that has left', 3, 'client-left'],
+  ])('%s', async (_, bytes, cut) => {
+    const socket = new Socket()
+    socket.write = (...given: unknown[]) => {
+      const taken = given.findLast((one) => typeof one === 'function')
+      if (taken !== undefined) taken()
+      return true
+    }
+    const incoming = new IncomingMessage(socket)
+    incoming.method = 'GET'
+    const outgoing = new ServerResponse(incoming)
+    outgoing.assignSocket(socket)
+    const rules = { clientIdleMs: 1000, addressOf: () => undefined }
+    const exchange = new Exchange('id', incoming, outgoing, rules)
+    exchange.begin(200, { 'Content-Length': 5 })
+
+    await exchange.stream(
+      (async function* () {
+        yield Buffer.alloc(bytes)
+        outgoing.destroy()
+      })(),
+    )
+    exchange.closed()
+
+    expect(exchange.cut).toBe(cut)
+  })
+})
