@@ -99,6 +99,17 @@ export class Authorizer {
     return found?.header === refused ? undefined : found?.header
   }
 
+  /** Basic for who has a name and a password: for a registry that never asks, and shows to strangers less than it has. */
+  async unasked(): Promise<string | undefined> {
+    const credentials = await this.#settings.credentials()
+    return credentials && 'username' in credentials ? basic(credentials) : undefined
+  }
+
+  /** Takes a header that has turned out to be right for a repository. */
+  learn(repository: string, header: string): void {
+    this.#known.set(repository, { header, until: this.#settings.clock.monotonic() + BASIC_MS })
+  }
+
   async #authorize(
     challenges: readonly Challenge[],
     ask: { readonly repository: string; readonly what: string; readonly isRefused: boolean },

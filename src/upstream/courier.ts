@@ -13,7 +13,7 @@ import type { Dialer } from './dialer.ts'
 import { networkSetback, Setback, statusSetback } from './failures.ts'
 import type { Identify } from './identity.ts'
 import { type Location, nameAt, pingUrl, urlAt } from '../oci/location.ts'
-import { redirectRefused, redirectTarget } from './redirect.ts'
+import { nameIn, redirectRefused, redirectTarget } from './redirect.ts'
 import type { RequestKind, Surroundings } from './settings.ts'
 
 export interface Ask {
@@ -56,6 +56,13 @@ interface Hop {
   readonly authorization: string | undefined
 }
 
+interface Ping {
+  readonly isUp: boolean
+  /** True when it asks nobody who they are. */
+  readonly isOpen: boolean
+  readonly challenge: string | undefined
+}
+
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
 /** Said no to, but answered: not there, no such range. */
 const EXPECTED = new Set([404, 410, 416])
@@ -72,6 +79,10 @@ export class Courier {
   /** By origin: registries that ours redirects to, and the anonymous tokens that they gave. */
   readonly #strangers = new LRUCache<string, Authorizer>({ max: MAX_STRANGERS })
   readonly #learning = new SingleFlight<void>()
+  /** Repositories at which our password showed nothing more, and until when it is not tried again, monotonic ms. */
+  readonly #inVain = new LRUCache<string, number>({ max: 10_000 })
+  /** What the last ping that asked for a challenge found. */
+  #isOpen = false
   /** What the registry's ping asked for. */
   #challenge: { readonly header: string | undefined; readonly until: number } | undefined
 
@@ -92,6 +103,8 @@ export class Courier {
     if (better !== undefined) {
       await answer.discard()
       answer = await this.#follow(ask, better)
+    } else if (known === undefined) {
+      answer = (await this.#tryPassword(ask, answer)) ?? answer
     }
     const { status } = answer
     if (status === 200 && ask.ceiling !== undefined) {
@@ -105,7 +118,7 @@ export class Courier {
   }
 
   /** Whether the registry is up, and what it wants to know: `GET /v2/`. */
-  async ping(): Promise<{ readonly isUp: boolean; readonly challenge: string | undefined }> {
+  async ping(): Promise<Ping> {
     const { location, upstream, limits } = this.#settings
     const ask: Ask = {
       kind: 'ping',
@@ -120,10 +133,10 @@ export class Courier {
       const answer = await this.#dial(ask, { ...hop, authorization: undefined })
       await answer.discard()
       const challenge = answer.status === 401 ? answer.header('www-authenticate') : undefined
-      return { isUp: answer.status < 500, challenge }
+      return { isUp: answer.status < 500, isOpen: answer.status === 200, challenge }
     } catch (error) {
       if (error instanceof Setback || error instanceof CrossdockError) {
-        return { isUp: false, challenge: undefined }
+        return { isUp: false, isOpen: false, challenge: undefined }
       }
       throw error
     }
@@ -169,10 +182,37 @@ export class Courier {
     }
   }
 
+  /**
+   * What a registry that lets everybody in at `/v2/` shows to us and not to strangers. Where it hides it from us as well, the
+   * stranger's answer stands, and the password is not tried again at that repository for a while.
+   */
+  async #tryPassword(ask: Ask, answer: Answer): Promise<Answer | undefined> {
+    const { location, isConfigured, clock } = this.#settings
+    const name = this.#nameOf(ask)
+    if (answer.isElsewhere || !HIDING.has(answer.status) || !this.#isOpen) return undefined
+    if (location.origin.protocol !== 'https:' && !isConfigured) return undefined
+    if ((this.#inVain.get(name) ?? 0) > clock.monotonic()) return undefined
+    const header = await this.#authorizer.unasked()
+    if (header === undefined) return undefined
+    const shown = await this.#follow(ask, header)
+    if (!HIDING.has(shown.status)) {
+      await answer.discard()
+      if (shown.status < 300) this.#authorizer.learn(name, header)
+      return shown
+    }
+    await shown.discard()
+    this.#inVain.set(name, clock.monotonic() + NO_CHALLENGE_MS)
+    return undefined
+  }
+
   async #learnChallenge(): Promise<string | undefined> {
     const isKnown = () => (this.#challenge?.until ?? 0) > this.#settings.clock.monotonic()
     if (!isKnown()) {
-      await this.#learning.run('', async () => this.#remember((await this.ping()).challenge))
+      await this.#learning.run('', async () => {
+        const { challenge, isOpen } = await this.ping()
+        this.#isOpen = isOpen
+        this.#remember(challenge)
+      })
     }
     return isKnown() ? this.#challenge?.header : undefined
   }
@@ -298,11 +338,6 @@ export class Courier {
     const { upstream, events } = this.#settings
     events.upstreamQuota?.({ upstream, remaining, ...(limit >= 0 && { limit }) })
   }
-}
-
-/** The repository that a registry's URL is about. */
-function nameIn(url: URL): string | undefined {
-  return /^\/v2\/(.{1,255})\/(?:manifests|blobs|tags|referrers)\//.exec(url.pathname)?.[1]
 }
 
 function signalOf(ask: Ask): AbortSignal | undefined {

@@ -34,3 +34,8 @@ export function redirectRefused(what: string, host: string, text: string, reason
   )
   return new Setback(failure, { isWorthRetrying: false, isOfAnswer: true })
 }
+
+/** The repository that a registry's URL is about. */
+export function nameIn(url: URL): string | undefined {
+  return /^\/v2\/(.{1,255})\/(?:manifests|blobs|tags|referrers)\//.exec(url.pathname)?.[1]
+}

@@ -229,7 +229,34 @@ describe('a private repository that is hidden from strangers', () => {
       expect(await opened.upstream.resolve('app', tag)).toBeUndefined()
     }
     expect(registry.count({ kind: 'ping' })).toBe(1)
-    expect(registry.requests.some(({ headers }) => headers.authorization)).toBe(false)
+    expect(registry.requests.filter(({ headers }) => headers.authorization)).toHaveLength(1)
+  })
+
+  describe('behind an open /v2/', () => {
+    const auth = { scheme: 'basic', isPingOpen: true, ...USER } as const
+
+    test.each([401, 403, 404] as const)('and %i is pulled with the password', async (hides) => {
+      await using registry = await FakeRegistry.start({ auth: { ...auth, hides } })
+      const image = await registry.pushImage('app', '1')
+      const digest = image.layers[0]?.digest ?? image.digest
+      await using opened = openUpstream(registry, { settings: USER })
+
+      expect((await opened.upstream.resolve('app', '1'))?.digest).toBe(image.digest)
+      expect(await opened.upstream.statBlob('app', digest)).toBeDefined()
+      expect(await opened.upstream.resolve('app', 'none')).toBeUndefined()
+      expect(registry.requests.filter(({ headers }) => !headers.authorization)).toHaveLength(2)
+    })
+
+    test('stays hidden with a wrong password, which is tried once at a name', async () => {
+      await using registry = await FakeRegistry.start({ auth: { ...auth, hides: 404 } })
+      await registry.pushImage('app', '1')
+      await using opened = openUpstream(registry, { settings: { ...USER, password: 'wr0ng' } })
+
+      for (let i = 0; i < 3; i += 1) {
+        expect(await opened.upstream.resolve('app', '1')).toBeUndefined()
+      }
+      expect(registry.requests.filter(({ headers }) => headers.authorization)).toHaveLength(1)
+    })
   })
 })
 
