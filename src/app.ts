@@ -134,7 +134,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     upstreams,
     offline,
     clock,
-    limits: { ...config.limits, clientDisk: config.limits.clientDisk ?? config.cache.maxSize },
+    limits: { ...config.limits, clientDisk: config.limits.clientDisk ?? Number.POSITIVE_INFINITY },
     placeWaitMs: config.convert.headerWait,
     events: { fetched: (fetch) => telemetry.blobFetched(fetch) },
   })

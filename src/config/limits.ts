@@ -41,7 +41,7 @@ export const LIMITS = z.strictObject({
     .refine((value) => value > 0, REASON)
     .optional()
     .describe(
-      'What one client may have written within an hour of blobs that were not here; without it `cache.maxSize`.',
+      'What one client may have written within an hour of blobs that were not here; without it there is no such limit.',
     ),
   abandonedRate: bytes('64KiB').describe(
     'Bytes a second that a download must bring which nobody waits for any more.',
