@@ -44,7 +44,8 @@ describe('a failing operation', () => {
             (image) => image.layers.length,
             (error: Error) => error.message,
           ),
-        { message: what, timeout: 15_000 },
+        // Up to three failures, each of which is remembered for 5 s.
+        { message: what, timeout: 30_000 },
       )
       .toBe(2)
     await expect.poll(() => tempFiles(proxy.data), { message: what }).toEqual([])
