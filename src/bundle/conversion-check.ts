@@ -159,7 +159,7 @@ async function targetIds(
   if (isContent(sourceConfig, target.config.digest)) {
     return context.parseConfig(sourceConfig).diffIds
   }
-  if (findFormat(parseRecipe(made.recipe).format)?.keepsDiffIds)
+  if (findFormat(parseRecipe(made.recipe).format)?.encoding.tar === 'kept')
     throw misfiled(made, 'their configs differ')
   const { diffIds } = context.parseConfig(await readConfig(target, context))
   const isPatched = isContent(patchDiffIds(sourceConfig, diffIds), target.config.digest)

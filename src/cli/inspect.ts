@@ -76,7 +76,7 @@ async function askedOf(
   const reason =
     made || profile.record !== undefined
       ? undefined
-      : await inventory.findReasonToKeep(repository, source, profile.format)
+      : await inventory.findReasonToKeep(repository, source, { ...profile, format: profile.format })
   const digest = made?.digest ?? (reason === undefined ? undefined : source.digest)
   return { profile: profile.name, by, digest, reason }
 }

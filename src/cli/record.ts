@@ -138,7 +138,7 @@ async function announceConversion(
   const profile = named?.profile === undefined ? undefined : app.profiles.find(named.profile)
   if (profile?.format === undefined) return
   const name = formatImage(image)
-  if (!profile.format.takesPriorities) {
+  if (!profile.format.encoding.takesPriorities) {
     throw new CrossdockError(
       'requestInvalid',
       `${name} has no priority list: layers of the profile ${profile.name} keep the order of the source; name an eStargz profile`,

@@ -6,7 +6,9 @@ import { parseSize } from './units.ts'
 /** Keys of a profile that are no options of its format. */
 const COMMON_KEYS: ReadonlySet<string> = new Set(['format', 'platforms', 'onSlow'])
 
-type OptionsOwner = Pick<Format, 'name' | 'options' | 'takesPriorities'>
+type OptionsOwner = Pick<Format, 'name' | 'options'> & {
+  readonly encoding: Pick<Format['encoding'], 'takesPriorities'>
+}
 
 /** Options with their defaults; what is wrong is a problem at its key, and the default stands in for it. */
 export function readOptions(
@@ -48,8 +50,8 @@ function expectation(spec: OptionSpec): string {
   return `must be ${what} from ${spec.min} to ${spec.max}`
 }
 
-function commonKeys({ takesPriorities }: OptionsOwner): ReadonlySet<string> {
-  return takesPriorities ? new Set([...COMMON_KEYS, 'record']) : COMMON_KEYS
+function commonKeys({ encoding }: OptionsOwner): ReadonlySet<string> {
+  return encoding.takesPriorities ? new Set([...COMMON_KEYS, 'record']) : COMMON_KEYS
 }
 
 function allowed(format: OptionsOwner, given: string) {

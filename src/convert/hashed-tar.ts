@@ -1,15 +1,8 @@
 /** Digests and size of an uncompressed layer, found while it passes. */
+import type { Unpacked } from '../format/format.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import { algorithmOf, type Digest, Hasher } from '../oci/digest.ts'
 import type { LayerTask } from './layer-task.ts'
-
-export interface TarFacts {
-  readonly diffId: Digest
-  /** The same in sha512, where somebody's config says it so. */
-  readonly diffId512: Digest | undefined
-  /** Bytes. */
-  readonly uncompressedSize: number
-}
 
 export class HashedTar {
   readonly #tar: ByteStream
@@ -21,8 +14,7 @@ export class HashedTar {
   constructor(tar: ByteStream, task: LayerTask, wanted: ReadonlySet<Digest>) {
     this.#tar = tar
     this.#task = task
-    const is512 = [...wanted].some((diffId) => algorithmOf(diffId) === 'sha512')
-    this.#hasher512 = is512 ? new Hasher('sha512') : undefined
+    this.#hasher512 = wants512(wanted) ? new Hasher('sha512') : undefined
   }
 
   async *read(): AsyncGenerator<Uint8Array> {
@@ -35,11 +27,16 @@ export class HashedTar {
   }
 
   /** Call it once, after the end. */
-  facts(): TarFacts {
+  facts(): Unpacked {
     return {
       uncompressedSize: this.#hasher.size,
       diffId: this.#hasher.digest(),
       diffId512: this.#hasher512?.digest(),
     }
   }
+}
+
+/** Whether somebody's config names the layer by sha512. */
+export function wants512(wanted: ReadonlySet<Digest>): boolean {
+  return [...wanted].some((diffId) => algorithmOf(diffId) === 'sha512')
 }

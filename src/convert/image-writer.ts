@@ -131,13 +131,13 @@ export class ImageWriter {
     const { image, plan } = survey
     const flights = image.layers.map((layer, i): LayerFlight | undefined => {
       const step = plan.steps[i]
-      if (step?.kind !== 'convert') return undefined
+      if (step === undefined || step.deed === 'keep') return undefined
       const { repository, format, options, interest } = task
       return this.#layers.convert({
         repository,
         source: layer,
         diffId: step.diffId,
-        format,
+        encoding: format.encoding,
         options,
         allowance,
         interest,
@@ -149,7 +149,9 @@ export class ImageWriter {
       ...flights.map((flight, i) => flight?.progress ?? keptLayer(image.layers[i])),
     ]
     this.#progress.changed(job)
-    const kept = image.layers.filter((_, i) => flights[i] === undefined).filter(isPulledHere)
+    const kept = image.layers
+      .filter((_, i) => plan.steps[i]?.deed !== 'replace')
+      .filter(isPulledHere)
     const [converted] = await Promise.all([
       Promise.all(flights.map(async (flight) => await flight?.result)),
       Promise.all(kept.map((layer) => this.#keep(task, layer.digest))),

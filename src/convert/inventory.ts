@@ -1,7 +1,6 @@
 /** What is in the store, for people: names, what became of them, what they cost, and how to forget them. */
 import type { Profiles } from '../config/profiles.ts'
 import { CrossdockError } from '../errors.ts'
-import type { Format } from '../format/format.ts'
 import type { Digest } from '../oci/digest.ts'
 import { type Descriptor, isAttestation, type Platform } from '../oci/manifest.ts'
 import { blobsOf, childrenOf, type Outline } from '../oci/outline.ts'
@@ -11,7 +10,7 @@ import { walkManifests } from '../pull/manifest-walk.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
 import { currentOnes, distinctOnes } from './current.ts'
-import { dialectFor, isChosen, reasonToKeep } from './plan.ts'
+import { dialectFor, type FormatChoice, isChosen, reasonToKeep } from './plan.ts'
 
 /** One tag, or one conversion of it. */
 export interface Entry {
@@ -195,7 +194,7 @@ export class Inventory {
   async findReasonToKeep(
     repository: Repository,
     source: Form,
-    format: Format,
+    { format, options }: FormatChoice,
   ): Promise<string | undefined> {
     const reasons: string[] = []
     for (const { digest } of source.members) {
@@ -204,7 +203,7 @@ export class Inventory {
       if (image?.kind !== 'image') continue
       const isKept =
         dialectFor(format, image.dialect, 'any') === image.dialect &&
-        image.layers.every((layer) => format.keeps(layer))
+        image.layers.every((layer) => format.deed(layer, true, options) === 'keep')
       const reason = reasonToKeep(image) ?? (isKept ? `already-${format.name}` : undefined)
       if (reason === undefined) return undefined
       reasons.push(reason)

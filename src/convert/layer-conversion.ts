@@ -2,8 +2,8 @@
 import { type DecodeLimits, HEAD_SIZE } from '../codec/codec.ts'
 import { decodeLayer } from '../codec/codecs.ts'
 import { CrossdockError } from '../errors.ts'
-import { type Format, LayerRefusedError } from '../format/format.ts'
-import { defaultOptions, findFormat } from '../format/formats.ts'
+import { type Encoded, type Format, LayerRefusedError, type Unpacked } from '../format/format.ts'
+import { defaultOptions, findFallback } from '../format/formats.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type {
@@ -17,7 +17,7 @@ import type {
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
 import { type Content, contentOf } from './contents.ts'
-import { HashedTar, type TarFacts } from './hashed-tar.ts'
+import { HashedTar, wants512 } from './hashed-tar.ts'
 import {
   checkSize,
   checkWanted,
@@ -109,27 +109,19 @@ export class LayerConversion {
     task.allowance?.count(task.source.digest, 0)
     const { blob: source, isSource } = await this.#open(task)
     if (isSource) checkSize(task, source.size)
-    const list = listIn(task.options)
-    const priorities = list && (await readList(this.#store, list))
     progress.stage = 'converting'
     this.#events.used?.(task.source.digest)
     const writer = await this.#store.create(run.expected ?? {})
     run.onWriter?.(writer)
     const abort = new AbortController()
     try {
-      const tar = new HashedTar(this.#decode(source, run, progress), task, run.wanted)
-      await using encoder = task.format.encode(tar.read(), task.options, {
-        concurrency: this.#concurrency,
-        signal: abort.signal,
-        reopen: () => this.#decode(source, run),
-        priorities,
-      })
+      await using encoder = this.#encode(source, task, run, abort.signal)
       let step = await encoder.next()
       for (; !step.done; step = await encoder.next()) {
         await writer.write(step.value)
         progress.written = writer.received
       }
-      const { diffId, diffId512, uncompressedSize } = tar.facts()
+      const { diffId, diffId512, uncompressedSize } = step.value.unpacked
       checkWanted(task, run.wanted, [diffId, diffId512])
       await source.growing?.verified
       progress.stage = 'storing'
@@ -142,7 +134,7 @@ export class LayerConversion {
         uncompressedSize,
         facts: {
           ...step.value.facts,
-          ...(!task.format.keepsDiffIds && { [SOURCE_DIFF_ID]: diffId }),
+          ...(task.encoding.tar === 'changed' && { [SOURCE_DIFF_ID]: diffId }),
           ...factsOf(diffId512),
         },
       }
@@ -154,7 +146,7 @@ export class LayerConversion {
     } catch (error) {
       abort.abort()
       await writer.abort(error)
-      if (error instanceof LayerRefusedError && task.format.fallback !== undefined) {
+      if (error instanceof LayerRefusedError && task.encoding.fallback !== undefined) {
         if (run.expected?.digest !== undefined) {
           throw await this.#refusedNow(key, task, run, run.expected.digest, error)
         }
@@ -165,6 +157,32 @@ export class LayerConversion {
     }
   }
 
+  /** The blob, and what the source turned out to unpack to. */
+  async *#encode(
+    source: OpenBlob,
+    task: LayerTask,
+    run: ConversionRun,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array, Encoded & { readonly unpacked: Unpacked }> {
+    const { encoding, options } = task
+    const context = { concurrency: this.#concurrency, signal }
+    if (encoding.reads === 'source') {
+      const bytes = counted(run.turn.read(source.read(), source.growing), run.progress)
+      return yield* encoding.encode(bytes, options, {
+        ...context,
+        limits: this.#limits,
+        wants512: wants512(run.wanted),
+        unpacked: (size) => task.allowance?.count(task.source.digest, size),
+      })
+    }
+    const list = listIn(options)
+    const priorities = list && (await readList(this.#store, list))
+    const tar = new HashedTar(this.#decode(source, run, run.progress), task, run.wanted)
+    const reopen = () => this.#decode(source, run)
+    const made = yield* encoding.encode(tar.read(), options, { ...context, reopen, priorities })
+    return { ...made, unpacked: tar.facts() }
+  }
+
   /** The plainer form of the same compression, recorded under the key that was asked for. */
   async #fallBack(
     key: LayerKey,
@@ -172,23 +190,23 @@ export class LayerConversion {
     run: ConversionRun,
     refusal: LayerRefusedError,
   ): Promise<ConvertedLayer> {
-    const format = task.format.fallback && findFormat(task.format.fallback)
-    if (!format) throw refusal
+    const format = findFallback(task.encoding)
+    if (format === undefined) throw refusal
     const { source } = task
     this.#events.fellBack?.({
       source: source.digest,
       encoding: key.encoding,
-      plain: format.encoding,
+      plain: format.encoding.name,
       reason: refusal.message,
     })
     const isPlain =
       source.mediaType !== undefined &&
-      format.keeps({ ...source, mediaType: source.mediaType }) &&
+      format.deed({ ...source, mediaType: source.mediaType }, true, {}) === 'keep' &&
       (await this.#contentOf(task)) === format.compression
     const plain = isPlain
       ? await this.#keep(key, task, run)
       : await this.#convertPlain(task, format, run)
-    const facts = { ...plain.facts, [FALLBACK_REVISION]: String(format.revision) }
+    const facts = { ...plain.facts, [FALLBACK_REVISION]: String(format.encoding.revision) }
     const layer: ConvertedLayer = { ...plain, ...key, facts, fallback: refusal.message }
     await this.#catalog.conversions.recordLayer(layer)
     return layer
@@ -243,7 +261,7 @@ export class LayerConversion {
     source: OpenBlob,
     task: LayerTask,
     run: Pick<ConversionRun, 'wanted' | 'turn'>,
-  ): Promise<TarFacts> {
+  ): Promise<Unpacked> {
     const tar = new HashedTar(this.#decode(source, run), task, run.wanted)
     for await (const _ of tar.read());
     return tar.facts()
@@ -254,13 +272,14 @@ export class LayerConversion {
     format: Format,
     { progress, wanted, turn }: ConversionRun,
   ): Promise<ConvertedLayer> {
+    const { encoding } = format
     const options = defaultOptions(format)
-    const key = keyOf(task.source.digest, format, options)
+    const key = keyOf(task.source.digest, encoding, options)
     const known = await this.#catalog.conversions.findLayer(key)
     const isHere = known !== undefined && (await this.#store.stat(known.target)) !== undefined
     return isHere
       ? known
-      : await this.convert(key, { ...task, format, options }, { progress, wanted, turn })
+      : await this.convert(key, { ...task, encoding, options }, { progress, wanted, turn })
   }
 
   async #open({ repository, source, interest }: LayerTask): Promise<Origin> {

@@ -1,6 +1,6 @@
 /** What is asked of one layer, and what every answer is held to. */
 import { CrossdockError } from '../errors.ts'
-import type { Format, FormatOptions } from '../format/format.ts'
+import type { Encoding, FormatOptions } from '../format/format.ts'
 import { canonicalOptions } from '../format/formats.ts'
 import type { Interest } from '../lib/interest.ts'
 import { algorithmOf, type Digest } from '../oci/digest.ts'
@@ -19,7 +19,7 @@ export interface LayerTask {
   }
   /** What the image's config says that the uncompressed layer is. */
   readonly diffId: Digest
-  readonly format: Format
+  readonly encoding: Encoding
   readonly options: FormatOptions
   /** Of the image that it is converted for; none when the layer is made again from its recipe. */
   readonly allowance?: Allowance
@@ -33,12 +33,12 @@ export const SOURCE_DIFF_ID = 'sourceDiffId'
 /** Fact of a layer that fell back: the revision of the plainer format. */
 export const FALLBACK_REVISION = 'fallbackRevision'
 
-export function keyOf(source: Digest, format: Format, options: FormatOptions): LayerKey {
+export function keyOf(source: Digest, encoding: Encoding, options: FormatOptions): LayerKey {
   return {
     source,
-    encoding: format.encoding,
+    encoding: encoding.name,
     options: canonicalOptions(options),
-    revision: format.revision,
+    revision: encoding.revision,
   }
 }
 

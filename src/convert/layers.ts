@@ -104,7 +104,7 @@ export class Layers {
   }
 
   #board(task: LayerTask, joins: number): LayerFlight {
-    const key = keyOf(task.source.digest, task.format, task.options)
+    const key = keyOf(task.source.digest, task.encoding, task.options)
     const text = `${task.repository.upstream} ${textOf(key)}`
     const running = this.#flights.get(text)
     if (running !== undefined && joins > 0) return this.#join(running, task, joins)

@@ -3,7 +3,7 @@
  * the tar. Whoever reads it holds it to the diffID either way, so what is made of it has the same digest.
  */
 import { CrossdockError, isOutage } from '../errors.ts'
-import { findFormat } from '../format/formats.ts'
+import { findEncoding } from '../format/formats.ts'
 import type { Interest } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStore, Catalog, Repository } from '../ports.ts'
@@ -94,7 +94,7 @@ export class Origins {
     const found: Digest[] = []
     const recipes = await this.#catalog.conversions.listLayers(source)
     for (const { encoding, target } of recipes.slice(0, MAX_RECIPES)) {
-      if (target === source || findFormat(encoding)?.keepsDiffIds !== true) continue
+      if (target === source || findEncoding(encoding)?.tar !== 'kept') continue
       const link = await this.#catalog.links.find(repository, target)
       if (link !== undefined && link.standing !== 'named') found.push(target)
     }

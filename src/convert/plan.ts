@@ -1,7 +1,7 @@
 /** Pure: what a profile would do with an image, and why not. */
 
 import { CrossdockError } from '../errors.ts'
-import type { Format } from '../format/format.ts'
+import type { Deed, Format, FormatOptions } from '../format/format.ts'
 import type { Digest } from '../oci/digest.ts'
 import {
   type Descriptor,
@@ -13,7 +13,7 @@ import {
   lazyKind,
   type Platform,
 } from '../oci/manifest.ts'
-import { type Dialect, findMediaType, layerMediaType } from '../oci/media-type.ts'
+import { type Dialect, findMediaType } from '../oci/media-type.ts'
 import { matchesPlatform } from '../oci/platform.ts'
 
 /** What an answer in this format looks like to the puller's `Accept`: Docker types alone, or anything. */
@@ -22,9 +22,10 @@ export type Acceptance = 'docker' | 'any'
 /** Why the original is served where `dialectFor` finds no dialect. */
 export const DOCKER_TYPES_ONLY = 'puller-reads-docker-types-only'
 
+/** What becomes of one layer; a piece is made of it where it has a diffID. */
 export type LayerStep =
-  | { readonly kind: 'keep' }
-  | { readonly kind: 'convert'; readonly diffId: Digest; readonly mediaType: string }
+  | { readonly deed: 'keep' }
+  | { readonly deed: Exclude<Deed, 'keep'>; readonly diffId: Digest }
 
 export type ImagePlan =
   | { readonly kind: 'original'; readonly reason: string }
@@ -54,13 +55,19 @@ export function reasonToKeep(image: ImageManifest): string | undefined {
   return undefined
 }
 
+/** A format with its options. */
+export interface FormatChoice {
+  readonly format: Format
+  readonly options: FormatOptions
+}
+
 /** Throws `badManifest` when layers and diffIDs do not pair up. */
 export function planImage(
   image: ImageManifest,
   config: ImageConfig,
-  format: Format,
+  choice: FormatChoice,
   dialect: Dialect,
-  /** False for a layer that has to be written, whatever its media type says. */
+  /** False for a layer that is not what its media type says, or that is to be laid out anew. */
   mayKeep: (layer: Descriptor) => boolean = () => true,
 ): ImagePlan {
   const reason = reasonToKeep(image)
@@ -75,30 +82,29 @@ export function planImage(
     )
   }
   const steps = image.layers.map((layer, i) =>
-    planLayer(layer, config.diffIds[i], format, dialect, mayKeep),
+    planLayer(layer, config.diffIds[i], choice, mayKeep(layer)),
   )
-  const changes = steps.some((step) => step.kind === 'convert') || dialect !== image.dialect
+  const changes = steps.some(({ deed }) => deed !== 'keep') || dialect !== image.dialect
   if (changes) return { kind: 'convert', dialect, steps }
   const isForeign = image.layers.every((layer) => findMediaType(layer.mediaType)?.foreign)
-  return { kind: 'original', reason: isForeign ? 'foreign-layers' : `already-${format.name}` }
+  return {
+    kind: 'original',
+    reason: isForeign ? 'foreign-layers' : `already-${choice.format.name}`,
+  }
 }
 
 function planLayer(
   layer: Descriptor,
   diffId: Digest | undefined,
-  format: Format,
-  dialect: Dialect,
-  mayKeep: (layer: Descriptor) => boolean,
+  { format, options }: FormatChoice,
+  mayKeep: boolean,
 ): LayerStep {
-  const mediaType = layerMediaType(dialect, format.compression)
   const isForeign = findMediaType(layer.mediaType)?.foreign === true
   // An empty blob is an empty layer in every compression; clients take it as it is.
   const isEmpty = layer.size === 0
-  if (diffId === undefined || mediaType === undefined || isForeign || isEmpty)
-    return { kind: 'keep' }
-  return format.keeps(layer) && mayKeep(layer)
-    ? { kind: 'keep' }
-    : { kind: 'convert', diffId, mediaType }
+  if (diffId === undefined || isForeign || isEmpty) return { deed: 'keep' }
+  const deed = format.deed(layer, mayKeep, options)
+  return deed === 'keep' ? { deed } : { deed, diffId }
 }
 
 /** Lazy kinds whose layers are ordinary tars, so that another compression loses nothing but the laziness. */

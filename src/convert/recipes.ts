@@ -1,13 +1,13 @@
 /** How a converted layer can be made again: its recipe, if this build still writes the same bytes. */
-import type { Format, FormatOptions } from '../format/format.ts'
-import { canonicalOptions, defaultOptions, findFormat } from '../format/formats.ts'
+import type { Encoding, FormatOptions } from '../format/format.ts'
+import { canonicalOptions, defaultOptions, findEncoding, findFallback } from '../format/formats.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Catalog, ConvertedLayer } from '../ports.ts'
 import { FALLBACK_REVISION } from './layer-task.ts'
 
 export interface LayerRecipe {
   readonly layer: ConvertedLayer
-  readonly format: Format
+  readonly encoding: Encoding
   readonly options: FormatOptions
 }
 
@@ -18,22 +18,23 @@ export async function findRecipe(catalog: Catalog, target: Digest): Promise<Foun
   const found = await catalog.conversions.findLayerByTarget(target)
   if (found === undefined) return { lost: 'its recipe is not known' }
   const layer = plainRecipe(found)
-  const format = findFormat(layer.encoding)
-  if (format === undefined) return { lost: `the format ${layer.encoding} is gone` }
-  if (format.revision !== layer.revision) {
+  const encoding = findEncoding(layer.encoding)
+  if (encoding === undefined) return { lost: `the format ${layer.encoding} is gone` }
+  if (encoding.revision !== layer.revision) {
     return {
-      lost: `it was made by revision ${layer.revision} of ${layer.encoding}, this is ${format.revision}`,
+      lost: `it was made by revision ${layer.revision} of ${layer.encoding}, this is ${encoding.revision}`,
     }
   }
-  return { layer, format, options: JSON.parse(layer.options) as FormatOptions }
+  return { layer, encoding, options: JSON.parse(layer.options) as FormatOptions }
 }
 
 /** What gives the very bytes of a layer that fell back: the plainer format at its defaults. */
 function plainRecipe(layer: ConvertedLayer): ConvertedLayer {
-  const plain = findFormat(findFormat(layer.encoding)?.fallback ?? '')
+  const encoding = findEncoding(layer.encoding)
+  const plain = encoding && findFallback(encoding)
   if (layer.fallback === undefined || plain === undefined) return layer
   const { fallback: _, ...rest } = layer
   const options = canonicalOptions(defaultOptions(plain))
   const revision = Number(layer.facts[FALLBACK_REVISION] ?? 0)
-  return { ...rest, encoding: plain.encoding, options, revision }
+  return { ...rest, encoding: plain.encoding.name, options, revision }
 }

@@ -121,7 +121,7 @@ export class Records {
 
   /** Throws `badManifest` or `upstreamFailed` when a configured list cannot be had. */
   async choose(ask: RecordAsk): Promise<RecordAnswer> {
-    if (!ask.profile.format?.takesPriorities) return NO_LIST
+    if (!ask.profile.format?.encoding.takesPriorities) return NO_LIST
     const manifest = this.#manifests.outline(ask.source)
     if (manifest.kind === 'opaque') return NO_LIST
     if (manifest.kind === 'image' && reasonToKeep(manifest) !== undefined) return NO_LIST

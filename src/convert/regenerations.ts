@@ -88,7 +88,7 @@ export class Regenerations {
       repository,
       source: { digest: source, size: 0 },
       diffId: sourceDiffId(layer),
-      format: recipe.format,
+      encoding: recipe.encoding,
       options: recipe.options,
       interest,
     }

@@ -105,10 +105,10 @@ export class Remaker {
     const config = await this.#manifests.config(repository, image, interest)
     // What was made of a layer says that it was not kept.
     const mayKeep = ({ digest }: Descriptor) => !bySource.has(digest)
-    const plan = planImage(image, config, task.format, dialect, mayKeep)
+    const plan = planImage(image, config, task, dialect, mayKeep)
     if (plan.kind === 'original') throw new Error('what was converted has a plan')
     const converted = image.layers.map(({ digest }, i) =>
-      plan.steps[i]?.kind === 'convert' ? bySource.get(digest) : undefined,
+      plan.steps[i]?.deed === 'keep' ? undefined : bySource.get(digest),
     )
     const bytes = await this.#manifests.configBytes(repository, image, interest)
     const survey = { raw: task.source, image, plan }

@@ -63,7 +63,7 @@ export class Substitutes {
 
   /** How to come by what a task asks for, which was not made here before. */
   async remedy(task: ImageTask): Promise<Remedy> {
-    const { repository, source, format, profile } = task
+    const { repository, source, format, options, profile } = task
     if (await this.#isWhole(repository, source)) return { kind: 'convert', from: source }
     const forms: { readonly made: ConvertedImage; readonly raw: RawManifest }[] = []
     for (const made of await this.#conversions(repository, source)) {
@@ -73,11 +73,13 @@ export class Substitutes {
       forms.push({ made, raw })
     }
     const isReadable: IsHere = (layer) =>
-      format.keeps(layer) ? this.#isStored(layer) : this.#origins.isHere(repository, layer.digest)
+      format.deed(layer, true, options) === 'replace'
+        ? this.#origins.isHere(repository, layer.digest)
+        : this.#isStored(layer)
     if (await this.#hasLayers(task, source, isReadable)) return { kind: 'convert', from: source }
     for (const { made, raw } of forms) {
       // What changed the tars holds other files than its source.
-      if (findFormat(parseRecipe(made.recipe).format)?.keepsDiffIds !== true) continue
+      if (findFormat(parseRecipe(made.recipe).format)?.encoding.tar !== 'kept') continue
       if (await this.#isWhole(repository, raw)) return { kind: 'convert', from: raw }
     }
     return { kind: 'absent', forms: [...new Set(forms.map(({ made }) => made.profile))] }

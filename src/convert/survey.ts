@@ -110,7 +110,7 @@ export class Surveyor {
     if (reason !== undefined) return { kind: 'original', reason }
     const config = await this.#manifests.config(task.repository, image, task.interest)
     const keeps = await this.#keeping(task, image, dialect)
-    const plan = planImage(image, config, task.format, dialect, keeps)
+    const plan = planImage(image, config, task, dialect, keeps)
     return plan.kind === 'original' ? plan : { kind: 'image', raw, image, plan }
   }
 
@@ -123,7 +123,7 @@ export class Surveyor {
     // In another order everything is written again.
     if (listIn(options) !== undefined) return () => false
     const layers = image.layers.filter((layer) => layer.size > 0 && isInRegistry(layer))
-    const kept = layers.filter((layer) => format.keeps(layer))
+    const kept = layers.filter((layer) => format.deed(layer, true, options) !== 'replace')
     if (kept.length === 0) return () => true
     // Of an image that is converted the layers that stay are fetched all the same, so that looking at them costs no request.
     const isFetched = kept.length < layers.length || dialect !== image.dialect

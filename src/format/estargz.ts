@@ -9,24 +9,18 @@ import { fileHeader, paddingOf } from '../tar/writer.ts'
 import { estargzFooter } from './estargz-footer.ts'
 import { MemberCutter } from './estargz-members.ts'
 import { inOrder, inPlace } from './estargz-order.ts'
-import {
-  type EncodedLayer,
-  type Format,
-  type FormatOptions,
-  type LayerContext,
-  LayerRefusedError,
-} from './format.ts'
+import { type Encoded, type FormatOptions, LayerRefusedError, type TarContext } from './format.ts'
+import { type LayerFormat, layerFormat } from './layer-format.ts'
 import { compressPieces } from './pieces.ts'
 import { addEntries, TOC_NAME, type TocJson, TocWriter } from './toc.ts'
 
 export const TOC_DIGEST = 'containerd.io/snapshot/stargz/toc.digest'
 export const UNCOMPRESSED_SIZE = 'io.containers.estargz.uncompressed-size'
 
-export const estargz: Format = {
+export const estargz: LayerFormat = layerFormat({
   name: 'estargz',
   suffixes: ['estargz', 'esgz'],
   doc: 'eStargz layers, pulled lazily by stargz-snapshotter',
-  encoding: 'estargz',
   revision: 1,
   options: {
     level: { type: 'integer', default: 6, min: 1, max: 9, doc: 'Compression level of gzip.' },
@@ -41,24 +35,29 @@ export const estargz: Format = {
   },
   compression: 'gzip',
   dialects: ['oci'],
-  keepsDiffIds: false,
   convertsAllPlatforms: false,
-  takesPriorities: true,
-  fallback: 'gzip',
+  encoding: {
+    name: 'estargz',
+    revision: 1,
+    tar: 'changed',
+    takesPriorities: true,
+    fallback: 'gzip',
+    reads: 'tar',
+    encode: (tar, options, context) => refusing(encode(tar, options, context)),
+  },
   keeps: (layer) =>
     layer.mediaType.endsWith('gzip') && layer.annotations?.[TOC_DIGEST] !== undefined,
-  encode: (tar, options, context) => refusing(encode(tar, options, context)),
   annotations: ({ tocDigest, uncompressedSize }) =>
     tocDigest === undefined || uncompressedSize === undefined
       ? {}
       : { [TOC_DIGEST]: tocDigest, [UNCOMPRESSED_SIZE]: uncompressedSize },
-}
+})
 
 async function* encode(
   tar: ByteStream,
   options: FormatOptions,
-  context: LayerContext,
-): AsyncGenerator<Uint8Array, EncodedLayer> {
+  context: TarContext,
+): AsyncGenerator<Uint8Array, Encoded> {
   const level = Number(options.level)
   const cutter = new MemberCutter(Number(options.chunkSize))
   const toc = new TocWriter()

@@ -1,9 +1,10 @@
 /** What a profile can ask for: a way of laying out layers. One folder or file per format, one line in the table `FORMATS`. */
-import type { Compression, EncodeContext } from '../codec/codec.ts'
+import type { Compression, DecodeLimits, EncodeContext } from '../codec/codec.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Descriptor } from '../oci/manifest.ts'
+import type { Descriptor, ImageManifest } from '../oci/manifest.ts'
 import type { Dialect } from '../oci/media-type.ts'
+import type { LayerChange } from '../oci/rewrite.ts'
 
 /** One option of a format, as plain data: configuration, documentation and the layer key derive from it. */
 export type OptionSpec =
@@ -27,19 +28,108 @@ export type OptionTable = Readonly<Record<string, OptionSpec>>
 /** Every option of the table, filled in. */
 export type FormatOptions = Readonly<Record<string, number | string>>
 
+/** What a client gets when it unpacks what an encoding wrote: the tar as it was, another tar, or no tar at all. */
+export type TarFate = 'kept' | 'changed' | 'absent'
+
+/** What a source unpacks to. */
+export interface Unpacked {
+  readonly diffId: Digest
+  /** The same in sha512, where somebody's config says it so. */
+  readonly diffId512: Digest | undefined
+  /** Bytes. */
+  readonly uncompressedSize: number
+}
+
 /** What an encoder knows when it is done. */
-export interface EncodedLayer {
-  /** Digest of the uncompressed layer as a client will compute it; `undefined`: that of the tar that went in. */
+export interface Encoded {
+  /** Digest of the uncompressed layer as a client will compute it; `undefined`: that of the source's tar. */
   readonly diffId?: Digest
-  /** Kept in the catalog and handed to `annotations`. */
+  /** Kept in the catalog, for whoever writes the manifest. */
   readonly facts: Readonly<Record<string, string>>
 }
 
-export interface LayerContext extends EncodeContext {
-  /** Reads the uncompressed layer again from its start, for formats that reorder. */
+export interface TarContext extends EncodeContext {
+  /** Reads the uncompressed layer again from its start, for encodings that reorder. */
   readonly reopen: () => ByteStream
   /** Names of files to be placed first, in order, as a priority list gives them. */
   readonly priorities?: readonly string[] | undefined
+}
+
+export interface SourceContext extends EncodeContext {
+  readonly limits: DecodeLimits
+  /** Whether somebody's config names the layer by sha512. */
+  readonly wants512: boolean
+  /** Told now and then how many bytes the source has unpacked to so far; throws where that is too much. */
+  readonly unpacked: (bytes: number) => void
+}
+
+/**
+ * How one blob is made of one layer. It names the blob's bytes in the layer key, together with its options and revision;
+ * formats that share blobs share it.
+ */
+export type Encoding = EncodingTraits & (TarEncoding | SourceEncoding)
+
+export interface EncodingTraits {
+  readonly name: string
+  /** Raise when the same input may give other bytes; old blobs then stop matching. */
+  readonly revision: number
+  readonly tar: TarFate
+  /** True when a priority list says which files of a layer come first; else it means nothing. */
+  readonly takesPriorities?: boolean
+  /** What makes a layer that this encoding must refuse (an ambiguous tar, say): a plainer one's name. */
+  readonly fallback?: string
+}
+
+/** Reads the uncompressed layer. Throws LayerRefusedError when it cannot be carried without loss. */
+export interface TarEncoding {
+  readonly reads: 'tar'
+  encode(
+    tar: ByteStream,
+    options: FormatOptions,
+    context: TarContext,
+  ): AsyncGenerator<Uint8Array, Encoded>
+}
+
+/** Reads the layer's blob as it came, and unpacks it itself. Throws what a decoder throws. */
+export interface SourceEncoding {
+  readonly reads: 'source'
+  encode(
+    source: ByteStream,
+    options: FormatOptions,
+    context: SourceContext,
+  ): AsyncGenerator<Uint8Array, Encoded & { readonly unpacked: Unpacked }>
+}
+
+/** What becomes of a layer: it stays, a blob takes its place, or it stays and a blob is made that tells of it. */
+export type Deed = 'keep' | 'replace' | 'describe'
+
+/** A blob that an encoding has made of a layer. */
+export interface Piece {
+  readonly target: Digest
+  /** Bytes. */
+  readonly size: number
+  readonly diffId: Digest
+  readonly facts: Readonly<Record<string, string>>
+  /** Why it has a plainer form than was asked for. */
+  readonly fallback?: string | undefined
+}
+
+/** What a conversion is put together from. */
+export interface SourceImage {
+  readonly image: ImageManifest
+  readonly config: Uint8Array
+  readonly diffIds: readonly Digest[]
+  readonly dialect: Dialect
+}
+
+/** What an image's conversion is written as. */
+export interface Assembled {
+  /** In the order of the new manifest. */
+  readonly layers: readonly LayerChange[]
+  /** Present where it is another one than the source's. */
+  readonly config?: Uint8Array
+  /** Of the manifest, added to its own. */
+  readonly annotations?: Readonly<Record<string, string>>
 }
 
 export interface Format {
@@ -47,38 +137,24 @@ export interface Format {
   readonly suffixes: readonly string[]
   /** One line for people: what it gives and who profits. */
   readonly doc: string
-  /** Names the bytes of its layers in the layer key; formats that share blobs share it. */
-  readonly encoding: string
-  /** Raise when the same input may give other bytes; old conversions then stop matching. */
+  /** Raise when the same pieces may be put together otherwise; old conversions then stop matching. */
   readonly revision: number
   readonly options: OptionTable
-  /** The compression of the layers that it writes: decides their media types. */
-  readonly compression: Compression
+  /** How its pieces are made. */
+  readonly encoding: Encoding
+  /** Of the layers that it writes, where they are ordinary ones; a client that cannot read it gets the original. */
+  readonly compression?: Compression
   /** Which manifests can carry its layers; most wanted first is the source's own. */
   readonly dialects: readonly Dialect[]
-  /** False when the uncompressed layer changes, so that the config must be patched. */
-  readonly keepsDiffIds: boolean
   /** True when pullers of this format cannot read anything else, so that every platform is converted (gzip). */
   readonly convertsAllPlatforms: boolean
-  /** True when a priority list says which files of a layer come first; else it means nothing. */
-  readonly takesPriorities?: boolean
-  /** Where a layer goes that this format must refuse (an ambiguous tar, say): a plainer format's name. */
-  readonly fallback?: string
-  /** True for a layer that is in this form already. */
-  keeps(layer: Descriptor): boolean
-  /**
-   * Writes a layer from its uncompressed tar. Throws LayerRefusedError when this format cannot carry the layer without loss.
-   */
-  encode(
-    tar: ByteStream,
-    options: FormatOptions,
-    context: LayerContext,
-  ): AsyncGenerator<Uint8Array, EncodedLayer>
-  /** Annotations of the layer's descriptor. */
-  annotations?(facts: Readonly<Record<string, string>>): Readonly<Record<string, string>>
+  /** `mayKeep`: false for a layer that is not what its media type says, or that is to be laid out anew. */
+  deed(layer: Descriptor, mayKeep: boolean, options: FormatOptions): Deed
+  /** Pure. `pieces`: one for each layer of the source, in order; `undefined` for those of which none is made. */
+  assemble(source: SourceImage, pieces: readonly (Piece | undefined)[]): Assembled
 }
 
-/** The layer is fine, but this format cannot express it; the plainer `fallback` can. */
+/** The layer is fine, but this encoding cannot express it; the plainer `fallback` can. */
 export class LayerRefusedError extends Error {
   override readonly name = 'LayerRefusedError'
 }

@@ -1,6 +1,6 @@
 /** The table of all formats. A new one is one line here. */
 import { estargz } from './estargz.ts'
-import type { Format, FormatOptions } from './format.ts'
+import type { Encoding, Format, FormatOptions } from './format.ts'
 import { gzip, none, zstd } from './recompressed.ts'
 import { zstdchunked, zstdchunkedStargz } from './zstd-chunked.ts'
 
@@ -13,12 +13,18 @@ export const FORMATS: readonly Format[] = [
   zstdchunkedStargz,
 ]
 
-/** By name or by encoding, which names the same bytes. */
 export function findFormat(name: string): Format | undefined {
-  return (
-    FORMATS.find((format) => format.name === name) ??
-    FORMATS.find((format) => format.encoding === name)
-  )
+  return FORMATS.find((format) => format.name === name)
+}
+
+/** Formats that share one take the same options. */
+export function findEncoding(name: string): Encoding | undefined {
+  return FORMATS.find(({ encoding }) => encoding.name === name)?.encoding
+}
+
+/** What is made where an encoding must refuse: the format of the plainer encoding's own name. */
+export function findFallback({ fallback }: Encoding): Format | undefined {
+  return fallback === undefined ? undefined : findFormat(fallback)
 }
 
 /** Every option at its default. */

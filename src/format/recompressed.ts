@@ -5,6 +5,7 @@ import { none as noneCodec } from '../codec/none.ts'
 import { zstd as zstdCodec } from '../codec/zstd.ts'
 import { findMediaType } from '../oci/media-type.ts'
 import type { Format } from './format.ts'
+import { type LayerFormat, layerFormat } from './layer-format.ts'
 
 /** What sets one recompression apart from another. */
 type Traits = Pick<
@@ -12,7 +13,7 @@ type Traits = Pick<
   'name' | 'suffixes' | 'doc' | 'revision' | 'options' | 'dialects' | 'convertsAllPlatforms'
 >
 
-export const gzip: Format = recompressed(gzipCodec, {
+export const gzip: LayerFormat = recompressed(gzipCodec, {
   name: 'gzip',
   suffixes: ['gzip'],
   doc: 'gzip layers, for clients that cannot read zstd',
@@ -24,7 +25,7 @@ export const gzip: Format = recompressed(gzipCodec, {
   convertsAllPlatforms: true,
 })
 
-export const zstd: Format = recompressed(zstdCodec, {
+export const zstd: LayerFormat = recompressed(zstdCodec, {
   name: 'zstd',
   suffixes: ['zstd'],
   doc: 'zstd layers, smaller and faster to unpack, for every current client',
@@ -37,7 +38,7 @@ export const zstd: Format = recompressed(zstdCodec, {
   convertsAllPlatforms: false,
 })
 
-export const none: Format = recompressed(noneCodec, {
+export const none: LayerFormat = recompressed(noneCodec, {
   name: 'none',
   suffixes: ['none', 'uncompressed'],
   doc: 'plain tar layers, for air gaps and for storage that deduplicates',
@@ -47,16 +48,20 @@ export const none: Format = recompressed(noneCodec, {
   convertsAllPlatforms: false,
 })
 
-function recompressed(codec: Codec, traits: Traits): Format {
-  return {
+function recompressed(codec: Codec, traits: Traits): LayerFormat {
+  return layerFormat({
     ...traits,
-    encoding: traits.name,
     compression: codec.name,
-    keepsDiffIds: true,
     keeps: (layer) => findMediaType(layer.mediaType)?.compression === codec.name,
-    async *encode(tar, options, context) {
-      yield* codec.encode(tar, Number(options.level ?? 0), context)
-      return { facts: {} }
+    encoding: {
+      name: traits.name,
+      revision: traits.revision,
+      tar: 'kept',
+      reads: 'tar',
+      async *encode(tar, options, context) {
+        yield* codec.encode(tar, Number(options.level ?? 0), context)
+        return { facts: {} }
+      },
     },
-  }
+  })
 }

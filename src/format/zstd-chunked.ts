@@ -6,13 +6,8 @@ import { compressFrame } from '../codec/zstd-frame.ts'
 import { type ByteStream, join } from '../lib/streams.ts'
 import { readTarBatches } from '../tar/reader.ts'
 import { refusing, TOC_DIGEST, UNCOMPRESSED_SIZE } from './estargz.ts'
-import {
-  type EncodedLayer,
-  type Format,
-  type FormatOptions,
-  type LayerContext,
-  LayerRefusedError,
-} from './format.ts'
+import { type Encoded, type FormatOptions, LayerRefusedError, type TarContext } from './format.ts'
+import { type LayerFormat, layerFormat } from './layer-format.ts'
 import { compressPieces } from './pieces.ts'
 import { addEntries, TocWriter } from './toc.ts'
 import { FrameCheck } from './zstd-chunked-check.ts'
@@ -32,8 +27,17 @@ const CHECKSUM = 'manifest-checksum'
 const POSITION = 'manifest-position'
 const TAR_SPLIT_POSITION = 'tarsplit-position'
 
+const encoding: LayerFormat['encoding'] = {
+  name: 'zstdchunked',
+  revision: 2,
+  tar: 'kept',
+  fallback: 'zstd',
+  reads: 'tar',
+  encode: (tar, options, context) => refusing(encode(tar, options, context)),
+}
+
 const shared = {
-  encoding: 'zstdchunked',
+  encoding,
   revision: 2,
   options: {
     // Levels beyond 19 need windows that some clients refuse.
@@ -41,13 +45,10 @@ const shared = {
   },
   compression: 'zstd',
   dialects: ['oci'],
-  keepsDiffIds: true,
   convertsAllPlatforms: false,
-  fallback: 'zstd',
-  encode: (tar, options, context) => refusing(encode(tar, options, context)),
-} satisfies Partial<Format>
+} satisfies Partial<LayerFormat>
 
-export const zstdchunked: Format = {
+export const zstdchunked: LayerFormat = layerFormat({
   ...shared,
   name: 'zstdchunked',
   suffixes: ['zstdchunked'],
@@ -64,9 +65,9 @@ export const zstdchunked: Format = {
           [PODMAN + TAR_SPLIT_POSITION]: facts.tarSplitPosition,
         }
       : {},
-}
+})
 
-export const zstdchunkedStargz: Format = {
+export const zstdchunkedStargz: LayerFormat = layerFormat({
   ...shared,
   name: 'zstdchunked-stargz',
   suffixes: ['zstdchunked-stargz'],
@@ -84,7 +85,7 @@ export const zstdchunkedStargz: Format = {
           [STARGZ + POSITION]: facts.tocPosition,
         }
       : {},
-}
+})
 
 /** What descriptors of either kind are made from. */
 interface Facts extends Readonly<Record<string, string>> {
@@ -103,8 +104,8 @@ function hasAll(facts: Readonly<Record<string, string>>): facts is Facts {
 async function* encode(
   tar: ByteStream,
   options: FormatOptions,
-  context: LayerContext,
-): AsyncGenerator<Uint8Array, EncodedLayer> {
+  context: TarContext,
+): AsyncGenerator<Uint8Array, Encoded> {
   const level = Number(options.level)
   const tarSplit = new MetadataWriter(level)
   const recorder = new TarSplitWriter(tarSplit)

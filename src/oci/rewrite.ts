@@ -28,19 +28,24 @@ import {
 
 type Annotations = Readonly<Record<string, string>>
 
-/** What becomes of one layer. */
+/** One layer of the new manifest; `of` is the place in the source of the layer that it is, or that it was made of. */
 export type LayerChange =
-  | { readonly keep: true }
-  | {
-      readonly digest: Digest
-      readonly size: number
-      readonly mediaType: string
-      readonly annotations?: Annotations | undefined
-    }
+  | { readonly kind: 'kept'; readonly of: number; readonly annotations?: Annotations | undefined }
+  | MadeLayer
+
+interface MadeLayer {
+  readonly kind: 'made'
+  /** Left out: it is made of all of them. */
+  readonly of?: number
+  readonly digest: Digest
+  readonly size: number
+  readonly mediaType: string
+  readonly annotations?: Annotations | undefined
+}
 
 export interface ImageChange {
   readonly dialect: Dialect
-  /** One for each layer, in order. */
+  /** In their order. */
   readonly layers: readonly LayerChange[]
   /** Added to the manifest's own. */
   readonly annotations: Annotations
@@ -100,22 +105,20 @@ const OUR_ANNOTATIONS = 'dev.crossdock.'
 
 /** Throws `refused` for a kept layer that the dialect has no media type for. */
 export function rewriteImage(image: ImageManifest, change: ImageChange): Rewritten {
-  if (change.layers.length !== image.layers.length) {
-    throw new Error('a rewrite has as many layer changes as its image has layers')
-  }
-  const changed = change.layers.some((layer) => !('keep' in layer))
+  const changed = change.layers.some(({ kind }) => kind === 'made')
   const config = {
     ...rawObject(image.raw.config),
     ...change.config,
     mediaType: CONFIG_TYPES[change.dialect],
     urls: undefined,
   }
-  const layers = image.layers.map((source, i) => {
-    const raw = rawObject(rawList(image.raw.layers)[i])
-    const made = change.layers[i]
-    return made === undefined || 'keep' in made
-      ? keepLayer(raw, source, change.dialect)
-      : changeLayer(raw, source, made)
+  const raws = rawList(image.raw.layers)
+  const layers = change.layers.map((layer) => {
+    const source = layer.of === undefined ? undefined : image.layers[layer.of]
+    const raw = layer.of === undefined ? {} : rawObject(raws[layer.of])
+    if (layer.kind === 'made') return changeLayer(raw, source, layer)
+    if (source === undefined) throw new Error('a kept layer is one of its source')
+    return keepLayer(raw, source, change.dialect, layer.annotations)
   })
   return write(MANIFEST_TYPES[change.dialect], {
     ...image.raw,
@@ -168,18 +171,19 @@ export function patchDiffIds(config: Uint8Array, diffIds: readonly Digest[]): Ui
   return new TextEncoder().encode(patched + text.slice(copied))
 }
 
-function changeLayer(
-  raw: JsonObject,
-  source: Descriptor,
-  made: Exclude<LayerChange, { readonly keep: true }>,
-): JsonObject {
+function changeLayer(raw: JsonObject, source: Descriptor | undefined, made: MadeLayer): JsonObject {
   const { digest, size, mediaType } = made
-  const own = annotations(source.annotations, true, made.annotations)
+  const own = annotations(source?.annotations, true, made.annotations)
   return descriptor({ ...raw, digest, size, mediaType, urls: undefined, annotations: own })
 }
 
 /** A foreign layer keeps its `urls`; any other is to be had here. */
-function keepLayer(raw: JsonObject, layer: Descriptor, dialect: Dialect): JsonObject {
+function keepLayer(
+  raw: JsonObject,
+  layer: Descriptor,
+  dialect: Dialect,
+  added: Annotations | undefined,
+): JsonObject {
   const known = findMediaType(layer.mediaType)
   const mediaType = known === undefined ? layer.mediaType : translateMediaType(known.type, dialect)
   if (mediaType === undefined) {
@@ -193,7 +197,7 @@ function keepLayer(raw: JsonObject, layer: Descriptor, dialect: Dialect): JsonOb
     ...raw,
     mediaType,
     urls: known?.foreign ? raw.urls : undefined,
-    annotations: layer.annotations && sorted(layer.annotations),
+    annotations: (layer.annotations ?? added) && sorted({ ...layer.annotations, ...added }),
   })
 }
 

@@ -127,7 +127,9 @@ async function encodeFile(format: Format, tar: string, out: string): Promise<voi
 
 function encode(format: Format, tar: ByteStream, reopen: () => ByteStream) {
   const context = { concurrency: availableParallelism(), reopen }
-  return format.encode(tar, defaultOptions(format), context)
+  const { encoding } = format
+  if (encoding.reads !== 'tar') throw new Error(`${format.name} reads no tar`)
+  return encoding.encode(tar, defaultOptions(format), context)
 }
 
 async function* hashed(bytes: ByteStream, hasher: Hasher): AsyncGenerator<Uint8Array> {

@@ -4,8 +4,9 @@ import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeLayer } from '../../src/codec/codecs.ts'
-import type { EncodedLayer, Format, FormatOptions } from '../../src/format/format.ts'
+import type { FormatOptions, Encoded as LayerFacts } from '../../src/format/format.ts'
 import { defaultOptions } from '../../src/format/formats.ts'
+import type { LayerFormat } from '../../src/format/layer-format.ts'
 import { type ByteStream, collect, streamOf } from '../../src/lib/streams.ts'
 import { chunked } from '../helpers/bytes.ts'
 
@@ -36,18 +37,18 @@ const PROGRAMS = {
 
 export interface Encoded {
   readonly bytes: Uint8Array
-  readonly facts: EncodedLayer
+  readonly facts: LayerFacts
 }
 
 /** All that a format makes of a tar. */
 export async function encodeWith(
-  format: Format,
+  format: LayerFormat,
   tar: ByteStream,
   options: FormatOptions = defaultOptions(format),
   concurrency = 2,
   reopen: () => ByteStream = () => tar,
 ): Promise<Encoded> {
-  const encoder = format.encode(tar, options, { concurrency, reopen })
+  const encoder = format.encoding.encode(tar, options, { concurrency, reopen })
   const chunks: Uint8Array[] = []
   for (;;) {
     const step = await encoder.next()
@@ -56,7 +57,7 @@ export async function encodeWith(
   }
 }
 
-export function testFormat(format: Format, traits: FormatTraits): void {
+export function testFormat(format: LayerFormat, traits: FormatTraits): void {
   const tars = traits.tars ?? fc.uint8Array({ maxLength: 3000 })
   const unpacksTo = traits.unpacksTo ?? ((tar) => tar)
   const encode = (
@@ -92,7 +93,7 @@ export function testFormat(format: Format, traits: FormatTraits): void {
         const { bytes, facts } = await encode(traits.largeTar, [1_000_000], 2, options)
         const decoded = await collect(decodeLayer(streamOf(bytes), LIMITS), LIMITS.maxOutput)
         expect(sha256(decoded)).toBe(sha256(unpacksTo(traits.largeTar, decoded)))
-        if (!format.keepsDiffIds) expect(facts.diffId).toBe(sha256(decoded))
+        if (format.encoding.tar === 'changed') expect(facts.diffId).toBe(sha256(decoded))
         else expect(facts.diffId ?? sha256(decoded)).toBe(sha256(traits.largeTar))
       })
     }
@@ -134,7 +135,7 @@ export function testFormat(format: Format, traits: FormatTraits): void {
       }
       const drain = async () => {
         const context = { concurrency: 2, signal: abort.signal, reopen: endless }
-        for await (const _ of format.encode(endless(), defaultOptions(format), context)) {
+        for await (const _ of format.encoding.encode(endless(), defaultOptions(format), context)) {
           abort.abort(new Error('enough'))
         }
       }

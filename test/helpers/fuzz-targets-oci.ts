@@ -88,7 +88,7 @@ function rewrite(mediaType: string, bytes: Uint8Array) {
   if (parsed.kind === 'index') {
     return rewriteIndex(parsed, { dialect, annotations: {}, children: new Map() })
   }
-  const layers = parsed.layers.map(() => ({ keep: true }) as const)
+  const layers = parsed.layers.map((_, of) => ({ kind: 'kept', of }) as const)
   return rewriteImage(parsed, { dialect, annotations: {}, layers })
 }
 

@@ -1,10 +1,11 @@
 /** Runs a format over a tar in memory, with a priority list where one is given. */
-import type { EncodedLayer, Format, FormatOptions } from '../../src/format/format.ts'
+import type { Encoded, FormatOptions } from '../../src/format/format.ts'
 import { defaultOptions } from '../../src/format/formats.ts'
+import type { LayerFormat } from '../../src/format/layer-format.ts'
 import { chunked } from './bytes.ts'
 
 export async function encodeLazy(
-  format: Format,
+  format: LayerFormat,
   tar: Uint8Array,
   with_: {
     readonly options?: FormatOptions
@@ -14,9 +15,9 @@ export async function encodeLazy(
     /** Counts readings of the tar. */
     readonly onReopen?: () => void
   } = {},
-): Promise<{ readonly bytes: Buffer; readonly facts: EncodedLayer }> {
+): Promise<{ readonly bytes: Buffer; readonly facts: Encoded }> {
   const open = () => chunked(tar, with_.sizes ?? [65_536])
-  const encoder = format.encode(open(), with_.options ?? defaultOptions(format), {
+  const encoder = format.encoding.encode(open(), with_.options ?? defaultOptions(format), {
     concurrency: with_.concurrency ?? 2,
     priorities: with_.priorities,
     reopen: () => {

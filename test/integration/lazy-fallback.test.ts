@@ -51,7 +51,7 @@ test.each(['estargz', 'zstdchunked', 'zstdchunked-stargz'])(
     )
     await using store = await openStore({ data: proxy.data, clock: systemClock })
     for (const [i, layer] of source.layers.entries()) {
-      const key = keyOf(layer.digest, format, defaultOptions(format))
+      const key = keyOf(layer.digest, format.encoding, defaultOptions(format))
       const record = await store.catalog.conversions.findLayer(key)
       const [what, , why] = REFUSED[i - 1] ?? []
       expect(record?.target, what).toBe(layers[i]?.digest)
@@ -117,7 +117,7 @@ describe('a layer that an earlier build carried and this one refuses', () => {
       const { conversions } = store.catalog
       const format = formatOf('estargz')
       const carried = {
-        ...keyOf(layer.digest, format, defaultOptions(format)),
+        ...keyOf(layer.digest, format.encoding, defaultOptions(format)),
         ...{ target: made, size, diffId: made, uncompressedSize: tar.byteLength },
         facts: { sourceDiffId: layer.diffId },
       }

@@ -60,7 +60,7 @@ describe.each([
       const rss = await proxy.crossdock.peakRss()
       expect(await proxy.stop()).toBe(0)
       await using store = await openStore({ data: proxy.data, clock: systemClock })
-      const key = keyOf(source.digest, format, defaultOptions(format))
+      const key = keyOf(source.digest, format.encoding, defaultOptions(format))
       const made = await store.catalog.conversions.findLayer(key)
       const outcome = made?.fallback ?? 'a table of contents'
       console.info(`${count} ${tag} as ${profile}: ${outcome}; ${Math.round(rss / MIB)} MiB`)

@@ -138,7 +138,7 @@ function taskOf(layer: FakeLayer | undefined, by: string | TestWaiter): LayerTas
     repository: { upstream: 'local', name: 'app' },
     source: { digest, size: bytes.byteLength, mediaType },
     diffId,
-    format,
+    encoding: format.encoding,
     options: { level: 1 },
     interest,
   }

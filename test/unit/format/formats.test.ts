@@ -4,6 +4,8 @@ import {
   canonicalOptions,
   defaultOptions,
   FORMATS,
+  findEncoding,
+  findFallback,
   findFormat,
 } from '../../../src/format/formats.ts'
 
@@ -14,15 +16,16 @@ describe('FORMATS', () => {
   })
 
   it('falls back to formats that exist', () => {
-    for (const { fallback } of FORMATS) {
-      if (fallback !== undefined) expect(findFormat(fallback)?.name).toBe(fallback)
+    for (const { encoding } of FORMATS) {
+      if (encoding.fallback === undefined) continue
+      expect(findFallback(encoding)?.encoding.name).toBe(encoding.fallback)
     }
   })
 
-  it('finds a format by its name and by its encoding', () => {
+  it('finds a format by its name, and its encoding by that', () => {
     for (const format of FORMATS) {
       expect(findFormat(format.name)).toBe(format)
-      expect(findFormat(format.encoding)?.encoding).toBe(format.encoding)
+      expect(findEncoding(format.encoding.name)).toBe(format.encoding)
     }
     expect(findFormat('tar')).toBeUndefined()
   })

@@ -26,21 +26,32 @@ import {
 } from '../../helpers/manifest-documents.ts'
 
 const OURS = { 'dev.crossdock.profile': 'zstd', 'dev.crossdock.source.digest': digestOfText('s') }
-const KEEP: LayerChange = { keep: true }
-const CONVERTED = { digest: digestOfText('converted'), size: 7, mediaType: OCI_ZSTD }
+const KEEP = { kind: 'kept' } as const
+const CONVERTED = {
+  kind: 'made' as const,
+  digest: digestOfText('converted'),
+  size: 7,
+  mediaType: OCI_ZSTD,
+}
 const CHILD = { digest: digestOfText('child'), size: 9, mediaType: OCI_MANIFEST }
 
 const textOf = (written: { bytes: Uint8Array }) => new TextDecoder().decode(written.bytes)
 const read = (written: { bytes: Uint8Array }): Document => JSON.parse(textOf(written))
 
+/** A change without its place, which is where it stands. */
+type Change = { [K in LayerChange as K['kind']]: Omit<K, 'of'> }[LayerChange['kind']]
+
+function inPlace(changes: readonly Change[]): LayerChange[] {
+  return changes.map((change, of) => ({ ...change, of }))
+}
+
 function rewrite(
   document: Document,
-  layers: readonly LayerChange[],
+  changes: readonly Change[],
   more: Partial<Parameters<typeof rewriteImage>[1]> = {},
 ): Document {
-  return read(
-    rewriteImage(parseImage(document), { dialect: 'oci', layers, annotations: OURS, ...more }),
-  )
+  const change = { dialect: 'oci', layers: inPlace(changes), annotations: OURS, ...more } as const
+  return read(rewriteImage(parseImage(document), change))
 }
 
 function rewriteChildren(
@@ -60,7 +71,7 @@ describe('an image written again', () => {
   it('has its media type, digest, converted layers and annotations, in a fixed order', () => {
     const written = rewriteImage(parseImage(imageDocument()), {
       dialect: 'oci',
-      layers: [{ ...CONVERTED, annotations: { z: '1', a: '2' } }, KEEP],
+      layers: inPlace([{ ...CONVERTED, annotations: { z: '1', a: '2' } }, KEEP]),
       annotations: OURS,
     })
 
@@ -233,13 +244,13 @@ describe('an image written again', () => {
           ...(own && { annotations: own }),
         })
         const changes = list.map(([, kept]) => (kept ? KEEP : CONVERTED))
-        const change = { dialect: 'oci' as const, layers: changes, annotations: OURS }
+        const change = { dialect: 'oci' as const, layers: inPlace(changes), annotations: OURS }
         const written = rewriteImage(parseImage(document), change)
         const again = parseManifest(written, DEFAULT_MODEL_LIMITS)
 
         if (again.kind !== 'image') throw new Error('not an image')
         expect(again.layers).toHaveLength(list.length)
-        const kept = list.map(() => KEEP)
+        const kept = inPlace(list.map(() => KEEP))
         expect(rewriteImage(again, { ...change, layers: kept }).digest).toBe(written.digest)
       }),
     )

@@ -203,7 +203,11 @@ function recipeOf(layer: { source: Buffer; target: Buffer; change: Change }) {
   const source = digestOf(layer.source)
   return [
     {
-      ...{ source, encoding: format.encoding, options: canonicalOptions(defaultOptions(format)) },
+      ...{
+        source,
+        encoding: format.encoding.name,
+        options: canonicalOptions(defaultOptions(format)),
+      },
       ...{ revision: format.revision, target: digestOf(layer.target) },
       ...{ size: layer.target.byteLength, diffId: source, uncompressedSize: 1, facts: {} },
       ...(layer.change === 'own' && { fallback: 'a path that is there twice' }),

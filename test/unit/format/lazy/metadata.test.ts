@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { EncodedLayer } from '../../../../src/format/format.ts'
+import type { Encoded } from '../../../../src/format/format.ts'
 import { zstdchunked } from '../../../../src/format/zstd-chunked.ts'
 import { encodeLazy } from '../../../helpers/lazy-encode.ts'
 import { END, record, tarOf } from '../../../helpers/tars.ts'
@@ -16,9 +16,13 @@ class Layer {
     this.#files = files
   }
 
-  async encode(): Promise<EncodedLayer> {
+  async encode(): Promise<Encoded> {
     const tar = () => this.#tar()
-    const encoder = zstdchunked.encode(tar(), { level: 3 }, { concurrency: 1, reopen: tar })
+    const encoder = zstdchunked.encoding.encode(
+      tar(),
+      { level: 3 },
+      { concurrency: 1, reopen: tar },
+    )
     for (;;) {
       const step = await encoder.next()
       if (step.done) return step.value
