@@ -9,6 +9,7 @@ import type { Config } from './config/schema.ts'
 import { upstreamSettings } from './config/upstream-files.ts'
 import { Children } from './convert/children.ts'
 import { Contents } from './convert/contents.ts'
+import { Assembler } from './convert/assembly.ts'
 import { ImageWriter } from './convert/image-writer.ts'
 import { Images } from './convert/images.ts'
 import { LayerConversion, type LayerEvents } from './convert/layer-conversion.ts'
@@ -191,13 +192,14 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   })
   const progress = new Progress(() => clock.now())
   const publisher = new Publisher({ manifests, sidecars, catalog })
-  const remaker = new Remaker({ catalog, manifests, publisher, clock })
+  const assembler = new Assembler({ store, manifests, blobs, regenerations })
+  const remaker = new Remaker({ catalog, manifests, store, assembler, publisher, clock })
   const setbacks = new Setbacks({ left: (child) => telemetry.childLeft(child) })
   const writer = new ImageWriter({
     setbacks,
     catalog,
     publisher,
-    manifests,
+    assembler,
     blobs,
     layers,
     progress,

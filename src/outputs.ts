@@ -3,7 +3,7 @@
  * rebuilds a converted image asks here.
  */
 import { type Named, namedIn } from './oci/named.ts'
-import type { ConvertedImage, ConvertedLayer, Link } from './ports.ts'
+import type { ConvertedImage, ConvertedLayer, Link, RawManifest } from './ports.ts'
 
 /**
  * What the converted document names and its source's does not have: layers that were written, a config that was changed,
@@ -15,14 +15,24 @@ export function outputsOf(made: {
   readonly target: unknown
   readonly source: unknown
   readonly layers: readonly ConvertedLayer[]
+  /** Manifests that stand beside it, and what is in them. */
+  readonly beside?: readonly { readonly raw: RawManifest; readonly document: unknown }[]
+  /** What was made of several layers. */
+  readonly blobs?: readonly Named[]
 }): readonly Named[] {
+  const { beside = [], blobs = [] } = made
   const own = new Set(namedIn(made.source).map(({ digest }) => digest))
-  const written = new Set(made.layers.filter(isWritten).map(({ target }) => target))
+  const pieces = made.layers.filter(isWritten).map(({ target }) => target)
+  const written = new Set([...pieces, ...blobs.map(({ digest }) => digest)])
   const isOutput = ({ digest, mediaType, role }: Named) => {
     if (mediaType !== undefined) return !own.has(digest)
     return role === 'config' ? own.size > 0 && !own.has(digest) : written.has(digest)
   }
-  const outputs = namedIn(made.target).filter(isOutput)
+  const documents = beside.map(({ raw: { digest, mediaType, bytes } }) => {
+    return { digest, mediaType, size: bytes.byteLength }
+  })
+  const named = [made.target, ...beside.map(({ document }) => document)].flatMap(namedIn)
+  const outputs = [...documents, ...named.filter(isOutput)]
   return [...new Map(outputs.map((one) => [one.digest, one])).values()]
 }
 

@@ -1,53 +1,141 @@
-/** Pure: the manifest, index and config of a conversion, put together from what was made of layers and children. */
-import type { Piece } from '../format/format.ts'
+/** The manifest, index and config of a conversion, put together from what was made of layers and children. */
+import type { AssemblyContext, ConvertedChild, Piece, SideDocument } from '../format/format.ts'
+import type { ByteStream } from '../lib/streams.ts'
 import { type Digest, digestOf } from '../oci/digest.ts'
-import type { ImageConfig } from '../oci/manifest.ts'
+import type { Named } from '../oci/named.ts'
 import { type Rewritten, rewriteImage, rewriteIndex } from '../oci/rewrite.ts'
-import type { ConvertedImage } from '../ports.ts'
-import type { ImageTask } from './image-task.ts'
+import type { BlobStat, BlobStore, ConvertedImage, RawManifest, Repository } from '../ports.ts'
+import { type Blobs, blobUnknown } from '../pull/blobs.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import type { ImageTask, ImageWork } from './image-task.ts'
+import type { Regenerations } from './regenerations.ts'
 import type { ImageSurvey, IndexSurvey } from './survey.ts'
 
+/** A manifest, and what was made for it that it does not name as a layer. Everything but the manifest is in the store. */
 export interface AssembledImage {
   readonly manifest: Rewritten
-  /** Present where the format changed diffIDs; else the config is the source's. */
-  readonly config?: { readonly digest: Digest; readonly bytes: Uint8Array }
+  readonly beside: Beside
 }
 
-/** `pieces`: one for each layer, in order; `undefined` for those of which the plan makes none. */
-export function assembleImage(
-  task: ImageTask,
-  { raw, image, plan }: Pick<ImageSurvey, 'raw' | 'image' | 'plan'>,
-  source: Pick<ImageConfig, 'diffIds'> & { readonly bytes: Uint8Array },
-  pieces: readonly (Piece | undefined)[],
-): AssembledImage {
-  const { diffIds, bytes } = source
-  const { dialect } = plan
-  const made = task.format.assemble({ image, diffIds, config: bytes, dialect }, pieces)
-  const config = made.config && { digest: digestOf(made.config), bytes: made.config }
-  const manifest = rewriteImage(image, {
-    dialect,
-    layers: made.layers,
-    annotations: { ...made.annotations, ...annotationsOf(task, raw.digest) },
-    ...(config && { config: { digest: config.digest, size: config.bytes.byteLength } }),
-  })
-  return { manifest, ...(config && { config }) }
+export interface Beside {
+  /** Manifests that stand beside the image. */
+  readonly documents: readonly RawManifest[]
+  /** Blobs that were made of several layers. */
+  readonly blobs: readonly Named[]
 }
 
-/** `children`: those that were converted, by the digest of their source; the others stay what they are. */
+export class Assembler {
+  readonly #store: BlobStore
+  readonly #manifests: Manifests
+  readonly #blobs: Pick<Blobs, 'openStored'>
+  readonly #regenerations: Pick<Regenerations, 'open'>
+
+  constructor(deps: {
+    readonly store: BlobStore
+    readonly manifests: Manifests
+    readonly blobs: Pick<Blobs, 'openStored'>
+    readonly regenerations: Pick<Regenerations, 'open'>
+  }) {
+    this.#store = deps.store
+    this.#manifests = deps.manifests
+    this.#blobs = deps.blobs
+    this.#regenerations = deps.regenerations
+  }
+
+  /** `pieces`: one for each layer, in order; `undefined` for those of which the plan makes none. */
+  async image(
+    task: ImageWork,
+    { raw, image, plan }: Pick<ImageSurvey, 'raw' | 'image' | 'plan'>,
+    pieces: readonly (Piece | undefined)[],
+  ): Promise<AssembledImage> {
+    const { repository, interest, format, options } = task
+    const { dialect } = plan
+    const source = await this.#manifests.configBytes(repository, image, interest)
+    const { diffIds } = await this.#manifests.config(repository, image, interest)
+    const blobs: Named[] = []
+    const context: AssemblyContext = {
+      options,
+      read: (piece, range) => this.#read(repository, piece.target, range),
+      write: async (bytes) => {
+        const stat = await this.#write(bytes)
+        blobs.push(stat)
+        return stat
+      },
+    }
+    const made = await format.assemble({ image, diffIds, config: source, dialect }, pieces, context)
+    const config = made.config && { digest: digestOf(made.config), bytes: made.config }
+    if (config !== undefined) await this.#manifests.put(config)
+    const documents = await Promise.all((made.documents ?? []).map((one) => this.#keep(one)))
+    const manifest = rewriteImage(image, {
+      dialect,
+      layers: made.layers,
+      annotations: { ...made.annotations, ...annotationsOf(task, raw.digest) },
+      ...(config && { config: { digest: config.digest, size: config.bytes.byteLength } }),
+    })
+    return { manifest, beside: { documents, blobs } }
+  }
+
+  /** Also of a piece that was evicted meanwhile. */
+  async *#read(
+    repository: Repository,
+    digest: Digest,
+    range: { readonly start: number; readonly end: number },
+  ): AsyncGenerator<Uint8Array> {
+    const blob =
+      (await this.#blobs.openStored(digest)) ?? (await this.#regenerations.open(repository, digest))
+    if (blob === undefined) throw blobUnknown(repository, digest)
+    yield* blob.read(range)
+  }
+
+  async #write(bytes: ByteStream): Promise<BlobStat> {
+    const writer = await this.#store.create({})
+    try {
+      for await (const chunk of bytes) await writer.write(chunk)
+      return await writer.commit()
+    } catch (error) {
+      await writer.abort(error)
+      throw error
+    }
+  }
+
+  async #keep({ mediaType, bytes, blobs }: SideDocument): Promise<RawManifest> {
+    for (const blob of blobs) await this.#manifests.put({ digest: digestOf(blob), bytes: blob })
+    const raw = { mediaType, bytes, digest: digestOf(bytes) }
+    await this.#manifests.put(raw)
+    return raw
+  }
+}
+
+/** Pure. `children`: those that were converted, by the digest of their source; the others stay what they are. */
 export function assembleIndex(
   task: ImageTask,
   { raw, index, dialect }: Pick<IndexSurvey, 'raw' | 'index' | 'dialect'>,
   children: ReadonlyMap<Digest, ConvertedImage>,
 ): Rewritten {
-  const descriptors = [...children].map(
-    ([source, { target: digest, size, mediaType }]) =>
-      [source, { digest, size, mediaType }] as const,
-  )
+  const { format, options } = task
+  const changes = [...children].map(([source, made]) => {
+    const child = convertedChild(made)
+    const { digest, size, mediaType } = child
+    const instead = { digest, size, mediaType }
+    return [source, format.inIndex?.place(child, options) ?? { instead }] as const
+  })
   return rewriteIndex(index, {
     dialect,
     annotations: annotationsOf(task, raw.digest),
-    children: new Map(descriptors),
+    children: new Map(changes),
   })
+}
+
+function convertedChild({
+  target: digest,
+  size,
+  mediaType,
+  outputs,
+}: ConvertedImage): ConvertedChild {
+  const documents = outputs.flatMap((one) =>
+    one.mediaType === undefined ? [] : [{ ...one, mediaType: one.mediaType }],
+  )
+  return { digest, size, mediaType, documents }
 }
 
 /** Names the repository but no tag: two tags of one digest give the same bytes. */

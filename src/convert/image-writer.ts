@@ -12,9 +12,8 @@ import type {
   RawManifest,
 } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
-import type { Manifests } from '../pull/manifests.ts'
 import { Allowance } from './allowance.ts'
-import { assembleImage, assembleIndex } from './assembly.ts'
+import { type Assembler, assembleIndex, type Beside } from './assembly.ts'
 import {
   childRecipe,
   type ImageTask,
@@ -48,7 +47,7 @@ interface Shared {
 export class ImageWriter {
   readonly #catalog: Catalog
   readonly #publisher: Publisher
-  readonly #manifests: Manifests
+  readonly #assembler: Assembler
   readonly #blobs: Blobs
   readonly #layers: Layers
   readonly #setbacks: Setbacks
@@ -59,7 +58,7 @@ export class ImageWriter {
   constructor(deps: {
     readonly catalog: Catalog
     readonly publisher: Publisher
-    readonly manifests: Manifests
+    readonly assembler: Assembler
     readonly blobs: Blobs
     readonly layers: Layers
     readonly setbacks: Setbacks
@@ -70,7 +69,7 @@ export class ImageWriter {
   }) {
     this.#catalog = deps.catalog
     this.#publisher = deps.publisher
-    this.#manifests = deps.manifests
+    this.#assembler = deps.assembler
     this.#blobs = deps.blobs
     this.#layers = deps.layers
     this.#setbacks = deps.setbacks
@@ -156,12 +155,9 @@ export class ImageWriter {
       Promise.all(flights.map(async (flight) => await flight?.result)),
       Promise.all(kept.map((layer) => this.#keep(task, layer.digest))),
     ])
-    const bytes = await this.#manifests.configBytes(task.repository, image, task.interest)
-    const { diffIds } = await this.#manifests.config(task.repository, image, task.interest)
-    const { manifest, config } = assembleImage(task, survey, { bytes, diffIds }, converted)
-    if (config !== undefined) await this.#manifests.put(config)
+    const { manifest, beside } = await this.#assembler.image(task, survey, converted)
     const made = converted.filter((layer) => layer !== undefined)
-    return await this.#publish(task, manifest, survey.raw, stamp, made)
+    return await this.#publish(task, manifest, survey.raw, stamp, made, beside)
   }
 
   /** Waits until a blob that the converted image shares with its source is durable here. */
@@ -178,11 +174,13 @@ export class ImageWriter {
     source: RawManifest,
     { recipe, convertedAt, seconds }: Stamp,
     layers: readonly ConvertedLayer[],
+    beside?: Beside,
   ): Promise<ConvertedImage> {
-    return await this.#publisher.publish(written, source, {
+    const making = {
       ...{ repository, source: source.digest, recipe, profile },
       ...{ layers, convertedAt, seconds: seconds() },
-    })
+    }
+    return await this.#publisher.publish(written, source, making, beside)
   }
 }
 

@@ -108,11 +108,7 @@ export class Images {
     return {
       repository,
       source: source.digest,
-      recipe: recipeOf(
-        task,
-        dialect,
-        manifest.kind === 'index' ? chosen(task, manifest) : undefined,
-      ),
+      recipe: recipeOf(task, dialect, chosen(task, manifest)),
     }
   }
 
@@ -180,8 +176,10 @@ export class Images {
   }
 }
 
-/** Which children of the index are converted, each once. */
-function chosen(task: ImageTask, index: ImageIndex): readonly Digest[] {
+/** Which children of the index are converted, each once; `undefined`: it is an image, and is answered as one. */
+function chosen(task: ImageTask, index: ImageManifest | ImageIndex): readonly Digest[] | undefined {
+  const { format, options, source } = task
+  if (index.kind === 'image') return format.inIndex?.wraps(options) ? [source.digest] : undefined
   const wanted = task.format.convertsAllPlatforms ? 'all' : task.platforms
   const selected = selectChildren(index, wanted).map(({ digest }) => digest)
   return [...new Set([...selected, ...(task.ready ?? [])])]

@@ -10,7 +10,7 @@ import { walkManifests } from '../pull/manifest-walk.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
 import { currentOnes, distinctOnes } from './current.ts'
-import { dialectFor, type FormatChoice, isChosen, reasonToKeep } from './plan.ts'
+import { dialectFor, type FormatChoice, isChosen, keptBy, reasonToKeep } from './plan.ts'
 
 /** One tag, or one conversion of it. */
 export interface Entry {
@@ -204,7 +204,7 @@ export class Inventory {
       const isKept =
         dialectFor(format, image.dialect, 'any') === image.dialect &&
         image.layers.every((layer) => format.deed(layer, true, options) === 'keep')
-      const reason = reasonToKeep(image) ?? (isKept ? `already-${format.name}` : undefined)
+      const reason = reasonToKeep(image) ?? (isKept ? keptBy(format) : undefined)
       if (reason === undefined) return undefined
       reasons.push(reason)
     }

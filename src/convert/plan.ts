@@ -89,8 +89,13 @@ export function planImage(
   const isForeign = image.layers.every((layer) => findMediaType(layer.mediaType)?.foreign)
   return {
     kind: 'original',
-    reason: isForeign ? 'foreign-layers' : `already-${choice.format.name}`,
+    reason: isForeign ? 'foreign-layers' : keptBy(choice.format),
   }
+}
+
+/** Why an image of which this format would change nothing stays what it is. */
+export function keptBy({ name, whenKept }: Format): string {
+  return whenKept ?? `already-${name}`
 }
 
 function planLayer(

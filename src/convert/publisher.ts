@@ -1,7 +1,10 @@
 /** Makes a converted manifest known: the one way in, for conversions of our own and for those that a bundle brings. */
 import { outputsOf } from '../outputs.ts'
 import type { Catalog, ConvertedImage, RawManifest, SidecarStore } from '../ports.ts'
+import type { Beside } from './assembly.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+
+const NOTHING: Beside = { documents: [], blobs: [] }
 
 /** How a manifest was made. */
 export type Making = Pick<
@@ -28,16 +31,27 @@ export class Publisher {
    * `target` is what was made of `source`; everything that it names is in the store already. Bytes, sidecar, then catalog: a crash in between leaves nothing that is named but not there, and what the catalog
    * lacks is converted again, to the same bytes.
    */
-  async publish(target: RawManifest, source: RawManifest, making: Making): Promise<ConvertedImage> {
+  async publish(
+    target: RawManifest,
+    source: RawManifest,
+    making: Making,
+    { documents, blobs }: Beside = NOTHING,
+  ): Promise<ConvertedImage> {
     const { digest, mediaType, bytes } = target
     const { repository, layers } = making
-    const [before, after] = [source, target].map((raw) => this.#manifests.parse(raw).raw)
+    const documentOf = (raw: RawManifest) => this.#manifests.parse(raw).raw
     const image: ConvertedImage = {
       ...making,
       target: digest,
       size: bytes.byteLength,
       mediaType,
-      outputs: outputsOf({ target: after, source: before, layers }),
+      outputs: outputsOf({
+        target: documentOf(target),
+        source: documentOf(source),
+        layers,
+        beside: documents.map((raw) => ({ raw, document: documentOf(raw) })),
+        blobs,
+      }),
     }
     await this.#manifests.put(target)
     await this.#sidecars.update(digest, (current) => {

@@ -166,11 +166,11 @@ export class Pulls {
     return (await this.#blobs.openStored(digest, { size: link.size, reopen })) ?? (await reopen())
   }
 
-  /** A converted layer, a config that a format has changed, or what upstream has all the same. */
+  /** A converted layer, what was made of several or of a config, or what upstream has all the same. */
   async #remake(repository: Repository, digest: Digest, by: Waiter): Promise<OpenBlob | undefined> {
     const layer = await this.#regenerations.open(repository, digest, by)
     if (layer !== undefined) return layer
-    if (await this.#remaker.remakeConfig(repository, digest, by)) {
+    if (await this.#remaker.remake(repository, digest, by)) {
       return await this.#blobs.openStored(digest)
     }
     return await this.#blobs.open(repository, digest, by)

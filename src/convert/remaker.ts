@@ -5,6 +5,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import { type Dialect, findMediaType } from '../oci/media-type.ts'
 import type {
+  BlobStore,
   Catalog,
   Clock,
   ConvertedImage,
@@ -13,47 +14,44 @@ import type {
   Repository,
 } from '../ports.ts'
 import { isSameRepository, type Manifests } from '../pull/manifests.ts'
-import { type AssembledImage, assembleImage, assembleIndex } from './assembly.ts'
+import { type AssembledImage, type Assembler, assembleIndex, type Beside } from './assembly.ts'
 import { type ImageWork, parseRecipe } from './image-task.ts'
+import { indexOfOne } from './index-of-one.ts'
 import { planImage } from './plan.ts'
 import type { Publisher } from './publisher.ts'
 
 export class Remaker {
   readonly #catalog: Catalog
   readonly #manifests: Manifests
+  readonly #store: Pick<BlobStore, 'stat'>
+  readonly #assembler: Assembler
   readonly #publisher: Publisher
   readonly #clock: Clock
 
   constructor(deps: {
     readonly catalog: Catalog
     readonly manifests: Manifests
+    readonly store: Pick<BlobStore, 'stat'>
+    readonly assembler: Assembler
     readonly publisher: Publisher
     readonly clock: Clock
   }) {
     this.#catalog = deps.catalog
     this.#manifests = deps.manifests
+    this.#store = deps.store
+    this.#assembler = deps.assembler
     this.#publisher = deps.publisher
     this.#clock = deps.clock
   }
 
-  /** True when the manifest came out with the same digest, and is here again together with its config. */
-  async remake(repository: Repository, target: Digest, by: Waiter = COMMAND): Promise<boolean> {
-    for (const made of await this.#catalog.conversions.listImages({ target })) {
-      if (isSameRepository(made.repository, repository) && (await this.#again(made, by)))
-        return true
-    }
-    return false
-  }
-
-  /** The same for a config that was changed for a format. */
-  async remakeConfig(
-    repository: Repository,
-    config: Digest,
-    by: Waiter = COMMAND,
-  ): Promise<boolean> {
-    for (const made of await this.#catalog.conversions.listImages({ output: config })) {
-      if (isSameRepository(made.repository, repository) && (await this.#again(made, by)))
-        return true
+  /** True when a manifest or blob that was made for an image came out with the same digest, and is here again. */
+  async remake(repository: Repository, digest: Digest, by: Waiter = COMMAND): Promise<boolean> {
+    const { conversions } = this.#catalog
+    const targets = await conversions.listImages({ target: digest })
+    for (const made of [...targets, ...(await conversions.listImages({ output: digest }))]) {
+      if (!isSameRepository(made.repository, repository)) continue
+      const isThere = async () => (await this.#store.stat(digest)) !== undefined
+      if ((await this.#again(made, by)) && (await isThere())) return true
     }
     return false
   }
@@ -75,23 +73,30 @@ export class Remaker {
       platforms: 'all',
       interest,
     }
-    const { manifest, config } = await this.#assemble(task, made)
+    const { manifest, beside } = await this.#assemble(task, made)
     if (manifest.digest !== made.target) return false
-    if (config !== undefined) await this.#manifests.put(config)
-    await this.#publisher.publish(manifest, source, made)
+    await this.#publisher.publish(manifest, source, made, beside)
     return true
   }
 
   async #assemble(
     task: ImageWork,
     made: ConvertedImage,
-  ): Promise<{ readonly manifest: RawManifest; readonly config?: AssembledImage['config'] }> {
+  ): Promise<{ readonly manifest: RawManifest; readonly beside?: Beside }> {
     const source = this.#manifests.parse(task.source)
     const dialect = findMediaType(made.mediaType)?.dialect ?? source.dialect
-    if (source.kind === 'image') return await this.#assembleImage(task, source, dialect, made)
-    const children = await this.#childrenOf(source, made)
-    const index = { raw: task.source, index: source, dialect }
-    return { manifest: assembleIndex(task, index, children) }
+    const isIndex = parseRecipe(made.recipe).children !== undefined
+    if (source.kind === 'image' && !isIndex) {
+      return await this.#assembleImage(task, source, dialect, made)
+    }
+    const index = source.kind === 'index' ? source : await this.#wrapped(task, source)
+    const children = await this.#childrenOf(index, made)
+    return { manifest: assembleIndex(task, { raw: task.source, index, dialect }, children) }
+  }
+
+  async #wrapped(task: ImageWork, image: ImageManifest): Promise<ImageIndex> {
+    const config = await this.#manifests.config(task.repository, image, task.interest)
+    return indexOfOne(this.#manifests, task.source, config)
   }
 
   async #assembleImage(
@@ -100,19 +105,16 @@ export class Remaker {
     dialect: Dialect,
     { layers }: ConvertedImage,
   ): Promise<AssembledImage> {
-    const { repository, interest } = task
     const bySource = new Map(layers.map((layer): [Digest, ConvertedLayer] => [layer.source, layer]))
-    const config = await this.#manifests.config(repository, image, interest)
-    // What was made of a layer says that it was not kept.
+    const config = await this.#manifests.config(task.repository, image, task.interest)
+    // What took the place of a layer says that it was not kept.
     const mayKeep = ({ digest }: Descriptor) => !bySource.has(digest)
     const plan = planImage(image, config, task, dialect, mayKeep)
     if (plan.kind === 'original') throw new Error('what was converted has a plan')
-    const converted = image.layers.map(({ digest }, i) =>
+    const pieces = image.layers.map(({ digest }, i) =>
       plan.steps[i]?.deed === 'keep' ? undefined : bySource.get(digest),
     )
-    const bytes = await this.#manifests.configBytes(repository, image, interest)
-    const survey = { raw: task.source, image, plan }
-    return assembleImage(task, survey, { bytes, diffIds: config.diffIds }, converted)
+    return await this.#assembler.image(task, { raw: task.source, image, plan }, pieces)
   }
 
   /** Which conversion of each child the index named. */

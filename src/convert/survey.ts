@@ -12,6 +12,7 @@ import type { RawManifest, Repository } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Contents } from './contents.ts'
 import { type ImageWork, nameOf } from './image-task.ts'
+import { indexOfOne } from './index-of-one.ts'
 import {
   DOCKER_TYPES_ONLY,
   dialectFor,
@@ -78,7 +79,18 @@ export class Surveyor {
   async survey(task: ImageWork, selected: readonly Digest[] | undefined): Promise<Survey> {
     const walk = new Walk(`index ${nameOf(task)}`)
     const round = { task, walk, known: new Map(), outages: { count: 0 } }
-    return await this.#survey(round, task.source, 1, selected)
+    const survey = await this.#survey(round, task.source, 1, selected)
+    const isWrapped = survey.kind === 'image' && task.format.inIndex?.wraps(task.options)
+    return isWrapped ? await this.#wrap(task, survey) : survey
+  }
+
+  /** A single image that is answered as an index. */
+  async #wrap({ repository, interest }: ImageWork, survey: ImageSurvey): Promise<IndexSurvey> {
+    const { raw, image } = survey
+    const config = await this.#manifests.config(repository, image, interest)
+    const index = indexOfOne(this.#manifests, raw, config)
+    const children = new Map([[raw.digest, survey]])
+    return { kind: 'index', raw, index, dialect: 'oci', children, left: NOTHING }
   }
 
   async #survey(

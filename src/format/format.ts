@@ -4,7 +4,7 @@ import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, ImageManifest } from '../oci/manifest.ts'
 import type { Dialect } from '../oci/media-type.ts'
-import type { LayerChange } from '../oci/rewrite.ts'
+import type { ChildChange, LayerChange } from '../oci/rewrite.ts'
 
 /** One option of a format, as plain data: configuration, documentation and the layer key derive from it. */
 export type OptionSpec =
@@ -122,6 +122,14 @@ export interface SourceImage {
   readonly dialect: Dialect
 }
 
+/** A manifest that stands beside an image. */
+export interface SideDocument {
+  readonly mediaType: string
+  readonly bytes: Uint8Array
+  /** What it names and no encoding has made, small. */
+  readonly blobs: readonly Uint8Array[]
+}
+
 /** What an image's conversion is written as. */
 export interface Assembled {
   /** In the order of the new manifest. */
@@ -130,6 +138,40 @@ export interface Assembled {
   readonly config?: Uint8Array
   /** Of the manifest, added to its own. */
   readonly annotations?: Readonly<Record<string, string>>
+  readonly documents?: readonly SideDocument[]
+}
+
+/** Where assembling reads and writes; the same input gives the same output all the same. */
+export interface AssemblyContext {
+  readonly options: FormatOptions
+  /** A part of a piece's blob: bytes `start` (inclusive) to `end` (exclusive). */
+  readonly read: (
+    piece: Piece,
+    range: { readonly start: number; readonly end: number },
+  ) => ByteStream
+  /** Keeps a blob that the image names and that no encoding has made. */
+  readonly write: (bytes: ByteStream) => Promise<{ readonly digest: Digest; readonly size: number }>
+}
+
+/** A converted image, as an index sees it. */
+export interface ConvertedChild {
+  readonly digest: Digest
+  /** Bytes. */
+  readonly size: number
+  readonly mediaType: string
+  /** Manifests that stand beside it. */
+  readonly documents: readonly {
+    readonly digest: Digest
+    readonly size: number
+    readonly mediaType: string
+  }[]
+}
+
+/** How converted images stand in an index, where they do not just take the places of their sources. */
+export interface IndexForm {
+  /** True when a single image is answered as an index, too. */
+  wraps(options: FormatOptions): boolean
+  place(child: ConvertedChild, options: FormatOptions): ChildChange
 }
 
 export interface Format {
@@ -150,8 +192,15 @@ export interface Format {
   readonly convertsAllPlatforms: boolean
   /** `mayKeep`: false for a layer that is not what its media type says, or that is to be laid out anew. */
   deed(layer: Descriptor, mayKeep: boolean, options: FormatOptions): Deed
+  /** Why an image of which every layer is kept is left as it is; by default it has this form already. */
+  readonly whenKept?: string
   /** Pure. `pieces`: one for each layer of the source, in order; `undefined` for those of which none is made. */
-  assemble(source: SourceImage, pieces: readonly (Piece | undefined)[]): Assembled
+  assemble(
+    source: SourceImage,
+    pieces: readonly (Piece | undefined)[],
+    context: AssemblyContext,
+  ): Assembled | Promise<Assembled>
+  readonly inIndex?: IndexForm
 }
 
 /** The layer is fine, but this encoding cannot express it; the plainer `fallback` can. */

@@ -57,10 +57,23 @@ export interface IndexChange {
   readonly dialect: Dialect
   readonly annotations: Annotations
   /** Converted children by the digest of their source; the others stay. */
-  readonly children: ReadonlyMap<
-    Digest,
-    { readonly digest: Digest; readonly size: number; readonly mediaType: string }
-  >
+  readonly children: ReadonlyMap<Digest, ChildChange>
+}
+
+/** What becomes of one image of an index. */
+export interface ChildChange {
+  /** Takes its place; left out: it stays. */
+  readonly instead?: ChildDescriptor
+  /** Follow all images of the index, on the child's platform. */
+  readonly beside?: readonly ChildDescriptor[]
+}
+
+export interface ChildDescriptor {
+  readonly digest: Digest
+  readonly size: number
+  readonly mediaType: string
+  readonly artifactType?: string
+  readonly annotations?: Annotations
 }
 
 export interface Rewritten {
@@ -132,18 +145,26 @@ export function rewriteImage(image: ImageManifest, change: ImageChange): Rewritt
 export function rewriteIndex(index: ImageIndex, change: IndexChange): Rewritten {
   const manifests = index.manifests.map((child, i) => {
     const raw = rawObject(rawList(index.raw.manifests)[i])
-    const made = change.children.get(child.digest)
+    const made = change.children.get(child.digest)?.instead
     const own = repoint(child.annotations, change)
     return descriptor({
       ...raw,
       ...made,
       urls: undefined,
-      annotations: made ? annotations(own, true) : own && sorted(own),
+      annotations: made ? annotations(own, true, made.annotations) : own && sorted(own),
     })
+  })
+  const added = new Set<Digest>()
+  const beside = index.manifests.flatMap(({ digest }, i) => {
+    if (added.has(digest)) return []
+    added.add(digest)
+    const { platform } = rawObject(rawList(index.raw.manifests)[i])
+    const made = change.children.get(digest)?.beside ?? []
+    return made.map((one) => descriptor({ ...one, ...(platform && { platform }) }))
   })
   return write(INDEX_TYPES[change.dialect], {
     ...index.raw,
-    manifests,
+    manifests: [...manifests, ...beside],
     annotations: annotations(index.annotations, false, change.annotations),
   })
 }
@@ -204,7 +225,8 @@ function keepLayer(
 /** An attestation's image has another digest now. */
 function repoint(own: Annotations | undefined, change: IndexChange): Annotations | undefined {
   const about = own?.[REFERENCE_DIGEST]
-  const made = about !== undefined && isDigest(about) ? change.children.get(about) : undefined
+  const child = about !== undefined && isDigest(about) ? change.children.get(about) : undefined
+  const made = child?.instead
   return made === undefined ? own : { ...own, [REFERENCE_DIGEST]: made.digest }
 }
 

@@ -35,7 +35,7 @@ export class Returns {
     if (made !== undefined) {
       const isManifest = made.mediaType !== undefined
       return isManifest || made.role === 'config'
-        ? await this.#rewritten(isManifest ? { target: digest } : { output: digest })
+        ? await this.#rewritten(digest)
         : await this.#remade(digest)
     }
     return { lost: this.#whyLost(holders) }
@@ -50,8 +50,10 @@ export class Returns {
   }
 
   /** A manifest or config is written again from its source's, by what is recorded of its layers. */
-  async #rewritten(by: { readonly target?: Digest; readonly output?: Digest }): Promise<Return> {
-    const [image] = await this.#catalog.conversions.listImages(by)
+  async #rewritten(digest: Digest): Promise<Return> {
+    const { conversions } = this.#catalog
+    const [target] = await conversions.listImages({ target: digest })
+    const image = target ?? (await conversions.listImages({ output: digest })).at(0)
     if (image === undefined) return { lost: 'its recipe is not known' }
     const { format, revision } = parseRecipe(image.recipe)
     if (findFormat(format)?.revision !== revision) {

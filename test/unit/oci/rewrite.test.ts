@@ -60,7 +60,7 @@ function rewriteChildren(
   dialect: 'docker' | 'oci' = 'oci',
 ): Document {
   const byDigest = new Map(
-    Object.entries(children).map(([seed, made]) => [digestOfText(seed), made]),
+    Object.entries(children).map(([seed, instead]) => [digestOfText(seed), { instead }]),
   )
   return read(
     rewriteIndex(parseIndex(document), { dialect, annotations: OURS, children: byDigest }),
@@ -219,8 +219,15 @@ describe('an image written again', () => {
     })
   })
 
-  it('throws when the changes are not one for each layer', () => {
-    expect(() => rewrite(imageDocument(), [KEEP])).toThrow('as many')
+  it('throws for a kept layer that its source does not have', () => {
+    expect(() => rewrite(imageDocument(), [KEEP, KEEP, KEEP])).toThrow('one of its source')
+  })
+
+  it('may have layers that are made of all others', () => {
+    const change = { dialect: 'oci', annotations: OURS, layers: [CONVERTED] } as const
+    expect(read(rewriteImage(parseImage(imageDocument()), change)).layers).toEqual([
+      layerOf(CONVERTED),
+    ])
   })
 
   it('pollutes no prototype through annotations', () => {
