@@ -1,10 +1,11 @@
 /** The composition root: configuration in, everything wired together out. The only file that knows every concrete class. */
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { Access, type AccessRules } from './access/access.ts'
+import { Access } from './access/access.ts'
 import { createBcrypt } from './access/bcrypt.ts'
 import { readAccessRules } from './access/rules.ts'
-import { type Profiles, profilesOf } from './config/profiles.ts'
+import type { PlaceOf } from './config/problem.ts'
+import type { Profiles } from './config/profiles.ts'
 import type { Config } from './config/schema.ts'
 import { upstreamSettings } from './config/upstream-files.ts'
 import { Children } from './convert/children.ts'
@@ -27,17 +28,17 @@ import { Setbacks } from './convert/setbacks.ts'
 import { Staging } from './convert/staging.ts'
 import { Substitutes } from './convert/substitutes.ts'
 import { Wishes } from './convert/wishes.ts'
-import { chooseRecord, compileRules, locate } from './http/target.ts'
+import { chooseRecord, locate } from './http/target.ts'
 import { systemClock } from './lib/clock.ts'
 import type { LineSink } from './lib/lines.ts'
 import { createTelemetry, type Telemetry } from './lib/telemetry.ts'
-import { DEFAULT_MODEL_LIMITS, type ModelLimits } from './oci/manifest.ts'
-import { parsePlatform } from './oci/platform.ts'
+import type { ModelLimits } from './oci/manifest.ts'
 import type { Pins } from './pins.ts'
 import type { Catalog, Clock, SidecarStore } from './ports.ts'
 import { Blobs } from './pull/blobs.ts'
 import { Manifests } from './pull/manifests.ts'
 import { Tags } from './pull/tags.ts'
+import { createSettings, type Settings } from './settings.ts'
 import { openStore } from './store/open.ts'
 import { Collector } from './upkeep/collector.ts'
 import { Healer } from './upkeep/healing.ts'
@@ -48,10 +49,15 @@ import { Verifier } from './upkeep/verification.ts'
 import { createUpstreams, type Registries } from './upstream/upstreams.ts'
 
 export interface App extends AsyncDisposable {
+  /** In force now. */
   readonly config: Config
+  readonly settings: Settings
   readonly access: Access
-  /** Users and policy of a configuration, as they are now. */
-  readAccess(config: Config): Promise<AccessRules>
+  /** Goes by another configuration from now on, as a whole; or throws ConfigError and goes on as before. */
+  reconfigure(
+    config: Config,
+    around: Pick<Surroundings, 'dockerConfig' | 'placeOf'>,
+  ): Promise<{ readonly hasOtherUsers: boolean }>
   readonly profiles: Profiles
   /** Of what is read as a manifest, config or layer. */
   readonly limits: ModelLimits
@@ -83,6 +89,8 @@ export interface Surroundings {
   readonly log: LineSink
   /** Where the Docker client keeps credentials; `undefined`: they are not used. */
   readonly dockerConfig: string | undefined
+  /** For messages about the configuration. */
+  readonly placeOf: PlaceOf
 }
 
 export async function openApp(config: Config, around: Surroundings): Promise<App> {
@@ -90,17 +98,10 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   const telemetry = createTelemetry(config.log, around.log, (name) =>
     upstreams.names.includes(name),
   )
-  const profiles = profilesOf(config)
+  const settings = createSettings(config)
+  const { profiles, model: limits, decoding: decodeLimits, conversion: capacity } = settings
+  const { freshness, keeping: policy } = settings
   const { offline } = config.cache
-  const limits = {
-    ...DEFAULT_MODEL_LIMITS,
-    maxManifestBytes: config.limits.manifestSize,
-    maxConfigBytes: config.limits.configSize,
-    maxLayers: config.limits.layers,
-    maxIndexEntries: config.limits.indexEntries,
-    maxBlobBytes: config.limits.blobSize,
-    maxImageBytes: config.limits.imageSize,
-  }
   const {
     blobs: onDisk,
     sidecars,
@@ -114,12 +115,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   })
   const store = new MeteredBlobs(onDisk)
   const upstreams = createUpstreams({
-    upstreams: await upstreamSettings(config),
-    defaultUpstream: config.defaultUpstream,
-    allowAnyUpstream: config.allowAnyUpstream,
-    allowAnyTokenService: config.allowAnyTokenService,
-    dockerConfig: around.dockerConfig === undefined ? undefined : { path: around.dockerConfig },
-    limits: config.limits,
+    ...(await upstreamsOf(config, around)),
     clock,
     random: Math.random,
     env: around.env,
@@ -135,8 +131,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     upstreams,
     offline,
     clock,
-    limits: { ...config.limits, clientDisk: config.limits.clientDisk ?? Number.POSITIVE_INFINITY },
-    placeWaitMs: config.convert.headerWait,
+    limits: settings.downloads,
     events: { fetched: (fetch) => telemetry.blobFetched(fetch) },
   })
   const manifests = new Manifests({ store, sidecars, catalog, upstreams, blobs, limits, offline })
@@ -146,17 +141,8 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     manifests,
     upstreams,
     clock,
-    policy: {
-      offline,
-      tagWindowMs: config.cache.tagWindow,
-      staleWindowMs: config.cache.staleWindow,
-    },
+    policy: freshness,
   })
-  const cores = availableParallelism()
-  const decodeLimits = {
-    maxOutput: config.limits.layerUncompressed,
-    maxWindowLog: config.limits.zstdWindowLog,
-  }
   const layerEvents: LayerEvents = {
     converted: (layer) => telemetry.layerConverted(layer),
     fellBack: (layer) => telemetry.layerFellBack(layer),
@@ -170,7 +156,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     blobs,
     origins,
     limits: decodeLimits,
-    concurrency: cores,
+    concurrency: availableParallelism(),
     events: layerEvents,
   })
   const layers = new Layers({
@@ -180,8 +166,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     origins,
     conversion,
     clock,
-    // More layers than cores: some wait for upstream while others keep the cores busy.
-    jobs: config.convert.jobs === 'auto' ? cores * 2 : config.convert.jobs,
+    capacity,
     events: layerEvents,
   })
   const regenerations = new Regenerations({
@@ -204,7 +189,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     layers,
     progress,
     clock,
-    maxUncompressed: config.limits.imageUncompressed,
+    limits: capacity,
   })
   const contents = new Contents({ blobs, upstreams, offline })
   const images = new Images({
@@ -215,24 +200,21 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     writer,
     progress,
     clock,
-    maxFlights: cores + config.limits.queue,
-    abandonedRate: config.limits.abandonedRate,
+    capacity,
     events: { converted: (image) => telemetry.imageConverted(image) },
   })
-  const defaultPlatforms = config.convert.defaultPlatforms.map(parsePlatform)
   const regenerate: Regenerate = (repository, digest) => regenerations.open(repository, digest)
   const recordImages = new RecordImages({
     ...{ catalog, manifests, blobs, upstreams, offline, regenerate },
-    platforms: defaultPlatforms,
+    settings: capacity,
   })
-  const rules = compileRules(config.rules)
   const records = new Records({
     ...{ store, sidecars, catalog, tags, manifests, upstreams, clock, offline },
     images: recordImages,
-    configured: (repository, profile) => chooseRecord(repository, rules, profile),
+    configured: (repository, profile) => chooseRecord(repository, settings.waiting.rules, profile),
     locate: (name) => locate(name, undefined, { upstreams, offline }),
     readFile: (path) => readFile(path),
-    windowMs: config.cache.tagWindow,
+    freshness,
   })
   const learned = new LearnedPlatforms({ catalog: catalog.platforms, clock })
   const children = new Children({
@@ -241,7 +223,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     manifests,
     images,
     learned,
-    defaultPlatforms,
+    settings: capacity,
     offline,
   })
   const wishes = new Wishes({ unfulfilled: (wish) => telemetry.wishUnfulfilled(wish) })
@@ -268,7 +250,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     pinned,
     returns: new Returns({ store, catalog, upstreams, offline }),
     clock,
-    policy: { maxSize: config.cache.maxSize, leaseMs: config.cache.lease },
+    policy,
   })
   const healer = new Healer({ store, catalog, manifests, remaker, pulls })
   const verifier = new Verifier({
@@ -282,12 +264,18 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   })
   // One for all readings of the file: each has a thread.
   const bcrypt = createBcrypt()
-  const readAccess = (from: Config) => readAccessRules(from, bcrypt)
-  const access = new Access(await readAccess(config))
+  const access = new Access(await readAccessRules(config, bcrypt, around.placeOf))
   return {
-    config,
+    config: settings.config,
+    settings,
     access,
-    readAccess,
+    async reconfigure(next, how) {
+      // All that can fail comes first.
+      const rules = await readAccessRules(next, bcrypt, how.placeOf)
+      upstreams.replace(await upstreamsOf(next, how))
+      settings.replace(next)
+      return { hasOtherUsers: access.replace(rules) }
+    },
     profiles,
     limits,
     telemetry,
@@ -316,5 +304,19 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       await upstreams[Symbol.asyncDispose]()
       await opened[Symbol.asyncDispose]()
     },
+  }
+}
+
+async function upstreamsOf(
+  config: Config,
+  { dockerConfig, placeOf }: Pick<Surroundings, 'dockerConfig' | 'placeOf'>,
+) {
+  return {
+    upstreams: await upstreamSettings(config, placeOf),
+    defaultUpstream: config.defaultUpstream,
+    allowAnyUpstream: config.allowAnyUpstream,
+    allowAnyTokenService: config.allowAnyTokenService,
+    dockerConfig: dockerConfig === undefined ? undefined : { path: dockerConfig },
+    limits: config.limits,
   }
 }

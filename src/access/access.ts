@@ -51,9 +51,18 @@ export class Access {
     this.#rules = rules
   }
 
-  /** Takes new users and rules; pulls under way go on. */
-  replace(rules: AccessRules): void {
-    this.#rules = rules
+  /** Takes new users and rules; pulls under way go on. True when there are other users or passwords than before. */
+  replace(rules: AccessRules): boolean {
+    const { mode: before } = this.#rules
+    const { mode: now } = rules
+    if (before.mode !== 'htpasswd' || now.mode !== 'htpasswd') {
+      this.#rules = rules
+      return false
+    }
+    const isSame = now.users.hasSame(before.users)
+    // Those of before know who has just proven a password.
+    this.#rules = isSame ? { ...rules, mode: before } : rules
+    return !isSame
   }
 
   /** `undefined`: nobody is asked who they are. Throws `unauthorized` for missing or wrong credentials. */

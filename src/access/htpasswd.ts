@@ -1,5 +1,6 @@
 /** Users and their passwords: an htpasswd file with bcrypt hashes, as `htpasswd -B` of Apache writes it. */
 import { createHmac, randomBytes } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { LRUCache } from 'lru-cache'
 import { LoginQueue } from './login-queue.ts'
 
@@ -69,6 +70,11 @@ export class Users {
     this.#compare = compare
     const costs = [...hashes.values()].map(costOf)
     this.#cost = costs.length === 0 ? DEFAULT_COST : Math.max(...costs)
+  }
+
+  /** True for the same names with the same hashes. */
+  hasSame(other: Users): boolean {
+    return isDeepStrictEqual(this.#hashes, other.#hashes)
   }
 
   /** Throws `overloaded` when too many checks wait, of all clients or of this one. */

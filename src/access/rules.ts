@@ -1,6 +1,6 @@
-/** Reads users and policy of a configuration, at start and again on SIGHUP. */
+/** Reads users and policy of a configuration, at start and again at every reload. */
 import { readFile } from 'node:fs/promises'
-import { ConfigError } from '../config/problem.ts'
+import { ConfigError, type PlaceOf, problemLine } from '../config/problem.ts'
 import { profilesOf } from '../config/profiles.ts'
 import type { Config } from '../config/schema.ts'
 import type { AccessMode, AccessRules } from './access.ts'
@@ -11,6 +11,7 @@ import { Policy } from './policy.ts'
 export async function readAccessRules(
   config: Pick<Config, 'auth' | 'profiles' | 'convert'>,
   compare: CompareBcrypt,
+  placeOf: PlaceOf,
 ): Promise<AccessRules> {
   const { auth } = config
   const known = profilesOf(config)
@@ -23,12 +24,13 @@ export async function readAccessRules(
       profiles: profiles?.map((name) => known.find(name)?.name ?? name),
     })),
   })
-  return { mode: await readMode(auth, compare), policy }
+  return { mode: await readMode(auth, compare, placeOf), policy }
 }
 
 async function readMode(
   { mode, htpasswd }: Config['auth'],
   compare: CompareBcrypt,
+  placeOf: PlaceOf,
 ): Promise<AccessMode> {
   if (mode === 'mtls') return { mode }
   if (mode === 'none') return { mode }
@@ -40,6 +42,7 @@ async function readMode(
     return { mode: 'htpasswd', users: new Users(users, compare) }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    throw new ConfigError([`auth.htpasswd: cannot be used: ${reason}`], error)
+    const problem = { path: ['auth', 'htpasswd'], text: `cannot be used: ${reason}` }
+    throw new ConfigError([problemLine(problem, placeOf)], error)
   }
 }

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { readAccessRules } from '../access/rules.ts'
 import { refuseOpenCredentials } from '../config/credentials.ts'
 import { checkListenerFiles } from '../config/listener-files.ts'
-import { ConfigError, formatPath } from '../config/problem.ts'
+import { ConfigError, type PlaceOf, problemLine } from '../config/problem.ts'
 import type { Config } from '../config/schema.ts'
 import { configSchema } from '../config/schema.ts'
 import { formatConfig, showConfig } from '../config/show.ts'
@@ -18,11 +18,11 @@ import type { System } from './system.ts'
 export async function checkCommand(options: CommonOptions, system: System): Promise<number> {
   const { config, origin } = await loadFor(options, system)
   await together(
-    async () => refuseOpenCredentials(config),
-    () => checkListenerFiles(config),
-    () => upstreamSettings(config),
-    () => readAccessRules(config, async () => false),
-    () => checkRecordFiles(config),
+    async () => refuseOpenCredentials(config, origin.of),
+    () => checkListenerFiles(config, origin.of),
+    () => upstreamSettings(config, origin.of),
+    () => readAccessRules(config, async () => false, origin.of),
+    () => checkRecordFiles(config, origin.of),
   )
   const file = origin.file ?? 'no file; defaults, environment and flags'
   if (options.json) {
@@ -46,7 +46,7 @@ async function together(...checks: readonly (() => Promise<unknown>)[]): Promise
 }
 
 /** A running server goes on without a list that it cannot read, and says so with each pull. */
-async function checkRecordFiles({ profiles, rules }: Config): Promise<void> {
+async function checkRecordFiles({ profiles, rules }: Config, placeOf: PlaceOf): Promise<void> {
   const named = [
     ...Object.entries(profiles).map(([name, one]) => [['profiles', name], one.record] as const),
     ...rules.map((rule, i) => [['rules', i], rule.record] as const),
@@ -58,7 +58,7 @@ async function checkRecordFiles({ profiles, rules }: Config): Promise<void> {
       await readRecord(streamOf(await readFile(file)), file)
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
-      problems.push(`${formatPath([...path, 'record'])}: ${why}`)
+      problems.push(problemLine({ path: [...path, 'record'], text: why }, placeOf))
     }
   }
   if (problems.length > 0) throw new ConfigError(problems)

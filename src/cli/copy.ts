@@ -65,12 +65,13 @@ async function openScratch(
   system: System,
   stack: AsyncDisposableStack,
 ): Promise<App> {
-  const { config } = await loadFor(options, system)
+  const { config, origin } = await loadFor(options, system)
   const data = await mkdtemp(join(tmpdir(), 'crossdock-copy-'))
   stack.defer(() => rm(data, { recursive: true, force: true }))
   const log = { ...config.log, level: 'warn' as const }
   const local = { ...config, data, log, cache: { ...config.cache, offline: true } }
-  const around = { env: system.env, log: system.log, dockerConfig: undefined }
+  const { env, log: out } = system
+  const around = { env, log: out, dockerConfig: undefined, placeOf: origin.of }
   return stack.use(await openApp(local, around))
 }
 

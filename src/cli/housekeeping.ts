@@ -4,11 +4,10 @@ import { Keeper } from '../upkeep/keeper.ts'
 import { readVersion } from './version.ts'
 
 export function keepHouse(app: App): Keeper {
-  const { config, telemetry, store } = app
-  const { maxSize, lease, scrub } = config.cache
+  const { settings, telemetry, store } = app
   telemetry.watch({
     version: readVersion(),
-    budget: maxSize,
+    budget: () => settings.keeping.maxSize,
     storeBytes: async () => store.bytes,
     jobs: () => app.progress.running,
     queued: () => app.layers.queued,
@@ -16,7 +15,7 @@ export function keepHouse(app: App): Keeper {
   })
   return new Keeper({
     ...app,
-    policy: { maxSize, leaseMs: lease, scrub: { rate: scrub.rate, intervalMs: scrub.interval } },
+    policy: settings.keeping,
     events: {
       collected: (collected) => telemetry.collected(collected),
       scrubbed: (found) => telemetry.scrubbed(found),

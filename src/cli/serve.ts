@@ -1,10 +1,9 @@
 /** `crossdock serve`: listeners up, greeting printed, drained on SIGTERM. */
 import type { App } from '../app.ts'
-import { refuseOpenCredentials, refuseOpening } from '../config/credentials.ts'
+import { refuseOpenCredentials } from '../config/credentials.ts'
 import { checkListenerFiles } from '../config/listener-files.ts'
 import type { Config } from '../config/schema.ts'
 import { CrossdockError } from '../errors.ts'
-import { clientAddressBehind, proxyAmong } from '../http/client-address.ts'
 import { Distribution } from '../http/distribution.ts'
 import { Gate } from '../http/gate.ts'
 import { Lists } from '../http/lists.ts'
@@ -12,13 +11,13 @@ import { addAdmin, addHealth } from '../http/operations.ts'
 import {
   createApp,
   type Door,
+  type DoorRules,
   formatHost,
   type Listener,
   type ListenerConfig,
   listen,
-  type ServerLimits,
 } from '../http/server.ts'
-import { compileRules } from '../http/target.ts'
+import { live } from '../lib/live.ts'
 import { Shares } from '../lib/shares.ts'
 import type { RequestEvent } from '../lib/telemetry.ts'
 import type { Reach } from '../setup/clients.ts'
@@ -26,22 +25,22 @@ import { acquireServerLock } from '../store/lock.ts'
 import { Touches } from '../upkeep/touches.ts'
 import { greeting, hostFor, tellStart } from './greeting.ts'
 import { keepHouse } from './housekeeping.ts'
+import { Reload } from './reload.ts'
 import { tellReady } from './service-manager.ts'
-import { type CommonOptions, loadFor, openServer } from './session.ts'
+import { type CommonOptions, decided, loadFor, openServer } from './session.ts'
 import { type ServerState, shutDown } from './shutdown.ts'
 import type { System } from './system.ts'
 
-/** One client may have a quarter of the connections, unless the configuration says otherwise. */
-const CLIENT_SHARE = 4
-
 /** Resolves with the exit code when a signal said so. */
 export async function serveCommand(options: CommonOptions, system: System): Promise<number> {
-  const { config, origin } = await loadFor(options, system)
-  refuseOpenCredentials(config)
-  await checkListenerFiles(config)
+  const asked = await loadFor(options, system)
+  const loaded = decided(asked, system)
+  const { config, origin } = loaded
+  refuseOpenCredentials(config, origin.of)
+  await checkListenerFiles(config, origin.of)
   const signals = system.signals()
   await using _lock = await acquireServerLock(config.data)
-  const app = await openServer(config, system)
+  const app = await openServer(loaded, system)
   const state: ServerState = { draining: new AbortController(), open: new Set() }
   const listeners = await openListeners(app, state).catch(async (error) => {
     await app[Symbol.asyncDispose]()
@@ -50,9 +49,11 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
   const keeper = keepHouse(app)
   tellStart(app, listeners, origin.file)
   // Who asked for JSON gets nothing else.
-  const isSilent = options.quiet === true || config.log.format === 'json'
+  const isSilent = options.quiet === true || asked.config.log.format === 'json'
   if (!isSilent) system.output.out(await greeting(app, listeners))
-  signals.onReload(() => void reloadAccess(app, options, system))
+  const reload = new Reload({ app, listeners, keeper, options, system }, config)
+  // The log says what came of it.
+  signals.onReload(() => void reload.run().catch(() => undefined))
   tellReady(system.env).catch((error) => app.telemetry.readinessUntold(error))
   await signals.first
   state.draining.abort()
@@ -60,38 +61,15 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
   return await shutDown({ app, keeper, listeners, open: state.open }, signals)
 }
 
-/** On SIGHUP: users and policy of now, or of before when the new ones cannot be used. */
-async function reloadAccess(app: App, options: CommonOptions, system: System): Promise<void> {
-  const { log } = app.telemetry
-  try {
-    const { config } = await loadFor(options, system)
-    refuseOpening(app.config, config)
-    app.access.replace(await app.readAccess(config))
-    log.info({ event: 'access_reloaded' }, 'users and policy were read again')
-  } catch (error) {
-    log.error(
-      { event: 'access_kept', reason: error instanceof Error ? error.message : String(error) },
-      'the configuration cannot be used; users and policy stay as they were',
-    )
-  }
-}
-
 async function openListeners(app: App, state: ServerState): Promise<Listener[]> {
   const { config } = app
-  const { connections, clientConnections = Math.ceil(connections / CLIENT_SHARE) } = config.limits
-  const limits: ServerLimits = {
-    requestHeaderBytes: config.limits.requestHeader,
-    headersTimeoutMs: config.limits.clientHeaders,
-    keepAliveMs: config.limits.keepAlive,
-    connections,
-    clientConnections,
-    isProxy: proxyAmong(config.trustedProxies),
-  }
-  const rules = {
-    clientIdleMs: config.limits.clientIdle,
-    addressOf: clientAddressBehind(config.trustedProxies),
+  const { clients: limits } = app.settings
+  const rules: DoorRules = {
+    limits,
     // A connection has one request under way; behind reverse proxies requests are all that can be counted.
-    requests: new Shares({ total: connections, each: clientConnections }),
+    requests: new Shares(
+      live(() => ({ total: limits.connections, each: limits.clientConnections })),
+    ),
     open: state.open,
   }
   const health = {
@@ -100,7 +78,6 @@ async function openListeners(app: App, state: ServerState): Promise<Listener[]> 
   }
   const distribution = createDistribution(app)
   const requestDone = (event: RequestEvent) => app.telemetry.requestDone(event)
-  const { hostnames } = config
   const listeners: Listener[] = []
   try {
     for (const listener of config.listen) {
@@ -111,13 +88,7 @@ async function openListeners(app: App, state: ServerState): Promise<Listener[]> 
         rules,
       )
       listeners.push(
-        await listenOn(
-          answer,
-          { ...listener, hostnames, isAdmin: false },
-          limits,
-          requestDone,
-          '--listen',
-        ),
+        await listenOn(answer, { ...listener, isAdmin: false }, limits, requestDone, '--listen'),
       )
     }
     if (config.admin !== undefined) {
@@ -135,13 +106,7 @@ async function openListeners(app: App, state: ServerState): Promise<Listener[]> 
         rules,
       )
       listeners.push(
-        await listenOn(
-          admin,
-          { ...config.admin, hostnames, isAdmin: true },
-          limits,
-          requestDone,
-          '--admin',
-        ),
+        await listenOn(admin, { ...config.admin, isAdmin: true }, limits, requestDone, '--admin'),
       )
     }
     return listeners
@@ -157,12 +122,12 @@ function reachOf({ host, port, tls }: Config['listen'][number]): Reach {
 }
 
 function createDistribution(app: App): Distribution {
-  const { config, upstreams, profiles } = app
+  const { config, upstreams, profiles, settings } = app
   const { offline } = config.cache
   const touches = new Touches({
     ...app,
     outline: (raw) => app.manifests.outline(raw),
-    leaseMs: config.cache.lease,
+    policy: settings.keeping,
   })
   return new Distribution({
     config,
@@ -171,12 +136,10 @@ function createDistribution(app: App): Distribution {
     lists: new Lists({ ...app, offline }),
     profiles,
     names: { upstreams, offline },
-    rules: compileRules(config.rules),
     access: app.access,
     gate: new Gate(app),
     clock: app.clock,
-    headerWaitMs: config.convert.headerWait,
-    waitBudgetMs: config.convert.waitBudget,
+    settings: settings.waiting,
     served: (what, from) => app.telemetry.served(what, from),
     touch: (digest) => touches.blob(digest),
     handedOut: (manifest) => touches.manifest(manifest),
@@ -186,7 +149,7 @@ function createDistribution(app: App): Distribution {
 async function listenOn(
   door: Door,
   config: ListenerConfig,
-  limits: ServerLimits,
+  limits: App['settings']['clients'],
   requestDone: (event: RequestEvent) => void,
   option: '--listen' | '--admin',
 ): Promise<Listener> {

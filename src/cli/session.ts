@@ -34,12 +34,13 @@ export async function loadFor(options: CommonOptions, system: System): Promise<L
 
 /** For commands that a person runs: what the log says of ordinary events would only be noise. */
 export async function openSession(options: CommonOptions, system: System): Promise<App> {
-  const { config } = await loadFor(options, system)
+  const { config, origin } = await loadFor(options, system)
   const level = config.log.level === 'info' ? 'warn' : config.log.level
   return await openApp(withLog({ ...config, log: { ...config.log, level } }, system), {
     env: system.env,
     log: system.log,
     dockerConfig: dockerConfigFile(system.env, system.home),
+    placeOf: origin.of,
   })
 }
 
@@ -70,20 +71,30 @@ export async function openToCarry(options: CommonOptions, system: System): Promi
   return await (config.cache.offline ? openStored : openSession)(options, system)
 }
 
-/** For the server, which hands out what it gets: the Docker client's credentials only when that opens nothing to strangers. */
-export async function openServer(config: Config, system: System): Promise<App> {
-  const file = dockerConfigFile(system.env, system.home)
-  const isIgnored = isOpenToAll(config)
-  const app = await openApp(withLog(config, system), {
+/** For the server; `loaded` as `decided` gives it. */
+export async function openServer({ config, origin }: LoadedConfig, system: System): Promise<App> {
+  const app = await openApp(config, {
     env: system.env,
     log: system.log,
-    dockerConfig: isIgnored ? undefined : file,
+    dockerConfig: servedDockerConfig(config, system),
+    placeOf: origin.of,
   })
-  const text = isIgnored ? await readFile(file, 'utf8').catch(() => '') : ''
+  const file = dockerConfigFile(system.env, system.home)
+  const text = isOpenToAll(config) ? await readFile(file, 'utf8').catch(() => '') : ''
   if (holdsCredentials(text)) {
     app.telemetry.log.warn({ event: 'credentials_ignored' }, openCredentialsWarning(file))
   }
   return app
+}
+
+/** With the log's format decided. */
+export function decided(loaded: LoadedConfig, system: System): LoadedConfig {
+  return { ...loaded, config: withLog(loaded.config, system) }
+}
+
+/** A server hands out what it gets: the Docker client's credentials count only when that opens nothing to strangers. */
+export function servedDockerConfig(config: Config, system: System): string | undefined {
+  return isOpenToAll(config) ? undefined : dockerConfigFile(system.env, system.home)
 }
 
 function withLog(config: Config, system: System): Config {

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { isLoopback } from './address.ts'
 import type { Environment } from './environment.ts'
-import { ConfigError, formatPath } from './problem.ts'
+import { ConfigError, type PlaceOf, problemLine } from './problem.ts'
 import type { Config } from './schema.ts'
 
 /** Keys of an upstream that make it answer more than it tells the public. */
@@ -23,26 +23,22 @@ export function isOpenToAll(
 }
 
 /** Throws ConfigError when credentials of the configuration would be everyone's. */
-export function refuseOpenCredentials(config: Config): void {
+export function refuseOpenCredentials(config: Config, placeOf: PlaceOf): void {
   if (!isOpenToAll(config)) return
   const problems = Object.entries(config.upstreams).flatMap(([name, upstream]) => {
     const key = CREDENTIALS.find((one) => upstream[one] !== undefined)
     if (key === undefined) return []
-    const path = formatPath(['upstreams', name, key])
-    return [
-      `${path}: would hand out what these credentials open to everyone who can connect; ${ADVICE}`,
-    ]
+    const text = `would hand out what these credentials open to everyone who can connect; ${ADVICE}`
+    return [problemLine({ path: ['upstreams', name, key], text }, placeOf)]
   })
   if (problems.length > 0) throw new ConfigError(problems)
 }
 
-/** Throws ConfigError when a running server would open its doors: which credentials it uses was settled at its start. */
-export function refuseOpening(running: Config, wanted: Config): void {
-  const { listen, allowOpenCredentials } = running
-  if (isOpenToAll(running) || !isOpenToAll({ listen, allowOpenCredentials, auth: wanted.auth })) {
-    return
-  }
-  throw new ConfigError(['auth.mode: none lets everyone in; restart the server for that'])
+/** Throws ConfigError when a running server would open its doors: a slip in a file must not do that to who watches nothing. */
+export function refuseOpening(running: Config, wanted: Config, placeOf: PlaceOf): void {
+  if (isOpenToAll(running) || !isOpenToAll(wanted)) return
+  const text = 'none lets everyone in; restart the server for that'
+  throw new ConfigError([problemLine({ path: ['auth', 'mode'], text }, placeOf)])
 }
 
 /** The Docker client's configuration file. */

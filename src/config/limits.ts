@@ -73,7 +73,9 @@ export const LIMITS = z.strictObject({
     .max(10)
     .default(3)
     .describe('Tries again after a broken connection or 5xx.'),
-  requestHeader: bytes('64KiB').describe('Largest request header (podman sends 17 KiB of ranges).'),
+  requestHeader: bytes('64KiB')
+    .meta({ unit: 'bytes', restart: true })
+    .describe('Largest request header (podman sends 17 KiB of ranges).'),
   clientHeaders: time('10s').describe("For a request's header to come; a slower client is left."),
   clientIdle: time('60s').describe('Without a client taking a byte.'),
   keepAlive: time('95s').describe('Idle connections of clients.'),

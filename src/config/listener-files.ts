@@ -1,22 +1,25 @@
 /** Reads the certificates that listeners name, so that a wrong one is told as what it is, and before anything is served. */
 import { readFile } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
-import { ConfigError, formatPath } from './problem.ts'
+import { ConfigError, type PlaceOf, type Problem, problemLine } from './problem.ts'
 import type { Config } from './schema.ts'
 
 type FileKey = 'cert' | 'key' | 'clientCa'
 
 /** Throws ConfigError with every file that cannot be used, and with keys that are not those of their certificates. */
-export async function checkListenerFiles({ listen }: Pick<Config, 'listen'>): Promise<void> {
-  const problems: string[] = []
+export async function checkListenerFiles(
+  { listen }: Pick<Config, 'listen'>,
+  placeOf: PlaceOf,
+): Promise<void> {
+  const problems: Problem[] = []
   for (const [i, { tls }] of listen.entries()) {
     if (tls === undefined) continue
     const read = async (key: FileKey) => {
       const path = tls[key]
       if (path === undefined) return undefined
       return await readFile(path).catch((error: Error) => {
-        const at = formatPath(['listen', i, 'tls', key])
-        problems.push(`${at}: cannot read the file: ${error.message}`)
+        const text = `cannot read the file: ${error.message}`
+        problems.push({ path: ['listen', i, 'tls', key], text })
         return undefined
       })
     }
@@ -25,10 +28,10 @@ export async function checkListenerFiles({ listen }: Pick<Config, 'listen'>): Pr
     try {
       createSecureContext({ cert, key, ca })
     } catch (error) {
-      const at = formatPath(['listen', i, 'tls'])
       const why = error instanceof Error ? error.message : String(error)
-      problems.push(`${at}: ${tls.cert} and ${tls.key} cannot be used together: ${why}`)
+      const text = `${tls.cert} and ${tls.key} cannot be used together: ${why}`
+      problems.push({ path: ['listen', i, 'tls'], text })
     }
   }
-  if (problems.length > 0) throw new ConfigError(problems)
+  if (problems.length > 0) throw new ConfigError(problems.map((one) => problemLine(one, placeOf)))
 }

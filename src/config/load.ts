@@ -4,7 +4,15 @@ import { isAbsolute, join, resolve } from 'node:path'
 import { checkReferences } from './checks.ts'
 import { MAX_FILE_BYTES, parseYaml, YamlError, type YamlFile } from './document.ts'
 import { type Environment, interpolate, settingsFrom } from './environment.ts'
-import { ConfigError, formatPath, type Path, type Problem, problemsOf, valueAt } from './problem.ts'
+import {
+  ConfigError,
+  type Path,
+  type PlaceOf,
+  type Problem,
+  problemLine,
+  problemsOf,
+  valueAt,
+} from './problem.ts'
 import { CONFIG, type Config, configSchema, findNode, type SchemaNode } from './schema.ts'
 
 export interface ConfigFlags {
@@ -34,8 +42,7 @@ export interface LoadedConfig {
   readonly origin: {
     /** The file that was read, if any. */
     readonly file: string | undefined
-    /** Where the value at a path (`['cache', 'maxSize']`) comes from: `file:line:col`, a variable, a flag or `default`. */
-    of(path: Path): string
+    readonly of: PlaceOf
   }
 }
 
@@ -73,7 +80,8 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
     ...(parsed.success ? [] : problemsOf(parsed.error.issues, schema, tree)),
     ...checkReferences(parsed.success ? parsed.data : soundParts(tree)),
   ]
-  const lines = [...problems, ...found.map(({ path: at, text }) => line(originOf(at), at, text))]
+  const placeOf = (at: Path) => originOf(at) ?? ''
+  const lines = [...problems, ...found.map((one) => problemLine(one, placeOf))]
   if (lines.length > 0 || !parsed.success) throw new ConfigError(lines)
   const { convert, data } = parsed.data
   return {
@@ -182,8 +190,4 @@ function soundParts(tree: Tree): Parameters<typeof checkReferences>[0] {
     return parsed.success ? [[key, parsed.data]] : []
   })
   return Object.fromEntries(parts)
-}
-
-function line(place: string | undefined, path: Path, text: string): string {
-  return [place, formatPath(path), text].filter(Boolean).join(': ')
 }

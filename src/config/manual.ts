@@ -63,12 +63,17 @@ Loopback listeners, and listeners with \`tls.clientCa\`, are not open. Commands 
 credentials always: what they bring into the store is then served to whoever the server lets in.
 `
 
+const KEYS = `The last column says when a running server takes a new value: \`at once\` when it is told to read its configuration again
+(SIGHUP, \`systemctl reload crossdock\`), or after a \`restart\`. [Operations](operations.md#changing-the-configuration) has the rest.
+`
+
 export function configurationPage(): string {
   const keys = rowsOf(configSchema(), [])
   return [
     INTRODUCTION,
     '## Keys\n',
-    table(['key', 'default', 'meaning'], keys),
+    KEYS,
+    table(['key', 'default', 'meaning', 'on reload'], keys),
     '## Profiles\n',
     'A tag suffix (`alpine:3-zstd`), a path (`/as/zstd/`), a header, a listener and a rule each name a profile. Built in are:\n',
     table(['profile', 'other suffixes', 'format', 'what it gives'], BUILT_INS.map(profileRow)),
@@ -80,16 +85,20 @@ export function configurationPage(): string {
   ].join('\n')
 }
 
-function rowsOf(node: SchemaNode, path: readonly string[]): string[][] {
+function rowsOf(node: SchemaNode, path: readonly string[], isBelowRestart = false): string[][] {
   const below = Object.entries(node.properties ?? {}).flatMap(([name, child]) => {
-    const row = [`\`${[...path, name].join('.')}\``, defaultOf(child), child.description ?? '']
+    const needsRestart = isBelowRestart || child.restart === true
+    const hasKeys = child.properties !== undefined
+    const onReload = hasKeys ? '' : needsRestart ? 'restart' : 'at once'
+    const key = `\`${[...path, name].join('.')}\``
+    const row = [key, defaultOf(child), child.description ?? '', onReload]
     return child.items?.properties
-      ? [row, ...rowsOf(child.items, [...path, `${name}[]`])]
-      : [row, ...rowsOf(child, [...path, name])]
+      ? [row, ...rowsOf(child.items, [...path, `${name}[]`], needsRestart)]
+      : [row, ...rowsOf(child, [...path, name], needsRestart)]
   })
   const rest = node.additionalProperties
   return typeof rest === 'object' && rest.properties
-    ? [...below, ...rowsOf(rest, [...path, '<name>'])]
+    ? [...below, ...rowsOf(rest, [...path, '<name>'], isBelowRestart)]
     : below
 }
 

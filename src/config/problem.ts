@@ -10,6 +10,9 @@ export interface Problem {
   readonly text: string
 }
 
+/** Where the value at a path comes from: `file:line:col`, a variable, a flag or `default`. */
+export type PlaceOf = (path: Path) => string
+
 /** The configuration cannot be used; commands end with exit code 2. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
@@ -21,6 +24,11 @@ export class ConfigError extends Error {
     super(problems.join('\n'), cause === undefined ? undefined : { cause })
     this.problems = problems
   }
+}
+
+/** `crossdock.yaml:3:5: listen[0].tls.cert: cannot be read` */
+export function problemLine({ path, text }: Problem, placeOf: PlaceOf): string {
+  return [placeOf(path), formatPath(path), text].filter(Boolean).join(': ')
 }
 
 /** `upstreams["docker.io"].url`, `listen[0].tls`. */

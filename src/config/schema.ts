@@ -142,7 +142,11 @@ const cache = z.strictObject({
   lease: duration('1h').describe('A blob stays at least this long after a manifest named it.'),
   tagWindow: duration('60s').describe('How long a tag is believed before upstream is asked again.'),
   staleWindow: duration('7d').describe('How old an answer may be served while upstream is down.'),
-  offline: z.boolean().default(false).describe('Never dial out: the far side of an air gap.'),
+  offline: z
+    .boolean()
+    .default(false)
+    .meta({ restart: true })
+    .describe('Never dial out: the far side of an air gap.'),
   scrub: scrub
     .prefault({})
     .describe('Reads everything in the store now and then, and heals what has rotted.'),
@@ -197,7 +201,7 @@ const auth = z.strictObject({
   htpasswd: file()
     .optional()
     .describe(
-      'File of `name:bcrypt hash` lines, as `htpasswd -B` writes them; read again on SIGHUP.',
+      'File of `name:bcrypt hash` lines, as `htpasswd -B` writes them; read again at every reload.',
     ),
   groups: z
     .record(text('the name of a group'), z.array(text('the name of a user')))
@@ -217,6 +221,7 @@ const log = z.strictObject({
   format: z
     .enum(['auto', 'json', 'pretty'])
     .default('auto')
+    .meta({ restart: true })
     .describe(
       '`auto`: pretty on a terminal, else JSON lines. `json`: nothing else is printed, no greeting either.',
     ),
@@ -229,9 +234,11 @@ export const CONFIG = z
       .array(listener)
       .min(1)
       .prefault([{ address: '0.0.0.0:5000' }])
+      .meta({ restart: true })
       .describe('Where to serve; each entry is a port of its own.'),
     admin: admin
       .prefault('127.0.0.1:5001')
+      .meta({ restart: true })
       .describe('Metrics, health detail and admin API, or `off`.'),
     hostnames: z
       .array(matching(HOSTNAME, 'a host name without port'))
@@ -243,7 +250,10 @@ export const CONFIG = z
       .array(addressRange())
       .default([])
       .describe('Reverse proxies whose `X-Forwarded-For` names the client, in logs and logins.'),
-    data: file().default('./data').describe('Folder of the blob store and the catalog.'),
+    data: file()
+      .default('./data')
+      .meta({ path: true, restart: true })
+      .describe('Folder of the blob store and the catalog.'),
     defaultUpstream: text('the name of an upstream')
       .default('docker.io')
       .describe('The upstream of names without a host.'),
@@ -294,7 +304,7 @@ export type UpstreamConfig = ParsedConfig['upstreams'][string]
 /** `format`, `platforms`, `onSlow`, and whatever options the format has. */
 export type ProfileConfig = ParsedConfig['profiles'][string]
 
-/** The part of JSON schema that this schema turns into; ours are `unit`, `path` and `secret`. */
+/** The part of JSON schema that this schema turns into; ours are `unit`, `path`, `secret` and `restart`. */
 export interface SchemaNode {
   readonly type?: 'object' | 'array' | 'string' | 'boolean' | 'integer' | 'number'
   readonly description?: string
@@ -312,6 +322,8 @@ export interface SchemaNode {
   /** `dotted`: only when it starts with `./`, `../` or `/`. */
   readonly path?: boolean | 'dotted'
   readonly secret?: boolean
+  /** A running server goes on with what it has. */
+  readonly restart?: boolean
 }
 
 /** JSON schema (2020-12) of the file, for editors. */

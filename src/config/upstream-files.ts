@@ -1,6 +1,6 @@
 /** What upstreams are told of the configuration; the files that it names must be readable before anything is served. */
 import { readFile, stat } from 'node:fs/promises'
-import { ConfigError, formatPath } from './problem.ts'
+import { ConfigError, type PlaceOf, problemLine } from './problem.ts'
 import type { Config, UpstreamConfig } from './schema.ts'
 
 export interface UpstreamSettings {
@@ -31,14 +31,15 @@ const MAX_FILE_BYTES = 1024 * 1024
 /** By upstream's name. Throws ConfigError with every file that cannot be used. */
 export async function upstreamSettings(
   config: Pick<Config, 'upstreams'>,
+  placeOf: PlaceOf,
 ): Promise<Readonly<Record<string, UpstreamSettings>>> {
   const problems: string[] = []
   const check = (name: string, upstream: UpstreamConfig) => async (key: FileKey) => {
     const file = upstream[key]
     if (file === undefined) return undefined
     await readText(file).catch((error: Error) => {
-      const at = formatPath(['upstreams', name, key])
-      problems.push(`${file}: ${at}: cannot read the file: ${error.message}`)
+      const text = `cannot read the file: ${error.message}`
+      problems.push(problemLine({ path: ['upstreams', name, key], text }, placeOf))
     })
     return { file }
   }
@@ -74,6 +75,6 @@ async function settingsOf(
 
 async function readText(path: string): Promise<string> {
   const { size } = await stat(path)
-  if (size > MAX_FILE_BYTES) throw new Error('it is larger than 1 MiB; is it the right one?')
+  if (size > MAX_FILE_BYTES) throw new Error(`${path} is larger than 1 MiB; is it the right one?`)
   return await readFile(path, 'utf8')
 }

@@ -42,7 +42,7 @@ export class Children {
   readonly #manifests: Manifests
   readonly #images: Images
   readonly #learned: LearnedPlatforms
-  readonly #defaults: readonly Platform[]
+  readonly #settings: { readonly defaultPlatforms: readonly Platform[] }
   readonly #offline: boolean
   readonly #watched = new LRUCache<string, readonly Watched[]>({ max: WATCHED })
   readonly #tried = new LRUCache<string, true>({ max: WATCHED, ttl: TRIED_MS })
@@ -54,7 +54,7 @@ export class Children {
     readonly manifests: Manifests
     readonly images: Images
     readonly learned: LearnedPlatforms
-    readonly defaultPlatforms: readonly Platform[]
+    readonly settings: { readonly defaultPlatforms: readonly Platform[] }
     readonly offline: boolean
   }) {
     this.#store = deps.store
@@ -62,7 +62,7 @@ export class Children {
     this.#manifests = deps.manifests
     this.#images = deps.images
     this.#learned = deps.learned
-    this.#defaults = deps.defaultPlatforms
+    this.#settings = deps.settings
     this.#offline = deps.offline
   }
 
@@ -74,7 +74,7 @@ export class Children {
     if (format?.convertsAllPlatforms) return { platforms: 'all' }
     if (platforms !== 'auto') return { platforms }
     if (asked === 'all') return { platforms: 'all' }
-    return { platforms: [...this.#defaults, ...asked], ready: [] }
+    return { platforms: [...this.#settings.defaultPlatforms, ...asked], ready: [] }
   }
 
   /** Offline, a bundle may have brought none of the platforms that would be waited for: then those that it brought. */
@@ -97,7 +97,7 @@ export class Children {
     { platforms }: Profile,
   ): Promise<'all' | readonly Platform[]> {
     if (platforms !== 'auto') return platforms
-    return [...this.#defaults, ...(await this.#learned.list(repository))]
+    return [...this.#settings.defaultPlatforms, ...(await this.#learned.list(repository))]
   }
 
   /** The conversion that is here, with every child that was converted before; else the task that makes it. */
@@ -176,7 +176,7 @@ export class Children {
   }
 
   #isDefault(child: Child): boolean {
-    return this.#defaults.some((one) => matchesPlatform(one, child.platform))
+    return this.#settings.defaultPlatforms.some((one) => matchesPlatform(one, child.platform))
   }
 
   #watch(task: ImageTask, { digest, platform }: Child, isOriginal: boolean): void {

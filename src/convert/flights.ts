@@ -3,6 +3,7 @@
  * waits for and that hardly move when others want their place.
  */
 import { Interest, type Waiter } from '../lib/interest.ts'
+import { live } from '../lib/live.ts'
 import { Shares } from '../lib/shares.ts'
 import type { Clock, ConvertedImage } from '../ports.ts'
 import { abandoned } from '../pull/downloads.ts'
@@ -40,22 +41,26 @@ interface Flight extends ImageFlight {
 /** Whoever left is back in this time, or is not waited for: clients ask by HEAD first and by GET then. */
 const AWAY_MS = 5_000
 
+export interface FlightCapacity {
+  /** Conversions at a time, running or waiting; one more is refused. */
+  readonly maxFlights: number
+  /** Bytes a second read and written, below which one that nobody waits for gives up its place. */
+  readonly abandonedRate: number
+}
+
 export class Flights {
   readonly #clock: Clock
-  readonly #abandonedRate: number
+  readonly #capacity: FlightCapacity
   readonly #places: Shares
   readonly #flights = new Map<string, Flight>()
 
-  constructor(deps: {
-    readonly clock: Clock
-    /** At a time, running or waiting. */
-    readonly max: number
-    /** Bytes a second read and written, below which one that nobody waits for gives up its place. */
-    readonly abandonedRate: number
-  }) {
+  constructor(deps: { readonly clock: Clock; readonly capacity: FlightCapacity }) {
     this.#clock = deps.clock
-    this.#abandonedRate = deps.abandonedRate
-    this.#places = new Shares({ total: deps.max, each: Math.ceil(deps.max / 2) })
+    const { capacity } = deps
+    this.#capacity = capacity
+    this.#places = new Shares(
+      live(() => ({ total: capacity.maxFlights, each: Math.ceil(capacity.maxFlights / 2) })),
+    )
   }
 
   join(key: string, by: Waiter | undefined): ImageFlight | undefined {
@@ -107,7 +112,7 @@ export class Flights {
       .filter(([, flight]) => admission === 'full' || flight.client === client)
       .filter(([, { work }]) => now - (work.interest.awaySince ?? now) >= AWAY_MS)
       .map(([key, flight]) => ({ key, flight, rate: rateOf(flight, now) }))
-      .filter(({ rate }) => rate < this.#abandonedRate)
+      .filter(({ rate }) => rate < this.#capacity.abandonedRate)
       .toSorted((a, b) => a.rate - b.rate)
     if (slowest === undefined) return false
     slowest.flight.giveUp(

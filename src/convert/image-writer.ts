@@ -53,7 +53,7 @@ export class ImageWriter {
   readonly #setbacks: Setbacks
   readonly #progress: Progress
   readonly #clock: Clock
-  readonly #maxUncompressed: number
+  readonly #limits: { readonly maxUncompressed: number }
 
   constructor(deps: {
     readonly catalog: Catalog
@@ -65,7 +65,7 @@ export class ImageWriter {
     readonly progress: Progress
     readonly clock: Clock
     /** What all layers of an image may unpack to together, bytes. */
-    readonly maxUncompressed: number
+    readonly limits: { readonly maxUncompressed: number }
   }) {
     this.#catalog = deps.catalog
     this.#publisher = deps.publisher
@@ -75,7 +75,7 @@ export class ImageWriter {
     this.#setbacks = deps.setbacks
     this.#progress = deps.progress
     this.#clock = deps.clock
-    this.#maxUncompressed = deps.maxUncompressed
+    this.#limits = deps.limits
   }
 
   /**
@@ -87,7 +87,7 @@ export class ImageWriter {
     survey: ConvertibleSurvey,
     stamp: Stamp,
     job: Job,
-    maxUncompressed = this.#maxUncompressed,
+    maxUncompressed = this.#limits.maxUncompressed,
     shared: Shared = { written: new Map(), places: new Semaphore(IMAGES_AT_ONCE) },
   ): Promise<ConvertedImage> {
     if (survey.kind === 'image') {

@@ -7,7 +7,13 @@ import type { ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import type { Catalog, Clock, ConvertedImage, ImageKey } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Contents } from './contents.ts'
-import { type FlightWork, Flights, type ImageFlight, type Outcome } from './flights.ts'
+import {
+  type FlightCapacity,
+  type FlightWork,
+  Flights,
+  type ImageFlight,
+  type Outcome,
+} from './flights.ts'
 import { type ImageTask, nameOf, parseRecipe, recipeOf, recipeWithout } from './image-task.ts'
 import type { ImageWriter } from './image-writer.ts'
 import { DOCKER_TYPES_ONLY, dialectFor, selectChildren } from './plan.ts'
@@ -36,7 +42,7 @@ export class Images {
   readonly #writer: ImageWriter
   readonly #progress: Progress
   readonly #clock: Clock
-  readonly #maxFlights: number
+  readonly #capacity: { readonly maxFlights: number }
   readonly #events: ImageEvents
   readonly #flights: Flights
   readonly #failures = new RecentFailures(FAILURE_MEMORY_MS)
@@ -49,10 +55,7 @@ export class Images {
     readonly setbacks: Setbacks
     readonly progress: Progress
     readonly clock: Clock
-    /** Conversions at a time, running or waiting; one more is refused. */
-    readonly maxFlights: number
-    /** Bytes a second, below which one that nobody waits for gives up its place to others. */
-    readonly abandonedRate: number
+    readonly capacity: FlightCapacity
     readonly events?: ImageEvents
   }) {
     this.#catalog = deps.catalog
@@ -61,9 +64,8 @@ export class Images {
     this.#writer = deps.writer
     this.#progress = deps.progress
     this.#clock = deps.clock
-    this.#maxFlights = deps.maxFlights
-    const { clock, maxFlights: max, abandonedRate } = deps
-    this.#flights = new Flights({ clock, max, abandonedRate })
+    this.#capacity = deps.capacity
+    this.#flights = new Flights(deps)
     this.#events = deps.events ?? {}
   }
 
@@ -92,7 +94,7 @@ export class Images {
   #overloaded(task: ImageTask): ImageFlight {
     const error = new CrossdockError(
       'overloaded',
-      `${this.#maxFlights} conversions are under way, or half of them for this client: ${nameOf(task)} must wait; pull again in a minute, or raise limits.queue`,
+      `${this.#capacity.maxFlights} conversions are under way, or half of them for this client: ${nameOf(task)} must wait; pull again in a minute, or raise limits.queue`,
       { reason: 'queue-full', retryAfter: OVERLOAD_RETRY_SECONDS },
     )
     const failed = Promise.reject(error)

@@ -59,7 +59,7 @@ export class Layers {
     readonly conversion: LayerConversion
     readonly clock: Clock
     /** Layers converted at a time. */
-    readonly jobs: number
+    readonly capacity: { readonly jobs: number }
     readonly events?: LayerEvents
   }) {
     this.#store = deps.store
@@ -68,7 +68,7 @@ export class Layers {
     this.#origins = deps.origins
     this.#conversion = deps.conversion
     this.#clock = deps.clock
-    this.#slots = new Slots(deps.jobs)
+    this.#slots = new Slots(deps.capacity)
     this.#events = deps.events ?? {}
   }
 

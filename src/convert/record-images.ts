@@ -47,7 +47,7 @@ export class RecordImages {
   readonly #blobs: Blobs
   readonly #upstreams: Upstreams
   readonly #regenerate: Regenerate
-  readonly #platforms: readonly Platform[]
+  readonly #settings: { readonly defaultPlatforms: readonly Platform[] }
   readonly #offline: boolean
 
   constructor(deps: {
@@ -57,7 +57,7 @@ export class RecordImages {
     readonly upstreams: Upstreams
     readonly regenerate: Regenerate
     /** Which child of an index is read; the first one where none fits. */
-    readonly platforms: readonly Platform[]
+    readonly settings: { readonly defaultPlatforms: readonly Platform[] }
     readonly offline: boolean
   }) {
     this.#catalog = deps.catalog
@@ -65,7 +65,7 @@ export class RecordImages {
     this.#blobs = deps.blobs
     this.#upstreams = deps.upstreams
     this.#regenerate = deps.regenerate
-    this.#platforms = deps.platforms
+    this.#settings = deps.settings
     this.#offline = deps.offline
   }
 
@@ -73,7 +73,7 @@ export class RecordImages {
   async read(
     repository: Repository,
     digest: Digest,
-    platforms: readonly Platform[] = this.#platforms,
+    platforms: readonly Platform[] = this.#settings.defaultPlatforms,
   ): Promise<ImageRecord> {
     const manifest = await this.#image(repository, digest, platforms)
     const isLazy = manifest.layers.some((layer) => layer.annotations?.[TOC_DIGEST] !== undefined)

@@ -81,7 +81,7 @@ export class Records {
   readonly #locate: (name: string) => Repository
   readonly #readFile: (path: string) => Promise<Uint8Array>
   readonly #clock: Clock
-  readonly #windowMs: number
+  readonly #freshness: { readonly tagWindowMs: number }
   readonly #offline: boolean
   readonly #findings = new LRUCache<string, Finding & { readonly at: number }>({ max: 20_000 })
   readonly #flights = new SingleFlight<Finding>()
@@ -101,7 +101,7 @@ export class Records {
     readonly readFile: (path: string) => Promise<Uint8Array>
     readonly clock: Clock
     /** How long an answer is believed, ms. */
-    readonly windowMs: number
+    readonly freshness: { readonly tagWindowMs: number }
     readonly offline: boolean
   }) {
     this.#store = deps.store
@@ -115,7 +115,7 @@ export class Records {
     this.#locate = deps.locate
     this.#readFile = deps.readFile
     this.#clock = deps.clock
-    this.#windowMs = deps.windowMs
+    this.#freshness = deps.freshness
     this.#offline = deps.offline
   }
 
@@ -307,7 +307,8 @@ export class Records {
 
   async #remember(key: string, find: () => Promise<Finding>): Promise<Finding> {
     const known = this.#findings.get(key)
-    if (known !== undefined && this.#clock.monotonic() - known.at < this.#windowMs) return known
+    if (known !== undefined && this.#clock.monotonic() - known.at < this.#freshness.tagWindowMs)
+      return known
     return await this.#flights.run(key, async () => {
       const finding = await find()
       this.#findings.set(key, { ...finding, at: this.#clock.monotonic() })

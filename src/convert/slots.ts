@@ -20,16 +20,16 @@ export type SlotResult<T> =
   | { readonly kind: 'set-back' }
 
 export class Slots {
-  readonly #jobs: number
+  readonly #capacity: { readonly jobs: number }
   readonly #queue = new FairQueue<Turn>()
   /** Turns that have had a slot and are not over. */
   readonly #begun = new Set<Turn>()
   readonly #patience: Patience
   #running = 0
 
-  /** `jobs`: how many there are. */
-  constructor(jobs: number, patience = PATIENCE) {
-    this.#jobs = jobs
+  /** `jobs`: how many there are; more or fewer from the next one on that begins or ends. */
+  constructor(capacity: { readonly jobs: number }, patience = PATIENCE) {
+    this.#capacity = capacity
     this.#patience = patience
   }
 
@@ -102,7 +102,7 @@ export class Slots {
   }
 
   #serve(): void {
-    while (this.#running < this.#jobs) {
+    while (this.#running < this.#capacity.jobs) {
       const next = this.#queue.shift((turn, client) => this.#fits(turn, client))
       if (next === undefined) break
       this.#leaveQueue(next.item)
@@ -110,7 +110,7 @@ export class Slots {
       this.#running += 1
       next.item.start(next.client)
     }
-    if (this.#running < this.#jobs && this.#queue.size > 0) this.#setOneBack()
+    if (this.#running < this.#capacity.jobs && this.#queue.size > 0) this.#setOneBack()
   }
 
   #leaveQueue(turn: Turn): void {
@@ -139,7 +139,7 @@ export class Slots {
   }
 
   get #mostBegun(): number {
-    return this.#jobs * BEGUN_PER_SLOT
+    return this.#capacity.jobs * BEGUN_PER_SLOT
   }
 }
 

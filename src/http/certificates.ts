@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import type { Server } from 'node:https'
 import { createSecureContext } from 'node:tls'
+import { isDeepStrictEqual } from 'node:util'
 
 /** Files. */
 export interface ListenerTls {
@@ -26,24 +27,34 @@ export function tlsOptions(tls: ListenerTls) {
   }
 }
 
+export interface FollowedCertificates {
+  /** Looks now; resolves with true for new ones. Rejects for files that cannot be used, and goes on with those of before. */
+  look(): Promise<boolean>
+}
+
 /** Looks for new files now and then, as long as the server listens; what does not fit together is not used. */
 export function followCertificates(
   server: Server,
   tls: ListenerTls,
   everyMs: number = LOOK_MS,
-): void {
-  let known: string | undefined
+): FollowedCertificates {
+  let known = tlsOptions(tls)
+  let version: string | undefined
   const look = async () => {
-    const version = await versionOf(tls)
-    if (version === known) return
+    const now = await versionOf(tls)
+    if (now === version) return false
     const options = tlsOptions(tls)
     createSecureContext(options)
     server.setSecureContext(options)
-    known = version
+    const isNew = !isDeepStrictEqual(options, known)
+    version = now
+    known = options
+    return isNew
   }
   // Unreadable or half replaced: the old ones go on, and the next look may find the new ones whole.
   const timer = setInterval(() => look().catch(() => undefined), everyMs).unref()
   server.once('close', () => clearInterval(timer))
+  return { look }
 }
 
 async function versionOf({ cert, key, clientCa }: ListenerTls): Promise<string> {

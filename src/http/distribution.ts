@@ -7,7 +7,7 @@ import type { Pulls } from '../convert/pulls.ts'
 import { CrossdockError } from '../errors.ts'
 import { streamOf } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { BlobStat, ByteRange, RawManifest, Repository } from '../ports.ts'
+import type { BlobStat, ByteRange, Clock, RawManifest, Repository } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { readToKeep } from '../pull/open-blob.ts'
 import type { Reach } from '../setup/clients.ts'
@@ -30,14 +30,16 @@ export interface Entrance {
   readonly reach: Reach
 }
 
-export interface DistributionDeps extends Patience {
+export interface DistributionDeps {
   readonly config: WelcomeDeps['config']
   readonly pulls: Pulls
   readonly blobs: Blobs
   readonly lists: Lists
   readonly profiles: Profiles
   readonly names: Names
-  readonly rules: readonly CompiledRule[]
+  readonly clock: Clock
+  /** What may change while it runs. */
+  readonly settings: Omit<Patience, 'clock'> & { readonly rules: readonly CompiledRule[] }
   readonly access: Access
   readonly gate: Gate
   readonly served: (what: 'manifest' | 'blob', from: 'store' | 'upstream') => void
@@ -139,8 +141,9 @@ export class Distribution {
     const ns = spaces[0] === '' ? undefined : spaces[0]
     const repository = locate(route.name, ns, this.#deps.names)
     exchange.image = nameOf(repository, route)
+    const { settings, profiles } = this.#deps
     const levers = { path: route.profile, header: exchange.header('crossdock-profile'), listener }
-    const profile = chooseProfile(levers, repository, this.#deps.rules, this.#deps.profiles)
+    const profile = chooseProfile(levers, repository, settings.rules, profiles)
     const headers: Headers = ns === undefined ? {} : { 'OCI-Namespace': ns }
     const target = { principal, repository, profile, headers }
     // A tag's suffix may say another profile, so tags are asked twice.
@@ -156,7 +159,7 @@ export class Distribution {
     reference: Reference,
     began: number,
   ): Promise<void> {
-    const { pulls, gate } = this.#deps
+    const { pulls, gate, settings, clock } = this.#deps
     if ('digest' in reference) {
       await gate.admitDigest(target, reference.digest)
       const answer = await pulls.byDigest(
@@ -188,14 +191,20 @@ export class Distribution {
       cannotRead: (profile) => profile.format && cannotRead(userAgent, profile.format),
     })
     if (isPending(answer)) {
-      await waitFor(answer, exchange, began, this.#deps, {
-        headers: target.headers,
-        send: (one) => this.#sendManifest(exchange, target, one),
-        finish: (one) => {
-          this.#deps.handedOut(one)
-          exchange.finish(one.bytes)
+      await waitFor(
+        answer,
+        exchange,
+        began,
+        { ...settings, clock },
+        {
+          headers: target.headers,
+          send: (one) => this.#sendManifest(exchange, target, one),
+          finish: (one) => {
+            this.#deps.handedOut(one)
+            exchange.finish(one.bytes)
+          },
         },
-      })
+      )
     } else {
       if (!isAdmitted) await gate.admitPlain(target, answer.digest)
       await this.#sendManifest(exchange, target, answer)

@@ -27,21 +27,25 @@ const OWN_NAMES: ReadonlySet<string> = new Set([
   'ip6-loopback',
 ])
 
-export function hostRule({ host, hostnames, isAdmin }: HostSettings): HostRule {
+export function hostRule(settings: HostSettings): HostRule {
+  const { host, isAdmin } = settings
   const isPrivate = isLoopback(host)
-  const names = new Set([...hostnames, host].map((name) => name.toLowerCase()))
+  const isNamed = (name: string) =>
+    name === host.toLowerCase() || settings.hostnames.some((one) => one.toLowerCase() === name)
   const answersTo = (name: string) => {
-    if (OWN_NAMES.has(name) || name.endsWith('.localhost') || names.has(name)) return true
+    if (OWN_NAMES.has(name) || name.endsWith('.localhost') || isNamed(name)) return true
     // An address in place of a name is no name that somebody else could have pointed here.
     return isIP(name) !== 0 && (isLoopback(name) || !isPrivate)
   }
   const isOpen = !isPrivate && !isAdmin
-  let lastRight = ''
+  let lastRight: { readonly authority: string; readonly among: readonly string[] } | undefined
   const check = (authority: string | undefined) => {
-    if (isOpen || authority === undefined || authority === '' || authority === lastRight) return
+    if (isOpen || authority === undefined || authority === '') return
+    const { hostnames } = settings
+    if (authority === lastRight?.authority && hostnames === lastRight.among) return
     const name = parseHost(authority)
     if (name === undefined || !answersTo(name)) throw misdirected(authority)
-    lastRight = authority
+    lastRight = { authority, among: hostnames }
   }
   return {
     check(rawHeaders, authority) {

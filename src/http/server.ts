@@ -10,7 +10,12 @@ import { CrossdockError } from '../errors.ts'
 import type { Shares } from '../lib/shares.ts'
 import { OPERATIONS, type RequestEvent } from '../lib/telemetry.ts'
 import { answerBadRequests } from './bad-requests.ts'
-import { followCertificates, type ListenerTls, tlsOptions } from './certificates.ts'
+import {
+  type FollowedCertificates,
+  followCertificates,
+  type ListenerTls,
+  tlsOptions,
+} from './certificates.ts'
 import type { Ask, Connection } from './connection.ts'
 import { type ConnectionLimits, Connections } from './connections.ts'
 import { type ClientRules, Exchange } from './exchange.ts'
@@ -25,8 +30,6 @@ export interface ListenerConfig {
   readonly port: number
   readonly tls?: ListenerTls | undefined
   readonly profile?: string | undefined
-  /** Names that the listener answers to beside those of its address. */
-  readonly hostnames: readonly string[]
   readonly isAdmin: boolean
 }
 
@@ -37,12 +40,16 @@ export interface Listener extends AsyncDisposable {
   readonly config: ListenerConfig
   /** Ends every connection, answered or not. */
   closeConnections(): void
+  /** Goes by the limits and certificates of now; resolves with true when the certificates were others than before. */
+  refresh(): Promise<boolean>
 }
 
 export interface ServerLimits extends ConnectionLimits {
   readonly requestHeaderBytes: number
   readonly headersTimeoutMs: number
   readonly keepAliveMs: number
+  /** Names that listeners answer to beside those of their addresses. */
+  readonly hostnames: readonly string[]
 }
 
 /** What answers the requests of a listener. */
@@ -52,7 +59,8 @@ export interface Door {
   refuse(ask: Ask, error: unknown): void
 }
 
-export interface DoorRules extends ClientRules {
+export interface DoorRules {
+  readonly limits: ClientRules
   /** Requests under way, by client. */
   readonly requests: Shares
   /** What has not ended. */
@@ -75,7 +83,7 @@ export function createApp(
 ): Door {
   const app = new Hono<Env>()
   const begin = ({ incoming, outgoing }: Ask): Exchange => {
-    const exchange = new Exchange(randomUUID(), incoming, outgoing, rules)
+    const exchange = new Exchange(randomUUID(), incoming, outgoing, rules.limits)
     const began = performance.now()
     rules.open.add(exchange)
     outgoing.once('close', () => {
@@ -165,8 +173,16 @@ export async function listen(
     // Node's own refusal would say nothing, to nobody.
     requireHostHeader: false,
   }
-  const server = createServer(options, config, limits)
-  const threshold = { door, hosts: hostRule(config), isAdmin: config.isAdmin }
+  const { server, certificates } = createServer(options, config, limits)
+  const { host, isAdmin } = config
+  const hosts = hostRule({
+    host,
+    isAdmin,
+    get hostnames() {
+      return limits.hostnames
+    },
+  })
+  const threshold = { door, hosts, isAdmin }
   const connections = new Connections(server, limits, (ask, connection) =>
     enter(threshold, ask, connection),
   )
@@ -185,6 +201,11 @@ export async function listen(
     port,
     url: `${scheme}://${formatHost(config.host)}:${port}`,
     closeConnections: () => server.closeAllConnections(),
+    refresh: async () => {
+      server.headersTimeout = limits.headersTimeoutMs
+      server.keepAliveTimeout = limits.keepAliveMs
+      return (await certificates?.look()) ?? false
+    },
     async [Symbol.asyncDispose]() {
       // Clients keep their connections after the last answer; nobody tells when one falls idle.
       const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS)
@@ -201,12 +222,11 @@ function createServer(
   options: ServerOptions,
   { tls }: ListenerConfig,
   limits: ServerLimits,
-): Server {
-  if (tls === undefined) return createHttpServer(options)
+): { readonly server: Server; readonly certificates?: FollowedCertificates } {
+  if (tls === undefined) return { server: createHttpServer(options) }
   const handshakeTimeout = limits.headersTimeoutMs
   const server = createHttpsServer({ ...options, ...tlsOptions(tls), handshakeTimeout })
-  followCertificates(server, tls)
-  return server
+  return { server, certificates: followCertificates(server, tls) }
 }
 
 interface Threshold {

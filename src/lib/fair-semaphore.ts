@@ -1,4 +1,5 @@
 /** At most so many at a time, a share of them for each client and each upstream, in turns among those who wait. */
+import { live } from './live.ts'
 import { Shares, Turns } from './shares.ts'
 
 export interface FairLimits {
@@ -28,8 +29,8 @@ export class FairSemaphore {
 
   constructor(limits: FairLimits) {
     this.#limits = limits
-    this.#clients = new Shares({ total: limits.total, each: limits.perClient })
-    this.#upstreams = new Shares({ total: limits.total, each: limits.perUpstream })
+    this.#clients = new Shares(live(() => ({ total: limits.total, each: limits.perClient })))
+    this.#upstreams = new Shares(live(() => ({ total: limits.total, each: limits.perUpstream })))
   }
 
   /** A ticket that waits for nobody yet; see `wantedBy`. */

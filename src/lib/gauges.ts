@@ -4,7 +4,7 @@ import { Gauge, type Registry } from 'prom-client'
 export interface Gauges {
   readonly version: string
   /** Budget of the store, bytes. */
-  readonly budget: number
+  readonly budget: () => number
   storeBytes(): Promise<number>
   jobs(): number
   queued(): number
@@ -29,11 +29,7 @@ export function watchGauges(registry: Registry, gauges: Gauges): void {
       },
     })
   gauge('crossdock_store_bytes', 'Bytes of blobs in the store', () => gauges.storeBytes())
-  gauge(
-    'crossdock_store_budget_bytes',
-    'Bytes that the store may hold: cache.maxSize',
-    () => budget,
-  )
+  gauge('crossdock_store_budget_bytes', 'Bytes that the store may hold: cache.maxSize', budget)
   gauge('crossdock_conversions_running', 'Conversions under way', () => gauges.jobs())
   gauge('crossdock_layers_queued', 'Layers that wait for a slot', () => gauges.queued())
   gauge('crossdock_downloads_running', 'Blobs being fetched', () => gauges.downloads())

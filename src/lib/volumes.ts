@@ -18,12 +18,12 @@ interface Volume {
 }
 
 export class Volumes {
-  readonly #limit: number
+  readonly #limit: () => number
   readonly #now: () => number
   readonly #clients = new LRUCache<string, Volume>({ max: CLIENTS })
 
   /** `limit` in bytes an hour; `now`: monotonic, ms. */
-  constructor(limit: number, now: () => number) {
+  constructor(limit: () => number, now: () => number) {
     this.#limit = limit
     this.#now = now
   }
@@ -36,7 +36,7 @@ export class Volumes {
   /** True for a client that has had its share. */
   isSpent(client: string): boolean {
     if (!this.#clients.has(client)) return false
-    return this.#current(client).steps.reduce((sum, bytes) => sum + bytes, 0) >= this.#limit
+    return this.#current(client).steps.reduce((sum, bytes) => sum + bytes, 0) >= this.#limit()
   }
 
   #current(client: string): Volume {

@@ -42,8 +42,6 @@ export class Blobs {
     readonly offline: boolean
     readonly clock: Clock
     readonly limits: DownloadLimits
-    /** How long a reader waits for a place among downloads, ms. */
-    readonly placeWaitMs: number
     readonly events?: DownloadEvents
   }) {
     this.#store = deps.store

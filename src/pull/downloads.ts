@@ -5,6 +5,7 @@
 import { CrossdockError } from '../errors.ts'
 import { FairSemaphore, type Ticket } from '../lib/fair-semaphore.ts'
 import type { Interest } from '../lib/interest.ts'
+import { live } from '../lib/live.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import { Volumes } from '../lib/volumes.ts'
 import type { BlobWriter, Catalog, Clock, Repository } from '../ports.ts'
@@ -19,6 +20,8 @@ export interface DownloadLimits {
   readonly abandonedWait: number
   /** Bytes that one client may have written within an hour. */
   readonly clientDisk: number
+  /** How long a reader waits for a place among downloads, ms. */
+  readonly placeWaitMs: number
 }
 
 export interface DownloadEvents {
@@ -96,13 +99,18 @@ export class Downloads {
     this.#clock = deps.clock
     this.#limits = deps.limits
     this.#events = deps.events
-    const { downloads: total, clientDisk } = deps.limits
-    this.#volumes = new Volumes(clientDisk, () => this.#clock.monotonic())
-    this.#places = new FairSemaphore({
-      total,
-      perClient: Math.ceil(total * CLIENT_SHARE),
-      perUpstream: Math.ceil(total * UPSTREAM_SHARE),
-    })
+    const { limits } = deps
+    this.#volumes = new Volumes(
+      () => limits.clientDisk,
+      () => this.#clock.monotonic(),
+    )
+    this.#places = new FairSemaphore(
+      live(() => ({
+        total: limits.downloads,
+        perClient: Math.ceil(limits.downloads * CLIENT_SHARE),
+        perUpstream: Math.ceil(limits.downloads * UPSTREAM_SHARE),
+      })),
+    )
   }
 
   get size(): number {

@@ -7,7 +7,7 @@ import { COMMAND, Interest, type Waiter } from '../lib/interest.ts'
 import { within } from '../lib/within.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStat, BlobStore, Catalog, Clock, Link, Repository, Upstream } from '../ports.ts'
-import type { Download, Downloads } from './downloads.ts'
+import type { Download, DownloadLimits, Downloads } from './downloads.ts'
 
 /** What a reader who is refused a download is told to wait, seconds. */
 const RETRY_SECONDS = 30
@@ -24,7 +24,7 @@ export class Openings {
   readonly #store: BlobStore
   readonly #catalog: Catalog
   readonly #clock: Clock
-  readonly #placeWaitMs: number
+  readonly #limits: Pick<DownloadLimits, 'placeWaitMs'>
   readonly #downloads: Downloads
   readonly #upstreamOf: (repository: Repository) => Upstream | undefined
   /** Openings that start a download, by upstream and digest. */
@@ -36,15 +36,14 @@ export class Openings {
     readonly store: BlobStore
     readonly catalog: Catalog
     readonly clock: Clock
-    /** How long a reader waits for a place among downloads, ms. */
-    readonly placeWaitMs: number
+    readonly limits: Pick<DownloadLimits, 'placeWaitMs'>
     readonly downloads: Downloads
     readonly upstream: (repository: Repository) => Upstream | undefined
   }) {
     this.#store = deps.store
     this.#catalog = deps.catalog
     this.#clock = deps.clock
-    this.#placeWaitMs = deps.placeWaitMs
+    this.#limits = deps.limits
     this.#downloads = deps.downloads
     this.#upstreamOf = deps.upstream
   }
@@ -77,7 +76,7 @@ export class Openings {
   async #placed({ placed }: Opening, { upstream, name }: Repository, digest: Digest) {
     const isPlaced = await within(
       placed.then(() => true),
-      this.#placeWaitMs,
+      this.#limits.placeWaitMs,
     )
     if (isPlaced) return
     throw new CrossdockError(

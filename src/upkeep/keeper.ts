@@ -82,6 +82,11 @@ export class Keeper implements AsyncDisposable {
     await this.#running
   }
 
+  /** The policy says something else: what the budget holds is looked at now, not within the hour. */
+  policyChanged(): void {
+    this.#wanted.resolve()
+  }
+
   async #collectAlways(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       this.#wanted = Promise.withResolvers()
@@ -111,19 +116,22 @@ export class Keeper implements AsyncDisposable {
   }
 
   async #scrubAlways(): Promise<void> {
-    const { intervalMs } = this.#policy.scrub
-    if (intervalMs === 0) return
     while (!this.#stop.signal.aborted) {
-      try {
-        const last = await this.#catalog.retention.lastDone(SCRUB)
-        const now = this.#clock.now()
-        // A new store has nothing that could have rotted yet.
-        if (last === undefined) await this.#catalog.retention.done(SCRUB, now)
-        else if (Math.abs(now - last) >= intervalMs) await this.#scrub()
-      } catch (error) {
-        if (!this.#stop.signal.aborted) this.#events.failed?.('scrub', error)
-      }
-      await this.#sleep(Math.min(SCRUB_LOOK_MS, intervalMs))
+      const { intervalMs } = this.#policy.scrub
+      if (intervalMs > 0) await this.#scrubWhenDue(intervalMs)
+      await this.#sleep(intervalMs > 0 ? Math.min(SCRUB_LOOK_MS, intervalMs) : SCRUB_LOOK_MS)
+    }
+  }
+
+  async #scrubWhenDue(intervalMs: number): Promise<void> {
+    try {
+      const last = await this.#catalog.retention.lastDone(SCRUB)
+      const now = this.#clock.now()
+      // A new store has nothing that could have rotted yet.
+      if (last === undefined) await this.#catalog.retention.done(SCRUB, now)
+      else if (Math.abs(now - last) >= intervalMs) await this.#scrub()
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#events.failed?.('scrub', error)
     }
   }
 

@@ -12,7 +12,7 @@ export class Touches {
   readonly #catalog: Catalog
   readonly #outline: (raw: RawManifest) => Outline
   readonly #clock: Clock
-  readonly #everyMs: number
+  readonly #policy: { readonly leaseMs: number }
   /** When the blobs of a manifest were touched last, monotonic ms. */
   readonly #manifests = new LRUCache<Digest, number>({ max: 20_000 })
 
@@ -20,12 +20,12 @@ export class Touches {
     readonly catalog: Catalog
     readonly outline: (raw: RawManifest) => Outline
     readonly clock: Clock
-    readonly leaseMs: number
+    readonly policy: { readonly leaseMs: number }
   }) {
     this.#catalog = deps.catalog
     this.#outline = deps.outline
     this.#clock = deps.clock
-    this.#everyMs = Math.min(MOST_MS, deps.leaseMs * LEASE_PART)
+    this.#policy = deps.policy
   }
 
   blob(digest: Digest): void {
@@ -38,6 +38,10 @@ export class Touches {
     if (last !== undefined && now - last < this.#everyMs) return
     this.#manifests.set(raw.digest, now)
     for (const digest of [raw.digest, ...this.#named(raw)]) this.blob(digest)
+  }
+
+  get #everyMs(): number {
+    return Math.min(MOST_MS, this.#policy.leaseMs * LEASE_PART)
   }
 
   #named(raw: RawManifest): readonly Digest[] {

@@ -5,7 +5,8 @@ import type { Clock, Upstream, Upstreams } from '../ports.ts'
 import { literalIn } from './addresses.ts'
 import type { BreakerPolicy } from './breaker.ts'
 import { DockerCredentials, HUB_HOSTS } from './credentials.ts'
-import { Dialer, type Lookup } from './dialer.ts'
+import type { Dialer, Lookup } from './dialer.ts'
+import { Dialers } from './dialers.ts'
 import { Endpoint } from './endpoint.ts'
 import { Endpoints } from './endpoints.ts'
 import { identityOf } from './identity.ts'
@@ -15,7 +16,8 @@ import { RegistryWriter } from './push.ts'
 import { Registry } from './registry.ts'
 import type { UpstreamEvents, UpstreamLimits, UpstreamSettings } from './settings.ts'
 
-export interface UpstreamsSettings {
+/** What a configuration says of them, which may change while they are in use. */
+export interface Directory {
   /** Name -> how to reach it. */
   readonly upstreams: Readonly<Record<string, UpstreamSettings>>
   readonly defaultUpstream: string
@@ -25,6 +27,9 @@ export interface UpstreamsSettings {
   /** The Docker client's config file, or its folder. */
   readonly dockerConfig?: { readonly path: string } | undefined
   readonly limits: UpstreamLimits
+}
+
+export interface UpstreamsSettings extends Directory {
   readonly clock: Clock
   readonly random: () => number
   readonly env: Environment
@@ -51,30 +56,74 @@ export interface Registries extends Upstreams, AsyncDisposable {
    * `nameInvalid` for what is no host.
    */
   writer(host: string): RegistryWriter
+  /**
+   * Goes by another directory from now on. What is under way ends as it began; an upstream that is reached as before keeps what is
+   * known of it: connections, tokens, outages. Throws, and goes on as before, when the default upstream is not configured.
+   */
+  replace(directory: Directory): void
 }
 
 export function createUpstreams(settings: UpstreamsSettings): Registries {
-  return new ConfiguredUpstreams(settings)
+  const dialers = new Dialers()
+  let now = new ConfiguredUpstreams(settings, dialers)
+  return {
+    get default() {
+      return now.default
+    },
+    get names() {
+      return now.names
+    },
+    find: (host) => now.find(host),
+    writer: (host) => now.writer(host),
+    replace(directory) {
+      now = new ConfiguredUpstreams({ ...settings, ...directory }, dialers, now)
+    },
+    [Symbol.asyncDispose]: () => dialers[Symbol.asyncDispose](),
+  }
 }
 
-class ConfiguredUpstreams implements Registries {
+/** Upstreams out of requests. */
+interface AnyUpstreams {
+  readonly dialer: Dialer
+  readonly byName: LRUCache<string, Upstream>
+}
+
+/** The upstreams of one directory. */
+class ConfiguredUpstreams implements Upstreams {
   readonly default: Upstream
   readonly names: readonly string[]
   readonly #settings: UpstreamsSettings
   readonly #docker: DockerCredentials | undefined
-  readonly #dialers: Dialer[] = []
+  /** What decides for all of them how they are reached. */
+  readonly #common: string
+  readonly #dialers: Dialers
   /** By canonical name, alias and host:port. */
   readonly #configured = new Map<string, Upstream>()
-  readonly #any = new LRUCache<string, Upstream>({ max: MAX_ANY })
-  #publicDialer: Dialer | undefined
+  /** By all that decides how they are reached. */
+  readonly #reached = new Map<string, Upstream>()
+  readonly #any: AnyUpstreams
 
-  constructor(settings: UpstreamsSettings) {
+  /** What is reached in the same way as in `before` goes on with what is known of it. */
+  constructor(settings: UpstreamsSettings, dialers: Dialers, before?: ConfiguredUpstreams) {
     this.#settings = settings
-    const { dockerConfig, env } = settings
-    this.#docker = dockerConfig && new DockerCredentials(dockerConfig.path, env)
+    this.#dialers = dialers
+    const { dockerConfig, env, limits, allowAnyTokenService } = settings
+    const common = JSON.stringify([limits, allowAnyTokenService, dockerConfig])
+    const isSame = before !== undefined && common === before.#common
+    this.#common = common
+    this.#docker = isSame
+      ? before.#docker
+      : dockerConfig && new DockerCredentials(dockerConfig.path, env)
+    this.#any = isSame
+      ? before.#any
+      : { dialer: this.#dialer(PUBLIC, []), byName: new LRUCache({ max: MAX_ANY }) }
     const entries = Object.entries(settings.upstreams).map(([key, entry]) => {
       const name = canonicalName(key)
-      return { name, host: hostOf(name, entry), upstream: this.#create(name, entry) }
+      const way = JSON.stringify([name, entry])
+      const known = isSame ? before.#reached.get(way) : undefined
+      const upstream = known ?? this.#create(name, entry)
+      this.#reached.set(way, upstream)
+      return { name, host: hostOf(name, entry), upstream }
     })
     for (const { name, upstream } of entries) {
       const aliases = name === HUB ? HUB_HOSTS : [name]
@@ -122,10 +171,6 @@ class ConfiguredUpstreams implements Registries {
     )
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#dialers.map((dialer) => dialer[Symbol.asyncDispose]()))
-  }
-
   #add(key: string, upstream: Upstream): void {
     if (!this.#configured.has(keyOf(key))) this.#configured.set(keyOf(key), upstream)
   }
@@ -143,11 +188,11 @@ class ConfiguredUpstreams implements Registries {
   #findAny(host: string): Upstream | undefined {
     if (!this.#settings.allowAnyUpstream || !isPublicName(host)) return undefined
     const name = canonicalName(host)
-    const known = this.#any.get(name)
+    const { dialer, byName } = this.#any
+    const known = byName.get(name)
     if (known !== undefined) return known
-    this.#publicDialer ??= this.#dialer(PUBLIC, [])
-    const upstream = this.#create(name, PUBLIC, this.#publicDialer)
-    this.#any.set(name, upstream)
+    const upstream = this.#create(name, PUBLIC, dialer)
+    byName.set(name, upstream)
     return upstream
   }
 
@@ -190,9 +235,7 @@ class ConfiguredUpstreams implements Registries {
 
   #dialer(entry: UpstreamSettings, ownHosts: readonly string[]): Dialer {
     const { limits, env, lookup } = this.#settings
-    const dialer = new Dialer({ tls: entry.tls, limits, env, ownHosts, lookup })
-    this.#dialers.push(dialer)
-    return dialer
+    return this.#dialers.create({ tls: entry.tls, limits, env, ownHosts, lookup })
   }
 }
 

@@ -121,7 +121,7 @@ describeWith(['registry', 'clients', 'containerd'], 'users of an htpasswd file',
 
     await writeFile(htpasswd, LINES.slice(0, 1).join(''))
     process.kill(crossdock.pid, 'SIGHUP')
-    await vi.waitFor(() => expect(crossdock.output()).toContain('access_reloaded'), WAIT)
+    await vi.waitFor(() => expect(crossdock.output()).toContain('"event":"reloaded"'), WAIT)
 
     const first = await running
     expect(first.status, first.stderr).toBe(0)

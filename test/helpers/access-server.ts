@@ -39,7 +39,7 @@ export class AccessServer implements AsyncDisposable {
     await this.#configure(allowed)
     this.#reloads += 1
     // As often as that, and nothing for the expression to try twice.
-    const times = `(?:access_reloaded(?:(?!access_reloaded)[^])*){${this.#reloads}}`
+    const times = `(?:reloaded(?:(?!reloaded)[^])*){${this.#reloads}}`
     const seen = this.#server?.logged(new RegExp(times))
     this.#server?.reload()
     await seen

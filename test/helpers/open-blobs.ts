@@ -4,12 +4,12 @@ import { systemClock } from '../../src/lib/clock.ts'
 
 export const DOWNLOADS = {
   clock: systemClock,
-  placeWaitMs: 1_000,
   limits: {
     downloads: 100,
     abandonedRate: 1,
     abandonedWait: 60_000,
     clientDisk: Number.MAX_SAFE_INTEGER,
+    placeWaitMs: 1_000,
   },
 } as const
 

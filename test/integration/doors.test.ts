@@ -18,6 +18,7 @@ interface Limits {
   readonly clientConnections?: number
   readonly requests?: { readonly total: number; readonly each: number }
   readonly proxies?: readonly string[]
+  readonly hostnames?: readonly string[]
 }
 
 const open: AsyncDisposable[] = []
@@ -35,22 +36,27 @@ async function start(
     exchange.send(200, {}, 'yes'),
   config: Partial<ListenerConfig> = {},
 ): Promise<Listener> {
-  const { connections = 100, clientConnections = 100, proxies = [], requests } = limits
+  const {
+    connections = 100,
+    clientConnections = 100,
+    proxies = [],
+    hostnames = [],
+    requests,
+  } = limits
   const door = createApp(
     async (exchange) => answer(exchange),
     () => undefined,
     (routes, seen) =>
       addHealth(routes, seen, { check: async () => undefined, isDraining: () => false }),
     {
-      clientIdleMs: 60_000,
-      addressOf: clientAddressBehind(proxies),
+      limits: { clientIdleMs: 60_000, addressOf: clientAddressBehind(proxies) },
       open: new Set(),
       requests: new Shares(requests ?? { total: 1000, each: 1000 }),
     },
   )
   const listener = await listen(
     door,
-    { host: '127.0.0.1', port: 0, hostnames: [], isAdmin: false, ...config },
+    { host: '127.0.0.1', port: 0, isAdmin: false, ...config },
     {
       requestHeaderBytes: 16_384,
       headersTimeoutMs: 10_000,
@@ -58,6 +64,7 @@ async function start(
       connections,
       clientConnections,
       isProxy: proxyAmong(proxies),
+      hostnames,
     },
     () => undefined,
   )
@@ -288,7 +295,7 @@ describe('the name that a request asks for', () => {
   )
 
   test('may be one that the configuration names, and may be left out by HTTP/1.0', async () => {
-    const listener = await start({}, undefined, { hostnames: ['Proxy.Internal'] })
+    const listener = await start({ hostnames: ['Proxy.Internal'] })
     expect(await statusOf(listener, '/v2/', { headers: 'Host: proxy.internal:5000\r\n' })).toBe(200)
     const socket = await dial(listener)
     socket.write('GET /v2/ HTTP/1.0\r\n\r\n')
@@ -296,9 +303,10 @@ describe('the name that a request asks for', () => {
   })
 
   test('is any one where the network gets in, but on the admin listener an address or a name of ours', async () => {
-    const config = { host: '0.0.0.0', hostnames: ['metrics.internal'] }
-    const listener = await start({}, undefined, config)
-    const admin = await start({}, undefined, { ...config, isAdmin: true })
+    const hostnames = ['metrics.internal']
+    const config = { host: '0.0.0.0' }
+    const listener = await start({ hostnames }, undefined, config)
+    const admin = await start({ hostnames }, undefined, { ...config, isAdmin: true })
     for (const host of NEVER.slice(0, 3)) {
       expect(await statusOf(listener, '/v2/', { headers: `Host: ${host}\r\n` })).toBe(200)
       expect(await statusOf(admin, '/v2/', { headers: `Host: ${host}\r\n` })).toBe(421)

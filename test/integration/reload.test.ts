@@ -56,7 +56,7 @@ describe('a server that gets SIGHUP', () => {
     await hold.reached
 
     await admit('alice', 'carol')
-    await reload('access_reloaded')
+    await reload('reloaded')
 
     expect([await statusOf('alice'), await statusOf('bob'), await statusOf('carol')]).toEqual([
       200, 401, 200,
@@ -69,10 +69,10 @@ describe('a server that gets SIGHUP', () => {
 
   test('keeps what it has when the file is wrong, and says so without secrets', async () => {
     await admit('alice')
-    await reload('access_reloaded')
+    await reload('reloaded')
     await writeFile(htpasswd, `alice:${HASH}\nmallory:hunter2\n`)
 
-    await reload('access_kept')
+    await reload('reload_refused')
 
     expect([await statusOf('alice'), await statusOf('mallory')]).toEqual([200, 401])
     expect(proxy.crossdock.output()).toContain('users:2: the password of mallory is no bcrypt hash')
@@ -83,7 +83,7 @@ describe('a server that gets SIGHUP', () => {
     const threads = async () => (await readdir(`/proc/${proxy.crossdock.pid}/task`)).length
     const readAgain = async () => {
       await admit('alice')
-      await reload('access_reloaded')
+      await reload('reloaded')
       expect(await statusOf('alice')).toBe(200)
     }
     await readAgain()
@@ -106,8 +106,8 @@ describe('a server that gets SIGHUP', () => {
 
 describe('a new auth.mode', () => {
   test.each([
-    ['0.0.0.0', 'access_kept', 401],
-    ['127.0.0.1', 'access_reloaded', 200],
+    ['0.0.0.0', 'reload_refused', 401],
+    ['127.0.0.1', 'reloaded', 200],
   ])('of none on %s is %s', async (host, event, status) => {
     await using registry = await FakeRegistry.start()
     await using place = await Workplace.create()

@@ -74,7 +74,7 @@ describeWithPrograms(isRoot && existsSync(SYSTEMD) ? programs : ['root'], 'the u
   test('reads the configuration again on reload, and ends with success', async () => {
     const reloaded = await machine.run('systemctl', 'reload', 'crossdock')
     expect([reloaded.stderr, reloaded.status]).toEqual(['', 0])
-    await expect.poll(() => machine.log()).toContain('access_reloaded')
+    await expect.poll(() => machine.log()).toContain('"event":"reloaded"')
 
     const stopped = await machine.run('systemctl', 'stop', 'crossdock')
     expect([stopped.stderr, stopped.status]).toEqual(['', 0])

@@ -11,6 +11,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   oci: ['errors.ts'],
   'ports.ts': ['lib', 'oci'],
   'outputs.ts': ['oci', 'ports.ts'],
+  'settings.ts': ['config', 'http', 'lib', 'oci'],
   'pins.ts': ['ports.ts'],
   lib: ['errors.ts', 'ports.ts'],
   tar: ['lib'],

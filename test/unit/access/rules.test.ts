@@ -14,7 +14,11 @@ afterEach(() => rm(folder, { recursive: true }))
 async function read(auth: Readonly<Record<string, unknown>>) {
   const config = { ...CONFIG.parse({ auth: { htpasswd: join(folder, 'users'), ...auth } }) }
   const convert = { ...config.convert, defaultPlatforms: [] }
-  return await readAccessRules({ ...config, convert }, async () => true)
+  return await readAccessRules(
+    { ...config, convert },
+    async () => true,
+    () => 'crossdock.yaml:7:3',
+  )
 }
 
 describe('users and policy of a configuration', () => {

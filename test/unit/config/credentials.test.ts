@@ -7,6 +7,7 @@ import {
 } from '../../../src/config/credentials.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 
+const placeOf = () => 'crossdock.yaml:3:5'
 const TLS = { cert: '/c', key: '/k' }
 
 async function configWith(settings: {
@@ -56,17 +57,17 @@ describe('credentials that would be open to all', () => {
     const meant = await configWith({ listen, upstream, allow: true })
     const closed = await configWith({ listen: [{ address: '127.0.0.1:0' }], upstream })
 
-    expect(() => refuseOpenCredentials(open)).toThrow(
-      /upstreams\["docker\.io"\].*allowOpenCredentials/,
+    expect(() => refuseOpenCredentials(open, placeOf)).toThrow(
+      /^crossdock\.yaml:3:5: upstreams\["docker\.io"\].*allowOpenCredentials/,
     )
-    expect(() => refuseOpenCredentials(meant)).not.toThrow()
-    expect(() => refuseOpenCredentials(closed)).not.toThrow()
+    expect(() => refuseOpenCredentials(meant, placeOf)).not.toThrow()
+    expect(() => refuseOpenCredentials(closed, placeOf)).not.toThrow()
   })
 
   it('does not mind an open listener without credentials', async () => {
     const config = await configWith({ listen: [{ address: '0.0.0.0:0' }] })
 
-    expect(() => refuseOpenCredentials(config)).not.toThrow()
+    expect(() => refuseOpenCredentials(config, placeOf)).not.toThrow()
   })
 })
 

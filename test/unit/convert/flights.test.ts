@@ -14,7 +14,7 @@ let flights: Flights
 
 beforeEach(() => {
   clock = new TestClock()
-  flights = new Flights({ clock, max: 4, abandonedRate: RATE })
+  flights = new Flights({ clock, capacity: { maxFlights: 4, abandonedRate: RATE } })
 })
 
 test('one client has half of the places, others the rest', () => {

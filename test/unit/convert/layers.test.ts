@@ -94,11 +94,11 @@ function open(): Layers {
   const { blobs: store, catalog } = memoryStore()
   const limits = {
     ...{ downloads: 100, abandonedRate: 64 * 1024, abandonedWait: 60_000 },
-    clientDisk: Number.MAX_SAFE_INTEGER,
+    ...{ clientDisk: Number.MAX_SAFE_INTEGER, placeWaitMs: 1_000 },
   }
   const upstreams = upstreamsOf(upstream)
   const shared = { store, catalog, clock }
-  const blobs = new Blobs({ ...shared, upstreams, offline: false, limits, placeWaitMs: 1_000 })
+  const blobs = new Blobs({ ...shared, upstreams, offline: false, limits })
   const origins = new Origins({ blobs, catalog })
   const conversion = new LayerConversion({
     ...{ ...shared, blobs, origins },
@@ -106,7 +106,7 @@ function open(): Layers {
     concurrency: 1,
     events: { converted: ({ result }) => results.push(result) },
   })
-  return new Layers({ ...shared, blobs, origins, conversion, jobs: JOBS })
+  return new Layers({ ...shared, blobs, origins, conversion, capacity: { jobs: JOBS } })
 }
 
 async function sources(count: number): Promise<FakeLayer[]> {

@@ -12,7 +12,7 @@ const AT_ONCE = { starvingMs: 1_000_000, othersMs: 0 }
 
 describe('a conversion whose source does not come', () => {
   test('lets others have its slot, and goes on when the source does', async () => {
-    const slots = new Slots(1, NEVER)
+    const slots = new Slots({ jobs: 1 }, NEVER)
     const source = await growing()
     const slow = slots.run(task('sick'), (turn) => drain(turn, source))
     await source.write(new Uint8Array(100_000))
@@ -26,7 +26,7 @@ describe('a conversion whose source does not come', () => {
   })
 
   test('makes room when too many have begun, the one that nobody waits for first', async () => {
-    const slots = new Slots(1, NEVER)
+    const slots = new Slots({ jobs: 1 }, NEVER)
     const interests = [wantedBy('a'), wantedBy(), wantedBy('b')]
     const sources = await Promise.all(interests.map(growing))
     const slow = sources.map((source, i) =>
@@ -47,7 +47,7 @@ describe('a conversion whose source does not come', () => {
   })
 
   test('fails with its source', async () => {
-    const slots = new Slots(1, NEVER)
+    const slots = new Slots({ jobs: 1 }, NEVER)
     const source = await growing()
     const slow = slots.run(task('sick'), (turn) => drain(turn, source))
     slow.catch(() => undefined)
@@ -62,7 +62,7 @@ describe('a conversion whose source does not come', () => {
 
 describe('a slot', () => {
   test('goes from one client to the next between two pieces, so that no long work is in the way of a short one', async () => {
-    const slots = new Slots(1, AT_ONCE)
+    const slots = new Slots({ jobs: 1 }, AT_ONCE)
     const done: string[] = []
     const long = slots
       .run(task('u', wantedBy('long')), (turn) => drain(turn, pieces(50), undefined))
@@ -77,7 +77,7 @@ describe('a slot', () => {
   })
 
   test('stays with its conversion while nobody else waits', async () => {
-    const slots = new Slots(1, AT_ONCE)
+    const slots = new Slots({ jobs: 1 }, AT_ONCE)
     expect(await slots.run(task('u'), (turn) => drain(turn, pieces(50), undefined))).toEqual({
       kind: 'done',
       value: 50,
@@ -85,7 +85,7 @@ describe('a slot', () => {
   })
 
   test('is not waited for by a source that is being read ahead when its conversion ends', async () => {
-    const slots = new Slots(1, AT_ONCE)
+    const slots = new Slots({ jobs: 1 }, AT_ONCE)
     const held = Promise.withResolvers<void>()
     const closed = Promise.withResolvers<void>()
     const source = async function* () {
@@ -108,13 +108,13 @@ describe('a slot', () => {
   })
 
   test('is given back by work that fails', async () => {
-    const slots = new Slots(1)
+    const slots = new Slots({ jobs: 1 })
     await expect(slots.run(task('u'), () => Promise.reject(new Error('no')))).rejects.toThrow('no')
     expect((await slots.run(task('u'), async () => 1)).kind).toBe('done')
   })
 
   test('is one of so many, and one client begins no more than its share', async () => {
-    const slots = new Slots(2, NEVER)
+    const slots = new Slots({ jobs: 2 }, NEVER)
     let running = 0
     let most = 0
     const gate = Promise.withResolvers<void>()

@@ -32,6 +32,28 @@ test('a listener shows a certificate that was replaced, once its key has followe
   }
 })
 
+test('a listener that is told to look says whether there is another certificate, and rejects half of one', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'certificates-'))
+  const tls = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') }
+  await writeFile(tls.cert, await pem('server.pem'))
+  await writeFile(tls.key, await pem('server.key'))
+  const server = createServer(tlsOptions(tls))
+  try {
+    const certificates = followCertificates(server, tls)
+    const looks = [await certificates.look(), await certificates.look()]
+    await writeFile(tls.cert, await pem('client.pem'))
+    const half = certificates.look()
+    await expect(half).rejects.toThrow()
+    await writeFile(tls.key, await pem('client.key'))
+    looks.push(await certificates.look(), await certificates.look())
+
+    expect(looks).toEqual([false, false, true, false])
+  } finally {
+    server.emit('close')
+    await rm(folder, { recursive: true })
+  }
+})
+
 function shownBy(port: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false }, () => {

@@ -12,7 +12,7 @@ const KIB = 1024
 /** The share of a client: 2; of an upstream: 6. */
 const LIMITS = {
   ...{ downloads: 8, abandonedRate: 64 * KIB, abandonedWait: 60_000 },
-  clientDisk: 100 * 1024 * KIB,
+  ...{ clientDisk: 100 * 1024 * KIB, placeWaitMs: 10 },
 }
 const SIZE = 512 * KIB
 
@@ -28,7 +28,7 @@ beforeEach(() => {
   const { blobs: store, catalog } = memoryStore()
   const upstreams = upstreamsOf(sick, well)
   const limits = LIMITS
-  blobs = new Blobs({ store, catalog, upstreams, offline: false, clock, limits, placeWaitMs: 10 })
+  blobs = new Blobs({ store, catalog, upstreams, offline: false, clock, limits })
 })
 
 describe('downloads that everybody has left', () => {
@@ -123,7 +123,7 @@ describe('a share of the disk', () => {
     const { blobs: store, catalog } = memoryStore()
     const limits = { ...LIMITS, clientDisk: SIZE }
     const upstreams = upstreamsOf(sick, well)
-    blobs = new Blobs({ store, catalog, upstreams, offline: false, clock, limits, placeWaitMs: 10 })
+    blobs = new Blobs({ store, catalog, upstreams, offline: false, clock, limits })
     const [greedy, other] = [new TestWaiter('greedy'), new TestWaiter('other')]
     await whole(greedy)
 

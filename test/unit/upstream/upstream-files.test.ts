@@ -17,6 +17,8 @@ afterEach(async () => {
 
 const plain = { mirrors: [], tlsVerify: true, allowedRealms: [] }
 
+const placeOf = () => 'crossdock.yaml:2:9'
+
 test('hands on the names of files that can be read, since what is in them may change', async () => {
   const file = async (name: string, text: string) => {
     await writeFile(join(folder, name), text)
@@ -32,7 +34,7 @@ test('hands on the names of files that can be read, since what is in them may ch
     tlsVerify: false,
   }
 
-  const settings = await upstreamSettings({ upstreams: { local, other: plain } })
+  const settings = await upstreamSettings({ upstreams: { local, other: plain } }, placeOf)
 
   expect(settings.local).toMatchObject({
     username: 'robot',
@@ -53,11 +55,13 @@ test('names every file that cannot be read, with its place in the configuration'
     local: { ...plain, ca: folder },
   }
 
-  const error: unknown = await upstreamSettings({ upstreams }).catch((cause: unknown) => cause)
+  const error: unknown = await upstreamSettings({ upstreams }, placeOf).catch(
+    (cause: unknown) => cause,
+  )
 
   expect(error).toBeInstanceOf(ConfigError)
   const { problems } = error as ConfigError
   expect(problems).toHaveLength(2)
-  expect(problems.join()).toContain('upstreams["ghcr.io"].passwordFile')
+  expect(problems.join()).toContain('crossdock.yaml:2:9: upstreams["ghcr.io"].passwordFile: cannot')
   expect(problems.join()).toContain('upstreams.local.ca')
 })

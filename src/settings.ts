@@ -1,0 +1,112 @@
+/**
+ * What the configuration in force says, in the words of those who go by it. Each part is an object that stays while its values are
+ * replaced, all of them in one step: whoever reads a value when it is needed goes by the configuration of now.
+ */
+import { availableParallelism } from 'node:os'
+import { profilesOf } from './config/profiles.ts'
+import type { Config } from './config/schema.ts'
+import { clientAddressBehind, proxyAmong } from './http/client-address.ts'
+import { compileRules } from './http/target.ts'
+import { live } from './lib/live.ts'
+import { DEFAULT_MODEL_LIMITS, type ModelLimits } from './oci/manifest.ts'
+import { parsePlatform } from './oci/platform.ts'
+
+type Values = ReturnType<typeof valuesOf>
+
+export type Settings = Values & {
+  /** Takes the values of another configuration. */
+  replace(config: Config): void
+}
+
+/** One client may have a quarter of the connections, unless the configuration says otherwise. */
+const CLIENT_SHARE = 4
+
+export function createSettings(config: Config): Settings {
+  let now = valuesOf(config)
+  const part = <K extends keyof Values>(key: K): Values[K] => live(() => now[key])
+  return {
+    config: part('config'),
+    profiles: part('profiles'),
+    model: part('model'),
+    decoding: part('decoding'),
+    downloads: part('downloads'),
+    freshness: part('freshness'),
+    conversion: part('conversion'),
+    waiting: part('waiting'),
+    keeping: part('keeping'),
+    clients: part('clients'),
+    replace(next) {
+      now = valuesOf(next)
+    },
+  }
+}
+
+function valuesOf(config: Config) {
+  const { cache, convert, limits } = config
+  const cores = availableParallelism()
+  return {
+    config,
+    profiles: profilesOf(config),
+    /** Of what is read as a manifest, config or layer. */
+    model: modelLimits(limits),
+    decoding: { maxOutput: limits.layerUncompressed, maxWindowLog: limits.zstdWindowLog },
+    downloads: {
+      downloads: limits.downloads,
+      abandonedRate: limits.abandonedRate,
+      abandonedWait: limits.abandonedWait,
+      clientDisk: limits.clientDisk ?? Number.POSITIVE_INFINITY,
+      placeWaitMs: convert.headerWait,
+    },
+    freshness: {
+      offline: cache.offline,
+      tagWindowMs: cache.tagWindow,
+      staleWindowMs: cache.staleWindow,
+    },
+    conversion: {
+      // More layers than cores: some wait for upstream while others keep the cores busy.
+      jobs: convert.jobs === 'auto' ? cores * 2 : convert.jobs,
+      maxFlights: cores + limits.queue,
+      abandonedRate: limits.abandonedRate,
+      maxUncompressed: limits.imageUncompressed,
+      defaultPlatforms: convert.defaultPlatforms.map(parsePlatform),
+    },
+    waiting: {
+      rules: compileRules(config.rules),
+      headerWaitMs: convert.headerWait,
+      waitBudgetMs: convert.waitBudget,
+    },
+    keeping: {
+      maxSize: cache.maxSize,
+      leaseMs: cache.lease,
+      scrub: { rate: cache.scrub.rate, intervalMs: cache.scrub.interval },
+    },
+    clients: clientLimits(config),
+  }
+}
+
+function modelLimits(limits: Config['limits']): ModelLimits {
+  return {
+    ...DEFAULT_MODEL_LIMITS,
+    maxManifestBytes: limits.manifestSize,
+    maxConfigBytes: limits.configSize,
+    maxLayers: limits.layers,
+    maxIndexEntries: limits.indexEntries,
+    maxBlobBytes: limits.blobSize,
+    maxImageBytes: limits.imageSize,
+  }
+}
+
+function clientLimits({ limits, trustedProxies, hostnames }: Config) {
+  const { connections, clientConnections = Math.ceil(connections / CLIENT_SHARE) } = limits
+  return {
+    requestHeaderBytes: limits.requestHeader,
+    headersTimeoutMs: limits.clientHeaders,
+    keepAliveMs: limits.keepAlive,
+    clientIdleMs: limits.clientIdle,
+    connections,
+    clientConnections,
+    isProxy: proxyAmong(trustedProxies),
+    addressOf: clientAddressBehind(trustedProxies),
+    hostnames,
+  }
+}
