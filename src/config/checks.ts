@@ -178,9 +178,6 @@ function checkAuth({ auth, listen }: ConfigParts): Problem[] {
   if (auth === undefined) return []
   const problems: Problem[] = []
   const complain = (path: Path, text: string) => problems.push({ path: ['auth', ...path], text })
-  if (auth.mode === 'token') {
-    complain(['mode'], 'the mode token is not available yet; use htpasswd or mtls')
-  }
   if (auth.mode === 'htpasswd' && auth.htpasswd === undefined) {
     complain(['htpasswd'], 'missing; name the file that "htpasswd -B -c FILE USER" makes')
   }

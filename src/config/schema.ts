@@ -193,7 +193,7 @@ const policyRule = z.strictObject({
 
 const auth = z.strictObject({
   mode: z
-    .enum(['none', 'htpasswd', 'token', 'mtls'])
+    .enum(['none', 'htpasswd', 'mtls'])
     .default('none')
     .describe(
       'Who may pull: everybody (`none`), users of a file (`htpasswd`), or holders of a client certificate (`mtls`).',
