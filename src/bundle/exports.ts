@@ -3,7 +3,7 @@ import { parseRecipe } from '../convert/image-task.ts'
 import { listIn } from '../convert/priority-lists.ts'
 import type { Progress } from '../convert/progress.ts'
 import type { Pulls } from '../convert/pulls.ts'
-import type { StageTask, Staging } from '../convert/staging.ts'
+import type { Staging } from '../convert/staging.ts'
 import { CrossdockError } from '../errors.ts'
 import { unlessAborted, untilAborted } from '../lib/aborted.ts'
 import { streamOf } from '../lib/streams.ts'
@@ -15,50 +15,15 @@ import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
 import { Cargo, type CargoBlob, type Shipment } from './cargo.ts'
-import type { IdentifiedBundle } from './description.ts'
 import { type FileEntry, smallFile } from './entry.ts'
+import type { ExportItem, ExportTask } from './export-task.ts'
 import { blobPath } from './layout-files.ts'
 import { type ExportedImage, type Manifesto, writeManifesto } from './manifesto.ts'
-import { compressOuter, type OuterOptions } from './outer-compression.ts'
+import { compressOuter } from './outer-compression.ts'
 import { type WrittenFile, writeArchive, writeFolder } from './output-files.ts'
 import { OutputProgress } from './output-progress.ts'
 import { Referrers } from './referrers.ts'
 import { writeTar } from './tar-archive.ts'
-
-export interface ExportTask {
-  readonly images: readonly ExportItem[]
-  readonly withSources: boolean
-  /** `docker`: what `docker load` of any version reads, and nothing of the OCI layout. */
-  readonly format: 'oci' | 'docker'
-  /** Bundles that the far side has already. */
-  readonly since: readonly PriorBundle[]
-  readonly target: ExportTarget
-  /** True: the first image that fails ends it, and nothing is written. */
-  readonly failFast?: boolean
-}
-
-export interface ExportItem extends StageTask {
-  /** As it is to be called in the bundle, without profile suffix: default is the reference's own name. */
-  readonly name?: string | undefined
-}
-
-export type ExportTarget =
-  | { readonly kind: 'folder'; readonly path: string }
-  | {
-      readonly kind: 'archive'
-      readonly path: string
-      readonly outer: OuterOptions
-      /** Bytes of a volume. */
-      readonly split?: number | undefined
-    }
-
-/** What a delta need not carry. */
-export interface PriorBundle {
-  readonly name: string
-  /** `undefined`: some other tool made it. */
-  readonly bundle: IdentifiedBundle | undefined
-  readonly blobs: ReadonlySet<Digest>
-}
 
 /** An image of a task, by its place in it, and why it is not in the bundle. */
 export interface ExportFailure {

@@ -14,7 +14,7 @@ import {
   formatDescription,
   type RequiredBundle,
 } from './description.ts'
-import type { ExportTask, PriorBundle } from './exports.ts'
+import type { ExportTask, PriorBundle } from './export-task.ts'
 import {
   BUNDLED_NAME,
   DESCRIPTION_FILE,

@@ -4,7 +4,7 @@ import type { Job, LayerProgress, Progress } from '../convert/progress.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import { blobsOf } from '../oci/outline.ts'
-import type { ExportTarget } from './exports.ts'
+import type { ExportTarget } from './export-task.ts'
 import type { ExportedImage, Manifesto } from './manifesto.ts'
 import { OUTER_LEVELS, type OuterOptions } from './outer-compression.ts'
 

@@ -5,7 +5,7 @@ import { collect } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import { type IdentifiedBundle, parseDescription } from './description.ts'
 import { checkDigest } from './entry.ts'
-import type { PriorBundle } from './exports.ts'
+import type { PriorBundle } from './export-task.ts'
 import { type BundleInput, openBundle } from './input-files.ts'
 import { DESCRIPTION_FILE, digestOfPath } from './layout-files.ts'
 

@@ -3,14 +3,8 @@ import { availableParallelism } from 'node:os'
 import { basename, dirname, resolve } from 'node:path'
 import type { App } from '../app.ts'
 import type { BundledImage } from '../bundle/description.ts'
-import {
-  type ExportDeps,
-  type Exported,
-  Exports,
-  type ExportTarget,
-  type ExportTask,
-  type PriorBundle,
-} from '../bundle/exports.ts'
+import { type ExportDeps, type Exported, Exports } from '../bundle/exports.ts'
+import type { ExportTarget, ExportTask, PriorBundle } from '../bundle/export-task.ts'
 import {
   compressionOfName,
   hasExtension,

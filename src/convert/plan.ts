@@ -3,16 +3,14 @@
 import { CrossdockError } from '../errors.ts'
 import type { Deed, Format, FormatOptions } from '../format/format.ts'
 import type { Digest } from '../oci/digest.ts'
-import {
-  type Descriptor,
-  describeUnconvertible,
-  type ImageConfig,
-  type ImageIndex,
-  type ImageManifest,
-  isAttestation,
-  lazyKind,
-  type Platform,
+import type {
+  Descriptor,
+  ImageConfig,
+  ImageIndex,
+  ImageManifest,
+  Platform,
 } from '../oci/manifest.ts'
+import { describeUnconvertible, isAttestation, lazyKind } from '../oci/image-kind.ts'
 import { type Dialect, findMediaType } from '../oci/media-type.ts'
 import { matchesPlatform } from '../oci/platform.ts'
 

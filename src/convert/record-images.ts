@@ -7,12 +7,8 @@ import { TOC_DIGEST } from '../format/estargz.ts'
 import { type RecordLine, readPriorities } from '../format/priorities.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
-import {
-  type Descriptor,
-  type ImageManifest,
-  isAttestation,
-  type Platform,
-} from '../oci/manifest.ts'
+import type { Descriptor, ImageManifest, Platform } from '../oci/manifest.ts'
+import { isAttestation } from '../oci/image-kind.ts'
 import type { ByteRange, Catalog, Repository, Upstreams } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'

@@ -1,7 +1,8 @@
 /** Pulls and converts ahead of any client: everything that a puller of a reference would be served ends up in the store. */
 import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
-import { type Descriptor, isAttestation, type Platform } from '../oci/manifest.ts'
+import type { Descriptor, Platform } from '../oci/manifest.ts'
+import { isAttestation } from '../oci/image-kind.ts'
 import { findMediaType } from '../oci/media-type.ts'
 import { blobsOf, isInRegistry, type Outline } from '../oci/outline.ts'
 import { formatPlatform, matchesPlatform } from '../oci/platform.ts'

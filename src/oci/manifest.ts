@@ -15,8 +15,6 @@ import {
 } from './key-case.ts'
 import { type Dialect, findMediaType, OBSOLETE_TYPES } from './media-type.ts'
 
-export { describeUnconvertible, isAttestation, lazyKind } from './image-kind.ts'
-
 /** image-spec "descriptor.md". Unknown fields stay in the raw JSON, which rewriting works on. */
 export interface Descriptor {
   readonly mediaType: string

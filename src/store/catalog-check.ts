@@ -2,7 +2,8 @@
 import Sqlite from 'better-sqlite3'
 import { CrossdockError } from '../errors.ts'
 import { isCorruption } from './failures.ts'
-import { migrate, type Row, versionOf } from './sqlite-database.ts'
+import { migrate, versionOf } from './sqlite-database.ts'
+import type { Row } from './sqlite-row.ts'
 import { MIGRATIONS } from './sqlite-schema.ts'
 import { rowsWithSums, SUMMED_TABLES, soundIn } from './sqlite-sums.ts'
 

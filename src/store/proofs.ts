@@ -12,6 +12,7 @@ import type { Pin } from '../pins.ts'
 import type { Link, Repository } from '../ports.ts'
 import { isMissing, storeFailure } from './failures.ts'
 import { readFanOut } from './fan-out.ts'
+import type { ForgottenTag, LearnedPlatform, PinLine, Proof } from './journal-lines.ts'
 import { FILE_MODE, type Layout, makeFolder, syncFolder } from './layout.ts'
 import { isForgottenTag, isPinLine, isPlatformLine, isProofLine } from './sound-records.ts'
 import { parseSummedJson, summedJson } from './summed-json.ts'
@@ -23,31 +24,6 @@ const PINS = 'pins.jsonl'
 
 /** Appended at once, never rewritten: two processes cannot tear each other's lines. */
 const APPEND = constants.O_APPEND | constants.O_WRONLY
-
-/** Claims of this tag that are no younger than `at` (ms since 1970) are void. */
-export interface ForgottenTag extends Repository {
-  readonly tag: string
-  readonly at: number
-}
-
-export interface LearnedPlatform extends Repository {
-  readonly platform: Platform
-  /** When it was learned or used, ms since 1970; older lines do not say. */
-  readonly at?: number
-}
-
-export interface PinLine extends Pin {
-  /** False: from here on it is not. */
-  readonly isPinned: boolean
-}
-
-export type Proof = Repository & Link
-
-export interface ProofLine extends Repository {
-  readonly size: number
-  readonly standing: 'proven' | 'made'
-  readonly role?: 'config'
-}
 
 export class Proofs {
   readonly #layout: Layout

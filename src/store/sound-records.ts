@@ -3,7 +3,7 @@ import { isCount, isListOf, isObject, isText, isTextMap, parseObject } from '../
 import { type Digest, isDigest } from '../oci/digest.ts'
 import type { Named } from '../oci/named.ts'
 import type { ConvertedImage, ConvertedLayer, Place, Repository, Sidecar } from '../ports.ts'
-import type { ForgottenTag, LearnedPlatform, ProofLine, PinLine } from './proofs.ts'
+import type { ForgottenTag, LearnedPlatform, ProofLine, PinLine } from './journal-lines.ts'
 
 /** A conversion as a sidecar says it; older ones do not list outputs. */
 export type RecordedConversion = Omit<ConvertedImage, 'outputs'> &

@@ -1,20 +1,18 @@
 /** The catalog on SQLite. Nothing is cached here: what another process commits is seen by the next question. */
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
-import type { Digest } from '../oci/digest.ts'
 import { linksOf } from '../outputs.ts'
-import type { Catalog, Clock, ConvertedImage, Repository } from '../ports.ts'
+import type { Catalog, Clock, ConvertedImage } from '../ports.ts'
 import { storeFailure } from './failures.ts'
 import type { Proofs } from './proofs.ts'
 import { SqliteConversions } from './sqlite-conversions.ts'
 import type { Database } from './sqlite-database.ts'
 import { SqliteLinks } from './sqlite-links.ts'
 import { SqlitePlatforms } from './sqlite-platforms.ts'
+import type { Restore } from './restore.ts'
 import { SqliteRetention } from './sqlite-retention.ts'
 import { SqliteTags } from './sqlite-tags.ts'
 import { SqliteUsage } from './sqlite-usage.ts'
-
-export type Restore = (digest: Digest, repository?: Repository) => Promise<boolean>
 
 export class SqliteCatalog implements Catalog {
   readonly tags: SqliteTags

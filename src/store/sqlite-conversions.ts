@@ -7,7 +7,8 @@ import type {
   ImageKey,
   LayerKey,
 } from '../ports.ts'
-import type { Database, Row } from './sqlite-database.ts'
+import type { Database } from './sqlite-database.ts'
+import type { Row } from './sqlite-row.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
 import { bytesOf, digestIn, intern, numberIn, REPOSITORY_ID, textIn } from './sqlite-values.ts'
 

@@ -5,6 +5,7 @@ import Sqlite from 'better-sqlite3'
 import { LRUCache } from 'lru-cache'
 import { isCorruption, isMissing, storeFailure } from './failures.ts'
 import { FILE_MODE } from './layout.ts'
+import type { Row, Value } from './sqlite-row.ts'
 import { MIGRATIONS } from './sqlite-schema.ts'
 import { sumOfValues } from './sqlite-sums.ts'
 
@@ -13,9 +14,6 @@ const BUSY_MS = 5_000
 
 /** Answers that are remembered, each of some hundred bytes. */
 const ANSWERS = 20_000
-
-export type Value = string | number | Uint8Array | null
-export type Row = Readonly<Record<string, Value>>
 
 export class Database {
   #db: Sqlite.Database

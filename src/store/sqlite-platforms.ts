@@ -2,7 +2,8 @@
 import type { Platform } from '../oci/manifest.ts'
 import type { Clock, PlatformCatalog, Repository } from '../ports.ts'
 import type { Proofs } from './proofs.ts'
-import type { Database, Row } from './sqlite-database.ts'
+import type { Database } from './sqlite-database.ts'
+import type { Row } from './sqlite-row.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
 import { intern, numberIn, REPOSITORY_ID, textIn } from './sqlite-values.ts'
 

@@ -1,7 +1,7 @@
 /** A check sum in each row: what a row answers is what was recorded for the question asked, or the catalog is damaged. */
 import { crc32 } from 'node:zlib'
 import { catalogDamaged } from './failures.ts'
-import type { Row, Value } from './sqlite-database.ts'
+import type { Row, Value } from './sqlite-row.ts'
 
 /**
  * What each table's sums cover, in this order. A repository counts by its names, not by its number: so a row that was found

@@ -1,7 +1,8 @@
 /** Tags on SQLite. */
 import type { Clock, Repository, TagCatalog, TagRecord } from '../ports.ts'
 import type { Proofs } from './proofs.ts'
-import type { Database, Row } from './sqlite-database.ts'
+import type { Database } from './sqlite-database.ts'
+import type { Row } from './sqlite-row.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
 import { bytesOf, digestIn, intern, numberIn, REPOSITORY_ID, textIn } from './sqlite-values.ts'
 

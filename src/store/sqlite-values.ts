@@ -3,7 +3,8 @@ import type { CrossdockError } from '../errors.ts'
 import { type Digest, hexOf, isDigest } from '../oci/digest.ts'
 import type { Repository } from '../ports.ts'
 import { catalogDamaged } from './failures.ts'
-import type { Database, Row, Value } from './sqlite-database.ts'
+import type { Database } from './sqlite-database.ts'
+import type { Row, Value } from './sqlite-row.ts'
 
 const SHA256_BYTES = 32
 

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemClock } from '../../src/lib/clock.ts'
+import { systemClock } from '../../src/clock.ts'
 import type { Clock } from '../../src/ports.ts'
 import { openStore, type Store } from '../../src/store/open.ts'
 

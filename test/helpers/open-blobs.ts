@@ -1,6 +1,6 @@
 /** What downloads need in tests that are not about them. */
 import { Interest } from '../../src/lib/interest.ts'
-import { systemClock } from '../../src/lib/clock.ts'
+import { systemClock } from '../../src/clock.ts'
 
 export const DOWNLOADS = {
   clock: systemClock,

@@ -1,6 +1,6 @@
 /** Opens the real upstream adapter on a fake registry, impatient, with its events on record. */
 
-import { systemClock } from '../../src/lib/clock.ts'
+import { systemClock } from '../../src/clock.ts'
 import type { ByteStream } from '../../src/lib/streams.ts'
 import type { Clock, Upstream } from '../../src/ports.ts'
 import type {

@@ -1,5 +1,5 @@
 /** A child process with the store open, to be killed: says `ready`, then does what its argument asks for. */
-import { systemClock } from '../../src/lib/clock.ts'
+import { systemClock } from '../../src/clock.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { acquireServerLock } from '../../src/store/lock.ts'
 import { openStore } from '../../src/store/open.ts'

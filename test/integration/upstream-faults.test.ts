@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { systemClock } from '../../src/lib/clock.ts'
+import { systemClock } from '../../src/clock.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import type { Fault } from '../helpers/fake-wire.ts'

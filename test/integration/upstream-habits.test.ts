@@ -1,6 +1,6 @@
 /** What real registries do that the specification does not foresee, and what comes out of it all the same. */
 import { describe, expect, test } from 'vitest'
-import { systemClock } from '../../src/lib/clock.ts'
+import { systemClock } from '../../src/clock.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { fakeImage } from '../helpers/fake-image.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'

@@ -13,7 +13,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'outputs.ts': ['oci', 'ports.ts'],
   'settings.ts': ['config', 'http', 'lib', 'oci'],
   'pins.ts': ['ports.ts'],
-  lib: ['errors.ts', 'ports.ts'],
+  'clock.ts': ['ports.ts'],
+  lib: ['errors.ts'],
   tar: ['lib'],
   codec: ['errors.ts', 'lib'],
   format: ['errors.ts', 'lib', 'oci', 'tar', 'codec'],
@@ -79,18 +80,68 @@ function homeOf(path: string): string {
   return path.split('/')[0] ?? path
 }
 
+function isOwn(one: string): boolean {
+  return one.startsWith('.')
+}
+
+function from(path: string): (one: string) => string {
+  return (one) => normalize(join(dirname(path), one))
+}
+
+/** The first way that comes back to where it was. */
+function circleIn(arrows: ReadonlyMap<string, Iterable<string>>): readonly string[] {
+  const done = new Set<string>()
+  const follow = (at: string, way: readonly string[]): readonly string[] => {
+    const seen = way.indexOf(at)
+    if (seen >= 0) return [...way.slice(seen), at]
+    if (done.has(at)) return []
+    for (const next of arrows.get(at) ?? []) {
+      const circle = follow(next, [...way, at])
+      if (circle.length > 0) return circle
+    }
+    done.add(at)
+    return []
+  }
+  return [...arrows.keys()].map((at) => follow(at, [])).find(({ length }) => length > 0) ?? []
+}
+
 describe('the source', () => {
   it('imports along the arrows of docs/architecture.md only', () => {
     const wrong = FILES.filter(({ home }) => !COMPOSERS.has(home)).flatMap(
       ({ path, home, imports }) =>
         imports
-          .filter((one) => one.startsWith('.'))
-          .map((one) => homeOf(normalize(join(dirname(path), one))))
+          .filter(isOwn)
+          .map((one) => homeOf(from(path)(one)))
           .filter((to) => to !== home && !MAY_IMPORT[home]?.includes(to))
           .map((to) => `${path} -> ${to}`),
     )
 
     expect(wrong).toEqual([])
+  })
+
+  it('has no circle of imports, neither of files nor of folders', () => {
+    const files = new Map(
+      FILES.map(({ path, imports }) => [path, new Set(imports.filter(isOwn).map(from(path)))]),
+    )
+    const folders = new Map<string, Set<string>>()
+    for (const [path, targets] of files) {
+      const home = homeOf(path)
+      const known = folders.get(home) ?? new Set()
+      for (const target of targets) if (homeOf(target) !== home) known.add(homeOf(target))
+      folders.set(home, known)
+    }
+
+    expect(circleIn(files)).toEqual([])
+    expect(circleIn(folders)).toEqual([])
+    expect(
+      circleIn(
+        new Map([
+          ['a', ['b']],
+          ['b', ['c']],
+          ['c', ['b']],
+        ]),
+      ),
+    ).toEqual(['b', 'c', 'b'])
   })
 
   it('uses each package in one folder', () => {

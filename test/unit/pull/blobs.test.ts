@@ -1,6 +1,6 @@
 /** What is told of a blob that has not been downloaded. */
 import { beforeEach, expect, test } from 'vitest'
-import { systemClock } from '../../../src/lib/clock.ts'
+import { systemClock } from '../../../src/clock.ts'
 import { digestOf } from '../../../src/oci/digest.ts'
 import { Blobs } from '../../../src/pull/blobs.ts'
 import { memoryStore } from '../../helpers/memory-store.ts'

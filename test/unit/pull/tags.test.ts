@@ -1,6 +1,6 @@
 /** What a tag's re-check finds, and leaves beside its manifest. */
 import { expect, test } from 'vitest'
-import { systemClock } from '../../../src/lib/clock.ts'
+import { systemClock } from '../../../src/clock.ts'
 import { DEFAULT_MODEL_LIMITS } from '../../../src/oci/manifest.ts'
 import { Blobs } from '../../../src/pull/blobs.ts'
 import { Manifests } from '../../../src/pull/manifests.ts'

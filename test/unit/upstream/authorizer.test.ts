@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
-import { systemClock } from '../../../src/lib/clock.ts'
+import { systemClock } from '../../../src/clock.ts'
 import { Authorizer, type AuthorizerSettings } from '../../../src/upstream/authorizer.ts'
 import type { Dialer, DialRequest } from '../../../src/upstream/dialer.ts'
 
