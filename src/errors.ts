@@ -38,6 +38,8 @@ export interface FailureDetails {
   readonly reason?: string
   /** Seconds, for 429 and 503. */
   readonly retryAfter?: number
+  /** The digest of what it complains about, for whoever tells its own blobs from others'. */
+  readonly subject?: string | undefined
 }
 
 /** A failure a client may be told about; the message says what failed, on what, and what to do. */
@@ -46,12 +48,14 @@ export class CrossdockError extends Error {
   readonly kind: FailureKind
   readonly reason: string | undefined
   readonly retryAfter: number | undefined
+  readonly subject: string | undefined
 
   constructor(kind: FailureKind, message: string, details: FailureDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
     this.kind = kind
     this.reason = details.reason
     this.retryAfter = details.retryAfter
+    this.subject = details.subject
   }
 
   get status(): number {

@@ -1,6 +1,7 @@
 /** The one compression around a whole archive: chosen by the file's name, recognized by its first bytes. */
 import { extname } from 'node:path'
 import { decodeLayer } from '../codec/codecs.ts'
+import { DecodeError } from '../codec/failure.ts'
 import { zstd } from '../codec/zstd.ts'
 import { CrossdockError } from '../errors.ts'
 import { type ByteStream, peek } from '../lib/streams.ts'
@@ -95,11 +96,6 @@ export async function* decompressOuter(bytes: ByteStream): AsyncGenerator<Uint8A
 
 /** Codecs speak of layers. */
 function ofArchive(error: unknown): unknown {
-  if (!(error instanceof CrossdockError) || !error.message.startsWith('layer ')) return error
-  const [what = ''] = error.message.slice('layer '.length).split(';')
-  return new CrossdockError(
-    error.kind,
-    `the archive ${what}; it is damaged or no image archive, copy it again`,
-    { cause: error },
-  )
+  if (!(error instanceof DecodeError)) return error
+  return error.of('the archive', 'it is damaged or no image archive, copy it again')
 }

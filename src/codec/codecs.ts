@@ -1,5 +1,5 @@
 /** All codecs, and which of them a layer needs: its first bytes decide, whatever its media type says. */
-import { CrossdockError } from '../errors.ts'
+import { DecodeError } from './failure.ts'
 import { type ByteStream, peek } from '../lib/streams.ts'
 import { type Codec, type Compression, type DecodeLimits, HEAD_SIZE } from './codec.ts'
 import { gzip } from './gzip.ts'
@@ -38,12 +38,12 @@ function findCodec(head: Uint8Array): Codec | undefined {
   return CODECS.find((codec) => codec.matches(head))
 }
 
-function unreadable(head: Uint8Array): CrossdockError {
+function unreadable(head: Uint8Array): DecodeError {
   const other = OTHERS.find(({ magic }) =>
     magic.every((byte, i) => byte === undefined || byte === head[i]),
   )
   const what = other === undefined ? 'is no tar, gzip or zstd' : `is compressed with ${other.name}`
-  return new CrossdockError('badManifest', `layer cannot be read: it ${what}`, {
+  return new DecodeError('badManifest', `cannot be read: it ${what}`, {
     reason: other === undefined ? 'not-a-layer' : 'unsupported-compression',
   })
 }

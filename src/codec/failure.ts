@@ -1,24 +1,49 @@
 /** Errors of decoders, worded once. */
-import { CrossdockError } from '../errors.ts'
+import { CrossdockError, type FailureDetails } from '../errors.ts'
 import type { Compression } from './codec.ts'
+
+/** Something that cannot be decoded. Decoders do not know what they read; whoever does puts its name into the message. */
+export class DecodeError extends CrossdockError {
+  readonly #what: string
+  readonly #kind: 'badManifest' | 'badSize'
+  readonly #details: FailureDetails
+
+  constructor(
+    kind: 'badManifest' | 'badSize',
+    what: string,
+    details: FailureDetails,
+    subject = 'layer',
+  ) {
+    super(kind, `${subject} ${what}`, details)
+    this.#kind = kind
+    this.#what = what
+    this.#details = details
+  }
+
+  /** The same of something with a name; `advice` says what to do. */
+  of(subject: string, advice?: string): DecodeError {
+    const what = advice === undefined ? this.#what : `${this.#what}; ${advice}`
+    return new DecodeError(this.#kind, what, { ...this.#details, cause: this }, subject)
+  }
+}
 
 export function corrupt(
   compression: Compression,
   what: string,
   reason: 'truncated' | 'corrupt' | 'trailing-data' | 'dictionary',
   cause?: unknown,
-): CrossdockError {
-  return new CrossdockError(
+): DecodeError {
+  return new DecodeError(
     'badManifest',
-    `layer cannot be decompressed: its ${compression} data has ${what}`,
+    `cannot be decompressed: its ${compression} data has ${what}`,
     { reason: `${compression}-${reason}`, cause },
   )
 }
 
-export function beyondLimit(compression: Compression, maxOutput: number): CrossdockError {
-  return new CrossdockError(
+export function beyondLimit(compression: Compression, maxOutput: number): DecodeError {
+  return new DecodeError(
     'badSize',
-    `layer is refused: its ${compression} data unpacks to more than ${maxOutput} bytes`,
+    `is refused: its ${compression} data unpacks to more than ${maxOutput} bytes`,
     { reason: 'layer-too-large' },
   )
 }

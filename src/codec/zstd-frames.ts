@@ -2,10 +2,10 @@
  * Finds the frames of a zstd stream (RFC 8878 section 3.1) without decoding them, and refuses before anything is allocated
  * what should not be decoded: large windows, dictionaries, legacy formats.
  */
-import { CrossdockError } from '../errors.ts'
+import type { CrossdockError } from '../errors.ts'
 import { type ByteStream, join } from '../lib/streams.ts'
 import { Cursor } from './cursor.ts'
-import { corrupt } from './failure.ts'
+import { corrupt, DecodeError } from './failure.ts'
 
 /** Whole frames that follow each other, ready for one call of a decoder. */
 export interface FrameBatch {
@@ -225,10 +225,10 @@ function truncated(): CrossdockError {
   return corrupt('zstd', 'an end before its time', 'truncated')
 }
 
-function windowTooLarge(window: number, maxWindowLog: number): CrossdockError {
-  return new CrossdockError(
+function windowTooLarge(window: number, maxWindowLog: number): DecodeError {
+  return new DecodeError(
     'badSize',
-    `layer is refused: its zstd data needs a window of ${window} bytes, more than 2^${maxWindowLog}`,
+    `is refused: its zstd data needs a window of ${window} bytes, more than 2^${maxWindowLog}`,
     { reason: 'zstd-window' },
   )
 }

@@ -1,6 +1,7 @@
 /** One conversion of one layer: read -> decode -> hash -> encode -> store, while it downloads. */
 import { type DecodeLimits, HEAD_SIZE } from '../codec/codec.ts'
 import { decodeLayer } from '../codec/codecs.ts'
+import { DecodeError } from '../codec/failure.ts'
 import { CrossdockError } from '../errors.ts'
 import { type Encoded, type Format, LayerRefusedError, type Unpacked } from '../format/format.ts'
 import { defaultOptions, findFallback } from '../format/formats.ts'
@@ -224,7 +225,7 @@ export class LayerConversion {
     return new CrossdockError(
       'badDigest',
       `blob ${target} cannot be made again: ${cause.message}; pull the tag again`,
-      { cause },
+      { cause, subject: target },
     )
   }
 
@@ -316,13 +317,7 @@ async function* counted(bytes: ByteStream, progress: LayerProgress): AsyncGenera
 
 /** Decoders do not know which layer they read; whoever is told about it must. */
 function naming(task: LayerTask, error: unknown): unknown {
-  if (!(error instanceof CrossdockError) || !error.message.startsWith('layer ')) return error
-  const { digest } = task.source
-  if (error.message.includes(digest)) return error
+  if (!(error instanceof DecodeError)) return error
   const { upstream, name } = task.repository
-  const message = error.message.replace('layer ', `layer ${digest} of ${upstream}/${name} `)
-  return new CrossdockError(error.kind, message, {
-    cause: error,
-    ...(error.reason !== undefined && { reason: error.reason }),
-  })
+  return error.of(`layer ${task.source.digest} of ${upstream}/${name}`)
 }

@@ -111,5 +111,5 @@ export class Regenerations {
 function isMismatch(error: unknown, target: Digest): boolean {
   if (!(error instanceof CrossdockError)) return false
   const isWrong = error.kind === 'badDigest' || error.kind === 'badSize'
-  return isWrong && error.message.startsWith(`blob ${target} `)
+  return isWrong && error.subject === target
 }
