@@ -1,6 +1,6 @@
 /** What goes into a bundle: every manifest, config and layer that the chosen images, their sources and referrers need. */
-import { parseRecipe } from '../convert/image-task.ts'
-import type { CarriedList } from '../convert/known-lists.ts'
+import { parseRecipe } from '../format/recipe.ts'
+import type { CarriedList } from '../priorities/known-lists.ts'
 import type { Pulls } from '../convert/pulls.ts'
 import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -10,7 +10,8 @@ import { blobsOf, childrenOf, isInRegistry, type Outline } from '../oci/outline.
 import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
 import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
-import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import { isSameRepository, fullName } from '../oci/repository.ts'
 import type { Referrers } from './referrers.ts'
 
 export interface CargoManifest {
@@ -284,5 +285,5 @@ export function platformsOf(images: readonly ShippedImage[]): string[] {
 }
 
 export function keyOf(repository: Repository, digest: Digest): string {
-  return `${repository.upstream}/${repository.name}@${digest}`
+  return `${fullName(repository)}@${digest}`
 }

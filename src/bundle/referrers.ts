@@ -3,6 +3,7 @@ import { CrossdockError, isOutage } from '../errors.ts'
 import { type Digest, hexOf } from '../oci/digest.ts'
 import { childrenOf } from '../oci/outline.ts'
 import { isTag, referrersTag } from '../oci/reference.ts'
+import { fullName } from '../oci/repository.ts'
 import type { Catalog, Repository, Upstreams } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
@@ -63,7 +64,7 @@ export class Referrers {
       const isRefusal = error instanceof CrossdockError && error.kind === 'denied'
       if (!isOutage(error) && !isRefusal) throw error
       this.warnings.push(
-        `${repository.upstream}/${repository.name} did not say what refers to ${hexOf(subject).slice(0, 12)}: ${(error as Error).message}`,
+        `${fullName(repository)} did not say what refers to ${hexOf(subject).slice(0, 12)}: ${(error as Error).message}`,
       )
       return stored
     }

@@ -1,7 +1,7 @@
 /** Makes an import known: manifests and their links first, then how they were made, who refers to whom, and tags last. */
-import { parseRecipe } from '../convert/image-task.ts'
-import { type CarriedList, linkList, recordCarriedList } from '../convert/known-lists.ts'
-import { listIn } from '../convert/priority-lists.ts'
+import { parseRecipe } from '../format/recipe.ts'
+import { type CarriedList, linkList, recordCarriedList } from '../priorities/known-lists.ts'
+import { listIn } from '../priorities/stored-lists.ts'
 import type { Publisher } from '../convert/publisher.ts'
 import type { Digest } from '../oci/digest.ts'
 import { blobsOf } from '../oci/outline.ts'

@@ -5,6 +5,7 @@ import { CrossdockError } from '../errors.ts'
 import { chooseProfile, compileRules, locate } from '../http/target.ts'
 import type { Digest } from '../oci/digest.ts'
 import { parseReference } from '../oci/reference.ts'
+import { fullName } from '../oci/repository.ts'
 import type { Repository } from '../ports.ts'
 import { UsageError } from './output.ts'
 
@@ -50,5 +51,5 @@ export function formatImage({
   reference,
 }: Omit<NamedImage, 'text' | 'wanted'>): string {
   const tail = 'tag' in reference ? `:${reference.tag}` : `@${reference.digest}`
-  return `${repository.upstream}/${repository.name}${tail}`
+  return `${fullName(repository)}${tail}`
 }

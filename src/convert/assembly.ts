@@ -4,6 +4,7 @@ import type { ByteStream } from '../lib/streams.ts'
 import { type Digest, digestOf } from '../oci/digest.ts'
 import type { Named } from '../oci/named.ts'
 import { type Rewritten, rewriteImage, rewriteIndex } from '../oci/rewrite.ts'
+import { fullName } from '../oci/repository.ts'
 import type { BlobStat, BlobStore, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
@@ -142,7 +143,7 @@ function convertedChild({
 function annotationsOf(task: ImageTask, source: Digest): Record<string, string> {
   return {
     'dev.crossdock.source.digest': source,
-    'dev.crossdock.source.ref': `${task.repository.upstream}/${task.repository.name}@${source}`,
+    'dev.crossdock.source.ref': `${fullName(task.repository)}@${source}`,
     'dev.crossdock.profile': task.profile,
     'dev.crossdock.revision': String(task.format.revision),
   }

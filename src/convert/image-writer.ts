@@ -14,13 +14,8 @@ import type {
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { Allowance } from './allowance.ts'
 import { type Assembler, assembleIndex, type Beside } from './assembly.ts'
-import {
-  childRecipe,
-  type ImageTask,
-  type ImageWork,
-  parseRecipe,
-  recipeWithout,
-} from './image-task.ts'
+import type { ImageTask, ImageWork } from './image-task.ts'
+import { childRecipe, parseRecipe, recipeWithout } from '../format/recipe.ts'
 import type { LayerFlight, Layers } from './layers.ts'
 import type { Job, Progress } from './progress.ts'
 import type { Publisher } from './publisher.ts'

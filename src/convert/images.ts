@@ -14,9 +14,11 @@ import {
   type ImageFlight,
   type Outcome,
 } from './flights.ts'
-import { type ImageTask, nameOf, parseRecipe, recipeOf, recipeWithout } from './image-task.ts'
+import { type ImageTask, nameOf, recipeOf } from './image-task.ts'
+import { parseRecipe, recipeWithout } from '../format/recipe.ts'
 import type { ImageWriter } from './image-writer.ts'
-import { DOCKER_TYPES_ONLY, dialectFor, selectChildren } from './plan.ts'
+import { DOCKER_TYPES_ONLY, dialectFor } from './plan.ts'
+import { selectChildren } from '../oci/chosen-children.ts'
 import type { Job, Progress } from './progress.ts'
 import type { Setbacks } from './setbacks.ts'
 import { leftBelow, mediaTypeOf, type Survey, Surveyor } from './survey.ts'

@@ -8,10 +8,13 @@ import { blobsOf, childrenOf, type Outline } from '../oci/outline.ts'
 import { splitSuffix } from '../oci/reference.ts'
 import type { BlobStore, Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
-import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import { isSameRepository } from '../oci/repository.ts'
 import type { Tags } from '../pull/tags.ts'
 import { currentOnes, distinctOnes } from './current.ts'
-import { dialectFor, type FormatChoice, isChosen, keptBy, reasonToKeep } from './plan.ts'
+import { dialectFor, type FormatChoice, keptBy } from './plan.ts'
+import { reasonToKeep } from '../oci/image-kind.ts'
+import { isChosen } from '../oci/chosen-children.ts'
 
 /** One tag, or one conversion of it. */
 export interface Entry {

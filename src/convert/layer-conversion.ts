@@ -31,7 +31,7 @@ import {
   wrongDiffId,
 } from './layer-task.ts'
 import type { Origin, Origins } from './origins.ts'
-import { listIn, readList } from './priority-lists.ts'
+import { listIn, readList } from '../priorities/stored-lists.ts'
 import type { LayerProgress } from './progress.ts'
 import { arrival, ENOUGH, type Turn } from './turn.ts'
 

@@ -9,7 +9,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { BlobStore, Catalog, Clock, ConvertedLayer, GrowingBlob, LayerKey } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { isAbandoned } from '../pull/downloads.ts'
-import { isSameRepository } from '../pull/manifests.ts'
+import { isSameRepository, fullName } from '../oci/repository.ts'
 import { isBeyondAllowance } from './allowance.ts'
 import type { LayerConversion, LayerEvents } from './layer-conversion.ts'
 import { checkDiffId, checkSize, findDiffId, keyOf, type LayerTask, waiting } from './layer-task.ts'
@@ -168,7 +168,7 @@ export class Layers {
       return await this.#whenThere(task, (turn) => this.#conversion.identify(known, task, turn))
     }
     const { repository, diffId } = task
-    const memory = `${repository.upstream}/${repository.name} ${textOf(key)} ${diffId}`
+    const memory = `${fullName(repository)} ${textOf(key)} ${diffId}`
     this.#failures.check(memory)
     const convert = () =>
       this.#whenThere(task, (turn) => {
@@ -249,7 +249,7 @@ function isRotten(error: unknown): boolean {
 function setBack({ repository }: LayerTask, target: Digest): CrossdockError {
   return new CrossdockError(
     'overloaded',
-    `blob ${target} of ${repository.upstream}/${repository.name} is made again too slowly, since its source hardly comes; pull it again when there is less to do`,
+    `blob ${target} of ${fullName(repository)} is made again too slowly, since its source hardly comes; pull it again when there is less to do`,
     { reason: 'set-back' },
   )
 }

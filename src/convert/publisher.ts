@@ -2,7 +2,8 @@
 import { outputsOf } from '../outputs.ts'
 import type { Catalog, ConvertedImage, RawManifest, SidecarStore } from '../ports.ts'
 import type { Beside } from './assembly.ts'
-import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import { isSameRepository } from '../oci/repository.ts'
 
 const NOTHING: Beside = { documents: [], blobs: [] }
 

@@ -5,6 +5,7 @@ import type { Format } from '../format/format.ts'
 import { COMMAND, type Waiter } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
 import { splitSuffix } from '../oci/reference.ts'
+import { fullName } from '../oci/repository.ts'
 import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import type { Blobs } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
@@ -18,13 +19,14 @@ import {
   type Wanted,
 } from './asks.ts'
 import type { Children } from './children.ts'
-import { type ImageTask, parseRecipe } from './image-task.ts'
+import type { ImageTask } from './image-task.ts'
+import { parseRecipe } from '../format/recipe.ts'
 import type { ImageFlight } from './flights.ts'
 import type { Images } from './images.ts'
 import { manifestUnknown, notCarried, tagUnknown } from './missing.ts'
 import { DOCKER_TYPES_ONLY } from './plan.ts'
-import { withList } from './priority-lists.ts'
-import type { Records } from './records.ts'
+import { withList } from '../priorities/stored-lists.ts'
+import type { Records } from '../priorities/records.ts'
 import type { Regenerations } from './regenerations.ts'
 import type { Remaker } from './remaker.ts'
 import type { Setbacks } from './setbacks.ts'
@@ -317,7 +319,7 @@ function describe(task: ImageTask, reason: string): string {
 function tooSlow({ repository, wanted }: Sought, seconds: number): CrossdockError {
   return new CrossdockError(
     'upstreamTimeout',
-    `conversion of ${repository.upstream}/${repository.name} to ${wanted.profile.name} takes longer than ${Math.round(seconds)} s; it goes on, pull again later`,
+    `conversion of ${fullName(repository)} to ${wanted.profile.name} takes longer than ${Math.round(seconds)} s; it goes on, pull again later`,
     { reason: WAIT_BUDGET },
   )
 }

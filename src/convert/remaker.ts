@@ -13,9 +13,11 @@ import type {
   RawManifest,
   Repository,
 } from '../ports.ts'
-import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import { isSameRepository } from '../oci/repository.ts'
 import { type AssembledImage, type Assembler, assembleIndex, type Beside } from './assembly.ts'
-import { type ImageWork, parseRecipe } from './image-task.ts'
+import type { ImageWork } from './image-task.ts'
+import { parseRecipe } from '../format/recipe.ts'
 import { indexOfOne } from './index-of-one.ts'
 import { planImage } from './plan.ts'
 import type { Publisher } from './publisher.ts'

@@ -6,6 +6,7 @@ import { isAttestation } from '../oci/image-kind.ts'
 import { findMediaType } from '../oci/media-type.ts'
 import { blobsOf, isInRegistry, type Outline } from '../oci/outline.ts'
 import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
+import { fullName } from '../oci/repository.ts'
 import type { RawManifest, Repository } from '../ports.ts'
 import { blobUnknown } from '../pull/blobs.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
@@ -274,5 +275,5 @@ function sizeOf(image: Outline): number {
 function describe(task: StageTask): string {
   const { repository, reference } = task
   const tail = 'tag' in reference ? `:${reference.tag}` : `@${reference.digest}`
-  return `${repository.upstream}/${repository.name}${tail}`
+  return `${fullName(repository)}${tail}`
 }

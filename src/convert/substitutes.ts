@@ -8,10 +8,12 @@ import { findMediaType } from '../oci/media-type.ts'
 import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import type { Blobs } from '../pull/blobs.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
-import { isSameRepository, type Manifests } from '../pull/manifests.ts'
-import { type ImageTask, parseRecipe } from './image-task.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import { isSameRepository } from '../oci/repository.ts'
+import type { ImageTask } from './image-task.ts'
+import { parseRecipe } from '../format/recipe.ts'
 import type { Origins } from './origins.ts'
-import { isChosen } from './plan.ts'
+import { isChosen } from '../oci/chosen-children.ts'
 
 export type Remedy =
   /** A form of the profile that was carried. */

@@ -8,20 +8,16 @@ import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import { type Dialect, INDEX_TYPES, MANIFEST_TYPES } from '../oci/media-type.ts'
 import { isInRegistry } from '../oci/outline.ts'
+import { fullName } from '../oci/repository.ts'
 import type { RawManifest, Repository } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Contents } from './contents.ts'
 import { type ImageWork, nameOf } from './image-task.ts'
 import { indexOfOne } from './index-of-one.ts'
-import {
-  DOCKER_TYPES_ONLY,
-  dialectFor,
-  type ImagePlan,
-  planImage,
-  reasonToKeep,
-  selectChildren,
-} from './plan.ts'
-import { listIn } from './priority-lists.ts'
+import { DOCKER_TYPES_ONLY, dialectFor, type ImagePlan, planImage } from './plan.ts'
+import { reasonToKeep } from '../oci/image-kind.ts'
+import { selectChildren } from '../oci/chosen-children.ts'
+import { listIn } from '../priorities/stored-lists.ts'
 import { Losses, type Outages, type Setbacks } from './setbacks.ts'
 
 export type Survey = OriginalSurvey | ConvertibleSurvey
@@ -216,7 +212,7 @@ export class Surveyor {
     child: Pick<Descriptor, 'digest' | 'size' | 'mediaType'>,
   ): Promise<RawManifest> {
     const raw = await this.#manifests.get(repository, child.digest)
-    const where = `${child.digest} of ${repository.upstream}/${repository.name}`
+    const where = `${child.digest} of ${fullName(repository)}`
     if (raw === undefined) {
       throw new CrossdockError(
         'manifestUnknown',

@@ -2,6 +2,7 @@
 import type { Pulls } from '../convert/pulls.ts'
 import type { Remaker } from '../convert/remaker.ts'
 import type { Digest } from '../oci/digest.ts'
+import { fullName } from '../oci/repository.ts'
 import type { BlobStore, Catalog, Link, Repository } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 
@@ -34,7 +35,7 @@ export class Healer {
     const holders = await this.#catalog.links.holders(digest)
     let failed = 'no repository is known to have it'
     for (const holder of holders.filter(({ standing }) => standing !== 'named')) {
-      const where = `${holder.upstream}/${holder.name}`
+      const where = `${fullName(holder)}`
       try {
         if (await this.#fetch(holder)) return { from: where }
         failed = `${where} does not give it any more`

@@ -4,7 +4,8 @@ import { type Digest, isDigest } from '../oci/digest.ts'
 import { splitSuffix } from '../oci/reference.ts'
 import type { Pin, Pins } from '../pins.ts'
 import type { Catalog } from '../ports.ts'
-import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import { isSameRepository } from '../oci/repository.ts'
 import { Below } from './below.ts'
 
 export class Pinned {

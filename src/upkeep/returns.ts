@@ -1,9 +1,10 @@
 /** Whether the bytes of a blob can be had again once they are gone, and from where: what cannot come back is not evicted. */
-import { parseRecipe } from '../convert/image-task.ts'
-import { listIn } from '../convert/priority-lists.ts'
+import { parseRecipe } from '../format/recipe.ts'
+import { listIn } from '../priorities/stored-lists.ts'
 import { findRecipe } from '../convert/recipes.ts'
 import { findFormat } from '../format/formats.ts'
 import type { Digest } from '../oci/digest.ts'
+import { fullName } from '../oci/repository.ts'
 import type { BlobStore, Catalog, Link, Repository, Upstreams } from '../ports.ts'
 
 /** `from` and `lost` are for people. */
@@ -46,7 +47,7 @@ export class Returns {
     const isReachable = ({ upstream, standing }: Repository & Link) =>
       standing === 'proven' && !this.#offline && this.#upstreams.find(upstream) !== undefined
     const origin = holders.find(isReachable)
-    return origin && `${origin.upstream}/${origin.name}`
+    return origin && `${fullName(origin)}`
   }
 
   /** A manifest or config is written again from its source's, by what is recorded of its layers. */

@@ -24,15 +24,22 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   store: ['errors.ts', 'lib', 'oci', 'ports.ts', 'outputs.ts', 'pins.ts'],
   upstream: ['errors.ts', 'lib', 'oci', 'ports.ts'],
   pull: ['errors.ts', 'lib', 'oci', 'ports.ts'],
+  priorities: [
+    ...['errors.ts', 'lib', 'oci', 'ports.ts', 'pull'],
+    ...['format', 'codec', 'tar', 'config'],
+  ],
   convert: [
-    ...['errors.ts', 'lib', 'oci', 'ports.ts', 'outputs.ts', 'pull'],
+    ...['errors.ts', 'lib', 'oci', 'ports.ts', 'outputs.ts', 'pull', 'priorities'],
     ...['format', 'codec', 'tar', 'config'],
   ],
   upkeep: [
     ...['errors.ts', 'lib', 'oci', 'ports.ts', 'pins.ts', 'pull'],
-    ...['codec', 'format', 'convert', 'config'],
+    ...['codec', 'format', 'convert', 'config', 'priorities'],
   ],
-  bundle: ['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'codec', 'format', 'convert', 'config'],
+  bundle: [
+    ...['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'codec', 'format'],
+    ...['convert', 'config', 'priorities'],
+  ],
   http: [
     'errors.ts',
     'lib',

@@ -9,12 +9,13 @@ import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, ImageManifest, Platform } from '../oci/manifest.ts'
 import { isAttestation } from '../oci/image-kind.ts'
+import { fullName } from '../oci/repository.ts'
 import type { ByteRange, Catalog, Repository, Upstreams } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
-import { selectChildren } from './plan.ts'
-import { MAX_LIST_BYTES } from './priority-lists.ts'
+import { selectChildren } from '../oci/chosen-children.ts'
+import { MAX_LIST_BYTES } from './stored-lists.ts'
 import { readRecord } from './record-files.ts'
 
 export interface ImageRecord {
@@ -94,7 +95,7 @@ export class RecordImages {
     if (image?.kind === 'image') return image
     throw new CrossdockError(
       'manifestUnknown',
-      `manifest ${nameOf(repository)}@${digest} is not there or leads to no image; check the reference of the priority list`,
+      `manifest ${fullName(repository)}@${digest} is not there or leads to no image; check the reference of the priority list`,
     )
   }
 
@@ -110,7 +111,7 @@ export class RecordImages {
   }
 
   async #unpack(repository: Repository, manifest: ImageManifest): Promise<readonly RecordLine[]> {
-    const what = `${nameOf(repository)}@${manifest.digest}`
+    const what = `${fullName(repository)}@${manifest.digest}`
     const [layer, ...others] = manifest.layers
     if (layer === undefined || others.length > 0 || layer.size > MAX_LIST_BYTES) {
       throw new CrossdockError(
@@ -147,8 +148,4 @@ export class RecordImages {
       },
     }
   }
-}
-
-function nameOf({ upstream, name }: Repository): string {
-  return `${upstream}/${name}`
 }

@@ -12,6 +12,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, Platform } from '../oci/manifest.ts'
 import { childrenOf } from '../oci/outline.ts'
 import { parseReference, referrersTag } from '../oci/reference.ts'
+import { fullName } from '../oci/repository.ts'
 import type {
   BlobStore,
   Catalog,
@@ -24,8 +25,9 @@ import type {
 import type { Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
 import { findCarriedList, findLastList } from './known-lists.ts'
-import { reasonToKeep, selectChildren } from './plan.ts'
-import { linkToList, type PriorityList, putList, readList } from './priority-lists.ts'
+import { reasonToKeep } from '../oci/image-kind.ts'
+import { selectChildren } from '../oci/chosen-children.ts'
+import { linkToList, type PriorityList, putList, readList } from './stored-lists.ts'
 import { isRecordPath, readRecord } from './record-files.ts'
 import type { RecordImages } from './record-images.ts'
 
@@ -166,7 +168,7 @@ export class Records {
     const patience = new AbortController()
     const timeout = async (): Promise<never> => {
       await this.#clock.sleep(PATIENCE_MS, patience.signal)
-      const message = `${nameOf(repository)} takes more than ${PATIENCE_MS / 1000} s to say`
+      const message = `${fullName(repository)} takes more than ${PATIENCE_MS / 1000} s to say`
       throw new CrossdockError('upstreamTimeout', message)
     }
     try {
@@ -178,7 +180,7 @@ export class Records {
 
   async #get(ask: RecordAsk, configured: string): Promise<Finding> {
     const { repository } = ask
-    return await this.#remember(`${nameOf(repository)} = ${configured}`, async () => {
+    return await this.#remember(`${fullName(repository)} = ${configured}`, async () => {
       try {
         const lines = isRecordPath(configured)
           ? await readRecord(streamOf(await this.#readFile(configured)), configured)
@@ -216,7 +218,7 @@ export class Records {
   }
 
   async #referred(repository: Repository, subject: Digest): Promise<Finding> {
-    const key = `${nameOf(repository)}@${subject}`
+    const key = `${fullName(repository)}@${subject}`
     return await this.#optional(repository, key, async () => {
       const [newest] = (await this.#referrers(repository, subject))
         .filter(({ artifactType }) => artifactType === RECORD_ARTIFACT)
@@ -228,7 +230,7 @@ export class Records {
   async #tagged(repository: Repository, tag: string): Promise<Finding> {
     const name = `${tag}${TAG_SUFFIX}`
     if (name.length > MAX_TAG_LENGTH) return NOTHING
-    const key = `${nameOf(repository)}:${name}`
+    const key = `${fullName(repository)}:${name}`
     return await this.#optional(repository, key, async () => {
       return (await this.#tags.resolve(repository, name))?.digest
     })
@@ -242,7 +244,7 @@ export class Records {
     if (others.length === 0) {
       return { list: findings.find(({ list }) => list?.digest === first)?.list, warnings }
     }
-    const key = `${nameOf(repository)} + ${lists.join(' ')}`
+    const key = `${fullName(repository)} + ${lists.join(' ')}`
     const joined = await this.#remember(key, async () => {
       const paths = []
       for (const list of lists) {
@@ -323,10 +325,6 @@ function newestFirst(a: Descriptor, b: Descriptor): number {
   return a.digest < b.digest ? -1 : 1
 }
 
-function nameOf({ upstream, name }: Repository): string {
-  return `${upstream}/${name}`
-}
-
 function cannotBeHad(
   configured: string,
   { repository, profile }: RecordAsk,
@@ -336,7 +334,7 @@ function cannotBeHad(
   const why = cause instanceof Error ? cause.message : String(cause)
   return new CrossdockError(
     kind,
-    `priority list ${configured}, configured for ${nameOf(repository)} in profile ${profile.name}, cannot be had: ${why}`,
+    `priority list ${configured}, configured for ${fullName(repository)} in profile ${profile.name}, cannot be had: ${why}`,
     { cause, reason: 'record' },
   )
 }
