@@ -13,19 +13,17 @@ export type Making = Pick<
   'repository' | 'source' | 'recipe' | 'profile' | 'layers' | 'convertedAt' | 'seconds'
 >
 
-export class Publisher {
-  readonly #manifests: Manifests
-  readonly #sidecars: SidecarStore
-  readonly #catalog: Catalog
+export interface PublisherDeps {
+  readonly manifests: Manifests
+  readonly sidecars: SidecarStore
+  readonly catalog: Catalog
+}
 
-  constructor(deps: {
-    readonly manifests: Manifests
-    readonly sidecars: SidecarStore
-    readonly catalog: Catalog
-  }) {
-    this.#manifests = deps.manifests
-    this.#sidecars = deps.sidecars
-    this.#catalog = deps.catalog
+export class Publisher {
+  readonly #deps: PublisherDeps
+
+  constructor(deps: PublisherDeps) {
+    this.#deps = deps
   }
 
   /**
@@ -40,7 +38,7 @@ export class Publisher {
   ): Promise<ConvertedImage> {
     const { digest, mediaType, bytes } = target
     const { repository, layers } = making
-    const documentOf = (raw: RawManifest) => this.#manifests.parse(raw).raw
+    const documentOf = (raw: RawManifest) => this.#deps.manifests.parse(raw).raw
     const image: ConvertedImage = {
       ...making,
       target: digest,
@@ -54,8 +52,8 @@ export class Publisher {
         blobs,
       }),
     }
-    await this.#manifests.put(target)
-    await this.#sidecars.update(digest, (current) => {
+    await this.#deps.manifests.put(target)
+    await this.#deps.sidecars.update(digest, (current) => {
       const places = current?.places ?? []
       const isPlaced = places.some((place) => isSameRepository(place, repository))
       return {
@@ -66,7 +64,7 @@ export class Publisher {
         conversion: image,
       }
     })
-    await this.#catalog.publish(image)
+    await this.#deps.catalog.publish(image)
     return image
   }
 }

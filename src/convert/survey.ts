@@ -53,19 +53,17 @@ export interface IndexSurvey {
 /** An index in an index in an index is the most that is followed. */
 const MAX_NESTING = 3
 
-export class Surveyor {
-  readonly #manifests: Pick<Manifests, 'get' | 'parse' | 'config'>
-  readonly #contents: Pick<Contents, 'mislabelled'>
-  readonly #setbacks: Setbacks
+export interface SurveyorDeps {
+  readonly manifests: Pick<Manifests, 'get' | 'parse' | 'config'>
+  readonly contents: Pick<Contents, 'mislabelled'>
+  readonly setbacks: Setbacks
+}
 
-  constructor(deps: {
-    readonly manifests: Pick<Manifests, 'get' | 'parse' | 'config'>
-    readonly contents: Pick<Contents, 'mislabelled'>
-    readonly setbacks: Setbacks
-  }) {
-    this.#manifests = deps.manifests
-    this.#contents = deps.contents
-    this.#setbacks = deps.setbacks
+export class Surveyor {
+  readonly #deps: SurveyorDeps
+
+  constructor(deps: SurveyorDeps) {
+    this.#deps = deps
   }
 
   /**
@@ -83,8 +81,8 @@ export class Surveyor {
   /** A single image that is answered as an index. */
   async #wrap({ repository, interest }: ImageWork, survey: ImageSurvey): Promise<IndexSurvey> {
     const { raw, image } = survey
-    const config = await this.#manifests.config(repository, image, interest)
-    const index = indexOfOne(this.#manifests, raw, config)
+    const config = await this.#deps.manifests.config(repository, image, interest)
+    const index = indexOfOne(this.#deps.manifests, raw, config)
     const children = new Map([[raw.digest, survey]])
     return { kind: 'index', raw, index, dialect: 'oci', children, left: NOTHING }
   }
@@ -96,7 +94,7 @@ export class Surveyor {
     selected?: readonly Digest[],
   ): Promise<Survey> {
     const { task } = round
-    const manifest = this.#manifests.parse(raw)
+    const manifest = this.#deps.manifests.parse(raw)
     const dialect = dialectFor(task.format, manifest.dialect, task.acceptance)
     if (dialect === undefined) return { kind: 'original', reason: DOCKER_TYPES_ONLY }
     if (manifest.kind === 'image') return await this.#surveyImage(task, raw, manifest, dialect)
@@ -116,7 +114,7 @@ export class Surveyor {
   ): Promise<Survey> {
     const reason = reasonToKeep(image)
     if (reason !== undefined) return { kind: 'original', reason }
-    const config = await this.#manifests.config(task.repository, image, task.interest)
+    const config = await this.#deps.manifests.config(task.repository, image, task.interest)
     const keeps = await this.#keeping(task, image, dialect)
     const plan = planImage(image, config, task, dialect, keeps)
     return plan.kind === 'original' ? plan : { kind: 'image', raw, image, plan }
@@ -136,7 +134,7 @@ export class Surveyor {
     // Of an image that is converted the layers that stay are fetched all the same, so that looking at them costs no request.
     const isFetched = kept.length < layers.length || dialect !== image.dialect
     const by = isFetched ? interest : undefined
-    const mislabelled = await this.#contents.mislabelled(repository, kept, by)
+    const mislabelled = await this.#deps.contents.mislabelled(repository, kept, by)
     return ({ digest }) => !mislabelled.has(digest)
   }
 
@@ -161,7 +159,8 @@ export class Surveyor {
         else if (survey !== undefined) children.set(child.digest, survey)
       }
     }
-    const isSetBack = ({ digest }: Descriptor) => this.#setbacks.find(task, digest) !== undefined
+    const isSetBack = ({ digest }: Descriptor) =>
+      this.#deps.setbacks.find(task, digest) !== undefined
     const waiting = new Set(chosen.filter(isSetBack))
     await look(chosen.filter((child) => !waiting.has(child)))
     // Where there is nothing else, nobody is spared by not trying again.
@@ -201,7 +200,7 @@ export class Surveyor {
       for (const one of leftBelow(survey)) losses.left.add(one)
       return survey
     } catch (error) {
-      this.#setbacks.note(round.task, digest, losses.add(digest, error))
+      this.#deps.setbacks.note(round.task, digest, losses.add(digest, error))
       return undefined
     }
   }
@@ -211,7 +210,7 @@ export class Surveyor {
     repository: Repository,
     child: Pick<Descriptor, 'digest' | 'size' | 'mediaType'>,
   ): Promise<RawManifest> {
-    const raw = await this.#manifests.get(repository, child.digest)
+    const raw = await this.#deps.manifests.get(repository, child.digest)
     const where = `${child.digest} of ${fullName(repository)}`
     if (raw === undefined) {
       throw new CrossdockError(
