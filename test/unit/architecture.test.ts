@@ -19,7 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   codec: ['errors.ts', 'lib'],
   format: ['errors.ts', 'lib', 'oci', 'tar', 'codec'],
   config: ['format', 'oci'],
-  setup: ['config'],
+  setup: ['config', 'oci'],
   access: ['errors.ts', 'lib', 'config'],
   store: ['errors.ts', 'lib', 'oci', 'ports.ts', 'outputs.ts', 'pins.ts'],
   upstream: ['errors.ts', 'lib', 'oci', 'ports.ts'],
