@@ -6,6 +6,7 @@ import type { Deed, Format, FormatOptions } from '../format/format.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, ImageConfig, ImageManifest } from '../oci/manifest.ts'
 import { type Dialect, findMediaType } from '../oci/media-type.ts'
+import type { Outline } from '../oci/outline.ts'
 
 /** What an answer in this format looks like to the puller's `Accept`: Docker types alone, or anything. */
 export type Acceptance = 'docker' | 'any'
@@ -75,6 +76,21 @@ export function planImage(
     kind: 'original',
     reason: isForeign ? 'foreign-layers' : keptBy(choice.format),
   }
+}
+
+/**
+ * True for an image that nothing is made of, and of which, as its clients read it, nothing would be changed: it is what was asked for.
+ */
+export function isAlready(
+  image: Outline,
+  { format, options }: FormatChoice,
+  acceptance: Acceptance,
+): boolean {
+  if (image.kind !== 'opaque' || image.layers.length === 0) return false
+  const type = findMediaType(image.mediaType)
+  if (type?.role !== 'manifest') return false
+  const staysSo = dialectFor(format, type.dialect, acceptance) === type.dialect
+  return staysSo && image.layers.every((layer) => format.deed(layer, true, options) === 'keep')
 }
 
 /** Why an image of which this format would change nothing stays what it is. */

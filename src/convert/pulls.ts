@@ -24,7 +24,7 @@ import { parseRecipe } from '../format/recipe.ts'
 import type { ImageFlight } from './flights.ts'
 import type { Images } from './images.ts'
 import { manifestUnknown, notCarried, tagUnknown } from './missing.ts'
-import { DOCKER_TYPES_ONLY } from './plan.ts'
+import { DOCKER_TYPES_ONLY, isAlready, keptBy } from './plan.ts'
 import { withList } from '../priorities/stored-lists.ts'
 import type { Records } from '../priorities/records.ts'
 import type { Regenerations } from './regenerations.ts'
@@ -71,6 +71,10 @@ export class Pulls {
     const sought: Sought = { repository, tag, wanted, plain }
     const unreadable = ask.cannotRead(wanted.profile)
     if (unreadable !== undefined) return this.#kept(sought, 'client', unreadable)
+    const choice = { format, options: wanted.profile.options }
+    if (isAlready(this.#deps.manifests.outline(raw), choice, ask.acceptance)) {
+      return this.#kept(sought, keptBy(format), 'it has this form already')
+    }
     try {
       return await this.#seek(ask, sought, format)
     } catch (error) {

@@ -3,6 +3,7 @@
  * type is known early and an image that stays as it is costs nothing.
  */
 import { CrossdockError } from '../errors.ts'
+import { Semaphore } from '../lib/semaphore.ts'
 import { Walk } from '../lib/walk.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, ImageIndex, ImageManifest } from '../oci/manifest.ts'
@@ -53,6 +54,9 @@ export interface IndexSurvey {
 /** An index in an index in an index is the most that is followed. */
 const MAX_NESTING = 3
 
+/** Manifests and configs that one question fetches at a time: enough to hide the way to upstream. */
+const LOOKS_AT_ONCE = 8
+
 export interface SurveyorDeps {
   readonly manifests: Pick<Manifests, 'get' | 'parse' | 'config'>
   readonly contents: Pick<Contents, 'mislabelled'>
@@ -72,7 +76,9 @@ export class Surveyor {
    */
   async survey(task: ImageWork, selected: readonly Digest[] | undefined): Promise<Survey> {
     const walk = new Walk(`index ${nameOf(task)}`)
-    const round = { task, walk, known: new Map(), outages: { count: 0 } }
+    const places = new Semaphore(LOOKS_AT_ONCE)
+    const over = new AbortController()
+    const round = { task, walk, known: new Map(), places, over, outages: { count: 0 } }
     const survey = await this.#survey(round, task.source, 1, selected)
     const isWrapped = survey.kind === 'image' && task.format.inIndex?.wraps(task.options)
     return isWrapped ? await this.#wrap(task, survey) : survey
@@ -97,7 +103,9 @@ export class Surveyor {
     const manifest = this.#deps.manifests.parse(raw)
     const dialect = dialectFor(task.format, manifest.dialect, task.acceptance)
     if (dialect === undefined) return { kind: 'original', reason: DOCKER_TYPES_ONLY }
-    if (manifest.kind === 'image') return await this.#surveyImage(task, raw, manifest, dialect)
+    if (manifest.kind === 'image') {
+      return await round.places.run(() => this.#surveyImage(task, raw, manifest, dialect))
+    }
     if (depth <= MAX_NESTING) return await this.#surveyIndex(round, raw, manifest, depth, selected)
     throw new CrossdockError(
       'badManifest',
@@ -153,10 +161,11 @@ export class Surveyor {
     const reasons: string[] = []
     const losses = new Losses(round.outages)
     const look = async (some: readonly Descriptor[]) => {
-      for (const child of some) {
-        const survey = await this.#surveyChild(round, child, depth, losses)
+      const surveys = await this.#surveyChildren(round, some, depth, losses)
+      for (const [i, { digest }] of some.entries()) {
+        const survey = surveys[i]
         if (survey?.kind === 'original') reasons.push(survey.reason)
-        else if (survey !== undefined) children.set(child.digest, survey)
+        else if (survey !== undefined) children.set(digest, survey)
       }
     }
     const isSetBack = ({ digest }: Descriptor) =>
@@ -179,6 +188,28 @@ export class Surveyor {
     }
   }
 
+  /** Side by side, answered in their order. What ends one of them for all is thrown when none is under way any more. */
+  async #surveyChildren(
+    round: Round,
+    children: readonly Descriptor[],
+    depth: number,
+    losses: Losses,
+  ): Promise<readonly (Survey | undefined)[]> {
+    const found = await Promise.allSettled(
+      children.map(async (child) => {
+        round.over.signal.throwIfAborted()
+        try {
+          return await this.#surveyChild(round, child, depth, losses)
+        } catch (error) {
+          round.over.abort(error)
+          throw error
+        }
+      }),
+    )
+    round.over.signal.throwIfAborted()
+    return found.map((one) => (one.status === 'fulfilled' ? one.value : undefined))
+  }
+
   /** One survey for all that name it; `undefined`: it stays what it is. */
   async #surveyChild(
     round: Round,
@@ -187,22 +218,29 @@ export class Surveyor {
     losses: Losses,
   ): Promise<Survey | undefined> {
     const { digest } = child
-    const isNew = await round.walk.enter(digest)
+    const known = round.known.get(digest)
+    const isNew = known === undefined
+    const flight = known ?? this.#look(round, child, depth)
+    round.known.set(digest, flight)
     try {
-      const survey = isNew
-        ? await this.#survey(round, await this.#child(round.task.repository, child), depth + 1)
-        : round.known.get(digest)
-      if (survey === undefined) {
-        losses.left.add(digest)
-        return undefined
-      }
-      round.known.set(digest, survey)
+      if (!isNew) await round.walk.enter(digest)
+      const survey = await flight
       for (const one of leftBelow(survey)) losses.left.add(one)
       return survey
     } catch (error) {
-      this.#deps.setbacks.note(round.task, digest, losses.add(digest, error))
+      const loss = losses.add(digest, error, isNew)
+      if (isNew) this.#deps.setbacks.note(round.task, digest, loss)
       return undefined
     }
+  }
+
+  async #look(round: Round, child: Descriptor, depth: number): Promise<Survey> {
+    await round.walk.enter(child.digest)
+    const raw = await round.places.run(async () => {
+      round.over.signal.throwIfAborted()
+      return await this.#child(round.task.repository, child)
+    })
+    return await this.#survey(round, raw, depth + 1)
   }
 
   /** A child of an index, held to what the index says of it. */
@@ -241,7 +279,11 @@ export class Surveyor {
 interface Round {
   readonly task: ImageWork
   readonly walk: Walk
-  readonly known: Map<Digest, Survey>
+  readonly known: Map<Digest, Promise<Survey>>
+  /** For those that are fetched side by side, at any depth. */
+  readonly places: Semaphore
+  /** Aborted with what ends the question for all of them. */
+  readonly over: AbortController
   readonly outages: Outages
 }
 

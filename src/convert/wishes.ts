@@ -56,6 +56,12 @@ const PASSING: ReadonlySet<FailureKind> = new Set([
   'upstreamTimeout',
 ])
 
+/** Something of the image is not there, or is not what its digest names: that befalls whoever pulls it. */
+const OF_SOURCE: ReadonlySet<string | undefined> = new Set([
+  ...['blob-missing', 'child-missing'],
+  ...['content-encoding', 'manifest-digest', 'size', 'too-long', 'web-page', 'wrong-bytes'],
+])
+
 /** Why a wait ends that took all its time. */
 export const WAIT_BUDGET = 'wait-budget'
 
@@ -146,9 +152,13 @@ function refusal({ repository, tag, wanted }: Sought, error: unknown): unknown {
     error instanceof CrossdockError
       ? [error.kind, error.message]
       : (['internal', UNFORESEEN] as const)
+  const isOfSource = error instanceof CrossdockError && OF_SOURCE.has(error.reason)
+  const advice = isOfSource
+    ? `it cannot be pulled unconverted either, so ask whoever keeps ${repository.upstream}`
+    : `pull ${name} to get it unconverted (${name}-original where a rule or listener names a profile)`
   return new CrossdockError(
     kind,
-    `${name} cannot be converted to ${wanted.profile.name}: ${message}; pull ${name} to get it unconverted (${name}-original where a rule or listener names a profile)`,
+    `${name} cannot be converted to ${wanted.profile.name}: ${message}; ${advice}`,
     { cause: error, reason: reasonOf(error) },
   )
 }

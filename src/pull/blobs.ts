@@ -178,5 +178,6 @@ export function blobUnknown(repository: Repository, digest: Digest): CrossdockEr
   return new CrossdockError(
     'blobUnknown',
     `blob ${digest} is not in ${fullName(repository)}; pull the tag again if it has moved`,
+    { reason: 'blob-missing' },
   )
 }
