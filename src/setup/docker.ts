@@ -42,7 +42,7 @@ function daemonSteps({ address, profile, scheme, defaultUpstream, login }: Setup
     ...(isMirror && { 'registry-mirrors': [`${scheme}://${address}/as/${profile}/`] }),
     ...(scheme === 'http' && { 'insecure-registries': [address] }),
   }
-  const lines = isMirror
+  const words = isMirror
     ? [
         '2. All of Docker Hub, names unchanged: merge this into daemon.json, then restart dockerd. Docker 24 and later;',
         `   older ones take no path there and want a listener of their own with "profile: ${profile}".`,
@@ -53,12 +53,14 @@ function daemonSteps({ address, profile, scheme, defaultUpstream, login }: Setup
           : '2. "registry-mirrors" of dockerd is for Docker Hub alone, which is not the default upstream here.',
         ...(scheme === 'http' ? ['   For plain HTTP, then restart dockerd:'] : []),
       ]
-  const hasSettings = Object.keys(settings).length > 0
+  const lines = Object.entries(settings).map(
+    ([key, value]) => `  "${key}": ${JSON.stringify(value)}`,
+  )
   return [
-    note(...lines),
-    ...(hasSettings
-      ? [file('/etc/docker/daemon.json', `${JSON.stringify(settings, null, 2)}\n`)]
-      : []),
+    note(...words),
+    ...(lines.length === 0
+      ? []
+      : [file('/etc/docker/daemon.json', `{\n${lines.join(',\n')}\n}\n`)]),
   ]
 }
 
