@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { Access } from './access/access.ts'
 import { createBcrypt } from './access/bcrypt.ts'
-import { readAccessRules } from './access/rules.ts'
+import { readAccessRules, readAdminRules } from './access/rules.ts'
+import { Activity } from './admin/activity.ts'
 import { systemClock } from './clock.ts'
 import type { PlaceOf } from './config/problem.ts'
 import type { Profiles } from './config/profiles.ts'
@@ -21,8 +22,8 @@ import { Origins } from './convert/origins.ts'
 import { Progress } from './convert/progress.ts'
 import { Publisher } from './convert/publisher.ts'
 import { Pulls } from './convert/pulls.ts'
-import { RecordImages, type Regenerate } from './priorities/record-images.ts'
-import { Records } from './priorities/records.ts'
+import { RecordImages, type Regenerate } from './convert/record-images.ts'
+import { Records } from './convert/records.ts'
 import { Regenerations } from './convert/regenerations.ts'
 import { Remaker } from './convert/remaker.ts'
 import { Setbacks } from './convert/setbacks.ts'
@@ -31,6 +32,7 @@ import { Substitutes } from './convert/substitutes.ts'
 import { Wishes } from './convert/wishes.ts'
 import { chooseRecord, locate } from './http/target.ts'
 import type { LineSink } from './lib/lines.ts'
+import { overheard } from './lib/overheard.ts'
 import { createTelemetry, type Telemetry } from './lib/telemetry.ts'
 import type { ModelLimits } from './oci/manifest.ts'
 import type { Pins } from './pins.ts'
@@ -53,15 +55,18 @@ export interface App extends AsyncDisposable {
   readonly config: Config
   readonly settings: Settings
   readonly access: Access
+  /** Of the dashboard and the admin API, where somebody is asked who they are. */
+  readonly adminAccess: Access | undefined
   /** Goes by another configuration from now on, as a whole; or throws ConfigError and goes on as before. */
   reconfigure(
     config: Config,
     around: Pick<Surroundings, 'dockerConfig' | 'placeOf'>,
-  ): Promise<{ readonly hasOtherUsers: boolean }>
+  ): Promise<{ readonly hasOtherUsers: boolean; readonly hasOtherAdmins: boolean }>
   readonly profiles: Profiles
   /** Of what is read as a manifest, config or layer. */
   readonly limits: ModelLimits
   readonly telemetry: Telemetry
+  readonly activity: Activity
   readonly clock: Clock
   readonly store: MeteredBlobs
   readonly sidecars: SidecarStore
@@ -95,9 +100,7 @@ export interface Surroundings {
 
 export async function openApp(config: Config, around: Surroundings): Promise<App> {
   const clock = systemClock
-  const telemetry = createTelemetry(config.log, around.log, (name) =>
-    upstreams.names.includes(name),
-  )
+  const events = createTelemetry(config.log, around.log, (name) => upstreams.names.includes(name))
   const settings = createSettings(config)
   const { profiles, model: limits, decoding: decodeLimits, conversion: capacity } = settings
   const { freshness, keeping: policy } = settings
@@ -111,8 +114,10 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   } = await openStore({
     data: config.data,
     clock,
-    onCatalogReplaced: (loss) => telemetry.catalogReplaced(loss),
+    onCatalogReplaced: (loss) => events.catalogReplaced(loss),
   })
+  const activity = new Activity(() => clock.now(), catalog)
+  const telemetry = overheard(events, activity.listener)
   const store = new MeteredBlobs(onDisk)
   const upstreams = createUpstreams({
     ...(await upstreamsOf(config, around)),
@@ -265,20 +270,26 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   // One for all readings of the file: each has a thread.
   const bcrypt = createBcrypt()
   const access = new Access(await readAccessRules(config, bcrypt, around.placeOf))
+  const adminRules = await readAdminRules(config, bcrypt, around.placeOf)
+  const adminAccess = adminRules && new Access(adminRules)
   return {
     config: settings.config,
     settings,
     access,
+    adminAccess,
     async reconfigure(next, how) {
       // All that can fail comes first.
       const rules = await readAccessRules(next, bcrypt, how.placeOf)
+      const admins = await readAdminRules(next, bcrypt, how.placeOf)
       upstreams.replace(await upstreamsOf(next, how))
       settings.replace(next)
-      return { hasOtherUsers: access.replace(rules) }
+      const hasOtherAdmins = admins !== undefined && adminAccess?.replace(admins) === true
+      return { hasOtherUsers: access.replace(rules), hasOtherAdmins }
     },
     profiles,
     limits,
     telemetry,
+    activity,
     clock,
     store,
     sidecars,

@@ -40,6 +40,8 @@ export interface FailureDetails {
   readonly retryAfter?: number
   /** The digest of what it complains about, for whoever tells its own blobs from others'. */
   readonly subject?: string | undefined
+  /** Methods that there are, for 405; `GET, HEAD` unless it says otherwise. */
+  readonly allow?: string
 }
 
 /** A failure a client may be told about; the message says what failed, on what, and what to do. */
@@ -49,6 +51,7 @@ export class CrossdockError extends Error {
   readonly reason: string | undefined
   readonly retryAfter: number | undefined
   readonly subject: string | undefined
+  readonly allow: string | undefined
 
   constructor(kind: FailureKind, message: string, details: FailureDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -56,6 +59,7 @@ export class CrossdockError extends Error {
     this.reason = details.reason
     this.retryAfter = details.retryAfter
     this.subject = details.subject
+    this.allow = details.allow
   }
 
   get status(): number {

@@ -1,16 +1,12 @@
 /**
- * The holes in the wall: what the use cases in convert/ need from the outside, as types only.
- * Adapters live in store/ and upstream/. Every method is asynchronous and none hands out a path, so that a pair which
- * several replicas share can stand behind the same interfaces.
- * Absence is `undefined`; failure throws a CrossdockError.
+ * The holes in the wall: what the use cases in convert/ need from the outside, as types only. Adapters live in store/ and upstream/.
+ * Every method is asynchronous and none hands out a path, so that a pair which several replicas share can stand behind the same
+ * interfaces. Absence is `undefined`; failure throws a CrossdockError.
  */
 import type { ByteStream } from './lib/streams.ts'
 import type { Digest } from './oci/digest.ts'
 import type { Descriptor, Platform } from './oci/manifest.ts'
 import type { Named } from './oci/named.ts'
-import type { Repository } from './oci/repository.ts'
-
-export type { Repository }
 
 export interface Clock {
   /** Wall clock, milliseconds since 1970. */
@@ -132,6 +128,14 @@ export interface SidecarStore {
 
 // ---------------------------------------------------------------------------------------------- catalog
 
+/** A repository of an upstream: `{upstream: 'docker.io', name: 'library/alpine'}`. */
+export interface Repository {
+  /** The upstream's canonical name. */
+  readonly upstream: string
+  readonly name: string
+}
+
+export type TagName = Repository & { readonly tag: string }
 export interface TagRecord {
   readonly digest: Digest
   /** When upstream last said so, ms since 1970. */
@@ -144,7 +148,9 @@ export interface TagCatalog {
   /** True when there was such a tag. */
   forget(repository: Repository, tag: string): Promise<boolean>
   /** All tags of a repository, sorted; of all repositories without one. */
-  list(repository?: Repository): AsyncIterable<TagRecord & Repository & { readonly tag: string }>
+  list(repository?: Repository): AsyncIterable<TagRecord & TagName>
+  /** Of all repositories, those behind this one, whether or not it is there. */
+  listAfter(last: TagName): AsyncIterable<TagRecord & TagName>
 }
 
 /** That a repository holds a manifest or blob; the only thing that opens cached bytes to a puller. */

@@ -1,6 +1,6 @@
 /** Reads users and policy of a configuration, at start and again at every reload. */
 import { readFile } from 'node:fs/promises'
-import { ConfigError, type PlaceOf, problemLine } from '../config/problem.ts'
+import { ConfigError, type Path, type PlaceOf, problemLine } from '../config/problem.ts'
 import { profilesOf } from '../config/profiles.ts'
 import type { Config } from '../config/schema.ts'
 import type { AccessMode, AccessRules } from './access.ts'
@@ -27,6 +27,17 @@ export async function readAccessRules(
   return { mode: await readMode(auth, compare, placeOf), policy }
 }
 
+/** Who gets in to the admin API; `undefined`: nobody is asked. Throws ConfigError. */
+export async function readAdminRules(
+  { adminUsers }: Pick<Config, 'adminUsers'>,
+  compare: CompareBcrypt,
+  placeOf: PlaceOf,
+): Promise<AccessRules | undefined> {
+  if (adminUsers === undefined) return undefined
+  const users = await readUsers(['adminUsers'], adminUsers, compare, placeOf)
+  return { mode: { mode: 'htpasswd', users }, policy: new Policy({ groups: {}, rules: [] }) }
+}
+
 async function readMode(
   { mode, htpasswd }: Config['auth'],
   compare: CompareBcrypt,
@@ -36,12 +47,24 @@ async function readMode(
   if (mode === 'none') return { mode }
   // The configuration's checks refuse this; an open door must not be what is left when they change.
   if (htpasswd === undefined) throw new Error(`auth.mode ${mode} is incomplete`)
+  return {
+    mode: 'htpasswd',
+    users: await readUsers(['auth', 'htpasswd'], htpasswd, compare, placeOf),
+  }
+}
+
+/** `key`: of the configuration, that names the file. */
+async function readUsers(
+  key: Path,
+  file: string,
+  compare: CompareBcrypt,
+  placeOf: PlaceOf,
+): Promise<Users> {
   try {
-    const users = parseHtpasswd(htpasswd, await readFile(htpasswd, 'utf8'))
-    return { mode: 'htpasswd', users: new Users(users, compare) }
+    return new Users(parseHtpasswd(file, await readFile(file, 'utf8')), compare)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    const problem = { path: ['auth', 'htpasswd'], text: `cannot be used: ${reason}` }
+    const problem = { path: key, text: `cannot be used: ${reason}` }
     throw new ConfigError([problemLine(problem, placeOf)], error)
   }
 }

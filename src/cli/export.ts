@@ -18,7 +18,7 @@ import { readPrior } from '../bundle/prior-bundle.ts'
 import { parseSize } from '../config/units.ts'
 import { CrossdockError } from '../errors.ts'
 import { parsePlatform } from '../oci/platform.ts'
-import { describeFailure, type Outcome, sayFailures } from './failures.ts'
+import { describeFailure, failuresIn, type Outcome, sayFailures } from './failures.ts'
 import { parseWanted, readWanted, type WantedImage } from './image-lists.ts'
 import { interruptionOf } from './interruption.ts'
 import { complain, formatBytes, formatTable, UsageError } from './output.ts'
@@ -61,7 +61,8 @@ export async function exportCommand(
   for (const warning of exported.warnings) complain(output, `warning: ${warning}`)
   const outcomes = outcomesOf(images, exported)
   output.out(options.json ? formatJson(exported, outcomes) : formatSummary(exported))
-  return sayFailures(outcomes, images.length, output)
+  const { length } = images
+  return sayFailures(failuresIn(outcomes), { asked: length, tried: length }, output)
 }
 
 /** Until it is done, or somebody interrupts it: then nothing of the output is left. */

@@ -18,6 +18,7 @@ export function keepHouse(app: App): Keeper {
     policy: settings.keeping,
     events: {
       collected: (collected) => telemetry.collected(collected),
+      scrubBegan: () => app.activity.upkeep.scrubBegan(),
       scrubbed: (found) => telemetry.scrubbed(found),
       checked: (check) => telemetry.checked(check),
       failed: (chore, error) => telemetry.choreFailed(chore, error),

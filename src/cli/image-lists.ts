@@ -1,14 +1,15 @@
 /** The images that a command is about: its arguments, and those of a list, of Kubernetes manifests, of a Compose file. */
+import type { NamedImage } from '../admin/named-image.ts'
 import { resolve } from 'node:path'
+import { platformsFor } from '../admin/stage.ts'
 import type { App } from '../app.ts'
 import { readFiles } from '../bundle/read-files.ts'
 import { findReferences } from '../bundle/references.ts'
 import type { StageTask } from '../convert/staging.ts'
 import { collect, limit } from '../lib/streams.ts'
 import { decodeTextFile } from '../lib/text-file.ts'
-import { parsePlatform } from '../oci/platform.ts'
 import { describeError, UsageError } from './output.ts'
-import { type NamedImage, parseImage } from './references.ts'
+import { parseImage } from './references.ts'
 import type { System } from './system.ts'
 
 /** Of a list; the rendered charts of whole platforms are smaller. */
@@ -55,22 +56,20 @@ export function parseWanted(
   { platform }: ListOptions,
   app: App,
 ): readonly WantedImage[] {
-  const assumed = platformsOf(app.config.convert.defaultPlatforms)
-  const common = platform === undefined ? assumed : platformsOf(platform)
+  const { defaultPlatforms } = app.config.convert
   return wanted.map(({ text, platforms, from }) => ({
     ...parseImage(text, app),
-    platforms: platforms.length > 0 ? platformsOf(platforms) : common,
-    isPlatformAssumed: platforms.length === 0 && platform === undefined,
+    ...asUsage(() => platformsFor(platforms.length > 0 ? platforms : platform, defaultPlatforms)),
     ...(from !== undefined && { from }),
   }))
 }
 
-function platformsOf(given: readonly string[]): StageTask['platforms'] {
-  if (given.includes('all')) return 'all'
+/** Throws UsageError for whatever a parser throws. */
+export function asUsage<T>(parse: () => T): T {
   try {
-    return given.map(parsePlatform)
+    return parse()
   } catch (error) {
-    throw new UsageError(`--platform: ${describeError(error)}`, { cause: error })
+    throw new UsageError(describeError(error), { cause: error })
   }
 }
 

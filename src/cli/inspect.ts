@@ -1,4 +1,5 @@
 /** `crossdock inspect`: what an image is, from its source or from a conversion of it. */
+import { formatImage, type NamedImage } from '../admin/named-image.ts'
 import type { App } from '../app.ts'
 import {
   type Form,
@@ -13,7 +14,7 @@ import type { Descriptor } from '../oci/manifest.ts'
 import { formatPlatform, parsePlatform } from '../oci/platform.ts'
 import { splitSuffix } from '../oci/reference.ts'
 import { EXIT, formatBytes, formatSeconds, formatTable } from './output.ts'
-import { formatImage, type NamedImage, parseImage } from './references.ts'
+import { parseImage } from './references.ts'
 import { type CommonOptions, openToLook } from './session.ts'
 import type { System } from './system.ts'
 

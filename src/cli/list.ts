@@ -3,7 +3,6 @@ import type { App } from '../app.ts'
 import { type Entry, Inventory, type Sizes } from '../convert/inventory.ts'
 import { compileGlob } from '../lib/glob.ts'
 import type { Digest } from '../oci/digest.ts'
-import { fullName } from '../oci/repository.ts'
 import type { Repository } from '../ports.ts'
 import { EXIT, formatBytes, formatTable, formatTime } from './output.ts'
 import { type CommonOptions, openStored } from './session.ts'
@@ -86,7 +85,7 @@ function formatState({ profile, isCurrent }: Entry, isPinned: boolean): string {
 function formatEntry(entry: Entry, isPinned: boolean): string[] {
   const { repository, tag, profile, size, blobs, lastUsed, digest } = entry
   return [
-    `${fullName(repository)}:${tag}`,
+    `${repository.upstream}/${repository.name}:${tag}`,
     profile ?? 'original',
     formatState(entry, isPinned),
     blobs.size === 0 ? '-' : formatBytes(size.total),
@@ -100,7 +99,7 @@ function describeEntry(entry: Entry) {
   const { repository, tag, profile = 'original', isCurrent, lastUsed } = entry
   const { size, digest, mediaType } = entry
   return {
-    name: `${fullName(repository)}:${tag}`,
+    name: `${repository.upstream}/${repository.name}:${tag}`,
     profile,
     current: isCurrent,
     digest,

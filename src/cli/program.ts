@@ -1,8 +1,8 @@
 /** The command line: every command with its options, and one place that turns outcomes into exit codes. */
 import { Argument, Command, CommanderError, InvalidArgumentError } from 'commander'
 import { ConfigError } from '../config/problem.ts'
-import { CLIENTS } from '../setup/clients.ts'
-import { type ClientOptions, clientCommand } from './client-command.ts'
+import { CLIENTS, type ClientName } from '../setup/clients.ts'
+import { clientCommand } from './client-command.ts'
 import { completionScript, SHELLS, type Shell } from './completion.ts'
 import { refuseUnknownCommand, withCommandFirst } from './command-words.ts'
 import { checkCommand, schemaCommand, showCommand } from './config-commands.ts'
@@ -89,7 +89,7 @@ function createProgram(system: System, outcome: Outcome): Command {
     .option('--quiet', 'print nothing but the log')
     .action(async (options: CommonOptions) => end(serveCommand(options, system)))
 
-  common(program.command('stage'))
+  served(program.command('stage'))
     .description('pull and convert ahead, so that the first puller waits for nothing')
     .argument('[ref...]', 'what one would type after "docker pull", suffix included')
     .option(
@@ -102,6 +102,11 @@ function createProgram(system: System, outcome: Outcome): Command {
       collect,
     )
     .option('--jobs <n>', 'images at a time', parseCount, 2)
+    .option(
+      '--recheck',
+      'ask upstream first whether tags have moved, however short ago it was asked',
+    )
+    .option('--again', 'make conversions once more and compare: what differs is replaced')
     .option('--fail-fast', 'stop at the first image that fails instead of going on with the rest')
     .option('--json', 'print what was staged as JSON')
     .action(async (refs: string[], options) => end(stageCommand(refs, options, system)))
@@ -114,7 +119,7 @@ function createProgram(system: System, outcome: Outcome): Command {
     .option('--json', 'print JSON')
     .action(async (glob: string | undefined, options) => end(listCommand(glob, options, system)))
 
-  common(program.command('remove'))
+  served(program.command('remove'))
     .description('forget names; the next garbage collection takes what only they held')
     .argument('<ref...>', 'a name with tag; with suffix, its conversion alone')
     .option('--json', 'print JSON')
@@ -124,7 +129,7 @@ function createProgram(system: System, outcome: Outcome): Command {
     ['pin', pinCommand, 'keep images in the store, whatever its budget says'],
     ['unpin', unpinCommand, 'let pinned images be evicted again'],
   ] as const) {
-    common(program.command(name))
+    served(program.command(name))
       .description(what)
       .argument('<ref...>', 'name with tag or digest; with a suffix, its conversion')
       .option('--json', 'print JSON')
@@ -207,14 +212,14 @@ function addUpkeep(
   system: System,
   end: (code: number | Promise<number>) => Promise<void>,
 ): void {
-  common(program.command('verify'))
+  served(program.command('verify'))
     .description('hash what is stored, check what it unpacks to, and heal what is wrong')
     .argument('[ref]', 'an image; without it everything')
     .option('--all', 'everything; the default')
     .option('--json', 'print JSON')
     .action(async (ref: string | undefined, options) => end(verifyCommand(ref, options, system)))
 
-  common(program.command('gc'))
+  served(program.command('gc'))
     .description('evict to the budget and sweep what nothing needs')
     .option('--dry-run', 'explain what would go and why, and touch nothing')
     .option('--json', 'print JSON')
@@ -278,20 +283,14 @@ function addConfig(
     .description('print the JSON schema of the configuration file')
     .action(async () => end(schemaCommand(system)))
   common(config.command('client'))
-    .description('print how to set up a client for this server, or write its files')
+    .description('print how to set up a client for this server')
     .addArgument(new Argument('<client>', 'what pulls').choices(CLIENTS))
-    .option(
-      '--profile <name>',
-      "profile that the client gets; default: zstd, for a lazy snapshotter its own format's",
-    )
+    .option('--profile <name>', 'profile that the client gets', 'zstd')
     .option(
       '--address <host:port>',
-      'how the client reaches this server; default: its first listener, by a name or address of this machine',
+      'how the client reaches this server; default: its first listener',
     )
-    .option('--ca <file>', 'PEM file of the authority that the client is to trust')
-    .option('-o, --output <dir>', 'write the files below this folder instead of printing them')
-    .option('--force', 'also where a file is there that says something else')
-    .action(async (client: string, options: CommonOptions & ClientOptions) => {
+    .action(async (client: ClientName, options) => {
       const { config: loaded } = await loadFor(options, system)
       await end(clientCommand(client, loaded, options, system))
     })
@@ -303,6 +302,14 @@ function addCompletion(program: Command, system: System): void {
     .description('print a script that completes commands, options and choices in a shell')
     .addArgument(new Argument('<shell>', 'whose language it is in').choices(SHELLS))
     .action((shell: Shell) => system.output.out(completionScript(shell, program)))
+}
+
+/** For what a running server can do as well. */
+function served(command: Command): Command {
+  return common(command).option(
+    '--server <url>',
+    'have a running server do it: URL of its admin listener, e.g. http://127.0.0.1:5001',
+  )
 }
 
 function common(command: Command): Command {

@@ -15,12 +15,14 @@ const BURST_WINDOW_MS = 60_000
 const LINE_MS = 10_000
 const LABEL = 40
 
+type Watched = Pick<Progress, 'list' | 'subscribe'>
+
 /** Shows what happens until it is disposed of. */
-export function showProgress(progress: Progress, output: Output): Disposable {
+export function showProgress(progress: Watched, output: Output): Disposable {
   return output.isTerminal ? showBars(progress, output) : showLines(progress, output)
 }
 
-function showLines(progress: Progress, output: Output): Disposable {
+function showLines(progress: Watched, output: Output): Disposable {
   const said = new Map<number, string>()
   const stop = progress.subscribe((job) => {
     const { state } = job
@@ -55,7 +57,7 @@ function countOf(blobs: number): string {
   return blobs === 1 ? '1 blob' : `${blobs} blobs`
 }
 
-function showBars(progress: Progress, output: Output): Disposable {
+function showBars(progress: Watched, output: Output): Disposable {
   let drawn = 0
   const rates = new Rates()
   const draw = () => {

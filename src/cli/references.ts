@@ -1,22 +1,11 @@
 /** What people name images by, as commands see it: repository, tag or digest, and the profile that a puller would get. */
+import type { NamedImage } from '../admin/named-image.ts'
 import type { App } from '../app.ts'
-import { type Wanted, wishFor } from '../convert/asks.ts'
+import { wishFor } from '../convert/asks.ts'
 import { CrossdockError } from '../errors.ts'
 import { chooseProfile, compileRules, locate } from '../http/target.ts'
-import type { Digest } from '../oci/digest.ts'
 import { parseReference } from '../oci/reference.ts'
-import { fullName } from '../oci/repository.ts'
-import type { Repository } from '../ports.ts'
 import { UsageError } from './output.ts'
-
-export interface NamedImage {
-  /** As it was typed. */
-  readonly text: string
-  readonly repository: Repository
-  readonly reference: { readonly tag: string } | { readonly digest: Digest }
-  /** From the rules; a suffix of the tag wins over it. */
-  readonly wanted: Wanted | undefined
-}
 
 /** Would pass for the tag of an image that is called sha256. */
 const BARE_DIGEST = /^sha256:[0-9a-f]{64}$/
@@ -43,13 +32,4 @@ export function parseImage(text: string, app: App): NamedImage {
       cause: error,
     })
   }
-}
-
-/** `docker.io/library/alpine:3-zstd` */
-export function formatImage({
-  repository,
-  reference,
-}: Omit<NamedImage, 'text' | 'wanted'>): string {
-  const tail = 'tag' in reference ? `:${reference.tag}` : `@${reference.digest}`
-  return `${fullName(repository)}${tail}`
 }

@@ -64,7 +64,10 @@ export class Reload {
     refuseOpening(this.#config, config, placeOf)
     await checkListenerFiles(wanted, placeOf)
     const dockerConfig = servedDockerConfig(config, system)
-    const { hasOtherUsers } = await app.reconfigure(config, { dockerConfig, placeOf })
+    const { hasOtherUsers, hasOtherAdmins } = await app.reconfigure(config, {
+      dockerConfig,
+      placeOf,
+    })
     this.#config = config
     keeper.policyChanged()
     // Files that cannot be used are looked at again within the minute; those of before go on until then.
@@ -72,6 +75,7 @@ export class Reload {
     const isNew = certificates.map((one) => one.status === 'fulfilled' && one.value)
     const files = [
       ...(hasOtherUsers ? [formatPath(['auth', 'htpasswd'])] : []),
+      ...(hasOtherAdmins ? [formatPath(['adminUsers'])] : []),
       ...listeners.filter((_, i) => isNew[i]).map(({ url }) => `certificate of ${url}`),
     ]
     return { changed: [...new Set([...changed, ...files])], restart }

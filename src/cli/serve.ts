@@ -7,7 +7,7 @@ import { CrossdockError } from '../errors.ts'
 import { Distribution } from '../http/distribution.ts'
 import { Gate } from '../http/gate.ts'
 import { Lists } from '../http/lists.ts'
-import { addAdmin, addHealth } from '../http/operations.ts'
+import { addHealth, addMetrics } from '../http/operations.ts'
 import {
   createApp,
   type Door,
@@ -19,10 +19,11 @@ import {
 } from '../http/server.ts'
 import { live } from '../lib/live.ts'
 import { Shares } from '../lib/shares.ts'
-import type { RequestEvent } from '../lib/telemetry.ts'
-import type { Reach } from '../setup/setup.ts'
+import type { RequestEvent } from '../lib/request-event.ts'
+import type { Reach } from '../setup/clients.ts'
 import { acquireServerLock } from '../store/lock.ts'
 import { Touches } from '../upkeep/touches.ts'
+import { openAdmin } from './admin-door.ts'
 import { greeting, hostFor, tellStart } from './greeting.ts'
 import { keepHouse } from './housekeeping.ts'
 import { Reload } from './reload.ts'
@@ -92,16 +93,14 @@ async function openListeners(app: App, state: ServerState): Promise<Listener[]> 
       )
     }
     if (config.admin !== undefined) {
+      const doors = [...listeners]
+      const answer = await openAdmin(app, config.admin.host, () => doors, state.draining.signal)
       const admin = createApp(
-        () => Promise.reject(notAdmin()),
+        answer,
         requestDone,
         (routes, seen) => {
           addHealth(routes, seen, health)
-          addAdmin(routes, seen, {
-            metricsText: () => app.telemetry.metricsText(),
-            progress: app.progress,
-            ending: state.draining.signal,
-          })
+          addMetrics(routes, seen, () => app.telemetry.metricsText())
         },
         rules,
       )
@@ -163,11 +162,4 @@ async function listenOn(
       { cause: error },
     )
   }
-}
-
-function notAdmin(): CrossdockError {
-  return new CrossdockError(
-    'notFound',
-    'this is the admin listener: it has /healthz, /readyz, /metrics and /api/conversions',
-  )
 }

@@ -1,25 +1,25 @@
 /** `crossdock stage`: pull and convert ahead, with progress for people and a summary for programs. */
-import type { App } from '../app.ts'
-import type { Staged } from '../convert/staging.ts'
-import { describeFailure, sayFailures } from './failures.ts'
-import { parseWanted, readWanted, type WantedImage } from './image-lists.ts'
-import { complain, formatBytes, formatTable, type Output } from './output.ts'
+import type { StageOutcome } from '../admin/stage.ts'
+import { platformsFor } from '../admin/stage.ts'
+import type { Acting, ActingOptions } from './acting.ts'
+import { type Failure, sayFailures } from './failures.ts'
+import { asUsage, readWanted } from './image-lists.ts'
+import { openActing } from './open-acting.ts'
+import { complain, EXIT, formatBytes, formatTable, type Output } from './output.ts'
 import { showProgress } from './progress-view.ts'
-import { formatImage } from './references.ts'
-import { type CommonOptions, openSession } from './session.ts'
+import { openSession } from './session.ts'
 import type { System } from './system.ts'
 
-export interface StageOptions extends CommonOptions {
+export interface StageOptions extends ActingOptions {
   readonly file?: string
   readonly platform?: readonly string[]
   readonly jobs: number
   readonly failFast?: boolean
+  /** Asks upstream first whether tags have moved, however short ago it was asked. */
+  readonly recheck?: boolean
+  /** Makes what was converted before once more, to see that it comes out the same. */
+  readonly again?: boolean
 }
-
-type Outcome = { readonly image: WantedImage } & (
-  | { readonly staged: Staged; readonly seconds: number }
-  | { readonly error: unknown }
-)
 
 export async function stageCommand(
   refs: readonly string[],
@@ -28,57 +28,59 @@ export async function stageCommand(
 ): Promise<number> {
   const { output } = system
   const wanted = await readWanted(refs, options, system, 'stage')
-  await using app = await openSession(options, system)
-  const images = parseWanted(wanted, options, app)
-  const outcomes = await stageAll(images, options, app, output)
-  if (options.json) output.out(`${JSON.stringify(outcomes.map(describeOutcome), null, 2)}\n`)
-  else output.out(formatSummary(outcomes))
-  for (const one of outcomes) {
-    const warnings = 'staged' in one ? one.staged.warnings : []
-    for (const warning of warnings) complain(output, `warning: ${warning}`)
-  }
-  return sayFailures(outcomes, images.length, output)
-}
-
-async function stageAll(
-  images: readonly WantedImage[],
-  options: StageOptions,
-  app: App,
-  output: Output,
-): Promise<Outcome[]> {
-  using _view = showProgress(app.progress, output)
-  const outcomes: Outcome[] = []
-  const queue = images.entries()
-  let isOver = false
-  const worker = async () => {
-    for (const [index, image] of queue) {
-      if (isOver) return
-      const began = app.clock.monotonic()
-      try {
-        const staged = await app.staging.stage(image)
-        outcomes[index] = { image, staged, seconds: (app.clock.monotonic() - began) / 1000 }
-      } catch (error) {
-        outcomes[index] = { image, error }
-        isOver ||= options.failFast ?? false
-      }
+  const { platform: platforms, jobs, failFast = false } = options
+  checkPlatforms(platforms)
+  await using acting = await openActing(options, system, openSession)
+  const names = wanted.map(({ text }) => text)
+  if (options.recheck) await recheck(names, acting, options, output)
+  if (options.again) return await convertAgain(names, acting, options, output)
+  const images = wanted.map(({ text, platforms: own }) => ({
+    image: text,
+    ...(own.length > 0 && { platforms: own }),
+  }))
+  const ask = { images, jobs, failFast, ...(platforms !== undefined && { platforms }) }
+  const outcomes = await watched(acting, output, () => acting.act('stage', ask))
+  const from = new Map(wanted.map((one) => [one.text, one.from]))
+  const told = outcomes.map((one) => withLine(one, from.get(one.reference)))
+  if (options.json) output.out(`${JSON.stringify(told, null, 2)}\n`)
+  else output.out(formatSummary(told))
+  for (const one of told) {
+    for (const warning of 'error' in one ? [] : one.warnings) {
+      complain(output, `warning: ${warning}`)
     }
   }
-  await Promise.all(Array.from({ length: options.jobs }, worker))
-  // Those that --fail-fast never came to have none.
-  return outcomes.filter((one) => one !== undefined)
+  return sayFailures(failuresIn(told), { asked: images.length, tried: told.length }, output)
 }
 
-function formatSummary(outcomes: readonly Outcome[]): string {
+async function watched<T>(acting: Acting, output: Output, work: () => Promise<T>): Promise<T> {
+  using _view = showProgress(acting.progress, output)
+  return await work()
+}
+
+/** Throws UsageError before anything is opened. */
+function checkPlatforms(platforms: readonly string[] | undefined): void {
+  asUsage(() => platformsFor(platforms, []))
+}
+
+/** With the line that asked for what failed. */
+function withLine(one: StageOutcome, from: string | undefined): StageOutcome {
+  return 'error' in one && from !== undefined ? { ...one, error: `${from}: ${one.error}` } : one
+}
+
+function failuresIn(outcomes: readonly StageOutcome[]): readonly Failure[] {
+  return outcomes.flatMap((one) => ('error' in one ? [{ name: one.name, text: one.error }] : []))
+}
+
+function formatSummary(outcomes: readonly StageOutcome[]): string {
   const rows = outcomes.map((one) => {
-    const name = formatImage(one.image)
-    if ('error' in one) return [name, '-', '-', '-', `failed: ${describeFailure(one)}`]
-    const { size, sourceSize, conversion } = one.staged
+    if ('error' in one) return [one.name, '-', '-', '-', `failed: ${one.error}`]
+    const { name, size, sourceSize, conversion } = one
     return [
       name,
       formatBytes(sourceSize),
       formatBytes(size),
       formatShare(size, sourceSize),
-      conversion ?? 'original',
+      conversion,
     ]
   })
   return formatTable(['IMAGE', 'SOURCE', 'STAGED', 'SHARE', 'RESULT'], rows)
@@ -88,9 +90,35 @@ function formatShare(size: number, sourceSize: number): string {
   return sourceSize === 0 ? '-' : `${Math.round((size / sourceSize) * 100)} %`
 }
 
-function describeOutcome(one: Outcome) {
-  const name = formatImage(one.image)
-  if ('error' in one) return { reference: one.image.text, name, error: describeFailure(one) }
-  const { conversion = 'original', ...staged } = one.staged
-  return { reference: one.image.text, name, ...staged, conversion, seconds: one.seconds }
+async function recheck(
+  images: readonly string[],
+  acting: Acting,
+  { json = false }: StageOptions,
+  output: Output,
+): Promise<void> {
+  for (const { name, before, digest, moved } of await acting.act('recheck', { images })) {
+    if (json || (!moved && digest !== null)) continue
+    output.err(`${name} ${digest === null ? 'is gone upstream' : `moved from ${before}`}\n`)
+  }
+}
+
+async function convertAgain(
+  images: readonly string[],
+  acting: Acting,
+  { json = false }: StageOptions,
+  output: Output,
+): Promise<number> {
+  const results = await watched(acting, output, () => acting.act('convert', { images }))
+  if (json) output.out(`${JSON.stringify(results, null, 2)}\n`)
+  else {
+    const head = ['IMAGE', 'PROFILE', 'LAYERS AS BEFORE', 'OTHERS', 'RESULT', 'DIGEST']
+    const rows = results.map(({ name, profile, confirmed, differing, conversion, digest }) => [
+      ...[name, profile, String(confirmed), String(differing.length), conversion, digest],
+    ])
+    output.out(formatTable(head, rows))
+  }
+  for (const { digest, reason } of results.flatMap(({ differing }) => differing)) {
+    complain(output, `warning: layer ${digest}: ${reason}`)
+  }
+  return EXIT.ok
 }

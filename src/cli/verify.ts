@@ -1,14 +1,12 @@
 /** `crossdock verify`: hashes what is stored, compares it with what is said about it, and heals what is wrong. */
-import type { App } from '../app.ts'
-import { Inventory } from '../convert/inventory.ts'
-import { CrossdockError } from '../errors.ts'
 import type { Check } from '../upkeep/verification.ts'
+import type { ActingOptions } from './acting.ts'
+import { openActing } from './open-acting.ts'
 import { EXIT, formatBytes, formatSeconds, type Output, UsageError } from './output.ts'
-import { formatImage, parseImage } from './references.ts'
-import { type CommonOptions, openStored } from './session.ts'
+import { openStored } from './session.ts'
 import type { System } from './system.ts'
 
-export interface VerifyOptions extends CommonOptions {
+export interface VerifyOptions extends ActingOptions {
   readonly all?: boolean
 }
 
@@ -29,61 +27,31 @@ export async function verifyCommand(
   if (ref !== undefined && options.all) {
     throw new UsageError('verify takes an image or --all, not both')
   }
-  await using app = await openStored(options, system)
-  const began = app.clock.monotonic()
-  const meter = new Meter(system.output, await totalOf(ref, app), () => app.clock.monotonic())
-  const troubles: Check[] = []
-  const counts = { sound: 0, healed: 0, published: 0, failed: 0 }
-  for await (const check of await checksOf(ref, app, (bytes) => meter.add(bytes))) {
-    counts[check.state] += 1
-    if (check.state === 'sound') continue
-    troubles.push(check)
+  const { output } = system
+  await using acting = await openActing(options, system, openStored)
+  const meter = new Meter(output, () => performance.now())
+  const told = new Set<Check>()
+  const tell = (check: Check) => {
+    told.add(check)
     meter.clear()
-    if (!options.json) system.output.out(`${WORDS[check.state]}  ${describe(check)}\n`)
+    if (!options.json) output.out(`${WORDS[check.state]}  ${describe(check)}\n`)
   }
+  const ask = ref === undefined ? {} : { image: ref }
+  const result = await acting.act('verify', ask, {
+    read: (bytes, total) => meter.show(bytes, total),
+    checked: tell,
+  })
   meter.clear()
-  const seconds = (app.clock.monotonic() - began) / 1000
-  const { bytes } = meter
-  if (options.json) {
-    system.output.out(`${JSON.stringify({ ...counts, bytes, seconds, troubles }, null, 2)}\n`)
-  } else {
-    const { sound, healed, published, failed } = counts
+  const { sound, healed, published, failed, bytes, seconds, troubles } = result
+  // A server tells of them at the end.
+  for (const check of troubles) if (!told.has(check)) tell(check)
+  if (options.json) output.out(`${JSON.stringify(result, null, 2)}\n`)
+  else {
     const odd = published === 0 ? '' : `, ${published} as published`
     const summary = `${sound} sound, ${healed} healed${odd}, ${failed} failed`
-    system.output.out(`${summary}; ${formatBytes(bytes)} in ${formatSeconds(seconds)}\n`)
+    output.out(`${summary}; ${formatBytes(bytes)} in ${formatSeconds(seconds)}\n`)
   }
-  return counts.failed === 0 ? EXIT.ok : EXIT.failed
-}
-
-async function checksOf(
-  ref: string | undefined,
-  app: App,
-  pace: (bytes: number) => void,
-): Promise<AsyncIterable<Check>> {
-  const options = { pace, decode: true }
-  if (ref === undefined) return app.verifier.all(options)
-  const image = parseImage(ref, app)
-  const { repository, reference } = image
-  const named =
-    'digest' in reference
-      ? { source: reference.digest }
-      : await new Inventory(app).resolve(repository, reference.tag)
-  const digest = named?.target ?? named?.source
-  if (digest === undefined || (await app.manifests.findLink(repository, digest)) === undefined) {
-    throw new CrossdockError(
-      'manifestUnknown',
-      `${formatImage(image)} is not in the store; "crossdock list" says what is`,
-    )
-  }
-  return app.verifier.image(repository, digest, options)
-}
-
-/** Bytes to read, where that is known. */
-async function totalOf(ref: string | undefined, app: App): Promise<number | undefined> {
-  if (ref !== undefined) return undefined
-  let total = 0
-  for await (const { size } of app.store.list()) total += size
-  return total
+  return failed === 0 ? EXIT.ok : EXIT.failed
 }
 
 function describe({ what, digest, detail }: Check): string {
@@ -92,32 +60,28 @@ function describe({ what, digest, detail }: Check): string {
 
 /** One line on a terminal that redraws itself. */
 class Meter {
-  bytes = 0
   readonly #output: Output
-  readonly #total: number | undefined
   readonly #now: () => number
   readonly #began: number
   #drawnAt = 0
   /** Lines of it on the terminal. */
   #drawn = 0
 
-  constructor(output: Output, total: number | undefined, now: () => number) {
+  constructor(output: Output, now: () => number) {
     this.#output = output
-    this.#total = total
     this.#now = now
     this.#began = now()
   }
 
-  add(bytes: number): void {
-    this.bytes += bytes
+  show(bytes: number, total: number | undefined): void {
     const now = this.#now()
     if (!this.#output.isTerminal || now - this.#drawnAt < REDRAW_MS) return
     this.#drawnAt = now
-    const rate = (this.bytes / Math.max(1, now - this.#began)) * 1000
-    const left = this.#total === undefined ? undefined : Math.max(0, this.#total - this.bytes)
-    const of = this.#total === undefined ? '' : ` of ${formatBytes(this.#total)}`
-    const time = left === undefined ? '' : `, ${formatSeconds(left / rate)} left`
-    const line = `verified ${formatBytes(this.bytes)}${of}, ${formatBytes(rate)}/s${time}`
+    const rate = (bytes / Math.max(1, now - this.#began)) * 1000
+    const of = total === undefined ? '' : ` of ${formatBytes(total)}`
+    const left =
+      total === undefined ? '' : `, ${formatSeconds(Math.max(0, total - bytes) / rate)} left`
+    const line = `verified ${formatBytes(bytes)}${of}, ${formatBytes(rate)}/s${left}`
     this.#output.redraw(this.#drawn, [line])
     this.#drawn = 1
   }

@@ -2,7 +2,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import { checkReferences } from './checks.ts'
 import { ConfigError, formatPath, type Path, valueAt } from './problem.ts'
-import { type Config, configSchema, type SchemaNode } from './schema.ts'
+import { type Config, configSchema } from './schema.ts'
+import type { SchemaNode } from './schema-node.ts'
 
 export interface Changes {
   /** The new one, with the values of before where only a restart would change them. */

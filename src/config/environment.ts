@@ -1,6 +1,6 @@
 /** The environment as configuration: `CROSSDOCK_CACHE__MAX_SIZE` is `cache.maxSize`, and `${NAME}` in the file a variable. */
 import type { Path, Problem } from './problem.ts'
-import { findNode, type SchemaNode } from './schema.ts'
+import { findNode, type SchemaNode } from './schema-node.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 

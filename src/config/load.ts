@@ -13,7 +13,8 @@ import {
   problemsOf,
   valueAt,
 } from './problem.ts'
-import { CONFIG, type Config, configSchema, findNode, type SchemaNode } from './schema.ts'
+import { CONFIG, type Config, configSchema } from './schema.ts'
+import { findNode, type SchemaNode } from './schema-node.ts'
 
 export interface ConfigFlags {
   /** `--listen HOST:PORT`: replaces all listeners. */

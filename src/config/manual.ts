@@ -2,7 +2,8 @@
 import type { OptionSpec } from '../format/format.ts'
 import { FORMATS } from '../format/formats.ts'
 import { BUILT_INS } from './profiles.ts'
-import { configSchema, type SchemaNode } from './schema.ts'
+import { configSchema } from './schema.ts'
+import type { SchemaNode } from './schema-node.ts'
 import { formatSize } from './units.ts'
 
 const INTRODUCTION = `# Configuration

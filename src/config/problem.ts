@@ -1,6 +1,6 @@
 /** What is wrong with a configuration: every problem at once, each with its place. */
 import type { z } from 'zod'
-import { findNode, type SchemaNode } from './schema.ts'
+import { findNode, type SchemaNode } from './schema-node.ts'
 
 export type Path = readonly PropertyKey[]
 

@@ -14,6 +14,7 @@ import {
   timer,
 } from './fields.ts'
 import { LIMITS } from './limits.ts'
+import type { SchemaNode } from './schema-node.ts'
 
 /** Upstreams that are there without configuration. */
 export const DEFAULT_UPSTREAMS = [
@@ -239,7 +240,13 @@ export const CONFIG = z
     admin: admin
       .prefault('127.0.0.1:5001')
       .meta({ restart: true })
-      .describe('Metrics, health detail and admin API, or `off`.'),
+      .describe('Metrics, health detail, dashboard and admin API, or `off`.'),
+    adminUsers: file()
+      .optional()
+      .meta({ restart: true })
+      .describe(
+        'File of `name:bcrypt hash` lines, as `htpasswd -B` writes them: who may use dashboard and admin API. Without it whoever reaches `admin` on loopback may, and elsewhere nobody.',
+      ),
     hostnames: z
       .array(matching(HOSTNAME, 'a host name without port'))
       .default([])
@@ -304,44 +311,7 @@ export type UpstreamConfig = ParsedConfig['upstreams'][string]
 /** `format`, `platforms`, `onSlow`, and whatever options the format has. */
 export type ProfileConfig = ParsedConfig['profiles'][string]
 
-/** The part of JSON schema that this schema turns into; ours are `unit`, `path`, `secret` and `restart`. */
-export interface SchemaNode {
-  readonly type?: 'object' | 'array' | 'string' | 'boolean' | 'integer' | 'number'
-  readonly description?: string
-  readonly default?: unknown
-  readonly properties?: Readonly<Record<string, SchemaNode>>
-  readonly additionalProperties?: SchemaNode | boolean
-  readonly items?: SchemaNode
-  readonly anyOf?: readonly SchemaNode[]
-  readonly enum?: readonly string[]
-  readonly const?: string
-  readonly required?: readonly string[]
-  readonly minimum?: number
-  readonly maximum?: number
-  readonly unit?: 'bytes' | 'ms'
-  /** `dotted`: only when it starts with `./`, `../` or `/`. */
-  readonly path?: boolean | 'dotted'
-  readonly secret?: boolean
-  /** A running server goes on with what it has. */
-  readonly restart?: boolean
-}
-
 /** JSON schema (2020-12) of the file, for editors. */
 export function configSchema(): SchemaNode {
   return z.toJSONSchema(CONFIG, { io: 'input' }) as SchemaNode
-}
-
-/** The schema of what stands at `path`; `undefined` when nothing may stand there. */
-export function findNode(root: SchemaNode, path: readonly PropertyKey[]): SchemaNode | undefined {
-  let node: SchemaNode | undefined = root
-  for (const key of path) {
-    const rest: SchemaNode['additionalProperties'] = node?.additionalProperties
-    const named: SchemaNode | undefined =
-      node?.properties !== undefined && Object.hasOwn(node.properties, key)
-        ? node.properties[String(key)]
-        : undefined
-    node = named ?? node?.items ?? (typeof rest === 'object' ? rest : undefined)
-    if (node === undefined) return undefined
-  }
-  return node
 }

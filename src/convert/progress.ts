@@ -1,4 +1,5 @@
 /** What conversions are doing at this moment: for progress bars, the admin listener's live list and metrics. */
+import type { Waiter } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
 
 export type LayerStage =
@@ -31,6 +32,10 @@ export interface Job {
   /** `docker.io/library/alpine@sha256:...` */
   readonly image: string
   readonly profile: string
+  /** That somebody asked for, without suffix. */
+  readonly tag?: string | undefined
+  /** Who waits for it now. */
+  readonly waiters?: (() => Iterable<Waiter>) | undefined
   /** ms since 1970. */
   readonly startedAt: number
   state: JobState
@@ -57,9 +62,10 @@ export class Progress {
     this.#now = now
   }
 
-  begin(image: string, profile: string): Job {
+  begin(image: string, profile: string, of: Pick<Job, 'tag' | 'waiters'> = {}): Job {
     this.#lastId += 1
     const job: Job = {
+      ...of,
       id: this.#lastId,
       image,
       profile,

@@ -20,21 +20,23 @@ interface Regeneration {
   readonly interest: Interest
 }
 
-export interface RegenerationsDeps {
-  readonly catalog: Catalog
-  readonly layers: Layers
-  readonly clock: Clock
-  readonly events?: RegenerationEvents
-}
-
 export class Regenerations {
-  readonly #deps: RegenerationsDeps
+  readonly #catalog: Catalog
+  readonly #layers: Layers
   readonly #events: RegenerationEvents
   /** By upstream and digest: no registry waits for what another one sends. */
   readonly #running = new Map<string, Regeneration>()
+  readonly #clock: Clock
 
-  constructor(deps: RegenerationsDeps) {
-    this.#deps = deps
+  constructor(deps: {
+    readonly catalog: Catalog
+    readonly layers: Layers
+    readonly clock: Clock
+    readonly events?: RegenerationEvents
+  }) {
+    this.#catalog = deps.catalog
+    this.#layers = deps.layers
+    this.#clock = deps.clock
     this.#events = deps.events ?? {}
   }
 
@@ -47,7 +49,7 @@ export class Regenerations {
     target: Digest,
     by: Waiter = COMMAND,
   ): Promise<OpenBlob | undefined> {
-    const recipe = await findRecipe(this.#deps.catalog, target)
+    const recipe = await findRecipe(this.#catalog, target)
     if ('lost' in recipe) return undefined
     const { growing, interest } =
       this.#running.get(`${repository.upstream} ${target}`) ?? this.#start(repository, recipe)
@@ -62,7 +64,7 @@ export class Regenerations {
 
   /** No puller shall be sent again to bytes that cannot be had. */
   async forget(layer: ConvertedLayer): Promise<void> {
-    const { conversions } = this.#deps.catalog
+    const { conversions } = this.#catalog
     await conversions.forgetLayer(layer.target)
     const lost: Digest[] = [layer.target]
     // From layers to images to the indexes above them.
@@ -79,7 +81,7 @@ export class Regenerations {
     const { target, size, source } = layer
     const writer = Promise.withResolvers<GrowingBlob>()
     const growing = new PendingBlob({ digest: target, size }, writer.promise)
-    const interest = new Interest(() => this.#deps.clock.monotonic())
+    const interest = new Interest(() => this.#clock.monotonic())
     const key = `${repository.upstream} ${target}`
     this.#running.set(key, { growing, interest })
     const task = {
@@ -90,7 +92,7 @@ export class Regenerations {
       options: recipe.options,
       interest,
     }
-    void this.#deps.layers
+    void this.#layers
       .make(layer, task, writer.resolve)
       .catch(async (error) => {
         writer.reject(error)

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Server, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
-import type { RequestEvent } from '../lib/telemetry.ts'
+import type { RequestEvent } from '../lib/request-event.ts'
 import { refusalBody } from './refusal.ts'
 
 interface Refusal {
@@ -71,4 +71,5 @@ const NOTHING_KNOWN = {
   principal: undefined,
   image: undefined,
   conversion: undefined,
+  reason: 'no-request',
 }

@@ -43,6 +43,8 @@ export class Exchange implements Waiter {
   image: string | undefined
   /** What the client was told when it was refused. */
   refusal: string | undefined
+  /** The same in a word. */
+  reason: string | undefined
   /** Name of who asked, where clients have to say so. */
   principal: string | undefined
   error: unknown
@@ -233,6 +235,7 @@ export class Exchange implements Waiter {
     }
     const failure = error instanceof CrossdockError ? error : undefined
     this.refusal = refusalText(failure)
+    this.reason = failure?.reason ?? failure?.kind ?? 'internal'
     if (failure === undefined || failure.status >= 500) this.error = error
     this.send(
       failure?.status ?? FAILURES.internal.status,
@@ -240,7 +243,9 @@ export class Exchange implements Waiter {
         ...headers,
         'Content-Type': 'application/json',
         ...(failure?.kind === 'unauthorized' && { 'WWW-Authenticate': CHALLENGE }),
-        ...(failure?.kind === 'methodNotAllowed' && { Allow: 'GET, HEAD' }),
+        ...(failure?.kind === 'methodNotAllowed' && {
+          Allow: failure.allow ?? 'GET, HEAD',
+        }),
         ...(failure?.retryAfter !== undefined && {
           'Retry-After': Math.min(MAX_RETRY_AFTER, Math.max(1, Math.ceil(failure.retryAfter))),
         }),

@@ -6,7 +6,6 @@ import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import { childrenOf } from '../oci/outline.ts'
 import { isReferrersTag, referrersTag } from '../oci/reference.ts'
-import { fullName } from '../oci/repository.ts'
 import type { Catalog, Repository, TagPage, Upstreams } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Exchange } from './exchange.ts'
@@ -54,7 +53,7 @@ export class Lists {
     if (page === undefined) {
       throw new CrossdockError(
         'nameUnknown',
-        `repository ${fullName(repository)} is not there; check its name`,
+        `repository ${repository.upstream}/${repository.name} is not there; check its name`,
       )
     }
     const withProfiles = params.get('profiles') === '1'

@@ -8,7 +8,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Hono, type MiddlewareHandler } from 'hono'
 import { CrossdockError } from '../errors.ts'
 import type { Shares } from '../lib/shares.ts'
-import { OPERATIONS, type RequestEvent } from '../lib/telemetry.ts'
+import { OPERATIONS, type RequestEvent } from '../lib/request-event.ts'
 import { answerBadRequests } from './bad-requests.ts'
 import {
   type FollowedCertificates,
@@ -104,6 +104,7 @@ export function createApp(
         image: exchange.image,
         conversion: exchange.conversion,
         refusal: exchange.refusal,
+        reason: exchange.reason,
         cut: exchange.cut,
         error: exchange.error,
       })

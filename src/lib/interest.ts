@@ -4,6 +4,8 @@
 export interface Waiter {
   /** Whose share of what is bounded it takes; commands have none. */
   readonly client: string | undefined
+  /** What it asked for, for people: `docker.io/library/alpine:3-zstd`. */
+  readonly image?: string | undefined
   /** Calls `listener` once they have left, at once if they have. */
   whenGone(listener: () => void): void
 }
@@ -40,6 +42,13 @@ export class Interest {
   /** Since when nobody waits, by the clock; `undefined` while somebody does. */
   get awaySince(): number | undefined {
     return this.isWanted ? undefined : this.#awaySince
+  }
+
+  /** Those who wait, themselves or for work that needs this one. */
+  waiters(): ReadonlySet<Waiter> {
+    const found = new Set(this.#waiters)
+    for (const above of this.#above) for (const waiter of above.waiters()) found.add(waiter)
+    return found
   }
 
   /** Somebody waits, themselves or as long as somebody waits for their work. */

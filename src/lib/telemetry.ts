@@ -5,31 +5,8 @@ import { type Gauges, watchGauges } from './gauges.ts'
 import type { LineSink } from './lines.ts'
 import { createLogger, type LogConfig } from './log.ts'
 import { createMetrics } from './metrics.ts'
+import { OPERATIONS, type RequestEvent } from './request-event.ts'
 import { wishLabel } from './wish-reasons.ts'
-
-/** Route of health checks, metrics and the admin API, which are asked for all the time. */
-export const OPERATIONS = 'operations'
-
-export interface RequestEvent {
-  readonly id: string
-  readonly method: string
-  readonly path: string
-  readonly status: number
-  readonly bytes: number
-  readonly ms: number
-  readonly client: string | undefined
-  readonly userAgent: string | undefined
-  readonly principal: string | undefined
-  readonly route: string
-  /** `docker.io/library/alpine:3-zstd`, where one was asked for. */
-  readonly image: string | undefined
-  readonly conversion: string | undefined
-  /** What the client was told when it was refused. */
-  readonly refusal: string | undefined
-  /** Set when the client did not get the whole answer. */
-  readonly cut?: string | undefined
-  readonly error?: unknown
-}
 
 /** Label of upstreams that the configuration does not name. */
 const OTHER = 'other'
@@ -237,7 +214,12 @@ export function createTelemetry(
       })
       log.debug({ event: 'upstream_request', ...request })
     },
-    upstreamError(error: { upstream: string; kind: string; reason?: string | undefined }): void {
+    upstreamError(error: {
+      upstream: string
+      kind: string
+      reason?: string | undefined
+      message?: string | undefined
+    }): void {
       metrics.upstreamErrors.inc({ upstream: labelOf(error.upstream), kind: error.kind })
       log.debug({ event: 'upstream_error', ...error })
     },

@@ -8,7 +8,6 @@
 import { CrossdockError } from '../errors.ts'
 import { COMMAND, type Interest, type Waiter } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
-import { fullName } from '../oci/repository.ts'
 import type {
   BlobStat,
   BlobStore,
@@ -21,7 +20,13 @@ import type {
   Upstreams,
 } from '../ports.ts'
 import { Ahead, AheadBudget } from './ahead.ts'
-import { type Download, type DownloadEvents, type DownloadLimits, Downloads } from './downloads.ts'
+import {
+  type Download,
+  type DownloadEvents,
+  type DownloadLimits,
+  type DownloadState,
+  Downloads,
+} from './downloads.ts'
 import { type OpenBlob, type Reopen, readOrReopen } from './open-blob.ts'
 import { isOpen, keyOf, Openings } from './openings.ts'
 
@@ -140,6 +145,16 @@ export class Blobs {
     return this.#downloads.size
   }
 
+  /** The same one by one. */
+  listDownloads(): readonly DownloadState[] {
+    return this.#downloads.list()
+  }
+
+  /** Downloads that wait for a place. */
+  get downloadsWaiting(): number {
+    return this.#downloads.waiting
+  }
+
   #stored(stat: BlobStat, reopen?: Reopen): OpenBlob {
     const read = (range?: ByteRange, options?: ReadOptions) =>
       this.#store.read(stat.digest, range, options)
@@ -177,7 +192,6 @@ export class Blobs {
 export function blobUnknown(repository: Repository, digest: Digest): CrossdockError {
   return new CrossdockError(
     'blobUnknown',
-    `blob ${digest} is not in ${fullName(repository)}; pull the tag again if it has moved`,
-    { reason: 'blob-missing' },
+    `blob ${digest} is not in ${repository.upstream}/${repository.name}; pull the tag again if it has moved`,
   )
 }

@@ -4,10 +4,11 @@
  */
 import { CrossdockError } from '../errors.ts'
 import { FairSemaphore, type Ticket } from '../lib/fair-semaphore.ts'
-import type { Interest } from '../lib/interest.ts'
+import type { Interest, Waiter } from '../lib/interest.ts'
 import { live } from '../lib/live.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import { Volumes } from '../lib/volumes.ts'
+import type { Digest } from '../oci/digest.ts'
 import type { BlobWriter, Catalog, Clock, Repository } from '../ports.ts'
 import { Pace } from './pace.ts'
 
@@ -58,7 +59,20 @@ export interface DownloadStart {
   readonly abort: AbortController
 }
 
+/** A download as people see it. */
+export interface DownloadState {
+  readonly repository: Repository
+  readonly digest: Digest | undefined
+  /** Bytes; `undefined`: nobody said. */
+  readonly size: number | undefined
+  readonly received: number
+  /** ms that it has been under way. */
+  readonly ms: number
+  readonly waiters: ReadonlySet<Waiter>
+}
+
 interface Running extends Download {
+  readonly repository: Repository
   readonly place: Ticket
   readonly abort: AbortController
   /** Monotonic ms. */
@@ -117,6 +131,24 @@ export class Downloads {
     return this.#running.size
   }
 
+  /** Tickets that wait for a place. */
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  /** Oldest first. */
+  list(): readonly DownloadState[] {
+    const now = this.#clock.monotonic()
+    return [...this.#running.values()].map(({ repository, blob, began, interest }) => ({
+      repository,
+      digest: blob.expected.digest,
+      size: blob.expected.size,
+      received: blob.received,
+      ms: now - began,
+      waiters: interest.waiters(),
+    }))
+  }
+
   find(key: string): Download | undefined {
     return this.#running.get(key)
   }
@@ -159,7 +191,10 @@ export class Downloads {
       throw error
     })
     kept.catch(() => undefined)
-    const download = { blob: writer, admitted, interest, pace, kept, place, abort, began }
+    const download = {
+      ...{ repository, blob: writer, admitted, interest },
+      ...{ pace, kept, place, abort, began },
+    }
     this.#running.set(key, download)
     // Before any reader is told: whoever asks again after a failure gets a new download.
     writer.verified.catch(() => this.#forget(key, writer))

@@ -14,8 +14,7 @@ import type {
   Upstreams,
 } from '../ports.ts'
 import { claimTag } from './claims.ts'
-import type { Manifests } from './manifests.ts'
-import { isSameRepository, fullName } from '../oci/repository.ts'
+import { isSameRepository, type Manifests } from './manifests.ts'
 
 export interface ResolvedTag {
   readonly digest: Digest
@@ -64,10 +63,9 @@ export class Tags {
 
   /** `undefined`: there is no such tag. Throws what upstream failed with when nothing stale may be said instead. */
   resolve(repository: Repository, tag: string): Promise<ResolvedTag | undefined> {
-    return this.#resolve(repository, tag, UNKNOWN_TAG_MS, async (upstream) => {
-      const raw = await upstream.manifest(repository.name, tag)
-      return raw && (await this.#record(repository, tag, raw))
-    })
+    return this.#resolve(repository, tag, UNKNOWN_TAG_MS, (upstream) =>
+      this.#fetch(upstream, repository, tag),
+    )
   }
 
   /**
@@ -89,17 +87,26 @@ export class Tags {
     }
   }
 
+  /** What upstream says of a tag now, whatever it said a moment ago. Throws what it fails with. */
+  refresh(repository: Repository, tag: string): Promise<ResolvedTag | undefined> {
+    return this.#resolve(repository, tag, 0, (upstream) => this.#fetch(upstream, repository, tag), {
+      tagWindowMs: 0,
+      staleWindowMs: 0,
+    })
+  }
+
   #resolve(
     repository: Repository,
     tag: string,
     unknownMs: number,
     fetch: (upstream: Upstream) => Promise<Digest | undefined>,
+    { tagWindowMs, staleWindowMs }: Pick<TagPolicy, 'tagWindowMs' | 'staleWindowMs'> = this.#policy,
   ): Promise<ResolvedTag | undefined> {
-    const key = `${fullName(repository)}:${tag}`
-    return this.#flights.run(key, async () => {
+    const key = `${repository.upstream}/${repository.name}:${tag}`
+    return this.#flights.run(`${key} ${tagWindowMs}`, async () => {
       const known = await this.#catalog.tags.find(repository, tag)
       const age = known ? this.#clock.now() - known.checkedAt : Number.POSITIVE_INFINITY
-      const isFresh = age >= 0 && age < this.#policy.tagWindowMs
+      const isFresh = age >= 0 && age < tagWindowMs
       if (known && (isFresh || this.#policy.offline)) return { digest: known.digest, stale: false }
       const upstream = this.#upstreams.find(repository.upstream)
       if (this.#policy.offline || upstream === undefined) return undefined
@@ -111,7 +118,7 @@ export class Tags {
           (await fetch(upstream))
         if (digest !== undefined) return { digest, stale: false }
       } catch (error) {
-        if (known && isOutage(error) && age < this.#policy.staleWindowMs) {
+        if (known && isOutage(error) && age < staleWindowMs) {
           return { digest: known.digest, stale: true }
         }
         throw error
@@ -120,6 +127,15 @@ export class Tags {
       if (known) await this.forget(repository, tag)
       return undefined
     })
+  }
+
+  async #fetch(
+    upstream: Upstream,
+    repository: Repository,
+    tag: string,
+  ): Promise<Digest | undefined> {
+    const raw = await upstream.manifest(repository.name, tag)
+    return raw && (await this.#record(repository, tag, raw))
   }
 
   /** One HEAD; `undefined` when the tag has moved or gone, or what it names is no longer here. */

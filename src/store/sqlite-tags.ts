@@ -1,5 +1,6 @@
 /** Tags on SQLite. */
-import type { Clock, Repository, TagCatalog, TagRecord } from '../ports.ts'
+import { setImmediate } from 'node:timers/promises'
+import type { Clock, Repository, TagCatalog, TagName, TagRecord } from '../ports.ts'
 import type { Proofs } from './proofs.ts'
 import type { Database } from './sqlite-database.ts'
 import type { Row } from './sqlite-row.ts'
@@ -61,16 +62,20 @@ export class SqliteTags implements TagCatalog {
     return true
   }
 
-  async *list(
-    repository?: Repository,
-  ): AsyncGenerator<TagRecord & Repository & { readonly tag: string }> {
-    if (repository !== undefined) {
-      yield* this.#listOne(repository)
-      return
-    }
-    let after: Repository = { upstream: '', name: '' }
-    for (;;) {
-      const { upstream, name } = after
+  async *list(repository?: Repository): AsyncGenerator<TagRecord & TagName> {
+    if (repository !== undefined) yield* this.#listOne(repository, '')
+    else yield* this.#listAll({ upstream: '', name: '' })
+  }
+
+  async *listAfter(last: TagName): AsyncGenerator<TagRecord & TagName> {
+    yield* this.#listOne(last, last.tag)
+    yield* this.#listAll(last)
+  }
+
+  /** Of the repositories behind `after`. */
+  async *#listAll(after: Repository): AsyncGenerator<TagRecord & TagName> {
+    for (let last = after; ; ) {
+      const { upstream, name } = last
       const rows = await this.#db.mending(() =>
         this.#db.all(
           `SELECT upstream, name FROM repositories WHERE (upstream, name) > (?, ?)
@@ -80,26 +85,25 @@ export class SqliteTags implements TagCatalog {
         ),
       )
       for (const row of rows) {
-        after = { upstream: textIn(row, 'upstream'), name: textIn(row, 'name') }
-        yield* this.#listOne(after)
+        last = { upstream: textIn(row, 'upstream'), name: textIn(row, 'name') }
+        yield* this.#listOne(last, '')
       }
       if (rows.length < PAGE) return
+      // What lies in memory never waits, and requests have their turn.
+      await setImmediate()
     }
   }
 
-  async *#listOne(
-    repository: Repository,
-  ): AsyncGenerator<TagRecord & Repository & { readonly tag: string }> {
+  async *#listOne(repository: Repository, after: string): AsyncGenerator<TagRecord & TagName> {
     const { upstream, name } = repository
-    let after = ''
-    for (;;) {
-      const last = after
+    for (let last = after; ; ) {
       const page = await this.#db.mending(() => this.#page(repository, last))
       for (const { tag, record } of page) {
-        after = tag
+        last = tag
         yield { upstream, name, tag, ...record }
       }
       if (page.length < PAGE) return
+      await setImmediate()
     }
   }
 

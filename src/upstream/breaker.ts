@@ -58,6 +58,11 @@ export class Breaker {
     return { kind: 'free' }
   }
 
+  /** How long the registry is not asked by anybody, ms; 0: it is, or looked at by the next who would. */
+  get restMs(): number {
+    return this.#probeAt === undefined ? 0 : Math.max(0, this.#probeAt - this.#clock.monotonic())
+  }
+
   /** True while nothing of the repository would be asked. */
   isHolding(repository: string): boolean {
     const now = this.#clock.monotonic()

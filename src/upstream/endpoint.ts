@@ -46,6 +46,11 @@ export class Endpoint {
     return this.#breaker.isHolding(repository)
   }
 
+  /** How long it is not asked at all, ms; 0: it is. */
+  get restMs(): number {
+    return this.#breaker.restMs
+  }
+
   /** An answer that is neither 401, 403, 429 nor 5xx: those throw. */
   async send(ask: Ask): Promise<Answer> {
     await this.#pass(ask)
@@ -165,7 +170,8 @@ export class Endpoint {
       this.#breaker.recordFailure(ask.repository, 'unreachable')
     else if (status !== undefined) this.#breaker.recordAnswer(ask.repository)
     const { events, upstream } = this.#settings
-    events.upstreamError?.({ upstream, kind: ask.kind, reason: failure.reason })
+    const { reason, message } = failure
+    events.upstreamError?.({ upstream, kind: ask.kind, reason, message })
     return failure
   }
 

@@ -13,6 +13,11 @@ export class Endpoints {
     this.#registry = registry
   }
 
+  /** How long the registry itself is not asked, ms. */
+  get restMs(): number {
+    return this.#registry.restMs
+  }
+
   /**
    * The first usable answer. What a mirror lacks, refuses or fails at is asked of the next one; only the registry itself may
    * say no. A mirror that failed is passed over for a while.

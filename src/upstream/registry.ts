@@ -46,6 +46,10 @@ export class Registry implements Upstream {
     return raw && { mediaType: raw.mediaType, digest: raw.digest, size: raw.bytes.byteLength }
   }
 
+  get restMs(): number {
+    return this.#endpoints.restMs
+  }
+
   async manifest(name: string, reference: string): Promise<RawManifest | undefined> {
     const what = this.#manifestName(name, reference)
     const answer = await this.#endpoints.send(this.#manifestAsk(name, reference, what))

@@ -60,6 +60,8 @@ export interface UpstreamEvents {
     readonly upstream: string
     readonly kind: RequestKind
     readonly reason?: string | undefined
+    /** For people. */
+    readonly message?: string | undefined
   }): void
   /** From the RateLimit headers. */
   upstreamQuota?(quota: {

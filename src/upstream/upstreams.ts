@@ -51,6 +51,8 @@ const PUBLIC: UpstreamSettings = { mirrors: [], tls: { verify: true }, allowedRe
 
 /** Upstreams, and the same registries to push to. */
 export interface Registries extends Upstreams, AsyncDisposable {
+  /** How long an upstream is not asked since it could not be reached, ms; 0: it is. */
+  restMs(name: string): number
   /**
    * By name, alias or host:port like `find`; one that is not configured is public https, or plain http on loopback. Throws
    * `nameInvalid` for what is no host.
@@ -74,6 +76,7 @@ export function createUpstreams(settings: UpstreamsSettings): Registries {
       return now.names
     },
     find: (host) => now.find(host),
+    restMs: (name) => now.restMs(name),
     writer: (host) => now.writer(host),
     replace(directory) {
       now = new ConfiguredUpstreams({ ...settings, ...directory }, dialers, now)
@@ -98,9 +101,9 @@ class ConfiguredUpstreams implements Upstreams {
   readonly #common: string
   readonly #dialers: Dialers
   /** By canonical name, alias and host:port. */
-  readonly #configured = new Map<string, Upstream>()
+  readonly #configured = new Map<string, Registry>()
   /** By all that decides how they are reached. */
-  readonly #reached = new Map<string, Upstream>()
+  readonly #reached = new Map<string, Registry>()
   readonly #any: AnyUpstreams
 
   /** What is reached in the same way as in `before` goes on with what is known of it. */
@@ -140,6 +143,10 @@ class ConfiguredUpstreams implements Upstreams {
     return this.#configured.get(key) ?? this.#findAny(key)
   }
 
+  restMs(name: string): number {
+    return this.#configured.get(keyOf(name))?.restMs ?? 0
+  }
+
   writer(host: string): RegistryWriter {
     const { limits, clock, random, env, events, allowAnyTokenService } = this.#settings
     const name = canonicalName(host)
@@ -171,7 +178,7 @@ class ConfiguredUpstreams implements Upstreams {
     )
   }
 
-  #add(key: string, upstream: Upstream): void {
+  #add(key: string, upstream: Registry): void {
     if (!this.#configured.has(keyOf(key))) this.#configured.set(keyOf(key), upstream)
   }
 
@@ -196,7 +203,7 @@ class ConfiguredUpstreams implements Upstreams {
     return upstream
   }
 
-  #create(name: string, entry: UpstreamSettings, publicDialer?: Dialer): Upstream {
+  #create(name: string, entry: UpstreamSettings, publicDialer?: Dialer): Registry {
     const location = locationOf(name, entry)
     const mirrors = entry.mirrors.map((mirror) => mustParse(mirror))
     const hosts = [location, ...mirrors].map(({ origin }) => origin.hostname)

@@ -79,6 +79,21 @@ function describeTags(start: () => Promise<Catalog>): void {
     ])
   })
 
+  it('lists the tags behind one, whether or not it is there', async () => {
+    const { tags } = await start()
+    const record = { digest: digest('a'), checkedAt: 1 }
+    for (const tag of ['1', '2', '4']) await tags.record(NGINX, tag, record)
+    await tags.record(ALPINE, 'z', record)
+    await tags.record(GHCR, 'x', record)
+    const after = async (tag: string) =>
+      (await toArray(tags.listAfter({ ...NGINX, tag }))).map((one) => one.tag)
+
+    expect(await after('2')).toEqual(['4', 'x'])
+    expect(await after('3')).toEqual(['4', 'x'])
+    expect(await after('4')).toEqual(['x'])
+    expect(await toArray(tags.listAfter({ ...GHCR, tag: 'x' }))).toEqual([])
+  })
+
   it('lists many tags and lets others write meanwhile', async () => {
     const { tags } = await start()
     const names = Array.from({ length: 2_500 }, (_, i) => `v${String(i).padStart(4, '0')}`)

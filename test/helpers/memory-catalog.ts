@@ -16,6 +16,7 @@ import type {
   Retention,
   RetentionCatalog,
   TagCatalog,
+  TagName,
   TagRecord,
   UsageCatalog,
 } from '../../src/ports.ts'
@@ -55,6 +56,14 @@ class MemoryTags implements TagCatalog {
 
   async forget(repository: Repository, tag: string): Promise<boolean> {
     return this.#tags.delete(textOf(repository, tag))
+  }
+
+  async *listAfter({ tag, ...repository }: TagName): AsyncGenerator<TagEntry> {
+    const last = textOf(repository, tag)
+    for (const key of [...this.#tags.keys()].sort()) {
+      const entry = this.#tags.get(key)
+      if (entry && key > last) yield entry
+    }
   }
 
   async *list(repository?: Repository): AsyncGenerator<TagEntry> {

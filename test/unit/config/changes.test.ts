@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { changesOf } from '../../../src/config/changes.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { formatPath, valueAt } from '../../../src/config/problem.ts'
-import { type Config, configSchema, type SchemaNode } from '../../../src/config/schema.ts'
+import { type Config, configSchema } from '../../../src/config/schema.ts'
+import type { SchemaNode } from '../../../src/config/schema-node.ts'
 
 async function configOf(settings: Readonly<Record<string, unknown>> = {}): Promise<Config> {
   const env = Object.fromEntries(

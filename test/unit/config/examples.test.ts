@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { loadConfig } from '../../../src/config/load.ts'
-import { configSchema, type SchemaNode } from '../../../src/config/schema.ts'
+import { configSchema } from '../../../src/config/schema.ts'
+import type { SchemaNode } from '../../../src/config/schema-node.ts'
 
 const FOLDER = join(import.meta.dirname, '../../../config')
 const FILES = readdirSync(FOLDER).filter((name) => name.endsWith('.yaml'))

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CrossdockError } from '../../../src/errors.ts'
-import { createTelemetry, type RequestEvent } from '../../../src/lib/telemetry.ts'
+import type { RequestEvent } from '../../../src/lib/request-event.ts'
+import { createTelemetry } from '../../../src/lib/telemetry.ts'
 import { hostileText, OBEYED } from '../../helpers/hostile-texts.ts'
 
 const REQUEST: RequestEvent = {
@@ -18,6 +19,7 @@ const REQUEST: RequestEvent = {
   image: 'docker.io/library/alpine:3-zstd',
   conversion: 'hit',
   refusal: undefined,
+  reason: undefined,
 }
 
 function logOf(format: 'json' | 'pretty') {

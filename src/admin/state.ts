@@ -1,0 +1,125 @@
+/** What the dashboard shows live, in parts that change at a pace of their own, as plain data. */
+import type { Config } from '../config/schema.ts'
+import type { Catalog, Clock } from '../ports.ts'
+import type { MeteredBlobs } from '../upkeep/metered-blobs.ts'
+import { SCRUB } from '../upkeep/keeper.ts'
+import type { Activity } from './activity.ts'
+import type { Tasks } from './tasks.ts'
+import { describeWork, type WorkDeps } from './work.ts'
+
+/** A listener that clients pull from. */
+export interface Entrance {
+  /** As it is bound; a wildcard means any address of the machine. */
+  readonly host: string
+  readonly port: number
+  readonly scheme: 'http' | 'https'
+  readonly profile: string | null
+}
+
+export interface StateDeps extends WorkDeps {
+  readonly activity: Activity
+  readonly catalog: Pick<Catalog, 'retention'>
+  readonly clock: Clock
+  readonly config: Pick<Config, 'cache' | 'defaultUpstream'>
+  readonly profiles: { readonly names: readonly string[] }
+  readonly store: Pick<MeteredBlobs, 'bytes' | 'room'>
+  readonly tasks: Tasks
+  readonly upstreams: { readonly names: readonly string[]; restMs(name: string): number }
+  readonly version: string
+  readonly listeners: () => readonly Entrance[]
+}
+
+export type Parts = Awaited<ReturnType<AdminState['read']>>
+
+/** How long it is believed when the last scrub was, ms. */
+const SCRUB_LOOK_MS = 30_000
+
+export class AdminState {
+  readonly #deps: StateDeps
+  readonly #startedAt: number
+  #lastScrub: { readonly readAt: number; readonly at: number | null } = { readAt: 0, at: null }
+
+  constructor(deps: StateDeps) {
+    this.#deps = deps
+    this.#startedAt = deps.clock.now()
+  }
+
+  /** Each key is a part that changes by itself. */
+  async read() {
+    const { activity } = this.#deps
+    return {
+      server: this.#server(),
+      work: describeWork(this.#deps),
+      traffic: { ...activity.traffic.summary(), savings: activity.blobs.savings },
+      upstreams: this.#upstreams(),
+      store: await this.#store(),
+      troubles: activity.troubles.summary(),
+      tasks: this.#deps.tasks.list(),
+    }
+  }
+
+  /** Traffic by the minute. */
+  history(minutes: number) {
+    return this.#deps.activity.traffic.history(minutes)
+  }
+
+  #server() {
+    const { config, profiles, version, listeners } = this.#deps
+    return {
+      version,
+      node: process.version,
+      startedAt: this.#startedAt,
+      profiles: profiles.names,
+      defaultUpstream: config.defaultUpstream,
+      offline: config.cache.offline,
+      listeners: listeners(),
+    }
+  }
+
+  /** Those that are configured, and others that were asked. */
+  #upstreams() {
+    const { upstreams, activity } = this.#deps
+    const names = new Set([...upstreams.names, ...activity.upstreams.names])
+    return [...names].map((name) => {
+      const note = activity.upstreams.find(name)
+      const restSeconds = Math.ceil(upstreams.restMs(name) / 1000)
+      return { ...note, restSeconds, health: healthOf(note, restSeconds) }
+    })
+  }
+
+  async #store() {
+    const { store, config, activity } = this.#deps
+    const { maxSize, lease, scrub } = config.cache
+    const room = await store.room()
+    const { bytes } = store
+    return {
+      bytes,
+      /** What the disk leaves room for counts as well. */
+      budget: room === undefined ? maxSize : Math.max(0, Math.min(maxSize, bytes + room)),
+      maxSize,
+      leaseMs: lease,
+      scrub: { lastAt: await this.#scrubbedAt(), intervalMs: scrub.interval, rate: scrub.rate },
+      upkeep: activity.upkeep.summary(),
+    }
+  }
+
+  async #scrubbedAt(): Promise<number | null> {
+    const { clock, catalog } = this.#deps
+    const now = clock.monotonic()
+    if (this.#lastScrub.readAt === 0 || now - this.#lastScrub.readAt > SCRUB_LOOK_MS) {
+      this.#lastScrub = { readAt: now, at: (await catalog.retention.lastDone(SCRUB)) ?? null }
+    }
+    return this.#lastScrub.at
+  }
+}
+
+/** `resting`: it is not asked for a while. `failing`: what was asked last failed. `idle`: it was not asked yet. */
+function healthOf(
+  note: ReturnType<Activity['upstreams']['find']>,
+  restSeconds: number,
+): 'up' | 'failing' | 'resting' | 'idle' {
+  if (restSeconds > 0) return 'resting'
+  const { answeredAt, failure } = note
+  if (failure !== null && (answeredAt === null || failure.at > answeredAt)) return 'failing'
+  return answeredAt === null ? 'idle' : 'up'
+}
