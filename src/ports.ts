@@ -7,6 +7,9 @@ import type { ByteStream } from './lib/streams.ts'
 import type { Digest } from './oci/digest.ts'
 import type { Descriptor, Platform } from './oci/manifest.ts'
 import type { Named } from './oci/named.ts'
+import type { Repository } from './oci/repository.ts'
+
+export type { Repository }
 
 export interface Clock {
   /** Wall clock, milliseconds since 1970. */
@@ -127,13 +130,6 @@ export interface SidecarStore {
 }
 
 // ---------------------------------------------------------------------------------------------- catalog
-
-/** A repository of an upstream: `{upstream: 'docker.io', name: 'library/alpine'}`. */
-export interface Repository {
-  /** The upstream's canonical name. */
-  readonly upstream: string
-  readonly name: string
-}
 
 export type TagName = Repository & { readonly tag: string }
 export interface TagRecord {

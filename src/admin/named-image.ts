@@ -1,7 +1,7 @@
 /** What people name images by: repository, tag or digest, and the profile that a puller would get. */
 import type { Wanted } from '../convert/asks.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Repository } from '../ports.ts'
+import { fullName, type Repository } from '../oci/repository.ts'
 
 export interface NamedImage {
   /** As it was typed. */
@@ -18,5 +18,5 @@ export function formatImage({
   reference,
 }: Omit<NamedImage, 'text' | 'wanted'>): string {
   const tail = 'tag' in reference ? `:${reference.tag}` : `@${reference.digest}`
-  return `${repository.upstream}/${repository.name}${tail}`
+  return `${fullName(repository)}${tail}`
 }

@@ -1,5 +1,5 @@
 /** What an import makes known: names, manifests and conversions, whichever tool wrote the bundle. */
-import type { CarriedList } from '../convert/known-lists.ts'
+import type { CarriedList } from '../priorities/known-lists.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Outline } from '../oci/outline.ts'
 import type { RawManifest, Repository } from '../ports.ts'

@@ -1,6 +1,6 @@
 /** What goes into a bundle: every manifest, config and layer that the chosen images, their sources and referrers need. */
-import { parseRecipe } from '../convert/image-task.ts'
-import type { CarriedList } from '../convert/known-lists.ts'
+import { parseRecipe } from '../format/recipe.ts'
+import type { CarriedList } from '../priorities/known-lists.ts'
 import type { Pulls } from '../convert/pulls.ts'
 import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -10,7 +10,8 @@ import { blobsOf, childrenOf, isInRegistry, type Outline } from '../oci/outline.
 import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
 import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
-import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import { isSameRepository, fullName } from '../oci/repository.ts'
 import type { Referrers } from './referrers.ts'
 
 export interface CargoManifest {
@@ -55,11 +56,15 @@ export interface ShipOptions {
 /** A signature of a signature of an SBOM is the most that is followed. */
 const MAX_REFERRER_DEPTH = 3
 
+export interface CargoDeps {
+  readonly pulls: Pulls
+  readonly manifests: Manifests
+  readonly catalog: Catalog
+  readonly referrers: Referrers
+}
+
 export class Cargo {
-  readonly #pulls: Pulls
-  readonly #manifests: Manifests
-  readonly #catalog: Catalog
-  readonly #referrers: Referrers
+  readonly #deps: CargoDeps
   /** By repository and digest, in the order in which they were found. */
   readonly #found = new Map<string, CargoManifest>()
   readonly #blobs = new Map<Digest, CargoBlob>()
@@ -68,16 +73,8 @@ export class Cargo {
   readonly #lists = new Map<string, CarriedList>()
   readonly #attached = new Map<string, CargoManifest>()
 
-  constructor(deps: {
-    readonly pulls: Pulls
-    readonly manifests: Manifests
-    readonly catalog: Catalog
-    readonly referrers: Referrers
-  }) {
-    this.#pulls = deps.pulls
-    this.#manifests = deps.manifests
-    this.#catalog = deps.catalog
-    this.#referrers = deps.referrers
+  constructor(deps: CargoDeps) {
+    this.#deps = deps
   }
 
   get manifests(): readonly CargoManifest[] {
@@ -150,7 +147,7 @@ export class Cargo {
   }
 
   async #conversionOf(repository: Repository, target: Digest): Promise<ConvertedImage | undefined> {
-    const made = await this.#catalog.conversions.listImages({ target })
+    const made = await this.#deps.catalog.conversions.listImages({ target })
     const here = made.filter((one) => isSameRepository(one.repository, repository))
     for (const one of here) this.#conversions.set(`${keyOf(repository, target)} ${one.recipe}`, one)
     return here[0]
@@ -160,9 +157,9 @@ export class Cargo {
   async #add(tree: Tree, digest: Digest): Promise<CargoManifest> {
     const { repository, leftOut } = tree
     const carried = new Set<string>()
-    const root = await this.#pulls.byDigest(repository, digest, undefined)
+    const root = await this.#deps.pulls.byDigest(repository, digest, undefined)
     const visits = walkManifests(root, {
-      outline: (raw) => this.#manifests.outline(raw),
+      outline: (raw) => this.#deps.manifests.outline(raw),
       beyond: 'refuse',
       follows: (child) => {
         const isCarried = isWanted(child, tree, carried)
@@ -189,7 +186,7 @@ export class Cargo {
   /** `undefined`: an index names it, and it is not there. */
   async #find(repository: Repository, digest: Digest): Promise<RawManifest | undefined> {
     try {
-      return await this.#pulls.byDigest(repository, digest, undefined)
+      return await this.#deps.pulls.byDigest(repository, digest, undefined)
     } catch (error) {
       if (error instanceof CrossdockError && error.kind === 'manifestUnknown') return undefined
       throw error
@@ -225,7 +222,7 @@ export class Cargo {
   async #attach(repository: Repository, subjects: Iterable<Digest>, depth: number): Promise<void> {
     if (depth > MAX_REFERRER_DEPTH) return
     for (const subject of subjects) {
-      for (const { digest, tag } of await this.#referrers.list(repository, subject)) {
+      for (const { digest, tag } of await this.#deps.referrers.list(repository, subject)) {
         const next = new Set<Digest>()
         const key = keyOf(repository, digest)
         const isNew = !this.#found.has(key)
@@ -284,5 +281,5 @@ export function platformsOf(images: readonly ShippedImage[]): string[] {
 }
 
 export function keyOf(repository: Repository, digest: Digest): string {
-  return `${repository.upstream}/${repository.name}@${digest}`
+  return `${fullName(repository)}@${digest}`
 }

@@ -3,7 +3,7 @@
  * mapping is nobody's content, so converted layers are unpacked and held to the diffIDs of the source's config.
  */
 import { decodeLayer } from '../codec/codecs.ts'
-import { parseRecipe } from '../convert/image-task.ts'
+import { parseRecipe } from '../format/recipe.ts'
 import { sourceDiffId } from '../convert/layer-task.ts'
 import { CrossdockError } from '../errors.ts'
 import { findFormat } from '../format/formats.ts'
@@ -13,7 +13,7 @@ import { algorithmOf, type Digest, digestOf, Hasher } from '../oci/digest.ts'
 import type { ImageIndex, ImageManifest, Manifest } from '../oci/manifest.ts'
 import { patchDiffIds } from '../oci/rewrite.ts'
 import type { Catalog, ConvertedLayer } from '../ports.ts'
-import { isSameRepository } from '../pull/manifests.ts'
+import { isSameRepository } from '../oci/repository.ts'
 import type { BundlePlan, PlannedManifest } from './bundle-plan.ts'
 import { keyOf } from './cargo.ts'
 import type { BundledConversion } from './description.ts'

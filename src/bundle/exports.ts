@@ -1,6 +1,6 @@
 /** `export`: images staged, collected and written as a layout or archive that crossdock and every client can load. */
-import { parseRecipe } from '../convert/image-task.ts'
-import { listIn } from '../convert/priority-lists.ts'
+import { parseRecipe } from '../format/recipe.ts'
+import { listIn } from '../priorities/stored-lists.ts'
 import type { Progress } from '../convert/progress.ts'
 import type { Pulls } from '../convert/pulls.ts'
 import type { Staging } from '../convert/staging.ts'
@@ -10,6 +10,7 @@ import { streamOf } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
 import { splitSuffix } from '../oci/reference.ts'
+import { fullName } from '../oci/repository.ts'
 import type { Catalog, ConvertedImage, Repository, Upstreams } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
@@ -108,7 +109,7 @@ export class Exports {
       platforms,
       withSources: task.withSources,
     })
-    const full = `${repository.upstream}/${repository.name}`
+    const full = `${fullName(repository)}`
     if ('digest' in reference) {
       const asked = `${full}@${reference.digest}`
       const baseName = item.name ?? asked
@@ -171,7 +172,7 @@ export class Exports {
     }
     throw new CrossdockError(
       'manifestUnknown',
-      `tag ${repository.upstream}/${repository.name}:${tag} moved while it was exported; export it again`,
+      `tag ${fullName(repository)}:${tag} moved while it was exported; export it again`,
     )
   }
 

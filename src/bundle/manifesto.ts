@@ -5,6 +5,7 @@ import { describeUnconvertible, isAttestation } from '../oci/image-kind.ts'
 import type { ImageManifest, Platform } from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
 import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
+import { fullName } from '../oci/repository.ts'
 import type { Repository } from '../ports.ts'
 import { type Cargo, type CargoBlob, platformsOf, type Shipment } from './cargo.ts'
 import {
@@ -63,7 +64,7 @@ export function writeManifesto(
     images: images.map((image) => describeImage(image, withSources)),
     manifests: cargo.manifests
       .map(({ repository, raw, tags }) => ({
-        repository: `${repository.upstream}/${repository.name}`,
+        repository: `${fullName(repository)}`,
         digest: raw.digest,
         mediaType: raw.mediaType,
         size: raw.bytes.byteLength,
@@ -75,7 +76,7 @@ export function writeManifesto(
       .sort((a, b) => compare(a.target, b.target) || compare(a.recipe, b.recipe)),
     lists: cargo.lists
       .map((one) => ({
-        repository: `${one.repository.upstream}/${one.repository.name}`,
+        repository: `${fullName(one.repository)}`,
         source: one.source,
         profile: one.profile,
         list: one.list,

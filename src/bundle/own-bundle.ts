@@ -1,6 +1,6 @@
 /** The plan of a bundle that crossdock wrote: its description says everything, and all of it must be there. */
-import type { CarriedList } from '../convert/known-lists.ts'
-import { MAX_LIST_BYTES } from '../convert/priority-lists.ts'
+import type { CarriedList } from '../priorities/known-lists.ts'
+import { MAX_LIST_BYTES } from '../priorities/stored-lists.ts'
 import { CrossdockError } from '../errors.ts'
 import { parseRecord } from '../format/priorities.ts'
 import type { Digest } from '../oci/digest.ts'

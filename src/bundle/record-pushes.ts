@@ -1,5 +1,5 @@
 /** Pushes a record image: under a tag of its own, or as a referrer of the image that the record is about. */
-import { buildRecordImage, type RecordImage, type Subject } from '../convert/record-image.ts'
+import { buildRecordImage, type RecordImage, type Subject } from '../priorities/record-image.ts'
 import { CrossdockError } from '../errors.ts'
 import type { RecordLine } from '../format/priorities.ts'
 import { streamOf } from '../lib/streams.ts'

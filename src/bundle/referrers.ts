@@ -3,6 +3,7 @@ import { CrossdockError, isOutage } from '../errors.ts'
 import { type Digest, hexOf } from '../oci/digest.ts'
 import { childrenOf } from '../oci/outline.ts'
 import { isTag, referrersTag } from '../oci/reference.ts'
+import { fullName } from '../oci/repository.ts'
 import type { Catalog, Repository, Upstreams } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
@@ -16,27 +17,21 @@ export interface Referrer {
 /** Tags that cosign hangs on an image: `sha256-<hex>.sig`. */
 const COSIGN_SUFFIXES = ['sig', 'att', 'sbom'] as const
 
+export interface ReferrersDeps {
+  readonly catalog: Catalog
+  readonly manifests: Manifests
+  readonly tags: Tags
+  readonly upstreams: Upstreams
+  readonly offline: boolean
+}
+
 export class Referrers {
-  readonly #catalog: Catalog
-  readonly #manifests: Manifests
-  readonly #tags: Tags
-  readonly #upstreams: Upstreams
-  readonly #offline: boolean
+  readonly #deps: ReferrersDeps
   /** What upstreams would not say, for people. */
   readonly warnings: string[] = []
 
-  constructor(deps: {
-    readonly catalog: Catalog
-    readonly manifests: Manifests
-    readonly tags: Tags
-    readonly upstreams: Upstreams
-    readonly offline: boolean
-  }) {
-    this.#catalog = deps.catalog
-    this.#manifests = deps.manifests
-    this.#tags = deps.tags
-    this.#upstreams = deps.upstreams
-    this.#offline = deps.offline
+  constructor(deps: ReferrersDeps) {
+    this.#deps = deps
   }
 
   async list(repository: Repository, subject: Digest): Promise<readonly Referrer[]> {
@@ -46,15 +41,20 @@ export class Referrers {
       const tag = `${referrersTag(subject)}.${suffix}`
       // Of a sha512 it would be longer than a tag can be.
       if (!isTag(tag)) continue
-      const resolved = await this.#tags.resolveLiteral(repository, tag)
+      const resolved = await this.#deps.tags.resolveLiteral(repository, tag)
       if (resolved !== undefined) found.set(resolved.digest, { digest: resolved.digest, tag })
     }
     return [...found.values()]
   }
 
   async #listed(repository: Repository, subject: Digest): Promise<readonly Digest[]> {
-    const stored = await storedReferrers(this.#catalog, this.#manifests, repository, subject)
-    const upstream = this.#offline ? undefined : this.#upstreams.find(repository.upstream)
+    const stored = await storedReferrers(
+      this.#deps.catalog,
+      this.#deps.manifests,
+      repository,
+      subject,
+    )
+    const upstream = this.#deps.offline ? undefined : this.#deps.upstreams.find(repository.upstream)
     if (upstream === undefined) return stored
     try {
       const listed = await upstream.referrers(repository.name, subject)
@@ -63,7 +63,7 @@ export class Referrers {
       const isRefusal = error instanceof CrossdockError && error.kind === 'denied'
       if (!isOutage(error) && !isRefusal) throw error
       this.warnings.push(
-        `${repository.upstream}/${repository.name} did not say what refers to ${hexOf(subject).slice(0, 12)}: ${(error as Error).message}`,
+        `${fullName(repository)} did not say what refers to ${hexOf(subject).slice(0, 12)}: ${(error as Error).message}`,
       )
       return stored
     }

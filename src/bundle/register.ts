@@ -1,7 +1,7 @@
 /** Makes an import known: manifests and their links first, then how they were made, who refers to whom, and tags last. */
-import { parseRecipe } from '../convert/image-task.ts'
-import { type CarriedList, linkList, recordCarriedList } from '../convert/known-lists.ts'
-import { listIn } from '../convert/priority-lists.ts'
+import { parseRecipe } from '../format/recipe.ts'
+import { type CarriedList, linkList, recordCarriedList } from '../priorities/known-lists.ts'
+import { listIn } from '../priorities/stored-lists.ts'
 import type { Publisher } from '../convert/publisher.ts'
 import type { Digest } from '../oci/digest.ts'
 import { blobsOf } from '../oci/outline.ts'
@@ -13,28 +13,20 @@ import { keyOf } from './cargo.ts'
 import type { BundledConversion } from './description.ts'
 import { addReferrer } from './referrers-index.ts'
 
-export class Register {
-  readonly #store: BlobStore
-  readonly #sidecars: SidecarStore
-  readonly #catalog: Catalog
-  readonly #manifests: Manifests
-  readonly #publisher: Publisher
-  readonly #clock: Clock
+export interface RegisterDeps {
+  readonly store: BlobStore
+  readonly sidecars: SidecarStore
+  readonly catalog: Catalog
+  readonly manifests: Manifests
+  readonly publisher: Publisher
+  readonly clock: Clock
+}
 
-  constructor(deps: {
-    readonly store: BlobStore
-    readonly sidecars: SidecarStore
-    readonly catalog: Catalog
-    readonly manifests: Manifests
-    readonly publisher: Publisher
-    readonly clock: Clock
-  }) {
-    this.#store = deps.store
-    this.#sidecars = deps.sidecars
-    this.#catalog = deps.catalog
-    this.#manifests = deps.manifests
-    this.#publisher = deps.publisher
-    this.#clock = deps.clock
+export class Register {
+  readonly #deps: RegisterDeps
+
+  constructor(deps: RegisterDeps) {
+    this.#deps = deps
   }
 
   /** All blobs are in the store already. A failure on the way leaves no tag that leads nowhere. */
@@ -54,8 +46,8 @@ export class Register {
   }
 
   async #recordSource(one: PlannedManifest, plan: BundlePlan): Promise<void> {
-    await this.#manifests.record(one.repository, one.raw)
-    await this.#catalog.links.record(one.repository, linksOf(one, plan.blobs))
+    await this.#deps.manifests.record(one.repository, one.raw)
+    await this.#deps.catalog.links.record(one.repository, linksOf(one, plan.blobs))
   }
 
   /** Like a conversion that was made here. */
@@ -68,8 +60,8 @@ export class Register {
     const target = manifests.get(keyOf(made.repository, made.target))
     // A plan that was checked has both.
     if (source === undefined || target === undefined) return
-    const stamp = { convertedAt: this.#clock.now(), seconds: 0 }
-    await this.#publisher.publish(target.raw, source.raw, { ...made, ...stamp })
+    const stamp = { convertedAt: this.#deps.clock.now(), seconds: 0 }
+    await this.#deps.publisher.publish(target.raw, source.raw, { ...made, ...stamp })
     await this.#linkOwnList(made, plan)
     // What was converted for the near side is what pullers on the far side will want converted.
     const { children } = parseRecipe(made.recipe)
@@ -77,22 +69,22 @@ export class Register {
     for (const { digest, platform } of source.parsed.manifests) {
       const isMeant = children.includes(digest) && platform && platform.os !== 'unknown'
       if (!isMeant) continue
-      await this.#catalog.platforms.learn(made.repository, platform, this.#clock.now())
+      await this.#deps.catalog.platforms.learn(made.repository, platform, this.#deps.clock.now())
     }
   }
 
   async #recordList(carried: CarriedList): Promise<void> {
-    const { size } = (await this.#store.stat(carried.list)) ?? { size: 0 }
-    await linkList(this.#catalog, carried.repository, { digest: carried.list, size })
-    await recordCarriedList(this.#sidecars, carried)
+    const { size } = (await this.#deps.store.stat(carried.list)) ?? { size: 0 }
+    await linkList(this.#deps.catalog, carried.repository, { digest: carried.list, size })
+    await recordCarriedList(this.#deps.sidecars, carried)
   }
 
   /** The list that a conversion was made with, if it came along: an evicted layer is made again with it. */
   async #linkOwnList({ repository, recipe }: BundledConversion, plan: BundlePlan): Promise<void> {
     const digest = listIn(parseRecipe(recipe).options)
     if (digest === undefined || !plan.blobs.has(digest)) return
-    const stat = await this.#store.stat(digest)
-    if (stat !== undefined) await linkList(this.#catalog, repository, stat)
+    const stat = await this.#deps.store.stat(digest)
+    if (stat !== undefined) await linkList(this.#deps.catalog, repository, stat)
   }
 
   /** An index under the tag of the referrers tag schema for every subject, merged with what was there. */
@@ -107,8 +99,8 @@ export class Register {
   async #recordReferrer(one: PlannedManifest, subject: Digest): Promise<void> {
     const { repository, raw, parsed } = one
     const tag = referrersTag(subject)
-    const known = await this.#catalog.tags.find(repository, tag)
-    const before = known && (await this.#manifests.findLocal(repository, known.digest))
+    const known = await this.#deps.catalog.tags.find(repository, tag)
+    const before = known && (await this.#deps.manifests.findLocal(repository, known.digest))
     const index = addReferrer(before?.bytes, raw, parsed)
     await this.#tag(repository, index, tag)
   }
@@ -118,9 +110,9 @@ export class Register {
   }
 
   async #tag(repository: Repository, raw: PlannedManifest['raw'], name: string): Promise<void> {
-    const at = this.#clock.now()
-    await this.#manifests.record(repository, raw, { name, at })
-    await this.#catalog.tags.record(repository, name, { digest: raw.digest, checkedAt: at })
+    const at = this.#deps.clock.now()
+    await this.#deps.manifests.record(repository, raw, { name, at })
+    await this.#deps.catalog.tags.record(repository, name, { digest: raw.digest, checkedAt: at })
   }
 }
 

@@ -45,6 +45,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   'config schema': ['crossdock config schema > crossdock.schema.json'],
   'config client': [
     'crossdock config client containerd --profile zstd --address proxy.example:5000',
+    'crossdock config client podman --ca authority.pem --output ./files',
   ],
   completion: [
     'source <(crossdock completion bash)',

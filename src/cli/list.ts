@@ -3,6 +3,7 @@ import type { App } from '../app.ts'
 import { type Entry, Inventory, type Sizes } from '../convert/inventory.ts'
 import { compileGlob } from '../lib/glob.ts'
 import type { Digest } from '../oci/digest.ts'
+import { fullName } from '../oci/repository.ts'
 import type { Repository } from '../ports.ts'
 import { EXIT, formatBytes, formatTable, formatTime } from './output.ts'
 import { type CommonOptions, openStored } from './session.ts'
@@ -85,7 +86,7 @@ function formatState({ profile, isCurrent }: Entry, isPinned: boolean): string {
 function formatEntry(entry: Entry, isPinned: boolean): string[] {
   const { repository, tag, profile, size, blobs, lastUsed, digest } = entry
   return [
-    `${repository.upstream}/${repository.name}:${tag}`,
+    `${fullName(repository)}:${tag}`,
     profile ?? 'original',
     formatState(entry, isPinned),
     blobs.size === 0 ? '-' : formatBytes(size.total),
@@ -99,7 +100,7 @@ function describeEntry(entry: Entry) {
   const { repository, tag, profile = 'original', isCurrent, lastUsed } = entry
   const { size, digest, mediaType } = entry
   return {
-    name: `${repository.upstream}/${repository.name}:${tag}`,
+    name: `${fullName(repository)}:${tag}`,
     profile,
     current: isCurrent,
     digest,

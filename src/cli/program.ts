@@ -1,8 +1,8 @@
 /** The command line: every command with its options, and one place that turns outcomes into exit codes. */
 import { Argument, Command, CommanderError, InvalidArgumentError } from 'commander'
 import { ConfigError } from '../config/problem.ts'
-import { CLIENTS, type ClientName } from '../setup/clients.ts'
-import { clientCommand } from './client-command.ts'
+import { CLIENTS } from '../setup/clients.ts'
+import { type ClientOptions, clientCommand } from './client-command.ts'
 import { completionScript, SHELLS, type Shell } from './completion.ts'
 import { refuseUnknownCommand, withCommandFirst } from './command-words.ts'
 import { checkCommand, schemaCommand, showCommand } from './config-commands.ts'
@@ -283,14 +283,20 @@ function addConfig(
     .description('print the JSON schema of the configuration file')
     .action(async () => end(schemaCommand(system)))
   common(config.command('client'))
-    .description('print how to set up a client for this server')
+    .description('print how to set up a client for this server, or write its files')
     .addArgument(new Argument('<client>', 'what pulls').choices(CLIENTS))
-    .option('--profile <name>', 'profile that the client gets', 'zstd')
+    .option(
+      '--profile <name>',
+      "profile that the client gets; default: zstd, for a lazy snapshotter its own format's",
+    )
     .option(
       '--address <host:port>',
-      'how the client reaches this server; default: its first listener',
+      'how the client reaches this server; default: its first listener, by a name or address of this machine',
     )
-    .action(async (client: ClientName, options) => {
+    .option('--ca <file>', 'PEM file of the authority that the client is to trust')
+    .option('-o, --output <dir>', 'write the files below this folder instead of printing them')
+    .option('--force', 'also where a file is there that says something else')
+    .action(async (client: string, options: CommonOptions & ClientOptions) => {
       const { config: loaded } = await loadFor(options, system)
       await end(clientCommand(client, loaded, options, system))
     })

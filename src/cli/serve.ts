@@ -20,7 +20,7 @@ import {
 import { live } from '../lib/live.ts'
 import { Shares } from '../lib/shares.ts'
 import type { RequestEvent } from '../lib/request-event.ts'
-import type { Reach } from '../setup/clients.ts'
+import type { Reach } from '../setup/setup.ts'
 import { acquireServerLock } from '../store/lock.ts'
 import { Touches } from '../upkeep/touches.ts'
 import { openAdmin } from './admin-door.ts'

@@ -1,5 +1,6 @@
 /** What commands get from the machine: streams, environment, folders, signals. */
-import { homedir, hostname } from 'node:os'
+import { lookup } from 'node:dns/promises'
+import { homedir, hostname, networkInterfaces } from 'node:os'
 import { type LineSink, Lines } from '../lib/lines.ts'
 import { within } from '../lib/within.ts'
 import { oneLine } from '../lib/printable.ts'
@@ -15,10 +16,19 @@ export interface System {
   readonly log: LineSink
   /** True when a person reads the log. */
   readonly isLogTerminal: boolean
+  /** How others may reach this machine. */
+  readonly network: Network
   /** All of standard input. */
   stdin(): AsyncIterable<Uint8Array>
   /** From this call on, neither SIGTERM and SIGINT nor a reader of standard output who leaves end the process by themselves. */
   signals(): Signals
+}
+
+export interface Network {
+  /** Of interfaces that lead out, those of IPv4 first. */
+  addresses(): readonly string[]
+  /** True when the name resolves to one of those. */
+  leadsHere(name: string): Promise<boolean>
 }
 
 /** The system of a process, which somebody has to end. */
@@ -68,6 +78,7 @@ export function systemSurroundings(from: NodeJS.Process): ProcessSystem {
     }),
     log: new Lines(from.stderr),
     isLogTerminal: from.stderr.isTTY === true,
+    network: { addresses: ownAddresses, leadsHere },
     stdin: () => from.stdin,
     signals: () => {
       signals ??= watchSignals(from, () => {
@@ -83,6 +94,20 @@ export function systemSurroundings(from: NodeJS.Process): ProcessSystem {
       from.exit(code)
     },
   }
+}
+
+function ownAddresses(): readonly string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ internal, address }) => !internal && !address.startsWith('fe80:'))
+    .toSorted((a, b) => a.family.localeCompare(b.family))
+    .map(({ address }) => address)
+}
+
+async function leadsHere(name: string): Promise<boolean> {
+  const own = new Set(ownAddresses())
+  const found = await lookup(name, { all: true }).catch(() => [])
+  return found.some(({ address }) => own.has(address))
 }
 
 /** Resolves when all that was written is taken, or never will be. */

@@ -4,6 +4,7 @@ import type { ByteStream } from '../lib/streams.ts'
 import { type Digest, digestOf } from '../oci/digest.ts'
 import type { Named } from '../oci/named.ts'
 import { type Rewritten, rewriteImage, rewriteIndex } from '../oci/rewrite.ts'
+import { fullName } from '../oci/repository.ts'
 import type { BlobStat, BlobStore, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
@@ -24,22 +25,18 @@ export interface Beside {
   readonly blobs: readonly Named[]
 }
 
-export class Assembler {
-  readonly #store: BlobStore
-  readonly #manifests: Manifests
-  readonly #blobs: Pick<Blobs, 'openStored'>
-  readonly #regenerations: Pick<Regenerations, 'open'>
+export interface AssemblerDeps {
+  readonly store: BlobStore
+  readonly manifests: Manifests
+  readonly blobs: Pick<Blobs, 'openStored'>
+  readonly regenerations: Pick<Regenerations, 'open'>
+}
 
-  constructor(deps: {
-    readonly store: BlobStore
-    readonly manifests: Manifests
-    readonly blobs: Pick<Blobs, 'openStored'>
-    readonly regenerations: Pick<Regenerations, 'open'>
-  }) {
-    this.#store = deps.store
-    this.#manifests = deps.manifests
-    this.#blobs = deps.blobs
-    this.#regenerations = deps.regenerations
+export class Assembler {
+  readonly #deps: AssemblerDeps
+
+  constructor(deps: AssemblerDeps) {
+    this.#deps = deps
   }
 
   /** `pieces`: one for each layer, in order; `undefined` for those of which the plan makes none. */
@@ -50,8 +47,8 @@ export class Assembler {
   ): Promise<AssembledImage> {
     const { repository, interest, format, options } = task
     const { dialect } = plan
-    const source = await this.#manifests.configBytes(repository, image, interest)
-    const { diffIds } = await this.#manifests.config(repository, image, interest)
+    const source = await this.#deps.manifests.configBytes(repository, image, interest)
+    const { diffIds } = await this.#deps.manifests.config(repository, image, interest)
     const blobs: Named[] = []
     const context: AssemblyContext = {
       options,
@@ -64,7 +61,7 @@ export class Assembler {
     }
     const made = await format.assemble({ image, diffIds, config: source, dialect }, pieces, context)
     const config = made.config && { digest: digestOf(made.config), bytes: made.config }
-    if (config !== undefined) await this.#manifests.put(config)
+    if (config !== undefined) await this.#deps.manifests.put(config)
     const documents = await Promise.all((made.documents ?? []).map((one) => this.#keep(one)))
     const manifest = rewriteImage(image, {
       dialect,
@@ -82,13 +79,14 @@ export class Assembler {
     range: { readonly start: number; readonly end: number },
   ): AsyncGenerator<Uint8Array> {
     const blob =
-      (await this.#blobs.openStored(digest)) ?? (await this.#regenerations.open(repository, digest))
+      (await this.#deps.blobs.openStored(digest)) ??
+      (await this.#deps.regenerations.open(repository, digest))
     if (blob === undefined) throw blobUnknown(repository, digest)
     yield* blob.read(range)
   }
 
   async #write(bytes: ByteStream): Promise<BlobStat> {
-    const writer = await this.#store.create({})
+    const writer = await this.#deps.store.create({})
     try {
       for await (const chunk of bytes) await writer.write(chunk)
       return await writer.commit()
@@ -99,9 +97,10 @@ export class Assembler {
   }
 
   async #keep({ mediaType, bytes, blobs }: SideDocument): Promise<RawManifest> {
-    for (const blob of blobs) await this.#manifests.put({ digest: digestOf(blob), bytes: blob })
+    for (const blob of blobs)
+      await this.#deps.manifests.put({ digest: digestOf(blob), bytes: blob })
     const raw = { mediaType, bytes, digest: digestOf(bytes) }
-    await this.#manifests.put(raw)
+    await this.#deps.manifests.put(raw)
     return raw
   }
 }
@@ -142,7 +141,7 @@ function convertedChild({
 function annotationsOf(task: ImageTask, source: Digest): Record<string, string> {
   return {
     'dev.crossdock.source.digest': source,
-    'dev.crossdock.source.ref': `${task.repository.upstream}/${task.repository.name}@${source}`,
+    'dev.crossdock.source.ref': `${fullName(task.repository)}@${source}`,
     'dev.crossdock.profile': task.profile,
     'dev.crossdock.revision': String(task.format.revision),
   }

@@ -37,34 +37,24 @@ interface Watched {
 
 type Child = Descriptor & { readonly platform: Platform }
 
+export interface ChildrenDeps {
+  readonly store: Pick<BlobStore, 'stat'>
+  readonly catalog: Pick<Catalog, 'conversions'>
+  readonly manifests: Manifests
+  readonly images: Images
+  readonly learned: LearnedPlatforms
+  readonly settings: { readonly defaultPlatforms: readonly Platform[] }
+  readonly offline: boolean
+}
+
 export class Children {
-  readonly #store: Pick<BlobStore, 'stat'>
-  readonly #catalog: Pick<Catalog, 'conversions'>
-  readonly #manifests: Manifests
-  readonly #images: Images
-  readonly #learned: LearnedPlatforms
-  readonly #settings: { readonly defaultPlatforms: readonly Platform[] }
-  readonly #offline: boolean
+  readonly #deps: ChildrenDeps
   readonly #watched = new LRUCache<string, readonly Watched[]>({ max: WATCHED })
   readonly #tried = new LRUCache<string, true>({ max: WATCHED, ttl: TRIED_MS })
   readonly #behind = new Behind(BEHIND, MOST_BEHIND)
 
-  constructor(deps: {
-    readonly store: Pick<BlobStore, 'stat'>
-    readonly catalog: Pick<Catalog, 'conversions'>
-    readonly manifests: Manifests
-    readonly images: Images
-    readonly learned: LearnedPlatforms
-    readonly settings: { readonly defaultPlatforms: readonly Platform[] }
-    readonly offline: boolean
-  }) {
-    this.#store = deps.store
-    this.#catalog = deps.catalog
-    this.#manifests = deps.manifests
-    this.#images = deps.images
-    this.#learned = deps.learned
-    this.#settings = deps.settings
-    this.#offline = deps.offline
+  constructor(deps: ChildrenDeps) {
+    this.#deps = deps
   }
 
   /** The platforms that a resolve waits for; `asked` are those that the puller is known to take. */
@@ -75,17 +65,17 @@ export class Children {
     if (format?.convertsAllPlatforms) return { platforms: 'all' }
     if (platforms !== 'auto') return { platforms }
     if (asked === 'all') return { platforms: 'all' }
-    return { platforms: [...this.#settings.defaultPlatforms, ...asked], ready: [] }
+    return { platforms: [...this.#deps.settings.defaultPlatforms, ...asked], ready: [] }
   }
 
   /** Offline, a bundle may have brought none of the platforms that would be waited for: then those that it brought. */
   async brought(task: ImageTask): Promise<ImageTask> {
-    const index = this.#manifests.parse(task.source)
+    const index = this.#deps.manifests.parse(task.source)
     const { platforms, repository } = task
-    if (!this.#offline || platforms === 'all' || index.kind !== 'index') return task
+    if (!this.#deps.offline || platforms === 'all' || index.kind !== 'index') return task
     const here: Platform[] = []
     for (const { digest, platform } of learnable(index)) {
-      const isHere = (await this.#manifests.findLocal(repository, digest)) !== undefined
+      const isHere = (await this.#deps.manifests.findLocal(repository, digest)) !== undefined
       if (isHere && platforms.some((one) => matchesPlatform(one, platform))) return task
       if (isHere) here.push(platform)
     }
@@ -98,7 +88,7 @@ export class Children {
     { platforms }: Profile,
   ): Promise<'all' | readonly Platform[]> {
     if (platforms !== 'auto') return platforms
-    return [...this.#settings.defaultPlatforms, ...(await this.#learned.list(repository))]
+    return [...this.#deps.settings.defaultPlatforms, ...(await this.#deps.learned.list(repository))]
   }
 
   /** The conversion that is here, with every child that was converted before; else the task that makes it. */
@@ -106,9 +96,9 @@ export class Children {
     task: ImageTask,
   ): Promise<{ readonly task: ImageTask; readonly made: ConvertedImage | undefined }> {
     const ready = await this.#ready(task)
-    if (ready.length === 0) return { task, made: await this.#images.find(task) }
+    if (ready.length === 0) return { task, made: await this.#deps.images.find(task) }
     const whole = { ...task, ready: ready.map(({ source }) => source) }
-    const made = await this.#images.find(whole)
+    const made = await this.#deps.images.find(whole)
     if (made !== undefined) return { task: whole, made }
     // What was evicted would have to be made again first, and nobody waits for that.
     const here: Digest[] = []
@@ -116,14 +106,14 @@ export class Children {
     const rest = { ...task, ready: here }
     return {
       task: rest,
-      made: here.length < ready.length ? await this.#images.find(rest) : undefined,
+      made: here.length < ready.length ? await this.#deps.images.find(rest) : undefined,
     }
   }
 
   /** Remembers whose children these are, and converts those of learned platforms for the next resolve. */
   handedOut(task: ImageTask, answer: RawManifest): void {
-    const source = this.#manifests.parse(task.source)
-    const target = this.#manifests.parse(answer)
+    const source = this.#deps.manifests.parse(task.source)
+    const target = this.#deps.manifests.parse(answer)
     if (task.ready === undefined || source.kind !== 'index' || target.kind !== 'index') return
     const originals = new Set(source.manifests.map(({ digest }) => digest))
     const left: Child[] = []
@@ -146,12 +136,12 @@ export class Children {
   /** A platform counts as taken when there is something converted to take. */
   async #taken({ task, platform, isOriginal }: Watched, digest: Digest, puller: string) {
     if (isOriginal && !(await this.#convertBehind(task, digest))) return
-    await this.#learned.taken(task.repository, platform, puller)
+    await this.#deps.learned.taken(task.repository, platform, puller)
   }
 
   /** The children that nobody waits for, as far as they were converted. */
   async #ready(task: ImageTask): Promise<readonly ConvertedImage[]> {
-    const index = this.#manifests.parse(task.source)
+    const index = this.#deps.manifests.parse(task.source)
     if (task.ready === undefined || index.kind !== 'index') return []
     const { platforms } = task
     const recipeOfChild = recipes(task)
@@ -163,7 +153,7 @@ export class Children {
       const recipe = recipeOfChild(child)
       if (recipe === undefined) continue
       const key = { repository: task.repository, source: child.digest, recipe }
-      const made = await this.#catalog.conversions.findImage(key)
+      const made = await this.#deps.catalog.conversions.findImage(key)
       if (made !== undefined) found.push(made)
     }
     return found
@@ -171,13 +161,13 @@ export class Children {
 
   async #isHere(made: ConvertedImage): Promise<boolean> {
     for (const { target } of made.layers) {
-      if ((await this.#store.stat(target)) === undefined) return false
+      if ((await this.#deps.store.stat(target)) === undefined) return false
     }
     return true
   }
 
   #isDefault(child: Child): boolean {
-    return this.#settings.defaultPlatforms.some((one) => matchesPlatform(one, child.platform))
+    return this.#deps.settings.defaultPlatforms.some((one) => matchesPlatform(one, child.platform))
   }
 
   #watch(task: ImageTask, { digest, platform }: Child, isOriginal: boolean): void {
@@ -187,7 +177,7 @@ export class Children {
   }
 
   async #convertLearned(task: ImageTask, left: readonly Child[]): Promise<void> {
-    const learned = await this.#learned.list(task.repository)
+    const learned = await this.#deps.learned.list(task.repository)
     for (const child of left) {
       if (!learned.some((one) => matchesPlatform(one, child.platform))) continue
       const key = `${keyOf(task.repository, child.digest)} ${task.profile}`
@@ -200,13 +190,13 @@ export class Children {
   /** True when the child is converted, and the index with it. */
   #convertBehind(task: ImageTask, child: Digest): Promise<boolean> {
     return this.#behind.run(`${keyOf(task.repository, child)} ${task.profile}`, async () => {
-      const source = await this.#manifests.get(task.repository, child)
+      const source = await this.#deps.manifests.get(task.repository, child)
       if (source === undefined) return false
       const { ready: _, ...rest } = task
-      const outcome = await this.#images.convert({ ...rest, source }, undefined).result
+      const outcome = await this.#deps.images.convert({ ...rest, source }, undefined).result
       if (outcome.kind === 'original') return false
       const { task: whole, made } = await this.find(task)
-      if (made === undefined) await this.#images.convert(whole, undefined).result
+      if (made === undefined) await this.#deps.images.convert(whole, undefined).result
       return true
     })
   }

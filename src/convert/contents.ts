@@ -26,22 +26,20 @@ const LOOKS = 4
 /** How long an image waits for that, ms; what comes later is there for the next puller. */
 const PATIENCE_MS = 5_000
 
+export interface ContentsDeps {
+  readonly blobs: Pick<Blobs, 'open' | 'openStored'>
+  readonly upstreams: Upstreams
+  readonly offline: boolean
+}
+
 export class Contents {
-  readonly #blobs: Pick<Blobs, 'open' | 'openStored'>
-  readonly #upstreams: Upstreams
-  readonly #offline: boolean
+  readonly #deps: ContentsDeps
   /** By upstream and digest: no registry says what another one's layers are. */
   readonly #known = new LRUCache<string, Content>({ max: 50_000 })
   readonly #flights = new SingleFlight<Content | undefined>()
 
-  constructor(deps: {
-    readonly blobs: Pick<Blobs, 'open' | 'openStored'>
-    readonly upstreams: Upstreams
-    readonly offline: boolean
-  }) {
-    this.#blobs = deps.blobs
-    this.#upstreams = deps.upstreams
-    this.#offline = deps.offline
+  constructor(deps: ContentsDeps) {
+    this.#deps = deps
   }
 
   /**
@@ -89,13 +87,15 @@ export class Contents {
   ): Promise<Content | undefined> {
     const range = { start: 0, end: Math.min(HEAD_SIZE, size) }
     try {
-      const stored = await this.#blobs.openStored(digest)
+      const stored = await this.#deps.blobs.openStored(digest)
       if (stored !== undefined) return await contentOf(stored.read(range))
       if (fetchedFor !== undefined) {
-        const blob = await this.#blobs.open(repository, digest, fetchedFor)
+        const blob = await this.#deps.blobs.open(repository, digest, fetchedFor)
         return blob && (await contentOf(blob.read(range)))
       }
-      const upstream = this.#offline ? undefined : this.#upstreams.find(repository.upstream)
+      const upstream = this.#deps.offline
+        ? undefined
+        : this.#deps.upstreams.find(repository.upstream)
       const part = await upstream?.blob(repository.name, { digest, size }, { range })
       return part && (await contentOf(part.body))
     } catch (error) {

@@ -2,8 +2,8 @@
 import type { Profiles } from '../config/profiles.ts'
 import { canonicalOptions } from '../format/formats.ts'
 import type { ConvertedImage } from '../ports.ts'
-import { parseRecipe, type Recipe } from './image-task.ts'
-import { withoutList } from './priority-lists.ts'
+import { parseRecipe, type Recipe } from '../format/recipe.ts'
+import { withoutList } from '../priorities/stored-lists.ts'
 
 /**
  * Of each profile the newest that it would still make, for each dialect. Which platforms and which priority list a puller gets

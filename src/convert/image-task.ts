@@ -1,10 +1,11 @@
 /** What is asked of one image or index, and the recipe that it comes down to: the text that makes equal tasks equal. */
 import type { Format, FormatOptions } from '../format/format.ts'
-import { canonicalOptions } from '../format/formats.ts'
+import { formatRecipe } from '../format/recipe.ts'
 import type { Interest } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
 import type { Dialect } from '../oci/media-type.ts'
+import { fullName } from '../oci/repository.ts'
 import type { RawManifest, Repository } from '../ports.ts'
 import type { Acceptance } from './plan.ts'
 
@@ -32,20 +33,7 @@ export interface ImageWork extends ImageTask {
 
 /** For messages: `docker.io/library/alpine@sha256:...`. */
 export function nameOf(task: ImageTask): string {
-  return `${task.repository.upstream}/${task.repository.name}@${task.source.digest}`
-}
-
-/** Whatever changes the bytes of a converted manifest, beside its source. */
-export interface Recipe {
-  readonly profile: string
-  readonly format: string
-  readonly revision: number
-  readonly options: FormatOptions
-  readonly dialect: Dialect
-  /** For an index: which children were to be converted. */
-  readonly children?: readonly Digest[]
-  /** Those below it that were not, since they were not there or are broken. */
-  readonly left?: readonly Digest[]
+  return `${fullName(task.repository)}@${task.source.digest}`
 }
 
 /** What a task comes down to for an image, or for an index of which these children are converted. */
@@ -60,38 +48,4 @@ export function recipeOf(
     ...{ profile, format: name, revision, options, dialect },
     ...(children && { children }),
   })
-}
-
-/** One text for equal recipes. */
-export function formatRecipe(recipe: Recipe): string {
-  const { profile, format, revision, options, dialect, children, left } = recipe
-  return JSON.stringify({
-    profile,
-    format,
-    revision,
-    options: JSON.parse(canonicalOptions(options)),
-    dialect,
-    ...(children && { children: [...children].sort() }),
-    ...(left && { left: [...left].sort() }),
-  })
-}
-
-/** The recipe of an index of which not everything could be converted: who asks for all of it is not answered with it for good. */
-export function recipeWithout(recipe: string, left: Iterable<Digest>): string {
-  const all = new Set([...(parseRecipe(recipe).left ?? []), ...left])
-  return all.size === 0 ? recipe : formatRecipe({ ...parseRecipe(recipe), left: [...all] })
-}
-
-export function parseRecipe(text: string): Recipe {
-  return JSON.parse(text) as Recipe
-}
-
-/** The recipe of an index's child: for an image without `children`. */
-export function childRecipe(
-  parent: string,
-  dialect: Dialect,
-  grandchildren: readonly Digest[] | undefined,
-): string {
-  const { children: _, left: __, ...recipe } = parseRecipe(parent)
-  return formatRecipe({ ...recipe, dialect, ...(grandchildren && { children: grandchildren }) })
 }

@@ -14,13 +14,8 @@ import type {
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { Allowance } from './allowance.ts'
 import { type Assembler, assembleIndex, type Beside } from './assembly.ts'
-import {
-  childRecipe,
-  type ImageTask,
-  type ImageWork,
-  parseRecipe,
-  recipeWithout,
-} from './image-task.ts'
+import type { ImageTask, ImageWork } from './image-task.ts'
+import { childRecipe, parseRecipe, recipeWithout } from '../format/recipe.ts'
 import type { LayerFlight, Layers } from './layers.ts'
 import type { Job, Progress } from './progress.ts'
 import type { Publisher } from './publisher.ts'
@@ -44,38 +39,24 @@ interface Shared {
   readonly places: Semaphore
 }
 
-export class ImageWriter {
-  readonly #catalog: Catalog
-  readonly #publisher: Publisher
-  readonly #assembler: Assembler
-  readonly #blobs: Blobs
-  readonly #layers: Layers
-  readonly #setbacks: Setbacks
-  readonly #progress: Progress
-  readonly #clock: Clock
-  readonly #limits: { readonly maxUncompressed: number }
+export interface ImageWriterDeps {
+  readonly catalog: Catalog
+  readonly publisher: Publisher
+  readonly assembler: Assembler
+  readonly blobs: Blobs
+  readonly layers: Layers
+  readonly setbacks: Setbacks
+  readonly progress: Progress
+  readonly clock: Clock
+  /** What all layers of an image may unpack to together, bytes. */
+  readonly limits: { readonly maxUncompressed: number }
+}
 
-  constructor(deps: {
-    readonly catalog: Catalog
-    readonly publisher: Publisher
-    readonly assembler: Assembler
-    readonly blobs: Blobs
-    readonly layers: Layers
-    readonly setbacks: Setbacks
-    readonly progress: Progress
-    readonly clock: Clock
-    /** What all layers of an image may unpack to together, bytes. */
-    readonly limits: { readonly maxUncompressed: number }
-  }) {
-    this.#catalog = deps.catalog
-    this.#publisher = deps.publisher
-    this.#assembler = deps.assembler
-    this.#blobs = deps.blobs
-    this.#layers = deps.layers
-    this.#setbacks = deps.setbacks
-    this.#progress = deps.progress
-    this.#clock = deps.clock
-    this.#limits = deps.limits
+export class ImageWriter {
+  readonly #deps: ImageWriterDeps
+
+  constructor(deps: ImageWriterDeps) {
+    this.#deps = deps
   }
 
   /**
@@ -87,7 +68,7 @@ export class ImageWriter {
     survey: ConvertibleSurvey,
     stamp: Stamp,
     job: Job,
-    maxUncompressed = this.#limits.maxUncompressed,
+    maxUncompressed = this.#deps.limits.maxUncompressed,
     shared: Shared = { written: new Map(), places: new Semaphore(IMAGES_AT_ONCE) },
   ): Promise<ConvertedImage> {
     if (survey.kind === 'image') {
@@ -111,7 +92,7 @@ export class ImageWriter {
       }
     })
     await Promise.all(started)
-    for (const [digest, error] of failures) this.#setbacks.note(task, digest, error)
+    for (const [digest, error] of failures) this.#deps.setbacks.note(task, digest, error)
     const [failure] = failures.values()
     if (children.size === 0 && failure !== undefined) throw failure
     const below = [...children.values()].flatMap((made) => parseRecipe(made.recipe).left ?? [])
@@ -132,7 +113,7 @@ export class ImageWriter {
       const step = plan.steps[i]
       if (step === undefined || step.deed === 'keep') return undefined
       const { repository, format, options, interest } = task
-      return this.#layers.convert({
+      return this.#deps.layers.convert({
         repository,
         source: layer,
         diffId: step.diffId,
@@ -147,7 +128,7 @@ export class ImageWriter {
       ...job.layers,
       ...flights.map((flight, i) => flight?.progress ?? keptLayer(image.layers[i])),
     ]
-    this.#progress.changed(job)
+    this.#deps.progress.changed(job)
     const kept = image.layers
       .filter((_, i) => plan.steps[i]?.deed !== 'replace')
       .filter(isPulledHere)
@@ -155,17 +136,17 @@ export class ImageWriter {
       Promise.all(flights.map(async (flight) => await flight?.result)),
       Promise.all(kept.map((layer) => this.#keep(task, layer.digest))),
     ])
-    const { manifest, beside } = await this.#assembler.image(task, survey, converted)
+    const { manifest, beside } = await this.#deps.assembler.image(task, survey, converted)
     const made = converted.filter((layer) => layer !== undefined)
     return await this.#publish(task, manifest, survey.raw, stamp, made, beside)
   }
 
   /** Waits until a blob that the converted image shares with its source is durable here. */
   async #keep({ repository, interest }: ImageWork, digest: Digest): Promise<void> {
-    const blob = await this.#blobs.open(repository, digest, interest)
+    const blob = await this.#deps.blobs.open(repository, digest, interest)
     if (blob === undefined) throw blobUnknown(repository, digest)
     await blob.kept
-    this.#catalog.usage.touch(digest, this.#clock.now())
+    this.#deps.catalog.usage.touch(digest, this.#deps.clock.now())
   }
 
   async #publish(
@@ -180,7 +161,7 @@ export class ImageWriter {
       ...{ repository, source: source.digest, recipe, profile },
       ...{ layers, convertedAt, seconds: seconds() },
     }
-    return await this.#publisher.publish(written, source, making, beside)
+    return await this.#deps.publisher.publish(written, source, making, beside)
   }
 }
 

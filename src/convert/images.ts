@@ -14,9 +14,11 @@ import {
   type ImageFlight,
   type Outcome,
 } from './flights.ts'
-import { type ImageTask, nameOf, parseRecipe, recipeOf, recipeWithout } from './image-task.ts'
+import { type ImageTask, nameOf, recipeOf } from './image-task.ts'
+import { parseRecipe, recipeWithout } from '../format/recipe.ts'
 import type { ImageWriter } from './image-writer.ts'
-import { DOCKER_TYPES_ONLY, dialectFor, selectChildren } from './plan.ts'
+import { DOCKER_TYPES_ONLY, dialectFor } from './plan.ts'
+import { selectChildren } from '../oci/chosen-children.ts'
 import type { Job, Progress } from './progress.ts'
 import type { Setbacks } from './setbacks.ts'
 import { leftBelow, mediaTypeOf, type Survey, Surveyor } from './survey.ts'
@@ -35,49 +37,41 @@ const FAILURE_MEMORY_MS = 5_000
 /** What a refused puller is told to wait, seconds. */
 const OVERLOAD_RETRY_SECONDS = 30
 
+export interface ImagesDeps {
+  readonly catalog: Catalog
+  readonly manifests: Manifests
+  readonly writer: ImageWriter
+  readonly contents: Contents
+  readonly setbacks: Setbacks
+  readonly progress: Progress
+  readonly clock: Clock
+  readonly capacity: FlightCapacity
+  readonly events?: ImageEvents
+}
+
 export class Images {
-  readonly #catalog: Catalog
-  readonly #manifests: Manifests
+  readonly #deps: ImagesDeps
   readonly #surveyor: Surveyor
-  readonly #writer: ImageWriter
-  readonly #progress: Progress
-  readonly #clock: Clock
-  readonly #capacity: { readonly maxFlights: number }
   readonly #events: ImageEvents
   readonly #flights: Flights
   readonly #failures = new RecentFailures(FAILURE_MEMORY_MS)
 
-  constructor(deps: {
-    readonly catalog: Catalog
-    readonly manifests: Manifests
-    readonly writer: ImageWriter
-    readonly contents: Contents
-    readonly setbacks: Setbacks
-    readonly progress: Progress
-    readonly clock: Clock
-    readonly capacity: FlightCapacity
-    readonly events?: ImageEvents
-  }) {
-    this.#catalog = deps.catalog
-    this.#manifests = deps.manifests
+  constructor(deps: ImagesDeps) {
+    this.#deps = deps
     this.#surveyor = new Surveyor(deps)
-    this.#writer = deps.writer
-    this.#progress = deps.progress
-    this.#clock = deps.clock
-    this.#capacity = deps.capacity
     this.#flights = new Flights(deps)
     this.#events = deps.events ?? {}
   }
 
   /** The conversion that was made before, if its manifest is still here. */
   async find(task: ImageTask): Promise<ConvertedImage | undefined> {
-    const key = this.#keyOf(task, this.#manifests.parse(task.source))
+    const key = this.#keyOf(task, this.#deps.manifests.parse(task.source))
     return key && (await this.#findByKey(key))
   }
 
   /** Finds, joins or starts a conversion, which then belongs to the server and not to who asked; `by` is who waits for it. */
   convert(task: ImageTask, by: Waiter | undefined): ImageFlight {
-    const manifest = this.#manifests.parse(task.source)
+    const manifest = this.#deps.manifests.parse(task.source)
     const key = this.#keyOf(task, manifest)
     if (key === undefined) {
       return original(task.source.mediaType, DOCKER_TYPES_ONLY)
@@ -94,7 +88,7 @@ export class Images {
   #overloaded(task: ImageTask): ImageFlight {
     const error = new CrossdockError(
       'overloaded',
-      `${this.#capacity.maxFlights} conversions are under way, or half of them for this client: ${nameOf(task)} must wait; pull again in a minute, or raise limits.queue`,
+      `${this.#deps.capacity.maxFlights} conversions are under way, or half of them for this client: ${nameOf(task)} must wait; pull again in a minute, or raise limits.queue`,
       { reason: 'queue-full', retryAfter: OVERLOAD_RETRY_SECONDS },
     )
     const failed = Promise.reject(error)
@@ -115,9 +109,9 @@ export class Images {
   }
 
   async #findByKey(key: ImageKey): Promise<ConvertedImage | undefined> {
-    const known = await this.#catalog.conversions.findImage(key)
+    const known = await this.#deps.catalog.conversions.findImage(key)
     if (known === undefined) return undefined
-    const bytes = await this.#manifests.findLocal(key.repository, known.target)
+    const bytes = await this.#deps.manifests.findLocal(key.repository, known.target)
     return bytes && known
   }
 
@@ -136,10 +130,10 @@ export class Images {
       return { kind: 'converted', image: known, isHit: true }
     }
     this.#failures.check(text)
-    const began = this.#clock.monotonic()
+    const began = this.#deps.clock.monotonic()
     const { tag, profile } = task
     const waiters = () => interest.waiters()
-    const job = this.#progress.begin(nameOf(task), profile, { tag, waiters })
+    const job = this.#deps.progress.begin(nameOf(task), profile, { tag, waiters })
     flight.job = job
     const work = { ...task, interest }
     try {
@@ -152,12 +146,12 @@ export class Images {
       tellMediaType(mediaTypeOf(survey))
       const partial = await this.#findPartial(key, survey)
       if (partial !== undefined) {
-        this.#progress.end(job, 'done')
+        this.#deps.progress.end(job, 'done')
         return { kind: 'converted', image: partial, isHit: true }
       }
-      const seconds = () => (this.#clock.monotonic() - began) / 1000
-      const stamp = { ...key, convertedAt: this.#clock.now(), seconds }
-      const image = await this.#writer.write(work, survey, stamp, job)
+      const seconds = () => (this.#deps.clock.monotonic() - began) / 1000
+      const stamp = { ...key, convertedAt: this.#deps.clock.now(), seconds }
+      const image = await this.#deps.writer.write(work, survey, stamp, job)
       this.#end(task, job, began, 'converted')
       return { kind: 'converted', image, isHit: false }
     } catch (error) {
@@ -174,8 +168,8 @@ export class Images {
     result: 'converted' | 'original' | 'failed',
     reason?: string,
   ): void {
-    this.#progress.end(job, result === 'converted' ? 'done' : result, reason)
-    const seconds = (this.#clock.monotonic() - began) / 1000
+    this.#deps.progress.end(job, result === 'converted' ? 'done' : result, reason)
+    const seconds = (this.#deps.clock.monotonic() - began) / 1000
     this.#events.converted?.({ profile: task.profile, result, seconds })
   }
 }

@@ -15,10 +15,13 @@ import type {
   TagName,
 } from '../ports.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
-import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import { isSameRepository } from '../oci/repository.ts'
 import type { Tags } from '../pull/tags.ts'
 import { currentOnes, distinctOnes } from './current.ts'
-import { dialectFor, type FormatChoice, isChosen, keptBy, reasonToKeep } from './plan.ts'
+import { dialectFor, type FormatChoice, keptBy } from './plan.ts'
+import { reasonToKeep } from '../oci/image-kind.ts'
+import { isChosen } from '../oci/chosen-children.ts'
 
 /** One tag, or one conversion of it. */
 export interface Entry {
@@ -91,30 +94,24 @@ const NOTHING: ReadonlySet<Digest> = new Set()
 
 type LoadChild = (child: Descriptor) => Promise<RawManifest | undefined>
 
-export class Inventory {
-  readonly #store: BlobStore
-  readonly #catalog: Catalog
-  readonly #manifests: Manifests
-  readonly #tags: Tags
-  readonly #profiles: Profiles
+export interface InventoryDeps {
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly manifests: Manifests
+  readonly tags: Tags
+  readonly profiles: Profiles
+}
 
-  constructor(deps: {
-    readonly store: BlobStore
-    readonly catalog: Catalog
-    readonly manifests: Manifests
-    readonly tags: Tags
-    readonly profiles: Profiles
-  }) {
-    this.#store = deps.store
-    this.#catalog = deps.catalog
-    this.#manifests = deps.manifests
-    this.#tags = deps.tags
-    this.#profiles = deps.profiles
+export class Inventory {
+  readonly #deps: InventoryDeps
+
+  constructor(deps: InventoryDeps) {
+    this.#deps = deps
   }
 
   /** Sources and their conversions, by name; behind a name where one is given. */
   async *list(isWanted: (name: string) => boolean, after?: TagName): AsyncGenerator<Entry> {
-    const { tags } = this.#catalog
+    const { tags } = this.#deps.catalog
     const all = after === undefined ? tags.list() : tags.listAfter(after)
     for await (const { upstream, name, tag, digest } of all) {
       if (!isWanted(`${upstream}/${name}:${tag}`)) continue
@@ -122,7 +119,7 @@ export class Inventory {
       yield await this.#entry(repository, tag, { digest, profile: undefined, isCurrent: true })
       const originals = await this.#originals(repository, digest)
       const conversions = await this.#conversions(repository, digest)
-      for (const [made, { isCurrent }] of distinctOnes(conversions, this.#profiles)) {
+      for (const [made, { isCurrent }] of distinctOnes(conversions, this.#deps.profiles)) {
         const what = { digest: made.target, profile: made.profile, isCurrent }
         yield await this.#entry(repository, tag, what, originals)
       }
@@ -131,14 +128,14 @@ export class Inventory {
 
   /** True when there was something to forget: a tag, or with a suffix the conversions that it names. */
   async remove(repository: Repository, tag: string): Promise<boolean> {
-    if (await this.#tags.forget(repository, tag)) return true
+    if (await this.#deps.tags.forget(repository, tag)) return true
     const named = this.#split(tag)
-    const source = named && (await this.#catalog.tags.find(repository, named.base))
+    const source = named && (await this.#deps.catalog.tags.find(repository, named.base))
     if (named === undefined || source === undefined) return false
     let isFound = false
     for (const made of await this.#conversions(repository, source.digest)) {
       if (made.profile !== named.profile) continue
-      isFound = (await this.#catalog.conversions.forgetImage(made)) || isFound
+      isFound = (await this.#deps.catalog.conversions.forgetImage(made)) || isFound
     }
     return isFound
   }
@@ -152,21 +149,21 @@ export class Inventory {
     digest: Digest,
     platforms: readonly Platform[],
   ): Promise<Inspection | undefined> {
-    const made = (await this.#catalog.conversions.listImages({ target: digest })).find((one) =>
+    const made = (await this.#deps.catalog.conversions.listImages({ target: digest })).find((one) =>
       isSameRepository(one.repository, repository),
     )
-    const raw = await this.#manifests.get(repository, made?.source ?? digest)
+    const raw = await this.#deps.manifests.get(repository, made?.source ?? digest)
     if (raw === undefined) return undefined
     const source = await this.#form(repository, raw, undefined, NOTHING, async (child) => {
-      const known = await this.#manifests.findLocal(repository, child.digest)
+      const known = await this.#deps.manifests.findLocal(repository, child.digest)
       if (known !== undefined || !isChosen(child, platforms)) return known
-      return await this.#manifests.get(repository, child.digest).catch(unlessUnforeseen)
+      return await this.#deps.manifests.get(repository, child.digest).catch(unlessUnforeseen)
     })
     const conversions: Form[] = []
     const originals = await this.#originals(repository, raw.digest)
     const all = await this.#conversions(repository, raw.digest)
-    for (const [one, { isCurrent }] of distinctOnes(all, this.#profiles)) {
-      const converted = await this.#manifests.findLocal(repository, one.target)
+    for (const [one, { isCurrent }] of distinctOnes(all, this.#deps.profiles)) {
+      const converted = await this.#deps.manifests.findLocal(repository, one.target)
       const { profile, convertedAt, seconds } = one
       if (converted === undefined) continue
       const form = await this.#form(repository, converted, profile, originals)
@@ -186,16 +183,16 @@ export class Inventory {
     const named = this.#split(tag)
     const literal =
       named === undefined
-        ? await this.#tags.resolve(repository, tag)
-        : await this.#tags.resolveLiteral(repository, tag)
+        ? await this.#deps.tags.resolve(repository, tag)
+        : await this.#deps.tags.resolveLiteral(repository, tag)
     if (literal !== undefined) return { source: literal.digest }
-    const source = named && (await this.#tags.resolve(repository, named.base))
+    const source = named && (await this.#deps.tags.resolve(repository, named.base))
     if (source === undefined) return undefined
     const { profile } = named ?? {}
     const made = (await this.#conversions(repository, source.digest)).filter(
       (one) => one.profile === profile,
     )
-    const current = currentOnes(made, this.#profiles)
+    const current = currentOnes(made, this.#deps.profiles)
     const target = made.find((one) => current.has(one))?.target
     return { source: source.digest, profile, target }
   }
@@ -208,8 +205,8 @@ export class Inventory {
   ): Promise<string | undefined> {
     const reasons: string[] = []
     for (const { digest } of source.members) {
-      const raw = await this.#manifests.findLocal(repository, digest)
-      const image = raw && this.#manifests.outline(raw)
+      const raw = await this.#deps.manifests.findLocal(repository, digest)
+      const image = raw && this.#deps.manifests.outline(raw)
       if (image?.kind !== 'image') continue
       const isKept =
         dialectFor(format, image.dialect, 'any') === image.dialect &&
@@ -222,14 +219,14 @@ export class Inventory {
   }
 
   #split(tag: string): { readonly base: string; readonly profile: string } | undefined {
-    const split = splitSuffix(tag, this.#profiles.suffixes)
-    const profile = split && this.#profiles.find(split.suffix)
+    const split = splitSuffix(tag, this.#deps.profiles.suffixes)
+    const profile = split && this.#deps.profiles.find(split.suffix)
     return split && profile && { base: split.base, profile: profile.name }
   }
 
   /** Newest first. */
   async #conversions(repository: Repository, source: Digest): Promise<ConvertedImage[]> {
-    const made = await this.#catalog.conversions.listImages({ source })
+    const made = await this.#deps.catalog.conversions.listImages({ source })
     return made
       .filter((one) => isSameRepository(one.repository, repository))
       .sort((a, b) => b.convertedAt - a.convertedAt)
@@ -242,7 +239,7 @@ export class Inventory {
     originals = NOTHING,
   ): Promise<Entry> {
     const { digest, profile } = what
-    const raw = await this.#manifests.findLocal(repository, digest)
+    const raw = await this.#deps.manifests.findLocal(repository, digest)
     const form = raw && (await this.#form(repository, raw, profile, originals))
     return {
       repository,
@@ -258,7 +255,7 @@ export class Inventory {
   async #lastUsed(digest: Digest, form: Form | undefined): Promise<number | undefined> {
     let last: number | undefined
     for (const one of [digest, ...(form?.members.map((member) => member.digest) ?? [])]) {
-      const time = await this.#catalog.usage.find(one)
+      const time = await this.#deps.catalog.usage.find(one)
       if (time !== undefined && time > (last ?? Number.NEGATIVE_INFINITY)) last = time
     }
     return last
@@ -266,9 +263,9 @@ export class Inventory {
 
   /** Children of a source index: where a converted index still names them, they are no conversion. */
   async #originals(repository: Repository, digest: Digest): Promise<ReadonlySet<Digest>> {
-    const raw = await this.#manifests.findLocal(repository, digest)
+    const raw = await this.#deps.manifests.findLocal(repository, digest)
     if (raw === undefined) return NOTHING
-    return new Set(childrenOf(this.#manifests.outline(raw)).map(({ digest }) => digest))
+    return new Set(childrenOf(this.#deps.manifests.outline(raw)).map(({ digest }) => digest))
   }
 
   async #form(
@@ -276,13 +273,13 @@ export class Inventory {
     raw: RawManifest,
     profile: string | undefined,
     originals: ReadonlySet<Digest>,
-    load: LoadChild = ({ digest }) => this.#manifests.findLocal(repository, digest),
+    load: LoadChild = ({ digest }) => this.#deps.manifests.findLocal(repository, digest),
   ): Promise<Form> {
     const blobs = new Map<Digest, number>()
     const members: Member[] = []
     const unseen: Descriptor[] = []
     const visits = walkManifests(raw, {
-      outline: (one) => this.#manifests.outline(one),
+      outline: (one) => this.#deps.manifests.outline(one),
       beyond: 'stop',
       follows: (child) => !isAttestation(child) && !originals.has(child.digest),
       load: async (child) => {
@@ -312,7 +309,7 @@ export class Inventory {
     let stored = 0
     for (const [digest, size] of blobs) {
       total += size
-      if ((await this.#store.stat(digest)) !== undefined) stored += size
+      if ((await this.#deps.store.stat(digest)) !== undefined) stored += size
     }
     return { total, stored }
   }

@@ -31,7 +31,7 @@ import {
   wrongDiffId,
 } from './layer-task.ts'
 import type { Origin, Origins } from './origins.ts'
-import { listIn, readList } from './priority-lists.ts'
+import { listIn, readList } from '../priorities/stored-lists.ts'
 import type { LayerProgress } from './progress.ts'
 import { arrival, ENOUGH, type Turn } from './turn.ts'
 
@@ -68,31 +68,23 @@ export interface ConversionRun {
   readonly onWriter?: (growing: GrowingBlob) => void
 }
 
+export interface LayerConversionDeps {
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly blobs: Blobs
+  readonly origins: Origins
+  readonly limits: DecodeLimits
+  /** Pieces of one layer compressed at a time. */
+  readonly concurrency: number
+  readonly events?: LayerEvents
+}
+
 export class LayerConversion {
-  readonly #store: BlobStore
-  readonly #catalog: Catalog
-  readonly #blobs: Blobs
-  readonly #origins: Origins
-  readonly #limits: DecodeLimits
-  readonly #concurrency: number
+  readonly #deps: LayerConversionDeps
   readonly #events: LayerEvents
 
-  constructor(deps: {
-    readonly store: BlobStore
-    readonly catalog: Catalog
-    readonly blobs: Blobs
-    readonly origins: Origins
-    readonly limits: DecodeLimits
-    /** Pieces of one layer compressed at a time. */
-    readonly concurrency: number
-    readonly events?: LayerEvents
-  }) {
-    this.#store = deps.store
-    this.#catalog = deps.catalog
-    this.#blobs = deps.blobs
-    this.#origins = deps.origins
-    this.#limits = deps.limits
-    this.#concurrency = deps.concurrency
+  constructor(deps: LayerConversionDeps) {
+    this.#deps = deps
     this.#events = deps.events ?? {}
   }
 
@@ -112,7 +104,7 @@ export class LayerConversion {
     if (isSource) checkSize(task, source.size)
     progress.stage = 'converting'
     this.#events.used?.(task.source.digest)
-    const writer = await this.#store.create(run.expected ?? {})
+    const writer = await this.#deps.store.create(run.expected ?? {})
     run.onWriter?.(writer)
     const abort = new AbortController()
     try {
@@ -139,7 +131,7 @@ export class LayerConversion {
           ...factsOf(diffId512),
         },
       }
-      await this.#catalog.conversions.recordLayer(layer)
+      await this.#deps.catalog.conversions.recordLayer(layer)
       progress.stage = 'done'
       this.#events.used?.(task.source.digest)
       this.#converted(key, 'converted', began, task.source.size, stat.size)
@@ -166,18 +158,18 @@ export class LayerConversion {
     signal: AbortSignal,
   ): AsyncGenerator<Uint8Array, Encoded & { readonly unpacked: Unpacked }> {
     const { encoding, options } = task
-    const context = { concurrency: this.#concurrency, signal }
+    const context = { concurrency: this.#deps.concurrency, signal }
     if (encoding.reads === 'source') {
       const bytes = counted(run.turn.read(source.read(), source.growing), run.progress)
       return yield* encoding.encode(bytes, options, {
         ...context,
-        limits: this.#limits,
+        limits: this.#deps.limits,
         wants512: wants512(run.wanted),
         unpacked: (size) => task.allowance?.count(task.source.digest, size),
       })
     }
     const list = listIn(options)
-    const priorities = list && (await readList(this.#store, list))
+    const priorities = list && (await readList(this.#deps.store, list))
     const tar = new HashedTar(this.#decode(source, run, run.progress), task, run.wanted)
     const reopen = () => this.#decode(source, run)
     const made = yield* encoding.encode(tar.read(), options, { ...context, reopen, priorities })
@@ -209,7 +201,7 @@ export class LayerConversion {
       : await this.#convertPlain(task, format, run)
     const facts = { ...plain.facts, [FALLBACK_REVISION]: String(format.encoding.revision) }
     const layer: ConvertedLayer = { ...plain, ...key, facts, fallback: refusal.message }
-    await this.#catalog.conversions.recordLayer(layer)
+    await this.#deps.catalog.conversions.recordLayer(layer)
     return layer
   }
 
@@ -232,7 +224,7 @@ export class LayerConversion {
   /** The source is in the plainer form already: checked, and left as it is. */
   async #keep(key: LayerKey, task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
     const { repository, interest } = task
-    const source = await this.#blobs.open(repository, task.source.digest, interest)
+    const source = await this.#deps.blobs.open(repository, task.source.digest, interest)
     if (source === undefined) throw blobUnknown(repository, task.source.digest)
     const { diffId, diffId512, uncompressedSize } = await this.#factsOf(source, task, run)
     checkWanted(task, run.wanted, [diffId, diffId512])
@@ -254,7 +246,7 @@ export class LayerConversion {
     const { diffId, diffId512 } = await this.#factsOf(blob, task, { wanted, turn })
     if (diffId !== sourceDiffId(layer)) throw wrongDiffId(task, diffId)
     const identified = { ...layer, facts: { ...layer.facts, ...factsOf(diffId512) } }
-    await this.#catalog.conversions.recordLayer(identified)
+    await this.#deps.catalog.conversions.recordLayer(identified)
     return identified
   }
 
@@ -276,15 +268,15 @@ export class LayerConversion {
     const { encoding } = format
     const options = defaultOptions(format)
     const key = keyOf(task.source.digest, encoding, options)
-    const known = await this.#catalog.conversions.findLayer(key)
-    const isHere = known !== undefined && (await this.#store.stat(known.target)) !== undefined
+    const known = await this.#deps.catalog.conversions.findLayer(key)
+    const isHere = known !== undefined && (await this.#deps.store.stat(known.target)) !== undefined
     return isHere
       ? known
       : await this.convert(key, { ...task, encoding, options }, { progress, wanted, turn })
   }
 
   async #open({ repository, source, interest }: LayerTask): Promise<Origin> {
-    return await this.#origins.open(repository, source.digest, interest)
+    return await this.#deps.origins.open(repository, source.digest, interest)
   }
 
   #decode(
@@ -293,7 +285,7 @@ export class LayerConversion {
     progress?: LayerProgress,
   ): ByteStream {
     const bytes = turn.read(source.read(), source.growing)
-    return decodeLayer(progress ? counted(bytes, progress) : bytes, this.#limits)
+    return decodeLayer(progress ? counted(bytes, progress) : bytes, this.#deps.limits)
   }
 
   #converted(

@@ -4,6 +4,7 @@ import type { Encoding, FormatOptions } from '../format/format.ts'
 import { canonicalOptions } from '../format/formats.ts'
 import type { Interest } from '../lib/interest.ts'
 import { algorithmOf, type Digest } from '../oci/digest.ts'
+import { fullName } from '../oci/repository.ts'
 import type { ConvertedLayer, LayerKey, Repository } from '../ports.ts'
 import type { Allowance } from './allowance.ts'
 import type { LayerProgress } from './progress.ts'
@@ -88,7 +89,7 @@ export function wrongDiffId(
 ): CrossdockError {
   return new CrossdockError(
     'badDigest',
-    `layer ${source.digest} of ${repository.upstream}/${repository.name} unpacks to ${found}, but the image's config says ${diffId}`,
+    `layer ${source.digest} of ${fullName(repository)} unpacks to ${found}, but the image's config says ${diffId}`,
     { reason: 'diff-id' },
   )
 }
@@ -99,6 +100,6 @@ export function checkSize({ repository, source }: LayerTask, found: number): voi
   if (source.size === found || source.mediaType === undefined) return
   throw new CrossdockError(
     'badSize',
-    `layer ${source.digest} of ${repository.upstream}/${repository.name} has ${found} bytes, its manifest says ${source.size}`,
+    `layer ${source.digest} of ${fullName(repository)} has ${found} bytes, its manifest says ${source.size}`,
   )
 }

@@ -9,7 +9,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { BlobStore, Catalog, Clock, ConvertedLayer, GrowingBlob, LayerKey } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { isAbandoned } from '../pull/downloads.ts'
-import { isSameRepository } from '../pull/manifests.ts'
+import { isSameRepository, fullName } from '../oci/repository.ts'
 import { isBeyondAllowance } from './allowance.ts'
 import type { LayerConversion, LayerEvents } from './layer-conversion.ts'
 import { checkDiffId, checkSize, findDiffId, keyOf, type LayerTask, waiting } from './layer-task.ts'
@@ -38,36 +38,28 @@ interface Flight extends LayerFlight {
   readonly wanted: Set<Digest>
 }
 
+export interface LayersDeps {
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly blobs: Blobs
+  readonly origins: Origins
+  readonly conversion: LayerConversion
+  readonly clock: Clock
+  /** Layers converted at a time. */
+  readonly capacity: { readonly jobs: number }
+  readonly events?: LayerEvents
+}
+
 export class Layers {
-  readonly #store: BlobStore
-  readonly #catalog: Catalog
-  readonly #blobs: Blobs
-  readonly #origins: Origins
-  readonly #conversion: LayerConversion
-  readonly #clock: Clock
+  readonly #deps: LayersDeps
   readonly #slots: Slots
   readonly #events: LayerEvents
   /** By upstream and layer key: no registry waits for what another one sends. */
   readonly #flights = new Map<string, Flight>()
   readonly #failures = new RecentFailures(FAILURE_MEMORY_MS)
 
-  constructor(deps: {
-    readonly store: BlobStore
-    readonly catalog: Catalog
-    readonly blobs: Blobs
-    readonly origins: Origins
-    readonly conversion: LayerConversion
-    readonly clock: Clock
-    /** Layers converted at a time. */
-    readonly capacity: { readonly jobs: number }
-    readonly events?: LayerEvents
-  }) {
-    this.#store = deps.store
-    this.#catalog = deps.catalog
-    this.#blobs = deps.blobs
-    this.#origins = deps.origins
-    this.#conversion = deps.conversion
-    this.#clock = deps.clock
+  constructor(deps: LayersDeps) {
+    this.#deps = deps
     this.#slots = new Slots(deps.capacity)
     this.#events = deps.events ?? {}
   }
@@ -92,7 +84,7 @@ export class Layers {
       onWriter,
     }
     const made = await this.#inTurn(task, 'enough', (turn) =>
-      this.#conversion.convert(key, task, { ...run, turn }),
+      this.#deps.conversion.convert(key, task, { ...run, turn }),
     )
     // Whoever reads what was made so far cannot wait for it to begin again.
     if (made.kind === 'set-back') throw setBack(task, target)
@@ -110,7 +102,7 @@ export class Layers {
     if (running !== undefined && joins > 0) return this.#join(running, task, joins)
     const progress = waiting(task)
     const wanted = new Set([task.diffId])
-    const interest = new Interest(() => this.#clock.monotonic())
+    const interest = new Interest(() => this.#deps.clock.monotonic())
     interest.add(task.interest)
     const result = this.#run(key, { ...task, interest }, progress, wanted).finally(() => {
       interest.end()
@@ -159,21 +151,23 @@ export class Layers {
     progress: LayerProgress,
     wanted: ReadonlySet<Digest>,
   ): Promise<ConvertedLayer> {
-    const known = await this.#catalog.conversions.findLayer(key)
-    if (known !== undefined && (await this.#store.stat(known.target)) !== undefined) {
+    const known = await this.#deps.catalog.conversions.findLayer(key)
+    if (known !== undefined && (await this.#deps.store.stat(known.target)) !== undefined) {
       await this.#mayRead(task)
       progress.stage = 'reused'
       this.#events.used?.(known.target)
       if (findDiffId(task, known) !== undefined) return known
-      return await this.#whenThere(task, (turn) => this.#conversion.identify(known, task, turn))
+      return await this.#whenThere(task, (turn) =>
+        this.#deps.conversion.identify(known, task, turn),
+      )
     }
     const { repository, diffId } = task
-    const memory = `${repository.upstream}/${repository.name} ${textOf(key)} ${diffId}`
+    const memory = `${fullName(repository)} ${textOf(key)} ${diffId}`
     this.#failures.check(memory)
     const convert = () =>
       this.#whenThere(task, (turn) => {
         Object.assign(progress, waiting(task))
-        return this.#conversion.convert(key, task, { progress, wanted, turn })
+        return this.#deps.conversion.convert(key, task, { progress, wanted, turn })
       })
     try {
       const layer = await convert().catch(async (error) => {
@@ -207,7 +201,7 @@ export class Layers {
     from: 'enough' | 'whole',
     work: (turn: Turn) => Promise<T>,
   ): Promise<SlotResult<T>> {
-    await this.#conversion.fetch(task, from)
+    await this.#deps.conversion.fetch(task, from)
     const { repository, interest } = task
     const isWhole = from === 'whole'
     return await this.#slots.run({ upstream: repository.upstream, interest, isWhole }, work)
@@ -215,14 +209,15 @@ export class Layers {
 
   async #mayRead(task: LayerTask): Promise<void> {
     const { repository, source, interest } = task
-    const proof = await this.#origins.prove(repository, source.digest, interest)
+    const proof = await this.#deps.origins.prove(repository, source.digest, interest)
     if (proof === undefined) throw blobUnknown(repository, source.digest)
-    const stat = proof === 'source' ? await this.#blobs.stat(repository, source.digest) : undefined
+    const stat =
+      proof === 'source' ? await this.#deps.blobs.stat(repository, source.digest) : undefined
     if (stat !== undefined) checkSize(task, stat.size)
   }
 
   async #isSpoilt({ repository, source }: LayerTask): Promise<boolean> {
-    return await this.#origins.isRotten(repository, source.digest, this.#store)
+    return await this.#deps.origins.isRotten(repository, source.digest, this.#deps.store)
   }
 }
 
@@ -249,7 +244,7 @@ function isRotten(error: unknown): boolean {
 function setBack({ repository }: LayerTask, target: Digest): CrossdockError {
   return new CrossdockError(
     'overloaded',
-    `blob ${target} of ${repository.upstream}/${repository.name} is made again too slowly, since its source hardly comes; pull it again when there is less to do`,
+    `blob ${target} of ${fullName(repository)} is made again too slowly, since its source hardly comes; pull it again when there is less to do`,
     { reason: 'set-back' },
   )
 }

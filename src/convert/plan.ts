@@ -1,18 +1,12 @@
 /** Pure: what a profile would do with an image, and why not. */
 
 import { CrossdockError } from '../errors.ts'
+import { reasonToKeep } from '../oci/image-kind.ts'
 import type { Deed, Format, FormatOptions } from '../format/format.ts'
 import type { Digest } from '../oci/digest.ts'
-import type {
-  Descriptor,
-  ImageConfig,
-  ImageIndex,
-  ImageManifest,
-  Platform,
-} from '../oci/manifest.ts'
-import { describeUnconvertible, isAttestation, lazyKind } from '../oci/image-kind.ts'
+import type { Descriptor, ImageConfig, ImageManifest } from '../oci/manifest.ts'
 import { type Dialect, findMediaType } from '../oci/media-type.ts'
-import { matchesPlatform } from '../oci/platform.ts'
+import type { Outline } from '../oci/outline.ts'
 
 /** What an answer in this format looks like to the puller's `Accept`: Docker types alone, or anything. */
 export type Acceptance = 'docker' | 'any'
@@ -44,15 +38,6 @@ export function dialectFor(
   return format.dialects.includes(source) ? source : 'oci'
 }
 
-/** Why every format leaves an image alone, from its manifest alone; `undefined` when its config has to be seen. */
-export function reasonToKeep(image: ImageManifest): string | undefined {
-  const unconvertible = describeUnconvertible(image)
-  if (unconvertible !== undefined) return unconvertible
-  const lazy = lazyKind(image)
-  if (lazy !== undefined && !isRecompressible(lazy)) return lazy
-  return undefined
-}
-
 /** A format with its options. */
 export interface FormatChoice {
   readonly format: Format
@@ -82,13 +67,30 @@ export function planImage(
   const steps = image.layers.map((layer, i) =>
     planLayer(layer, config.diffIds[i], choice, mayKeep(layer)),
   )
-  const changes = steps.some(({ deed }) => deed !== 'keep') || dialect !== image.dialect
+  // A format that only adds has nothing to do with an image to which it adds nothing.
+  const becomesOther = dialect !== image.dialect && choice.format.whenKept === undefined
+  const changes = becomesOther || steps.some(({ deed }) => deed !== 'keep')
   if (changes) return { kind: 'convert', dialect, steps }
   const isForeign = image.layers.every((layer) => findMediaType(layer.mediaType)?.foreign)
   return {
     kind: 'original',
     reason: isForeign ? 'foreign-layers' : keptBy(choice.format),
   }
+}
+
+/**
+ * True for an image that nothing is made of, and of which, as its clients read it, nothing would be changed: it is what was asked for.
+ */
+export function isAlready(
+  image: Outline,
+  { format, options }: FormatChoice,
+  acceptance: Acceptance,
+): boolean {
+  if (image.kind !== 'opaque' || image.layers.length === 0) return false
+  const type = findMediaType(image.mediaType)
+  if (type?.role !== 'manifest') return false
+  const staysSo = dialectFor(format, type.dialect, acceptance) === type.dialect
+  return staysSo && image.layers.every((layer) => format.deed(layer, true, options) === 'keep')
 }
 
 /** Why an image of which this format would change nothing stays what it is. */
@@ -108,28 +110,4 @@ function planLayer(
   if (diffId === undefined || isForeign || isEmpty) return { deed: 'keep' }
   const deed = format.deed(layer, mayKeep, options)
   return deed === 'keep' ? { deed } : { deed, diffId }
-}
-
-/** Lazy kinds whose layers are ordinary tars, so that another compression loses nothing but the laziness. */
-function isRecompressible(lazy: string): boolean {
-  return lazy === 'estargz' || lazy === 'zstdchunked'
-}
-
-/** Which children of an index are converted, each once however often it is named. */
-export function selectChildren(
-  index: ImageIndex,
-  wanted: 'all' | readonly Platform[],
-): readonly Descriptor[] {
-  const chosen = new Map<Digest, Descriptor>()
-  for (const child of index.manifests) {
-    if (!chosen.has(child.digest) && isChosen(child, wanted)) chosen.set(child.digest, child)
-  }
-  return [...chosen.values()]
-}
-
-export function isChosen(child: Descriptor, wanted: 'all' | readonly Platform[]): boolean {
-  if (isAttestation(child) || child.artifactType !== undefined) return false
-  const { platform } = child
-  if (wanted === 'all' || platform === undefined) return true
-  return wanted.some((one) => matchesPlatform(one, platform))
 }

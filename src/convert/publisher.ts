@@ -2,7 +2,8 @@
 import { outputsOf } from '../outputs.ts'
 import type { Catalog, ConvertedImage, RawManifest, SidecarStore } from '../ports.ts'
 import type { Beside } from './assembly.ts'
-import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import { isSameRepository } from '../oci/repository.ts'
 
 const NOTHING: Beside = { documents: [], blobs: [] }
 
@@ -12,19 +13,17 @@ export type Making = Pick<
   'repository' | 'source' | 'recipe' | 'profile' | 'layers' | 'convertedAt' | 'seconds'
 >
 
-export class Publisher {
-  readonly #manifests: Manifests
-  readonly #sidecars: SidecarStore
-  readonly #catalog: Catalog
+export interface PublisherDeps {
+  readonly manifests: Manifests
+  readonly sidecars: SidecarStore
+  readonly catalog: Catalog
+}
 
-  constructor(deps: {
-    readonly manifests: Manifests
-    readonly sidecars: SidecarStore
-    readonly catalog: Catalog
-  }) {
-    this.#manifests = deps.manifests
-    this.#sidecars = deps.sidecars
-    this.#catalog = deps.catalog
+export class Publisher {
+  readonly #deps: PublisherDeps
+
+  constructor(deps: PublisherDeps) {
+    this.#deps = deps
   }
 
   /**
@@ -39,7 +38,7 @@ export class Publisher {
   ): Promise<ConvertedImage> {
     const { digest, mediaType, bytes } = target
     const { repository, layers } = making
-    const documentOf = (raw: RawManifest) => this.#manifests.parse(raw).raw
+    const documentOf = (raw: RawManifest) => this.#deps.manifests.parse(raw).raw
     const image: ConvertedImage = {
       ...making,
       target: digest,
@@ -53,8 +52,8 @@ export class Publisher {
         blobs,
       }),
     }
-    await this.#manifests.put(target)
-    await this.#sidecars.update(digest, (current) => {
+    await this.#deps.manifests.put(target)
+    await this.#deps.sidecars.update(digest, (current) => {
       const places = current?.places ?? []
       const isPlaced = places.some((place) => isSameRepository(place, repository))
       return {
@@ -65,7 +64,7 @@ export class Publisher {
         conversion: image,
       }
     })
-    await this.#catalog.publish(image)
+    await this.#deps.catalog.publish(image)
     return image
   }
 }

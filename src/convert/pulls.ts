@@ -5,6 +5,7 @@ import type { Format } from '../format/format.ts'
 import { COMMAND, type Waiter } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
 import { splitSuffix } from '../oci/reference.ts'
+import { fullName } from '../oci/repository.ts'
 import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import type { Blobs } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
@@ -18,63 +19,42 @@ import {
   type Wanted,
 } from './asks.ts'
 import type { Children } from './children.ts'
-import { type ImageTask, parseRecipe } from './image-task.ts'
+import type { ImageTask } from './image-task.ts'
+import { parseRecipe } from '../format/recipe.ts'
 import type { ImageFlight } from './flights.ts'
 import type { Images } from './images.ts'
 import { manifestUnknown, notCarried, tagUnknown } from './missing.ts'
-import { DOCKER_TYPES_ONLY } from './plan.ts'
-import { withList } from './priority-lists.ts'
-import type { Records } from './records.ts'
+import { DOCKER_TYPES_ONLY, isAlready, keptBy } from './plan.ts'
+import { withList } from '../priorities/stored-lists.ts'
+import type { Records } from '../priorities/records.ts'
 import type { Regenerations } from './regenerations.ts'
 import type { Remaker } from './remaker.ts'
 import type { Setbacks } from './setbacks.ts'
 import type { Substitutes } from './substitutes.ts'
 import { isFulfilled, original, type Sought, WAIT_BUDGET, type Wishes } from './wishes.ts'
 
-export class Pulls {
-  readonly #catalog: Catalog
-  readonly #tags: Tags
-  readonly #manifests: Manifests
-  readonly #blobs: Blobs
-  readonly #images: Images
-  readonly #regenerations: Regenerations
-  readonly #remaker: Remaker
-  readonly #profiles: Profiles
-  readonly #records: Records
-  readonly #wishes: Wishes
-  readonly #children: Children
-  readonly #setbacks: Pick<Setbacks, 'find'>
-  readonly #substitutes: Substitutes | undefined
+export interface PullsDeps {
+  readonly catalog: Catalog
+  readonly tags: Tags
+  readonly manifests: Manifests
+  readonly blobs: Blobs
+  readonly images: Images
+  readonly regenerations: Regenerations
+  readonly remaker: Remaker
+  readonly profiles: Profiles
+  readonly records: Records
+  readonly wishes: Wishes
+  readonly children: Children
+  readonly setbacks: Pick<Setbacks, 'find'>
+  /** Offline alone. */
+  readonly substitutes?: Substitutes | undefined
+}
 
-  constructor(deps: {
-    readonly catalog: Catalog
-    readonly tags: Tags
-    readonly manifests: Manifests
-    readonly blobs: Blobs
-    readonly images: Images
-    readonly regenerations: Regenerations
-    readonly remaker: Remaker
-    readonly profiles: Profiles
-    readonly records: Records
-    readonly wishes: Wishes
-    readonly children: Children
-    readonly setbacks: Pick<Setbacks, 'find'>
-    /** Offline alone. */
-    readonly substitutes?: Substitutes | undefined
-  }) {
-    this.#catalog = deps.catalog
-    this.#tags = deps.tags
-    this.#manifests = deps.manifests
-    this.#blobs = deps.blobs
-    this.#images = deps.images
-    this.#regenerations = deps.regenerations
-    this.#remaker = deps.remaker
-    this.#profiles = deps.profiles
-    this.#records = deps.records
-    this.#wishes = deps.wishes
-    this.#children = deps.children
-    this.#setbacks = deps.setbacks
-    this.#substitutes = deps.substitutes
+export class Pulls {
+  readonly #deps: PullsDeps
+
+  constructor(deps: PullsDeps) {
+    this.#deps = deps
   }
 
   /** A finished answer, or one that is being made. Throws `manifestUnknown` for a tag that upstream does not have. */
@@ -82,8 +62,8 @@ export class Pulls {
     const { repository } = ask
     const { tag, wanted, resolved } = await this.#resolve(ask)
     if (wanted?.kind === 'demand') ask.admit?.(wanted.profile)
-    const raw = resolved && (await this.#manifests.get(repository, resolved.digest))
-    if (raw === undefined) throw tagUnknown(repository, tag, this.#profiles)
+    const raw = resolved && (await this.#deps.manifests.get(repository, resolved.digest))
+    if (raw === undefined) throw tagUnknown(repository, tag, this.#deps.profiles)
     const plain: ManifestAnswer = { ...raw, warnings: [], stale: resolved?.stale ?? false }
     if (wanted === undefined) return (await this.#substitute(repository, plain)) ?? plain
     const { format } = wanted.profile
@@ -91,6 +71,10 @@ export class Pulls {
     const sought: Sought = { repository, tag, wanted, plain }
     const unreadable = ask.cannotRead(wanted.profile)
     if (unreadable !== undefined) return this.#kept(sought, 'client', unreadable)
+    const choice = { format, options: wanted.profile.options }
+    if (isAlready(this.#deps.manifests.outline(raw), choice, ask.acceptance)) {
+      return this.#kept(sought, keptBy(format), 'it has this form already')
+    }
     try {
       return await this.#seek(ask, sought, format)
     } catch (error) {
@@ -105,7 +89,9 @@ export class Pulls {
     plain: ManifestAnswer,
   ): Promise<ManifestAnswer> {
     const isDemand = kind === 'demand'
-    const forms = isDemand ? await this.#substitutes?.formsInstead(repository, plain) : undefined
+    const forms = isDemand
+      ? await this.#deps.substitutes?.formsInstead(repository, plain)
+      : undefined
     if (forms !== undefined) throw notCarried(repository, tag, profile.name, forms)
     return original(plain, 'asked')
   }
@@ -121,11 +107,11 @@ export class Pulls {
   }> {
     const lists = new Map<string, Digest>()
     const warnings: string[] = []
-    for (const profile of this.#profiles.all) {
+    for (const profile of this.#deps.profiles.all) {
       try {
-        const platforms = await this.#children.known(repository, profile)
+        const platforms = await this.#deps.children.known(repository, profile)
         const ask = { repository, tag, source, profile, platforms }
-        const { list } = await this.#records.choose(ask)
+        const { list } = await this.#deps.records.choose(ask)
         if (list !== undefined) lists.set(profile.name, list)
       } catch (error) {
         if (!(error instanceof CrossdockError)) throw error
@@ -142,13 +128,13 @@ export class Pulls {
     profile: Profile | undefined,
     by: Waiter = COMMAND,
   ): Promise<ManifestAnswer> {
-    const link = await this.#manifests.findLink(repository, digest)
-    let raw = await this.#manifests.findLocal(repository, digest)
+    const link = await this.#deps.manifests.findLink(repository, digest)
+    let raw = await this.#deps.manifests.findLocal(repository, digest)
     if (raw === undefined && link?.standing === 'made') {
-      await this.#remaker.remake(repository, digest, by)
-      raw = await this.#manifests.findLocal(repository, digest)
+      await this.#deps.remaker.remake(repository, digest, by)
+      raw = await this.#deps.manifests.findLocal(repository, digest)
     }
-    raw ??= await this.#manifests.get(repository, digest)
+    raw ??= await this.#deps.manifests.get(repository, digest)
     if (raw === undefined) throw manifestUnknown(repository, `@${digest}`)
     const conversion = link?.standing === 'made' ? 'hit' : 'original; reason=digest'
     return { ...raw, warnings: [], stale: false, ...(profile && { conversion }) }
@@ -160,25 +146,27 @@ export class Pulls {
     digest: Digest,
     by: Waiter = COMMAND,
   ): Promise<OpenBlob | undefined> {
-    const link = await this.#catalog.links.find(repository, digest)
-    if (link?.standing !== 'made') return await this.#blobs.open(repository, digest, by)
+    const link = await this.#deps.catalog.links.find(repository, digest)
+    if (link?.standing !== 'made') return await this.#deps.blobs.open(repository, digest, by)
     const reopen = () => this.#remake(repository, digest, by)
-    return (await this.#blobs.openStored(digest, { size: link.size, reopen })) ?? (await reopen())
+    return (
+      (await this.#deps.blobs.openStored(digest, { size: link.size, reopen })) ?? (await reopen())
+    )
   }
 
   /** A converted layer, what was made of several or of a config, or what upstream has all the same. */
   async #remake(repository: Repository, digest: Digest, by: Waiter): Promise<OpenBlob | undefined> {
-    const layer = await this.#regenerations.open(repository, digest, by)
+    const layer = await this.#deps.regenerations.open(repository, digest, by)
     if (layer !== undefined) return layer
-    if (await this.#remaker.remake(repository, digest, by)) {
-      return await this.#blobs.openStored(digest)
+    if (await this.#deps.remaker.remake(repository, digest, by)) {
+      return await this.#deps.blobs.openStored(digest)
     }
-    return await this.#blobs.open(repository, digest, by)
+    return await this.#deps.blobs.open(repository, digest, by)
   }
 
   /** Notes that somebody fetched a manifest by digest, and so which platform of an index is taken. */
   pulledChild(repository: Repository, digest: Digest, puller: string): void {
-    this.#children.pulled(repository, digest, puller)
+    this.#deps.children.pulled(repository, digest, puller)
   }
 
   async #resolve({ repository, tag, wanted }: TagAsk): Promise<{
@@ -186,16 +174,16 @@ export class Pulls {
     readonly wanted: Wanted | undefined
     readonly resolved: ResolvedTag | undefined
   }> {
-    const split = splitSuffix(tag, this.#profiles.suffixes)
+    const split = splitSuffix(tag, this.#deps.profiles.suffixes)
     if (split === undefined) {
-      return { tag, wanted, resolved: await this.#tags.resolve(repository, tag) }
+      return { tag, wanted, resolved: await this.#deps.tags.resolve(repository, tag) }
     }
-    const literal = await this.#tags.resolveLiteral(repository, tag)
+    const literal = await this.#deps.tags.resolveLiteral(repository, tag)
     if (literal !== undefined) return { tag, wanted, resolved: literal }
     return {
       tag: split.base,
-      wanted: demandFor(this.#profiles.find(split.suffix)),
-      resolved: await this.#tags.resolve(repository, split.base),
+      wanted: demandFor(this.#deps.profiles.find(split.suffix)),
+      resolved: await this.#deps.tags.resolve(repository, split.base),
     }
   }
 
@@ -207,8 +195,8 @@ export class Pulls {
   ): Promise<ManifestAnswer | PendingAnswer> {
     const { repository, tag, wanted, plain: source } = sought
     const { profile } = wanted
-    const platforms = await this.#children.known(repository, profile)
-    const chosen = await this.#records.choose({ repository, tag, source, profile, platforms })
+    const platforms = await this.#deps.children.known(repository, profile)
+    const chosen = await this.#deps.records.choose({ repository, tag, source, profile, platforms })
     const plain = { ...source, warnings: chosen.warnings }
     const asked: ImageTask = {
       repository,
@@ -218,11 +206,11 @@ export class Pulls {
       format,
       options: withList(profile.options, chosen.list),
       acceptance: ask.acceptance,
-      ...this.#children.awaited(profile, ask.platforms),
+      ...this.#deps.children.awaited(profile, ask.platforms),
     }
-    const { task, made } = await this.#children.find(await this.#children.brought(asked))
+    const { task, made } = await this.#deps.children.find(await this.#deps.children.brought(asked))
     if (made !== undefined) return await this.#converted(task, plain, made, 'hit')
-    const remedy = await this.#substitutes?.remedy(task)
+    const remedy = await this.#deps.substitutes?.remedy(task)
     if (remedy?.kind === 'carried') return { ...plain, ...remedy.raw, conversion: 'hit' }
     if (remedy?.kind === 'absent') throw notCarried(repository, tag, profile.name, remedy.forms)
     const from = remedy === undefined ? task : { ...task, source: remedy.from }
@@ -231,12 +219,12 @@ export class Pulls {
 
   #begin(task: ImageTask, sought: Sought, by: Waiter): ManifestAnswer | PendingAnswer {
     const { plain, wanted } = sought
-    const flight = this.#images.convert(task, by)
+    const flight = this.#deps.images.convert(task, by)
     const answer = this.#finish(task, sought, flight).catch((error) => this.#failed(sought, error))
     answer.catch(() => undefined)
-    const debt = this.#wishes.owed(sought)
+    const debt = this.#deps.wishes.owed(sought)
     if (debt !== undefined)
-      return this.#wishes.instead(
+      return this.#deps.wishes.instead(
         sought,
         debt,
         'its conversion took too long or failed before; it is tried again',
@@ -248,7 +236,7 @@ export class Pulls {
       original: original(plain, 'slow'),
       profile: wanted.profile,
       giveUp: (seconds) => this.#failed(sought, tooSlow(sought, seconds)),
-      owe: (instead) => this.#wishes.owe(sought, instead),
+      owe: (instead) => this.#deps.wishes.owe(sought, instead),
     }
   }
 
@@ -260,7 +248,7 @@ export class Pulls {
       const said = outcome.isHit ? 'hit' : `converted; seconds=${image.seconds.toFixed(3)}`
       return await this.#converted(task, plain, image, said)
     }
-    this.#children.handedOut(task, task.source)
+    this.#deps.children.handedOut(task, task.source)
     return this.#kept(sought, outcome.reason, describe(task, outcome.reason))
   }
 
@@ -270,12 +258,12 @@ export class Pulls {
     image: ConvertedImage,
     conversion: string,
   ): Promise<ManifestAnswer> {
-    const raw = await this.#manifests.findLocal(task.repository, image.target)
+    const raw = await this.#deps.manifests.findLocal(task.repository, image.target)
     if (raw === undefined) throw manifestUnknown(task.repository, `@${image.target}`)
-    this.#children.handedOut(task, raw)
+    this.#deps.children.handedOut(task, raw)
     const left = parseRecipe(image.recipe).left?.map((digest) => ({
       digest,
-      error: this.#setbacks.find(task, digest),
+      error: this.#deps.setbacks.find(task, digest),
     }))
     const { warnings, stale } = plain
     return { ...raw, conversion, warnings, stale, ...(left && { left }) }
@@ -285,27 +273,27 @@ export class Pulls {
   #kept(sought: Sought, reason: string, message: string): ManifestAnswer {
     const { plain, wanted } = sought
     if (isFulfilled(reason, wanted.profile)) return original(plain, reason)
-    if (wanted.kind === 'wish') return this.#wishes.instead(sought, reason, message)
-    return original(plain, reason, isOfPuller(reason) ? [message] : [])
+    if (wanted.kind === 'demand' && !isOfPuller(reason)) return original(plain, reason)
+    return this.#deps.wishes.instead(sought, reason, message)
   }
 
   /** Offline the original may not have come along: then whatever did is better than nothing. */
   async #failed(sought: Sought, error: unknown): Promise<ManifestAnswer> {
     const { repository, plain, wanted } = sought
     const carried = wanted.kind === 'wish' ? await this.#substitute(repository, plain) : undefined
-    return this.#wishes.failed({ ...sought, plain: carried ?? plain }, error)
+    return this.#deps.wishes.failed({ ...sought, plain: carried ?? plain }, error)
   }
 
   async #substitute(
     repository: Repository,
     plain: ManifestAnswer,
   ): Promise<ManifestAnswer | undefined> {
-    const raw = await this.#substitutes?.find(repository, plain)
+    const raw = await this.#deps.substitutes?.find(repository, plain)
     return raw && { ...plain, ...raw, conversion: 'hit' }
   }
 }
 
-/** The client is the reason, and so ought to hear of it. */
+/** The client is the reason, and so it ought to hear of it, and the operator whom its user asks. */
 function isOfPuller(reason: string): boolean {
   return reason === 'client' || reason === DOCKER_TYPES_ONLY
 }
@@ -318,7 +306,7 @@ function describe(task: ImageTask, reason: string): string {
 function tooSlow({ repository, wanted }: Sought, seconds: number): CrossdockError {
   return new CrossdockError(
     'upstreamTimeout',
-    `conversion of ${repository.upstream}/${repository.name} to ${wanted.profile.name} takes longer than ${Math.round(seconds)} s; it goes on, pull again later`,
+    `conversion of ${fullName(repository)} to ${wanted.profile.name} takes longer than ${Math.round(seconds)} s; it goes on, pull again later`,
     { reason: WAIT_BUDGET },
   )
 }

@@ -20,23 +20,21 @@ interface Regeneration {
   readonly interest: Interest
 }
 
+export interface RegenerationsDeps {
+  readonly catalog: Catalog
+  readonly layers: Layers
+  readonly clock: Clock
+  readonly events?: RegenerationEvents
+}
+
 export class Regenerations {
-  readonly #catalog: Catalog
-  readonly #layers: Layers
+  readonly #deps: RegenerationsDeps
   readonly #events: RegenerationEvents
   /** By upstream and digest: no registry waits for what another one sends. */
   readonly #running = new Map<string, Regeneration>()
-  readonly #clock: Clock
 
-  constructor(deps: {
-    readonly catalog: Catalog
-    readonly layers: Layers
-    readonly clock: Clock
-    readonly events?: RegenerationEvents
-  }) {
-    this.#catalog = deps.catalog
-    this.#layers = deps.layers
-    this.#clock = deps.clock
+  constructor(deps: RegenerationsDeps) {
+    this.#deps = deps
     this.#events = deps.events ?? {}
   }
 
@@ -49,7 +47,7 @@ export class Regenerations {
     target: Digest,
     by: Waiter = COMMAND,
   ): Promise<OpenBlob | undefined> {
-    const recipe = await findRecipe(this.#catalog, target)
+    const recipe = await findRecipe(this.#deps.catalog, target)
     if ('lost' in recipe) return undefined
     const { growing, interest } =
       this.#running.get(`${repository.upstream} ${target}`) ?? this.#start(repository, recipe)
@@ -64,7 +62,7 @@ export class Regenerations {
 
   /** No puller shall be sent again to bytes that cannot be had. */
   async forget(layer: ConvertedLayer): Promise<void> {
-    const { conversions } = this.#catalog
+    const { conversions } = this.#deps.catalog
     await conversions.forgetLayer(layer.target)
     const lost: Digest[] = [layer.target]
     // From layers to images to the indexes above them.
@@ -81,7 +79,7 @@ export class Regenerations {
     const { target, size, source } = layer
     const writer = Promise.withResolvers<GrowingBlob>()
     const growing = new PendingBlob({ digest: target, size }, writer.promise)
-    const interest = new Interest(() => this.#clock.monotonic())
+    const interest = new Interest(() => this.#deps.clock.monotonic())
     const key = `${repository.upstream} ${target}`
     this.#running.set(key, { growing, interest })
     const task = {
@@ -92,7 +90,7 @@ export class Regenerations {
       options: recipe.options,
       interest,
     }
-    void this.#layers
+    void this.#deps.layers
       .make(layer, task, writer.resolve)
       .catch(async (error) => {
         writer.reject(error)

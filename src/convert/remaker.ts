@@ -13,55 +13,49 @@ import type {
   RawManifest,
   Repository,
 } from '../ports.ts'
-import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import { isSameRepository } from '../oci/repository.ts'
 import { type AssembledImage, type Assembler, assembleIndex, type Beside } from './assembly.ts'
-import { type ImageWork, parseRecipe } from './image-task.ts'
+import type { ImageWork } from './image-task.ts'
+import { parseRecipe } from '../format/recipe.ts'
 import { indexOfOne } from './index-of-one.ts'
 import { planImage } from './plan.ts'
 import type { Publisher } from './publisher.ts'
 
-export class Remaker {
-  readonly #catalog: Catalog
-  readonly #manifests: Manifests
-  readonly #store: Pick<BlobStore, 'stat'>
-  readonly #assembler: Assembler
-  readonly #publisher: Publisher
-  readonly #clock: Clock
+export interface RemakerDeps {
+  readonly catalog: Catalog
+  readonly manifests: Manifests
+  readonly store: Pick<BlobStore, 'stat'>
+  readonly assembler: Assembler
+  readonly publisher: Publisher
+  readonly clock: Clock
+}
 
-  constructor(deps: {
-    readonly catalog: Catalog
-    readonly manifests: Manifests
-    readonly store: Pick<BlobStore, 'stat'>
-    readonly assembler: Assembler
-    readonly publisher: Publisher
-    readonly clock: Clock
-  }) {
-    this.#catalog = deps.catalog
-    this.#manifests = deps.manifests
-    this.#store = deps.store
-    this.#assembler = deps.assembler
-    this.#publisher = deps.publisher
-    this.#clock = deps.clock
+export class Remaker {
+  readonly #deps: RemakerDeps
+
+  constructor(deps: RemakerDeps) {
+    this.#deps = deps
   }
 
   /** True when a manifest or blob that was made for an image came out with the same digest, and is here again. */
   async remake(repository: Repository, digest: Digest, by: Waiter = COMMAND): Promise<boolean> {
-    const { conversions } = this.#catalog
+    const { conversions } = this.#deps.catalog
     const targets = await conversions.listImages({ target: digest })
     for (const made of [...targets, ...(await conversions.listImages({ output: digest }))]) {
       if (!isSameRepository(made.repository, repository)) continue
-      const isThere = async () => (await this.#store.stat(digest)) !== undefined
+      const isThere = async () => (await this.#deps.store.stat(digest)) !== undefined
       if ((await this.#again(made, by)) && (await isThere())) return true
     }
     return false
   }
 
   async #again(made: ConvertedImage, by: Waiter): Promise<boolean> {
-    const source = await this.#manifests.get(made.repository, made.source)
+    const source = await this.#deps.manifests.get(made.repository, made.source)
     const recipe = parseRecipe(made.recipe)
     const format = findFormat(recipe.format)
     if (source === undefined || format?.revision !== recipe.revision) return false
-    const interest = new Interest(() => this.#clock.monotonic())
+    const interest = new Interest(() => this.#deps.clock.monotonic())
     interest.add(by)
     const task: ImageWork = {
       repository: made.repository,
@@ -75,7 +69,7 @@ export class Remaker {
     }
     const { manifest, beside } = await this.#assemble(task, made)
     if (manifest.digest !== made.target) return false
-    await this.#publisher.publish(manifest, source, made, beside)
+    await this.#deps.publisher.publish(manifest, source, made, beside)
     return true
   }
 
@@ -83,7 +77,7 @@ export class Remaker {
     task: ImageWork,
     made: ConvertedImage,
   ): Promise<{ readonly manifest: RawManifest; readonly beside?: Beside }> {
-    const source = this.#manifests.parse(task.source)
+    const source = this.#deps.manifests.parse(task.source)
     const dialect = findMediaType(made.mediaType)?.dialect ?? source.dialect
     const isIndex = parseRecipe(made.recipe).children !== undefined
     if (source.kind === 'image' && !isIndex) {
@@ -95,8 +89,8 @@ export class Remaker {
   }
 
   async #wrapped(task: ImageWork, image: ImageManifest): Promise<ImageIndex> {
-    const config = await this.#manifests.config(task.repository, image, task.interest)
-    return indexOfOne(this.#manifests, task.source, config)
+    const config = await this.#deps.manifests.config(task.repository, image, task.interest)
+    return indexOfOne(this.#deps.manifests, task.source, config)
   }
 
   async #assembleImage(
@@ -106,7 +100,7 @@ export class Remaker {
     { layers }: ConvertedImage,
   ): Promise<AssembledImage> {
     const bySource = new Map(layers.map((layer): [Digest, ConvertedLayer] => [layer.source, layer]))
-    const config = await this.#manifests.config(task.repository, image, task.interest)
+    const config = await this.#deps.manifests.config(task.repository, image, task.interest)
     // What took the place of a layer says that it was not kept.
     const mayKeep = ({ digest }: Descriptor) => !bySource.has(digest)
     const plan = planImage(image, config, task, dialect, mayKeep)
@@ -114,7 +108,7 @@ export class Remaker {
     const pieces = image.layers.map(({ digest }, i) =>
       plan.steps[i]?.deed === 'keep' ? undefined : bySource.get(digest),
     )
-    return await this.#assembler.image(task, { raw: task.source, image, plan }, pieces)
+    return await this.#deps.assembler.image(task, { raw: task.source, image, plan }, pieces)
   }
 
   /** Which conversion of each child the index named. */
@@ -125,7 +119,7 @@ export class Remaker {
     const named = new Set(outputs.map(({ digest }) => digest))
     const children = new Map<Digest, ConvertedImage>()
     for (const source of new Set(index.manifests.map(({ digest }) => digest))) {
-      const made = (await this.#catalog.conversions.listImages({ source })).find(
+      const made = (await this.#deps.catalog.conversions.listImages({ source })).find(
         (one) => named.has(one.target) && isSameRepository(one.repository, repository),
       )
       if (made !== undefined) children.set(source, made)

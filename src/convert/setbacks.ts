@@ -75,10 +75,13 @@ export class Losses {
     this.#outages = outages
   }
 
-  /** Throws what is no matter of this child alone, and an upstream's failures when there are too many of them. */
-  add(child: Digest, error: unknown): CrossdockError {
+  /**
+   * Throws what is no matter of this child alone, and an upstream's failures when there are too many of them. `isNew`: false where
+   * another index has lost the same child.
+   */
+  add(child: Digest, error: unknown, isNew: boolean): CrossdockError {
     if (!isOfChild(error)) throw error
-    this.#outages.count += Number(isOutage(error))
+    this.#outages.count += Number(isNew && isOutage(error))
     if (this.#outages.count > MAX_OUTAGES) throw error
     this.left.add(child)
     if (isMissing(error)) this.#missing ??= error

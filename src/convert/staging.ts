@@ -6,6 +6,7 @@ import { isAttestation } from '../oci/image-kind.ts'
 import { findMediaType } from '../oci/media-type.ts'
 import { blobsOf, isInRegistry, type Outline } from '../oci/outline.ts'
 import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
+import { fullName } from '../oci/repository.ts'
 import type { RawManifest, Repository } from '../ports.ts'
 import { blobUnknown } from '../pull/blobs.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
@@ -51,22 +52,18 @@ interface StagedImage {
 /** Blobs of one image fetched at a time. */
 const FETCHES = 4
 
-export class Staging {
-  readonly #learned: LearnedPlatforms
-  readonly #pulls: Pulls
-  readonly #manifests: Manifests
-  readonly #progress: Progress
+export interface StagingDeps {
+  readonly learned: LearnedPlatforms
+  readonly pulls: Pulls
+  readonly manifests: Manifests
+  readonly progress: Progress
+}
 
-  constructor(deps: {
-    readonly learned: LearnedPlatforms
-    readonly pulls: Pulls
-    readonly manifests: Manifests
-    readonly progress: Progress
-  }) {
-    this.#learned = deps.learned
-    this.#pulls = deps.pulls
-    this.#manifests = deps.manifests
-    this.#progress = deps.progress
+export class Staging {
+  readonly #deps: StagingDeps
+
+  constructor(deps: StagingDeps) {
+    this.#deps = deps
   }
 
   /** Resolves when all of it is durable. Throws what a pull would be told. */
@@ -74,21 +71,21 @@ export class Staging {
     if (task.platforms !== 'all') await this.#refuseAbsent(task, task.platforms)
     const answer = await this.#answer(task)
     if (task.platforms !== 'all' && !task.isPlatformAssumed) {
-      for (const one of task.platforms) await this.#learned.learn(task.repository, one)
+      for (const one of task.platforms) await this.#deps.learned.learn(task.repository, one)
     }
     const images = await this.#images(task, answer)
     let size = 0
     let sourceSize = 0
-    const job = this.#progress.begin(describe(task), 'fetch')
+    const job = this.#deps.progress.begin(describe(task), 'fetch')
     try {
       for (const { image, source } of images) {
         await this.#fetch(task.repository, image, job)
         size += sizeOf(image)
         sourceSize += source
       }
-      this.#progress.end(job, 'done')
+      this.#deps.progress.end(job, 'done')
     } catch (error) {
-      this.#progress.end(job, 'failed', error instanceof Error ? error.message : String(error))
+      this.#deps.progress.end(job, 'failed', error instanceof Error ? error.message : String(error))
       throw error
     }
     const { digest, mediaType, conversion } = answer
@@ -105,7 +102,7 @@ export class Staging {
   /** Before anything is converted: an index without any of the platforms, or an image for another one, is not what was asked for. */
   async #refuseAbsent(task: StageTask, platforms: readonly Platform[]): Promise<void> {
     const { repository, isPlatformAssumed = false } = task
-    const manifest = this.#manifests.outline(await this.#source(task))
+    const manifest = this.#deps.manifests.outline(await this.#source(task))
     if (manifest.kind === 'opaque') return
     if (manifest.kind === 'index') {
       const there = manifest.manifests.filter((child) => !isAttestation(child))
@@ -113,7 +110,7 @@ export class Staging {
       throw noSuchPlatform(task, platforms, there.map(platformOf))
     }
     if (isPlatformAssumed || findMediaType(manifest.config.mediaType)?.role !== 'config') return
-    const { os, architecture, variant } = await this.#manifests.config(repository, manifest)
+    const { os, architecture, variant } = await this.#deps.manifests.config(repository, manifest)
     if (os === undefined || architecture === undefined) return
     const platform = { os, architecture, ...(variant !== undefined && { variant }) }
     if (platforms.some((one) => matchesPlatform(one, platform))) return
@@ -131,12 +128,12 @@ export class Staging {
   ): Promise<ManifestAnswer> {
     const { repository, reference, wanted } = task
     if ('digest' in reference) {
-      return await this.#pulls.byDigest(repository, reference.digest, wanted?.profile)
+      return await this.#deps.pulls.byDigest(repository, reference.digest, wanted?.profile)
     }
     const { tag } = reference
     const { platforms } = task
     const ask: TagAsk = { repository, tag, wanted, platforms, acceptance: 'any', cannotRead }
-    const answer = await this.#pulls.byTag(ask)
+    const answer = await this.#deps.pulls.byTag(ask)
     return isPending(answer) ? await answer.answer : answer
   }
 
@@ -145,11 +142,11 @@ export class Staging {
     const found: StagedImage[] = []
     const missing: Digest[] = []
     const visits = walkManifests(raw, {
-      outline: (one) => this.#manifests.outline(one),
+      outline: (one) => this.#deps.manifests.outline(one),
       beyond: 'refuse',
       follows: (child) => isWanted(child, task.platforms),
       load: async ({ digest }) => {
-        const child = await this.#manifests.get(task.repository, digest)
+        const child = await this.#deps.manifests.get(task.repository, digest)
         if (child === undefined) missing.push(digest)
         return child
       },
@@ -172,8 +169,8 @@ export class Staging {
 
   async #sourceSize(repository: Repository, image: Outline): Promise<number> {
     const source = image.annotations?.['dev.crossdock.source.digest']
-    const raw = source && (await this.#manifests.findLocal(repository, source as Digest))
-    return sizeOf(raw ? this.#manifests.outline(raw) : image)
+    const raw = source && (await this.#deps.manifests.findLocal(repository, source as Digest))
+    return sizeOf(raw ? this.#deps.manifests.outline(raw) : image)
   }
 
   async #fetch(repository: Repository, image: Outline, job: Job): Promise<void> {
@@ -189,7 +186,7 @@ export class Staging {
     )
     job.state = 'converting'
     job.layers = [...job.layers, ...rows]
-    this.#progress.changed(job)
+    this.#deps.progress.changed(job)
     const queue = rows.values()
     const worker = async () => {
       for (const row of queue) await this.#fetchBlob(repository, row)
@@ -198,7 +195,7 @@ export class Staging {
   }
 
   async #fetchBlob(repository: Repository, row: LayerProgress): Promise<void> {
-    const blob = await this.#pulls.blob(repository, row.digest)
+    const blob = await this.#deps.pulls.blob(repository, row.digest)
     if (blob === undefined) throw blobUnknown(repository, row.digest)
     const { growing } = blob
     if (growing === undefined) {
@@ -274,5 +271,5 @@ function sizeOf(image: Outline): number {
 function describe(task: StageTask): string {
   const { repository, reference } = task
   const tail = 'tag' in reference ? `:${reference.tag}` : `@${reference.digest}`
-  return `${repository.upstream}/${repository.name}${tail}`
+  return `${fullName(repository)}${tail}`
 }

@@ -8,10 +8,12 @@ import { findMediaType } from '../oci/media-type.ts'
 import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import type { Blobs } from '../pull/blobs.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
-import { isSameRepository, type Manifests } from '../pull/manifests.ts'
-import { type ImageTask, parseRecipe } from './image-task.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import { isSameRepository } from '../oci/repository.ts'
+import type { ImageTask } from './image-task.ts'
+import { parseRecipe } from '../format/recipe.ts'
 import type { Origins } from './origins.ts'
-import { isChosen } from './plan.ts'
+import { isChosen } from '../oci/chosen-children.ts'
 
 export type Remedy =
   /** A form of the profile that was carried. */
@@ -23,29 +25,25 @@ export type Remedy =
 
 type IsHere = (layer: Descriptor) => Promise<boolean>
 
-export class Substitutes {
-  readonly #catalog: Catalog
-  readonly #manifests: Manifests
-  readonly #blobs: Blobs
-  readonly #origins: Origins
+export interface SubstitutesDeps {
+  readonly catalog: Catalog
+  readonly manifests: Manifests
+  readonly blobs: Blobs
+  readonly origins: Origins
+}
 
-  constructor(deps: {
-    readonly catalog: Catalog
-    readonly manifests: Manifests
-    readonly blobs: Blobs
-    readonly origins: Origins
-  }) {
-    this.#catalog = deps.catalog
-    this.#manifests = deps.manifests
-    this.#blobs = deps.blobs
-    this.#origins = deps.origins
+export class Substitutes {
+  readonly #deps: SubstitutesDeps
+
+  constructor(deps: SubstitutesDeps) {
+    this.#deps = deps
   }
 
   /** The newest conversion of a source that cannot be served itself. `undefined`: it can be, or there is no conversion. */
   async find(repository: Repository, source: RawManifest): Promise<RawManifest | undefined> {
     if (await this.#isWhole(repository, source)) return undefined
     for (const made of await this.#conversions(repository, source)) {
-      const raw = await this.#manifests.findLocal(repository, made.target)
+      const raw = await this.#deps.manifests.findLocal(repository, made.target)
       if (raw !== undefined) return raw
     }
     return undefined
@@ -67,14 +65,14 @@ export class Substitutes {
     if (await this.#isWhole(repository, source)) return { kind: 'convert', from: source }
     const forms: { readonly made: ConvertedImage; readonly raw: RawManifest }[] = []
     for (const made of await this.#conversions(repository, source)) {
-      const raw = await this.#manifests.findLocal(repository, made.target)
+      const raw = await this.#deps.manifests.findLocal(repository, made.target)
       if (raw === undefined) continue
       if (made.profile === profile) return { kind: 'carried', raw }
       forms.push({ made, raw })
     }
     const isReadable: IsHere = (layer) =>
       format.deed(layer, true, options) === 'replace'
-        ? this.#origins.isHere(repository, layer.digest)
+        ? this.#deps.origins.isHere(repository, layer.digest)
         : this.#isStored(layer)
     if (await this.#hasLayers(task, source, isReadable)) return { kind: 'convert', from: source }
     for (const { made, raw } of forms) {
@@ -87,7 +85,7 @@ export class Substitutes {
 
   /** Newest first. */
   async #conversions(repository: Repository, source: RawManifest): Promise<ConvertedImage[]> {
-    const made = await this.#catalog.conversions.listImages({ source: source.digest })
+    const made = await this.#deps.catalog.conversions.listImages({ source: source.digest })
     return made.filter((one) => isSameRepository(one.repository, repository)).sort(newestFirst)
   }
 
@@ -104,10 +102,10 @@ export class Substitutes {
   ): Promise<boolean> {
     let found = 0
     const visits = walkManifests(raw, {
-      outline: (one) => this.#manifests.outline(one),
+      outline: (one) => this.#deps.manifests.outline(one),
       beyond: 'stop',
       follows: (child) => isChosen(child, platforms),
-      load: ({ digest }) => this.#manifests.findLocal(repository, digest),
+      load: ({ digest }) => this.#deps.manifests.findLocal(repository, digest),
     })
     for await (const { manifest } of visits) {
       if (manifest.kind !== 'image') continue
@@ -121,7 +119,7 @@ export class Substitutes {
   }
 
   async #isStored({ digest }: Descriptor): Promise<boolean> {
-    return (await this.#blobs.openStored(digest)) !== undefined
+    return (await this.#deps.blobs.openStored(digest)) !== undefined
   }
 }
 

@@ -3,25 +3,22 @@
  * type is known early and an image that stays as it is costs nothing.
  */
 import { CrossdockError } from '../errors.ts'
+import { Semaphore } from '../lib/semaphore.ts'
 import { Walk } from '../lib/walk.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import { type Dialect, INDEX_TYPES, MANIFEST_TYPES } from '../oci/media-type.ts'
 import { isInRegistry } from '../oci/outline.ts'
+import { fullName } from '../oci/repository.ts'
 import type { RawManifest, Repository } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Contents } from './contents.ts'
 import { type ImageWork, nameOf } from './image-task.ts'
 import { indexOfOne } from './index-of-one.ts'
-import {
-  DOCKER_TYPES_ONLY,
-  dialectFor,
-  type ImagePlan,
-  planImage,
-  reasonToKeep,
-  selectChildren,
-} from './plan.ts'
-import { listIn } from './priority-lists.ts'
+import { DOCKER_TYPES_ONLY, dialectFor, type ImagePlan, planImage } from './plan.ts'
+import { reasonToKeep } from '../oci/image-kind.ts'
+import { selectChildren } from '../oci/chosen-children.ts'
+import { listIn } from '../priorities/stored-lists.ts'
 import { Losses, type Outages, type Setbacks } from './setbacks.ts'
 
 export type Survey = OriginalSurvey | ConvertibleSurvey
@@ -57,19 +54,20 @@ export interface IndexSurvey {
 /** An index in an index in an index is the most that is followed. */
 const MAX_NESTING = 3
 
-export class Surveyor {
-  readonly #manifests: Pick<Manifests, 'get' | 'parse' | 'config'>
-  readonly #contents: Pick<Contents, 'mislabelled'>
-  readonly #setbacks: Setbacks
+/** Manifests and configs that one question fetches at a time: enough to hide the way to upstream. */
+const LOOKS_AT_ONCE = 8
 
-  constructor(deps: {
-    readonly manifests: Pick<Manifests, 'get' | 'parse' | 'config'>
-    readonly contents: Pick<Contents, 'mislabelled'>
-    readonly setbacks: Setbacks
-  }) {
-    this.#manifests = deps.manifests
-    this.#contents = deps.contents
-    this.#setbacks = deps.setbacks
+export interface SurveyorDeps {
+  readonly manifests: Pick<Manifests, 'get' | 'parse' | 'config'>
+  readonly contents: Pick<Contents, 'mislabelled'>
+  readonly setbacks: Setbacks
+}
+
+export class Surveyor {
+  readonly #deps: SurveyorDeps
+
+  constructor(deps: SurveyorDeps) {
+    this.#deps = deps
   }
 
   /**
@@ -78,7 +76,9 @@ export class Surveyor {
    */
   async survey(task: ImageWork, selected: readonly Digest[] | undefined): Promise<Survey> {
     const walk = new Walk(`index ${nameOf(task)}`)
-    const round = { task, walk, known: new Map(), outages: { count: 0 } }
+    const places = new Semaphore(LOOKS_AT_ONCE)
+    const over = new AbortController()
+    const round = { task, walk, known: new Map(), places, over, outages: { count: 0 } }
     const survey = await this.#survey(round, task.source, 1, selected)
     const isWrapped = survey.kind === 'image' && task.format.inIndex?.wraps(task.options)
     return isWrapped ? await this.#wrap(task, survey) : survey
@@ -87,8 +87,8 @@ export class Surveyor {
   /** A single image that is answered as an index. */
   async #wrap({ repository, interest }: ImageWork, survey: ImageSurvey): Promise<IndexSurvey> {
     const { raw, image } = survey
-    const config = await this.#manifests.config(repository, image, interest)
-    const index = indexOfOne(this.#manifests, raw, config)
+    const config = await this.#deps.manifests.config(repository, image, interest)
+    const index = indexOfOne(this.#deps.manifests, raw, config)
     const children = new Map([[raw.digest, survey]])
     return { kind: 'index', raw, index, dialect: 'oci', children, left: NOTHING }
   }
@@ -100,10 +100,12 @@ export class Surveyor {
     selected?: readonly Digest[],
   ): Promise<Survey> {
     const { task } = round
-    const manifest = this.#manifests.parse(raw)
+    const manifest = this.#deps.manifests.parse(raw)
     const dialect = dialectFor(task.format, manifest.dialect, task.acceptance)
     if (dialect === undefined) return { kind: 'original', reason: DOCKER_TYPES_ONLY }
-    if (manifest.kind === 'image') return await this.#surveyImage(task, raw, manifest, dialect)
+    if (manifest.kind === 'image') {
+      return await round.places.run(() => this.#surveyImage(task, raw, manifest, dialect))
+    }
     if (depth <= MAX_NESTING) return await this.#surveyIndex(round, raw, manifest, depth, selected)
     throw new CrossdockError(
       'badManifest',
@@ -120,7 +122,7 @@ export class Surveyor {
   ): Promise<Survey> {
     const reason = reasonToKeep(image)
     if (reason !== undefined) return { kind: 'original', reason }
-    const config = await this.#manifests.config(task.repository, image, task.interest)
+    const config = await this.#deps.manifests.config(task.repository, image, task.interest)
     const keeps = await this.#keeping(task, image, dialect)
     const plan = planImage(image, config, task, dialect, keeps)
     return plan.kind === 'original' ? plan : { kind: 'image', raw, image, plan }
@@ -140,7 +142,7 @@ export class Surveyor {
     // Of an image that is converted the layers that stay are fetched all the same, so that looking at them costs no request.
     const isFetched = kept.length < layers.length || dialect !== image.dialect
     const by = isFetched ? interest : undefined
-    const mislabelled = await this.#contents.mislabelled(repository, kept, by)
+    const mislabelled = await this.#deps.contents.mislabelled(repository, kept, by)
     return ({ digest }) => !mislabelled.has(digest)
   }
 
@@ -159,13 +161,15 @@ export class Surveyor {
     const reasons: string[] = []
     const losses = new Losses(round.outages)
     const look = async (some: readonly Descriptor[]) => {
-      for (const child of some) {
-        const survey = await this.#surveyChild(round, child, depth, losses)
+      const surveys = await this.#surveyChildren(round, some, depth, losses)
+      for (const [i, { digest }] of some.entries()) {
+        const survey = surveys[i]
         if (survey?.kind === 'original') reasons.push(survey.reason)
-        else if (survey !== undefined) children.set(child.digest, survey)
+        else if (survey !== undefined) children.set(digest, survey)
       }
     }
-    const isSetBack = ({ digest }: Descriptor) => this.#setbacks.find(task, digest) !== undefined
+    const isSetBack = ({ digest }: Descriptor) =>
+      this.#deps.setbacks.find(task, digest) !== undefined
     const waiting = new Set(chosen.filter(isSetBack))
     await look(chosen.filter((child) => !waiting.has(child)))
     // Where there is nothing else, nobody is spared by not trying again.
@@ -184,6 +188,28 @@ export class Surveyor {
     }
   }
 
+  /** Side by side, answered in their order. What ends one of them for all is thrown when none is under way any more. */
+  async #surveyChildren(
+    round: Round,
+    children: readonly Descriptor[],
+    depth: number,
+    losses: Losses,
+  ): Promise<readonly (Survey | undefined)[]> {
+    const found = await Promise.allSettled(
+      children.map(async (child) => {
+        round.over.signal.throwIfAborted()
+        try {
+          return await this.#surveyChild(round, child, depth, losses)
+        } catch (error) {
+          round.over.abort(error)
+          throw error
+        }
+      }),
+    )
+    round.over.signal.throwIfAborted()
+    return found.map((one) => (one.status === 'fulfilled' ? one.value : undefined))
+  }
+
   /** One survey for all that name it; `undefined`: it stays what it is. */
   async #surveyChild(
     round: Round,
@@ -192,22 +218,29 @@ export class Surveyor {
     losses: Losses,
   ): Promise<Survey | undefined> {
     const { digest } = child
-    const isNew = await round.walk.enter(digest)
+    const known = round.known.get(digest)
+    const isNew = known === undefined
+    const flight = known ?? this.#look(round, child, depth)
+    round.known.set(digest, flight)
     try {
-      const survey = isNew
-        ? await this.#survey(round, await this.#child(round.task.repository, child), depth + 1)
-        : round.known.get(digest)
-      if (survey === undefined) {
-        losses.left.add(digest)
-        return undefined
-      }
-      round.known.set(digest, survey)
+      if (!isNew) await round.walk.enter(digest)
+      const survey = await flight
       for (const one of leftBelow(survey)) losses.left.add(one)
       return survey
     } catch (error) {
-      this.#setbacks.note(round.task, digest, losses.add(digest, error))
+      const loss = losses.add(digest, error, isNew)
+      if (isNew) this.#deps.setbacks.note(round.task, digest, loss)
       return undefined
     }
+  }
+
+  async #look(round: Round, child: Descriptor, depth: number): Promise<Survey> {
+    await round.walk.enter(child.digest)
+    const raw = await round.places.run(async () => {
+      round.over.signal.throwIfAborted()
+      return await this.#child(round.task.repository, child)
+    })
+    return await this.#survey(round, raw, depth + 1)
   }
 
   /** A child of an index, held to what the index says of it. */
@@ -215,8 +248,8 @@ export class Surveyor {
     repository: Repository,
     child: Pick<Descriptor, 'digest' | 'size' | 'mediaType'>,
   ): Promise<RawManifest> {
-    const raw = await this.#manifests.get(repository, child.digest)
-    const where = `${child.digest} of ${repository.upstream}/${repository.name}`
+    const raw = await this.#deps.manifests.get(repository, child.digest)
+    const where = `${child.digest} of ${fullName(repository)}`
     if (raw === undefined) {
       throw new CrossdockError(
         'manifestUnknown',
@@ -246,7 +279,11 @@ export class Surveyor {
 interface Round {
   readonly task: ImageWork
   readonly walk: Walk
-  readonly known: Map<Digest, Survey>
+  readonly known: Map<Digest, Promise<Survey>>
+  /** For those that are fetched side by side, at any depth. */
+  readonly places: Semaphore
+  /** Aborted with what ends the question for all of them. */
+  readonly over: AbortController
   readonly outages: Outages
 }
 

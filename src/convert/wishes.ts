@@ -6,6 +6,7 @@ import { LRUCache } from 'lru-cache'
 import type { Profile } from '../config/profiles.ts'
 import { CrossdockError, type FailureKind, isOutage } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
+import { fullName } from '../oci/repository.ts'
 import type { Repository } from '../ports.ts'
 import type { ManifestAnswer, Wanted } from './asks.ts'
 import { NOT_CARRIED } from './missing.ts'
@@ -55,6 +56,12 @@ const PASSING: ReadonlySet<FailureKind> = new Set([
   'upstreamTimeout',
 ])
 
+/** Something of the image is not there, or is not what its digest names: that befalls whoever pulls it. */
+const OF_SOURCE: ReadonlySet<string | undefined> = new Set([
+  ...['blob-missing', 'child-missing'],
+  ...['content-encoding', 'manifest-digest', 'size', 'too-long', 'web-page', 'wrong-bytes'],
+])
+
 /** Why a wait ends that took all its time. */
 export const WAIT_BUDGET = 'wait-budget'
 
@@ -79,7 +86,7 @@ export class Wishes {
   instead(sought: Sought, reason: string, message: string, error?: unknown): ManifestAnswer {
     const { repository, tag, wanted, plain } = sought
     const { name: profile } = wanted.profile
-    const warning = `${nameOf(repository)}:${tag} comes as the original, not as ${profile}: ${message}`
+    const warning = `${fullName(repository)}:${tag} comes as the original, not as ${profile}: ${message}`
     if (this.#isOver) return original(plain, reason, [warning])
     const key = `${keyOf(sought)} ${reason}`
     const isNews = !this.#told.has(key)
@@ -140,24 +147,24 @@ function refusal({ repository, tag, wanted }: Sought, error: unknown): unknown {
   const saysItself =
     error instanceof CrossdockError && (PASSING.has(error.kind) || error.reason === NOT_CARRIED)
   if (saysItself) return error
-  const name = `${nameOf(repository)}:${tag}`
+  const name = `${fullName(repository)}:${tag}`
   const [kind, message] =
     error instanceof CrossdockError
       ? [error.kind, error.message]
       : (['internal', UNFORESEEN] as const)
+  const isOfSource = error instanceof CrossdockError && OF_SOURCE.has(error.reason)
+  const advice = isOfSource
+    ? `it cannot be pulled unconverted either, so ask whoever keeps ${repository.upstream}`
+    : `pull ${name} to get it unconverted (${name}-original where a rule or listener names a profile)`
   return new CrossdockError(
     kind,
-    `${name} cannot be converted to ${wanted.profile.name}: ${message}; pull ${name} to get it unconverted (${name}-original where a rule or listener names a profile)`,
+    `${name} cannot be converted to ${wanted.profile.name}: ${message}; ${advice}`,
     { cause: error, reason: reasonOf(error) },
   )
 }
 
 function keyOf({ repository, plain, wanted }: Sought): string {
-  return `${nameOf(repository)}@${plain.digest} ${wanted.profile.name}`
-}
-
-function nameOf({ upstream, name }: Repository): string {
-  return `${upstream}/${name}`
+  return `${fullName(repository)}@${plain.digest} ${wanted.profile.name}`
 }
 
 /** True for a reason that says that nothing is missing: the image has the form already. */

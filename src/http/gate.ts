@@ -3,7 +3,7 @@ import type { Access } from '../access/access.ts'
 import type { Principal } from '../access/policy.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Catalog, Repository } from '../ports.ts'
-import { isSameRepository } from '../pull/manifests.ts'
+import { isSameRepository, fullName } from '../oci/repository.ts'
 
 export interface Asker {
   readonly principal: Principal | undefined
@@ -28,7 +28,7 @@ export class Gate {
   /** One of several profiles is enough; without any the repository alone counts. Throws `nameUnknown`. */
   admit({ principal, repository }: Asker, profile?: string | readonly string[]): void {
     this.#access.authorize(principal, {
-      repository: `${repository.upstream}/${repository.name}`,
+      repository: `${fullName(repository)}`,
       profile,
     })
   }

@@ -6,6 +6,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import { childrenOf } from '../oci/outline.ts'
 import { isReferrersTag, referrersTag } from '../oci/reference.ts'
+import { fullName } from '../oci/repository.ts'
 import type { Catalog, Repository, TagPage, Upstreams } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Exchange } from './exchange.ts'
@@ -53,7 +54,7 @@ export class Lists {
     if (page === undefined) {
       throw new CrossdockError(
         'nameUnknown',
-        `repository ${repository.upstream}/${repository.name} is not there; check its name`,
+        `repository ${fullName(repository)} is not there; check its name`,
       )
     }
     const withProfiles = params.get('profiles') === '1'

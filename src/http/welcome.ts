@@ -3,23 +3,28 @@ import { createHash } from 'node:crypto'
 import { html, raw } from 'hono/html'
 import type { Profile, Profiles } from '../config/profiles.ts'
 import type { Config } from '../config/schema.ts'
-import { CLIENTS, type ClientName, formatSetup, type Reach, setupOf } from '../setup/clients.ts'
+import { clientsFor, formatSetup } from '../setup/clients.ts'
+import { type Reach, setupOf } from '../setup/setup.ts'
 import type { Exchange } from './exchange.ts'
 
 export interface WelcomeDeps {
-  readonly config: Pick<Config, 'upstreams' | 'defaultUpstream'>
+  readonly config: Pick<Config, 'upstreams' | 'defaultUpstream' | 'auth'>
   readonly profiles: Profiles
   /** Where this listener is reached when a browser does not say. */
   readonly reach: Reach
 }
 
-/** Titles, and who else is set up in the same way. */
-const TITLES: Readonly<Record<ClientName, string>> = {
+const TITLES: Readonly<Record<string, string>> = {
   docker: 'Docker',
-  containerd: 'containerd, nerdctl',
-  podman: 'podman, buildah, skopeo, CRI-O',
+  containerd: 'containerd',
+  nerdctl: 'nerdctl',
+  podman: 'podman, buildah, skopeo',
+  'cri-o': 'CRI-O',
   buildkit: 'BuildKit',
   kubernetes: 'Kubernetes',
+  stargz: 'stargz-snapshotter',
+  soci: 'soci-snapshotter',
+  nydus: 'nydus-snapshotter',
 }
 
 const FIRST_PROFILE = 'zstd'
@@ -96,12 +101,13 @@ function reachOf(exchange: Exchange, { reach }: WelcomeDeps): Reach {
 }
 
 function pageOf(profile: Profile, reach: Reach, { config, profiles }: WelcomeDeps) {
-  const setup = setupOf(config, reach, profile.name)
+  const setup = setupOf(config, reach, profile)
+  const clients = clientsFor(profile.format?.name)
   const options = profiles.names.map(
     (name) => html`<option${name === profile.name ? raw(' selected') : ''}>${name}</option>`,
   )
-  const links = CLIENTS.map((client) => html`<li><a href="#${client}">${TITLES[client]}</a></li>`)
-  const sections = CLIENTS.map((client) => sectionOf(client, formatSetup(client, setup).trimEnd()))
+  const links = clients.map((client) => html`<li><a href="#${client}">${titleOf(client)}</a></li>`)
+  const sections = clients.map((client) => sectionOf(client, formatSetup(client, setup).trimEnd()))
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -134,10 +140,14 @@ ${sections}
 `
 }
 
-function sectionOf(client: ClientName, text: string) {
-  const label = `Copy the set-up of ${TITLES[client]}`
+function titleOf(client: string): string {
+  return TITLES[client] ?? client
+}
+
+function sectionOf(client: string, text: string) {
+  const label = `Copy the set-up of ${titleOf(client)}`
   return html`<section aria-labelledby="${client}">
-<div class="head"><h2 id="${client}">${TITLES[client]}</h2>
+<div class="head"><h2 id="${client}">${titleOf(client)}</h2>
 <button type="button" hidden data-copies="${client}-text" aria-label="${label}">Copy</button></div>
 <pre id="${client}-text" tabindex="0">${text}</pre>
 </section>

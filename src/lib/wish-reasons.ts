@@ -7,7 +7,15 @@ const REASONS: ReadonlySet<string> = new Set([
   ...['no-diff-ids', 'soci', 'unknown-layer', 'wasm', 'zstdchunked'],
   ...['client', 'no-matching-platform', 'not-carried', 'puller-reads-docker-types-only'],
   // What is broken, or beyond a limit.
-  ...['bad-digest', 'bad-manifest', 'bad-size', 'blob-unknown', 'manifest-unknown', 'refused'],
+  ...[
+    'bad-digest',
+    'bad-manifest',
+    'bad-size',
+    'blob-missing',
+    'blob-unknown',
+    'manifest-unknown',
+    'refused',
+  ],
   ...['ambiguous', 'bom', 'contradiction', 'digest', 'field', 'json', 'json-depth', 'utf-8'],
   ...['json-duplicate-key', 'json-key-case', 'json-number', 'json-surrogate'],
   ...['child-missing', 'child-size', 'layer-count', 'media-type', 'nesting', 'size-zero'],
@@ -16,6 +24,7 @@ const REASONS: ReadonlySet<string> = new Set([
   ...['diff-id', 'not-a-layer', 'tar', 'tar-header'],
   ...['image-too-large', 'layer-too-large', 'too-large', 'too-many-layers', 'too-many-manifests'],
   ...['no-list', 'record'],
+  ...['content-encoding', 'manifest-digest', 'size', 'too-long', 'web-page', 'wrong-bytes'],
   // What passes.
   ...['abandoned', 'denied', 'disk-full', 'downloads-full', 'queue-full', 'rotten'],
   ...['too-many-requests', 'upstream-failed', 'upstream-timeout', 'wait-budget'],

@@ -88,3 +88,17 @@ function findPrefix<T>(
 ): T | undefined {
   return table.find(([prefix]) => texts.some((text) => text.startsWith(prefix)))?.[1]
 }
+
+/** Why every format leaves an image alone, from its manifest alone; `undefined` when its config has to be seen. */
+export function reasonToKeep(image: ImageManifest): string | undefined {
+  const unconvertible = describeUnconvertible(image)
+  if (unconvertible !== undefined) return unconvertible
+  const lazy = lazyKind(image)
+  if (lazy !== undefined && !isRecompressible(lazy)) return lazy
+  return undefined
+}
+
+/** Lazy kinds whose layers are ordinary tars, so that another compression loses nothing but the laziness. */
+function isRecompressible(lazy: string): boolean {
+  return lazy === 'estargz' || lazy === 'zstdchunked'
+}

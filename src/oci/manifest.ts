@@ -1,38 +1,20 @@
 /** Manifests, indexes and image configs of image-spec 1.1 and Docker schema 2, parsed once into values that cannot be wrong. */
 import { CrossdockError } from '../errors.ts'
+import { type Descriptor, parseDescriptor, quote, tooLarge } from './descriptor.ts'
 import { type Digest, digestOf, isDigest } from './digest.ts'
 import { Fields } from './fields.ts'
 import { type JsonObject, malformed, readJson } from './json.ts'
 import {
-  DESCRIPTOR_KEYS,
   IMAGE_KEYS,
   INDEX_KEYS,
   knownKeys,
   MANIFEST_KEYS,
-  PLATFORM_KEYS,
   SCHEMA_1_KEYS,
   spelledRight,
 } from './key-case.ts'
 import { type Dialect, findMediaType, OBSOLETE_TYPES } from './media-type.ts'
 
-/** image-spec "descriptor.md". Unknown fields stay in the raw JSON, which rewriting works on. */
-export interface Descriptor {
-  readonly mediaType: string
-  readonly digest: Digest
-  /** Bytes. */
-  readonly size: number
-  readonly urls?: readonly string[] | undefined
-  readonly annotations?: Readonly<Record<string, string>> | undefined
-  readonly platform?: Platform | undefined
-  readonly artifactType?: string | undefined
-}
-
-export interface Platform {
-  readonly os: string
-  readonly architecture: string
-  readonly variant?: string | undefined
-  readonly osVersion?: string | undefined
-}
+export type { Descriptor, Platform } from './descriptor.ts'
 
 interface ManifestBase {
   readonly dialect: Dialect
@@ -53,7 +35,10 @@ export interface ImageManifest extends ManifestBase {
 
 export interface ImageIndex extends ManifestBase {
   readonly kind: 'index'
+  /** Children that are understood. */
   readonly manifests: readonly Descriptor[]
+  /** All of them, in the document's order; `undefined` for one that is passed on as it is. */
+  readonly entries: readonly (Descriptor | undefined)[]
 }
 
 export type Manifest = ImageManifest | ImageIndex
@@ -100,12 +85,6 @@ export const DEFAULT_MODEL_LIMITS: ModelLimits = {
 /** Those that are read here; the config itself goes on as it is. */
 const CONFIG_KEYS = knownKeys('os', 'architecture', 'variant', 'rootfs')
 const ROOTFS_KEYS = knownKeys('type', 'diff_ids')
-
-/** Digests of nothing: the only blobs of size 0. */
-const EMPTY_DIGESTS: ReadonlySet<Digest> = new Set([
-  digestOf(new Uint8Array(), 'sha256'),
-  digestOf(new Uint8Array(), 'sha512'),
-])
 
 /** Throws `badManifest` or `badSize` for what no puller should see, `refused` for manifests of the past. */
 export function parseManifest(source: ManifestSource, limits: ModelLimits): Manifest {
@@ -182,11 +161,14 @@ function parseImage(
 ): ImageManifest {
   refuseOtherKind(fields, what, [...INDEX_KEYS, ...SCHEMA_1_KEYS])
   const config = parseDescriptor(fields.object('config'), `config in ${what}`, limits)
-  const layers = parseList(fields, 'layers', limits.maxLayers, what, limits)
+  const layers = parseList(fields, 'layers', limits.maxLayers, what, (raw, where) =>
+    parseDescriptor(raw, where, limits),
+  )
   const size = layers.reduce((sum, layer) => sum + layer.size, config.size)
   if (size > limits.maxImageBytes)
     throw tooLarge(what, `${size} bytes of layers`, limits.maxImageBytes, 'imageSize')
-  refuseContradictions([config, ...layers], what)
+  const [doubtful] = findContradictions([config, ...layers])
+  if (doubtful !== undefined) throw contradiction(what, doubtful)
   return { kind: 'image', ...base, config, layers }
 }
 
@@ -197,9 +179,40 @@ function parseIndex(
   limits: ModelLimits,
 ): ImageIndex {
   refuseOtherKind(fields, what, [...IMAGE_KEYS, ...SCHEMA_1_KEYS])
-  const manifests = parseList(fields, 'manifests', limits.maxIndexEntries, what, limits)
-  refuseContradictions(manifests, what)
-  return { kind: 'index', ...base, manifests }
+  const entries = parseChildren(fields, what, limits)
+  const manifests = entries.filter((child) => child !== undefined)
+  return { kind: 'index', ...base, manifests, entries }
+}
+
+/** What may be wrong with a child alone: who takes one of its siblings never looks at it. */
+const OF_ONE_CHILD: ReadonlySet<string | undefined> = new Set(['digest', 'size-zero', 'too-large'])
+
+/**
+ * A child that cannot be understood, or is described in two ways, is no reason not to understand the others. Throws what is wrong with
+ * the first one where there are no others.
+ */
+function parseChildren(
+  fields: Fields,
+  what: string,
+  limits: ModelLimits,
+): readonly (Descriptor | undefined)[] {
+  let failure: CrossdockError | undefined
+  const entries = parseList(fields, 'manifests', limits.maxIndexEntries, what, (raw, where) => {
+    try {
+      return parseDescriptor(raw, where, limits)
+    } catch (error) {
+      if (!(error instanceof CrossdockError && OF_ONE_CHILD.has(error.reason))) throw error
+      failure ??= error
+      return undefined
+    }
+  })
+  const doubtful = findContradictions(entries.filter((child) => child !== undefined))
+  for (const digest of doubtful) failure ??= contradiction(what, digest)
+  const understood = entries.map((child) =>
+    child && doubtful.has(child.digest) ? undefined : child,
+  )
+  if (failure !== undefined && understood.every((child) => child === undefined)) throw failure
+  return understood
 }
 
 /** A document that can be read as two kinds is read differently by two clients. */
@@ -210,29 +223,33 @@ function refuseOtherKind(fields: Fields, what: string, keys: readonly string[]):
 }
 
 /** The same blob cannot have two sizes, nor a layer two compressions. */
-function refuseContradictions(descriptors: readonly Descriptor[], what: string): void {
+function findContradictions(descriptors: readonly Descriptor[]): ReadonlySet<Digest> {
   const seen = new Map<Digest, Descriptor>()
+  const found = new Set<Digest>()
   for (const one of descriptors) {
     const other = seen.get(one.digest) ?? one
     seen.set(one.digest, other)
     const known = findMediaType(one.mediaType) && findMediaType(other.mediaType)
     if (one.size !== other.size || (known && one.mediaType !== other.mediaType)) {
-      throw malformed(what, `describes ${one.digest} in two different ways`, 'contradiction')
+      found.add(one.digest)
     }
   }
+  return found
 }
 
-function parseList(
+function contradiction(what: string, digest: Digest): CrossdockError {
+  return malformed(what, `describes ${digest} in two different ways`, 'contradiction')
+}
+
+function parseList<T>(
   fields: Fields,
   key: 'layers' | 'manifests',
   max: number,
   what: string,
-  limits: ModelLimits,
-): readonly Descriptor[] {
+  parse: (raw: JsonObject, where: string) => T,
+): readonly T[] {
   const list = fields.objects(key)
-  if (list.length <= max) {
-    return list.map((raw, i) => parseDescriptor(raw, `${key}[${i}] in ${what}`, limits))
-  }
+  if (list.length <= max) return list.map((raw, i) => parse(raw, `${key}[${i}] in ${what}`))
   throw new CrossdockError(
     'badManifest',
     `${what} has ${list.length} ${key}, more than the ${max} allowed; raise limits.${key === 'layers' ? 'layers' : 'indexEntries'} if it is real`,
@@ -245,50 +262,6 @@ function parseOptional(fields: Fields, key: string, what: string, limits: ModelL
   return raw && parseDescriptor(raw, `${key} in ${what}`, limits)
 }
 
-function parseDescriptor(raw: JsonObject, what: string, limits: ModelLimits): Descriptor {
-  const fields = new Fields(raw, what, DESCRIPTOR_KEYS)
-  const digest = fields.string('digest')
-  if (!isDigest(digest)) {
-    throw fields.wrong(
-      'digest',
-      `is ${quote(digest)}, not sha256:<64 hex> or sha512:<128 hex>`,
-      'digest',
-    )
-  }
-  const size = fields.size('size')
-  if (size > limits.maxBlobBytes)
-    throw tooLarge(what, `${size} bytes`, limits.maxBlobBytes, 'blobSize')
-  if (size === 0 && !EMPTY_DIGESTS.has(digest)) {
-    throw new CrossdockError('badSize', `${what} says that ${digest} is empty, which it is not`, {
-      reason: 'size-zero',
-    })
-  }
-  const platform = fields.optionalObject('platform')
-  return {
-    mediaType: fields.string('mediaType'),
-    digest,
-    size,
-    urls: fields.optionalStrings('urls'),
-    annotations: fields.optionalStringMap('annotations'),
-    platform: platform && readPlatform(platform, what),
-    artifactType: fields.optionalString('artifactType') || undefined,
-  }
-}
-
-/** Half a platform matches nobody's; one that says nothing is none. */
-function readPlatform(raw: JsonObject, what: string): Platform | undefined {
-  const fields = new Fields(raw, what, PLATFORM_KEYS)
-  const os = fields.optionalString('os')
-  const architecture = fields.optionalString('architecture')
-  if (!os && !architecture) return undefined
-  return {
-    os: os || 'unknown',
-    architecture: architecture || 'unknown',
-    variant: fields.optionalString('variant') || undefined,
-    osVersion: fields.optionalString('os.version') || undefined,
-  }
-}
-
 function refuseObsolete(what: string, mediaType: string): void {
   const obsolete = OBSOLETE_TYPES.get(mediaType)
   if (obsolete === undefined) return
@@ -297,21 +270,4 @@ function refuseObsolete(what: string, mediaType: string): void {
     `${what} is ${obsolete}, which no current client reads; push the image again with a current tool`,
     { reason: 'obsolete-manifest' },
   )
-}
-
-function tooLarge(
-  what: string,
-  found: string,
-  max: number,
-  limit: 'imageSize' | 'blobSize',
-): CrossdockError {
-  return new CrossdockError(
-    'badSize',
-    `${what} has ${found}, more than the ${max} allowed; raise limits.${limit} if it is real`,
-    { reason: 'too-large' },
-  )
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.slice(0, 160))
 }

@@ -18,6 +18,8 @@ export interface OpaqueManifest {
   readonly annotations?: Readonly<Record<string, string>> | undefined
   /** Children with their media types, or config and layers without. */
   readonly named: readonly Named[]
+  /** Of an image, as its clients read them; none where one of them cannot be made out. */
+  readonly layers: readonly Descriptor[]
   /** Why it is not understood. */
   readonly refusal: CrossdockError
   /** False for what no client pulls either, or only one that is deceived. */
@@ -44,6 +46,7 @@ export function outlineOf(source: ManifestSource, refusal: CrossdockError): Opaq
     subject: about,
     annotations: isJsonObject(annotations) ? textsOf(annotations) : undefined,
     named: namedIn(document).slice(0, MAX_NAMED),
+    layers: layersIn(document),
     refusal,
     isForOthers: !isNobodys(refusal) && sizesAreSound(document),
   }
@@ -89,6 +92,25 @@ function readLoosely(bytes: Uint8Array): JsonObject {
   } catch {
     return {}
   }
+}
+
+function layersIn({ layers }: JsonObject): readonly Descriptor[] {
+  if (!Array.isArray(layers) || layers.length > MAX_NAMED) return []
+  const read = (layers as readonly JsonValue[]).map(readLayer)
+  const sound = read.filter((layer) => layer !== undefined)
+  return sound.length === read.length ? sound : []
+}
+
+function readLayer(raw: JsonValue): Descriptor | undefined {
+  if (!isJsonObject(raw) || typeof raw.mediaType !== 'string') return undefined
+  const [named] = namedIn({ config: raw })
+  const { mediaType, annotations } = raw
+  return (
+    named && {
+      ...{ mediaType, digest: named.digest, size: named.size },
+      ...(isJsonObject(annotations) && { annotations: textsOf(annotations) }),
+    }
+  )
 }
 
 function textsOf(object: JsonObject): Record<string, string> {

@@ -141,10 +141,12 @@ export function rewriteImage(image: ImageManifest, change: ImageChange): Rewritt
   })
 }
 
-/** Attestations stay as they are and are told of their image's new digest. */
+/** Attestations stay as they are and are told of their image's new digest; what is not understood stays as it is. */
 export function rewriteIndex(index: ImageIndex, change: IndexChange): Rewritten {
-  const manifests = index.manifests.map((child, i) => {
-    const raw = rawObject(rawList(index.raw.manifests)[i])
+  const raws = rawList(index.raw.manifests)
+  const manifests = index.entries.map((child, i) => {
+    const raw = rawObject(raws[i])
+    if (child === undefined) return raw
     const made = change.children.get(child.digest)?.instead
     const own = repoint(child.annotations, change)
     return descriptor({
@@ -155,10 +157,11 @@ export function rewriteIndex(index: ImageIndex, change: IndexChange): Rewritten 
     })
   })
   const added = new Set<Digest>()
-  const beside = index.manifests.flatMap(({ digest }, i) => {
-    if (added.has(digest)) return []
+  const beside = index.entries.flatMap((child, i) => {
+    if (child === undefined || added.has(child.digest)) return []
+    const { digest } = child
     added.add(digest)
-    const { platform } = rawObject(rawList(index.raw.manifests)[i])
+    const { platform } = rawObject(raws[i])
     const made = change.children.get(digest)?.beside ?? []
     return made.map((one) => descriptor({ ...one, ...(platform && { platform }) }))
   })

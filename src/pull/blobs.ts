@@ -8,6 +8,7 @@
 import { CrossdockError } from '../errors.ts'
 import { COMMAND, type Interest, type Waiter } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
+import { fullName } from '../oci/repository.ts'
 import type {
   BlobStat,
   BlobStore,
@@ -192,6 +193,7 @@ export class Blobs {
 export function blobUnknown(repository: Repository, digest: Digest): CrossdockError {
   return new CrossdockError(
     'blobUnknown',
-    `blob ${digest} is not in ${repository.upstream}/${repository.name}; pull the tag again if it has moved`,
+    `blob ${digest} is not in ${fullName(repository)}; pull the tag again if it has moved`,
+    { reason: 'blob-missing' },
   )
 }

@@ -15,6 +15,7 @@ import {
 } from '../oci/manifest.ts'
 import { type Named, namedIn } from '../oci/named.ts'
 import { type Outline, outlineOf } from '../oci/outline.ts'
+import { fullName } from '../oci/repository.ts'
 import type {
   BlobStore,
   Catalog,
@@ -70,17 +71,12 @@ export class Manifests {
   async get(repository: Repository, digest: Digest): Promise<RawManifest | undefined> {
     const local = await this.findLocal(repository, digest)
     if (local !== undefined) return local
-    return await this.#flights.run(
-      `${repository.upstream}/${repository.name}@${digest}`,
-      async () => {
-        if (this.#offline) return undefined
-        const raw = await this.#upstreams
-          .find(repository.upstream)
-          ?.manifest(repository.name, digest)
-        if (raw !== undefined) await this.record(repository, raw)
-        return raw
-      },
-    )
+    return await this.#flights.run(`${fullName(repository)}@${digest}`, async () => {
+      if (this.#offline) return undefined
+      const raw = await this.#upstreams.find(repository.upstream)?.manifest(repository.name, digest)
+      if (raw !== undefined) await this.record(repository, raw)
+      return raw
+    })
   }
 
   /** The same without asking upstream. */
@@ -184,7 +180,7 @@ export class Manifests {
     if (size > this.#limits.maxConfigBytes) {
       throw new CrossdockError(
         'badSize',
-        `config ${digest} of ${repository.upstream}/${repository.name} has ${size} bytes, more than the ${this.#limits.maxConfigBytes} allowed; raise limits.configSize if it is real`,
+        `config ${digest} of ${fullName(repository)} has ${size} bytes, more than the ${this.#limits.maxConfigBytes} allowed; raise limits.configSize if it is real`,
       )
     }
     const known = this.#bytes.get(digest)
@@ -215,8 +211,4 @@ export class Manifests {
 
 function namedBy(outline: Outline): readonly Named[] {
   return outline.kind === 'opaque' ? outline.named : namedIn(outline.raw)
-}
-
-export function isSameRepository(a: Repository, b: Repository): boolean {
-  return a.upstream === b.upstream && a.name === b.name
 }

@@ -14,7 +14,8 @@ import type {
   Upstreams,
 } from '../ports.ts'
 import { claimTag } from './claims.ts'
-import { isSameRepository, type Manifests } from './manifests.ts'
+import type { Manifests } from './manifests.ts'
+import { isSameRepository, fullName } from '../oci/repository.ts'
 
 export interface ResolvedTag {
   readonly digest: Digest
@@ -102,7 +103,7 @@ export class Tags {
     fetch: (upstream: Upstream) => Promise<Digest | undefined>,
     { tagWindowMs, staleWindowMs }: Pick<TagPolicy, 'tagWindowMs' | 'staleWindowMs'> = this.#policy,
   ): Promise<ResolvedTag | undefined> {
-    const key = `${repository.upstream}/${repository.name}:${tag}`
+    const key = `${fullName(repository)}:${tag}`
     return this.#flights.run(`${key} ${tagWindowMs}`, async () => {
       const known = await this.#catalog.tags.find(repository, tag)
       const age = known ? this.#clock.now() - known.checkedAt : Number.POSITIVE_INFINITY

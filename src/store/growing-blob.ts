@@ -251,7 +251,7 @@ export class FileBlobWriter implements BlobWriter {
     return new CrossdockError(
       kind,
       `${this.#name()} ${found}; its source sent something else, try again or check the source`,
-      { subject: this.expected.digest },
+      { reason: 'wrong-bytes', subject: this.expected.digest },
     )
   }
 

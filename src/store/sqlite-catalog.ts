@@ -14,33 +14,29 @@ import { SqliteRetention } from './sqlite-retention.ts'
 import { SqliteTags } from './sqlite-tags.ts'
 import { SqliteUsage } from './sqlite-usage.ts'
 
+export interface SqliteCatalogDeps {
+  readonly db: Database
+  readonly clock: Clock
+  readonly data: string
+  /** Where proofs are kept beside the catalog; left out while rebuilding from them. */
+  readonly proofs?: Proofs | undefined
+  /** Adds links of a digest that the store knows and the catalog lacks; false when there are none. */
+  readonly restore?: Restore | undefined
+  /** Called when it ends; what was not written yet is written after that. */
+  readonly onClosing?: (() => void) | undefined
+}
+
 export class SqliteCatalog implements Catalog {
+  readonly #deps: SqliteCatalogDeps
   readonly tags: SqliteTags
   readonly links: SqliteLinks
   readonly conversions: SqliteConversions
   readonly platforms: SqlitePlatforms
   readonly usage: SqliteUsage
   readonly retention: SqliteRetention
-  readonly #db: Database
-  readonly #clock: Clock
-  readonly #data: string
-  readonly #onClosing: (() => void) | undefined
 
-  constructor(deps: {
-    readonly db: Database
-    readonly clock: Clock
-    readonly data: string
-    /** Where proofs are kept beside the catalog; left out while rebuilding from them. */
-    readonly proofs?: Proofs | undefined
-    /** Adds links of a digest that the store knows and the catalog lacks; false when there are none. */
-    readonly restore?: Restore | undefined
-    /** Called when it ends; what was not written yet is written after that. */
-    readonly onClosing?: (() => void) | undefined
-  }) {
-    this.#db = deps.db
-    this.#clock = deps.clock
-    this.#data = deps.data
-    this.#onClosing = deps.onClosing
+  constructor(deps: SqliteCatalogDeps) {
+    this.#deps = deps
     this.tags = new SqliteTags(deps.db, deps.clock, deps.proofs)
     this.links = new SqliteLinks(deps.db, deps.clock, deps.proofs, deps.restore)
     this.conversions = new SqliteConversions(deps.db)
@@ -51,12 +47,12 @@ export class SqliteCatalog implements Catalog {
 
   /** For parts that are put in together: all of them or none. */
   transaction(work: () => void): void {
-    this.#db.transaction(work)
+    this.#deps.db.transaction(work)
   }
 
   async publish(image: ConvertedImage): Promise<void> {
     await this.links.prove(image.repository, linksOf(image))
-    await this.#db.mending(() => this.transaction(() => this.put(image)))
+    await this.#deps.db.mending(() => this.transaction(() => this.put(image)))
   }
 
   /** The same within a transaction, for what is written down already. `isNews`: as for links. */
@@ -68,16 +64,16 @@ export class SqliteCatalog implements Catalog {
 
   async check(): Promise<void> {
     try {
-      await access(this.#data, constants.R_OK | constants.W_OK)
+      await access(this.#deps.data, constants.R_OK | constants.W_OK)
     } catch (error) {
-      throw storeFailure(`use the data folder ${this.#data}`, error)
+      throw storeFailure(`use the data folder ${this.#deps.data}`, error)
     }
     const sql = 'INSERT OR REPLACE INTO pulse (id, checked_at) VALUES (1, ?)'
-    await this.#db.mending(() => this.#db.run(sql, this.#clock.now()))
+    await this.#deps.db.mending(() => this.#deps.db.run(sql, this.#deps.clock.now()))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#onClosing?.()
+    this.#deps.onClosing?.()
     // Last uses only order eviction; a damaged file was marked when that showed, and is made again at the next start.
     await this.usage.flush().catch(() => undefined)
   }

@@ -37,45 +37,37 @@ const ORPHAN_GRACE_MS = 3_600_000
 /** A "manifest" or "config" beyond this is no description of anything, but what somebody wants kept for ever; bytes. */
 const MAX_DESCRIPTION = 8 * 1024 * 1024
 
-export class Collector {
-  readonly #store: BlobStore
-  readonly #catalog: Catalog
-  readonly #returns: Returns
-  readonly #pinned: Pick<Pinned, 'digests'>
-  readonly #clock: Clock
-  readonly #policy: CollectorPolicy
+export interface CollectorDeps {
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly returns: Returns
+  readonly pinned: Pick<Pinned, 'digests'>
+  readonly clock: Clock
+  readonly policy: CollectorPolicy
+}
 
-  constructor(deps: {
-    readonly store: BlobStore
-    readonly catalog: Catalog
-    readonly returns: Returns
-    readonly pinned: Pick<Pinned, 'digests'>
-    readonly clock: Clock
-    readonly policy: CollectorPolicy
-  }) {
-    this.#store = deps.store
-    this.#catalog = deps.catalog
-    this.#returns = deps.returns
-    this.#pinned = deps.pinned
-    this.#clock = deps.clock
-    this.#policy = deps.policy
+export class Collector {
+  readonly #deps: CollectorDeps
+
+  constructor(deps: CollectorDeps) {
+    this.#deps = deps
   }
 
   async plan(): Promise<Findings> {
-    const pinned = await this.#pinned.digests()
+    const pinned = await this.#deps.pinned.digests()
     const blobs: StoredBlob[] = []
     let total = 0
-    for await (const { digest, size, storedAt } of this.#store.list()) {
+    for await (const { digest, size, storedAt } of this.#deps.store.list()) {
       total += size
       const blob = await this.#describe(digest, size, storedAt)
       blobs.push(pinned.has(digest) ? { ...blob, role: 'pinned' } : blob)
     }
     const budget = await this.#budget(total)
     const policy = {
-      now: this.#clock.now(),
+      now: this.#deps.clock.now(),
       maxSize: budget,
-      leaseMs: this.#policy.leaseMs,
-      graceMs: Math.max(this.#policy.leaseMs, ORPHAN_GRACE_MS),
+      leaseMs: this.#deps.policy.leaseMs,
+      graceMs: Math.max(this.#deps.policy.leaseMs, ORPHAN_GRACE_MS),
     }
     const returns = new Map<Digest, Return>()
     const judged = total <= budget ? blobs : await this.#judge(blobs, budget, returns)
@@ -86,20 +78,20 @@ export class Collector {
     const findings = await this.plan()
     const gone: Victim[] = []
     for (const victim of findings.plan.victims) {
-      const now = await this.#catalog.retention.describe(victim.digest)
+      const now = await this.#deps.catalog.retention.describe(victim.digest)
       const isWanted = now !== undefined && now.touchedAt > victim.touchedAt
       if (isWanted) continue
       // Whoever verifies the store shall see that it was let go, and not lost.
       if (now !== undefined && now.role !== 'layer' && !now.isReleased) {
-        await this.#catalog.retention.release([victim.digest], this.#clock.now())
+        await this.#deps.catalog.retention.release([victim.digest], this.#deps.clock.now())
       }
-      if (await this.#store.delete(victim.digest)) gone.push(victim)
+      if (await this.#deps.store.delete(victim.digest)) gone.push(victim)
     }
     return { ...findings, gone }
   }
 
   async #describe(digest: Digest, size: number, storedAt: number): Promise<StoredBlob> {
-    const kept = await this.#catalog.retention.describe(digest)
+    const kept = await this.#deps.catalog.retention.describe(digest)
     const touchedAt = Math.max(storedAt, kept?.touchedAt ?? 0)
     return { digest, size, touchedAt, role: roleOf(kept, size), comesBack: true }
   }
@@ -120,7 +112,7 @@ export class Collector {
         judged.push(blob)
         continue
       }
-      const back = await this.#returns.of(blob.digest)
+      const back = await this.#deps.returns.of(blob.digest)
       returns.set(blob.digest, back)
       judged.push({ ...blob, comesBack: 'from' in back })
     }
@@ -129,8 +121,8 @@ export class Collector {
 
   /** Whatever `maxSize` says, the disk's reserve is not for the store. */
   async #budget(total: number): Promise<number> {
-    const room = await this.#store.room()
-    const { maxSize } = this.#policy
+    const room = await this.#deps.store.room()
+    const { maxSize } = this.#deps.policy
     return room === undefined ? maxSize : Math.max(0, Math.min(maxSize, total + room))
   }
 }

@@ -41,13 +41,18 @@ const SCRUB_LOOK_MS = 60_000
 /** A scrub that is this much ahead of its rate waits, ms. */
 const AHEAD_MS = 50
 
+export interface KeeperDeps {
+  readonly store: MeteredBlobs
+  readonly catalog: Catalog
+  readonly collector: Collector
+  readonly verifier: Verifier
+  readonly clock: Clock
+  readonly policy: KeeperPolicy
+  readonly events?: KeeperEvents
+}
+
 export class Keeper implements AsyncDisposable {
-  readonly #store: MeteredBlobs
-  readonly #catalog: Catalog
-  readonly #collector: Collector
-  readonly #verifier: Verifier
-  readonly #clock: Clock
-  readonly #policy: KeeperPolicy
+  readonly #deps: KeeperDeps
   readonly #events: KeeperEvents
   readonly #stop = new AbortController()
   readonly #running: Promise<unknown>
@@ -55,31 +60,18 @@ export class Keeper implements AsyncDisposable {
   /** Resolved when there is a reason to collect before the hour is over. */
   #wanted = Promise.withResolvers<void>()
 
-  constructor(deps: {
-    readonly store: MeteredBlobs
-    readonly catalog: Catalog
-    readonly collector: Collector
-    readonly verifier: Verifier
-    readonly clock: Clock
-    readonly policy: KeeperPolicy
-    readonly events?: KeeperEvents
-  }) {
-    this.#store = deps.store
-    this.#catalog = deps.catalog
-    this.#collector = deps.collector
-    this.#verifier = deps.verifier
-    this.#clock = deps.clock
-    this.#policy = deps.policy
+  constructor(deps: KeeperDeps) {
+    this.#deps = deps
     this.#events = deps.events ?? {}
     this.#budget = deps.policy.maxSize
-    this.#store.onGrowth = (isFull) => {
-      if (isFull || this.#store.bytes > this.#budget) this.#wanted.resolve()
+    this.#deps.store.onGrowth = (isFull) => {
+      if (isFull || this.#deps.store.bytes > this.#budget) this.#wanted.resolve()
     }
     this.#running = Promise.all([this.#collectAlways(), this.#scrubAlways()])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#store.onGrowth = () => undefined
+    this.#deps.store.onGrowth = () => undefined
     this.#stop.abort()
     await this.#running
   }
@@ -92,13 +84,13 @@ export class Keeper implements AsyncDisposable {
   async #collectAlways(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       this.#wanted = Promise.withResolvers()
-      const began = this.#clock.monotonic()
+      const began = this.#deps.clock.monotonic()
       const collected = await this.#collect()
-      const took = this.#clock.monotonic() - began
+      const took = this.#deps.clock.monotonic() - began
       const pause = Math.max(took / BUSY_PART, RETRY_MS.least)
       await this.#sleep(pause)
       const isOver = collected === undefined || collected.plan.overBy > 0
-      const retry = Math.min(RETRY_MS.most, Math.max(this.#policy.leaseMs / 4, RETRY_MS.least))
+      const retry = Math.min(RETRY_MS.most, Math.max(this.#deps.policy.leaseMs / 4, RETRY_MS.least))
       // Over the budget, only time helps; else whatever brings it over the budget.
       if (isOver) await this.#sleep(retry)
       else await this.#sleep(COLLECT_EVERY_MS, this.#wanted.promise)
@@ -107,7 +99,7 @@ export class Keeper implements AsyncDisposable {
 
   async #collect(): Promise<Collected | undefined> {
     try {
-      const collected = await this.#collector.collect()
+      const collected = await this.#deps.collector.collect()
       this.#budget = collected.budget
       this.#events.collected?.(collected)
       return collected
@@ -119,7 +111,7 @@ export class Keeper implements AsyncDisposable {
 
   async #scrubAlways(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      const { intervalMs } = this.#policy.scrub
+      const { intervalMs } = this.#deps.policy.scrub
       if (intervalMs > 0) await this.#scrubWhenDue(intervalMs)
       await this.#sleep(intervalMs > 0 ? Math.min(SCRUB_LOOK_MS, intervalMs) : SCRUB_LOOK_MS)
     }
@@ -127,10 +119,10 @@ export class Keeper implements AsyncDisposable {
 
   async #scrubWhenDue(intervalMs: number): Promise<void> {
     try {
-      const last = await this.#catalog.retention.lastDone(SCRUB)
-      const now = this.#clock.now()
+      const last = await this.#deps.catalog.retention.lastDone(SCRUB)
+      const now = this.#deps.clock.now()
       // A new store has nothing that could have rotted yet.
-      if (last === undefined) await this.#catalog.retention.done(SCRUB, now)
+      if (last === undefined) await this.#deps.catalog.retention.done(SCRUB, now)
       else if (Math.abs(now - last) >= intervalMs) await this.#scrub()
     } catch (error) {
       if (!this.#stop.signal.aborted) this.#events.failed?.('scrub', error)
@@ -138,21 +130,21 @@ export class Keeper implements AsyncDisposable {
   }
 
   async #scrub(): Promise<void> {
-    const began = this.#clock.monotonic()
+    const began = this.#deps.clock.monotonic()
     this.#events.scrubBegan?.()
     let bytes = 0
     const pace = async (more: number) => {
       bytes += more
-      const due = began + (bytes / this.#policy.scrub.rate) * 1000
-      const ahead = due - this.#clock.monotonic()
+      const due = began + (bytes / this.#deps.policy.scrub.rate) * 1000
+      const ahead = due - this.#deps.clock.monotonic()
       if (ahead > AHEAD_MS) await this.#sleep(ahead)
       this.#stop.signal.throwIfAborted()
     }
-    for await (const check of this.#verifier.all({ pace, decode: false })) {
+    for await (const check of this.#deps.verifier.all({ pace, decode: false })) {
       if (check.state !== 'sound') this.#events.checked?.(check)
     }
-    await this.#catalog.retention.done(SCRUB, this.#clock.now())
-    const seconds = (this.#clock.monotonic() - began) / 1000
+    await this.#deps.catalog.retention.done(SCRUB, this.#deps.clock.now())
+    const seconds = (this.#deps.clock.monotonic() - began) / 1000
     this.#events.scrubbed?.({ bytes, seconds })
   }
 
@@ -160,7 +152,7 @@ export class Keeper implements AsyncDisposable {
   async #sleep(ms: number, wake?: Promise<void>): Promise<void> {
     const awake = new AbortController()
     const signal = AbortSignal.any([this.#stop.signal, awake.signal])
-    const slept = this.#clock.sleep(ms, signal).catch(() => undefined)
+    const slept = this.#deps.clock.sleep(ms, signal).catch(() => undefined)
     await (wake === undefined ? slept : Promise.race([slept, wake]))
     awake.abort()
   }

@@ -4,34 +4,31 @@ import { type Digest, isDigest } from '../oci/digest.ts'
 import { splitSuffix } from '../oci/reference.ts'
 import type { Pin, Pins } from '../pins.ts'
 import type { Catalog } from '../ports.ts'
-import { isSameRepository, type Manifests } from '../pull/manifests.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import { isSameRepository } from '../oci/repository.ts'
 import { Below } from './below.ts'
 
-export class Pinned {
-  readonly #pins: Pins
-  readonly #catalog: Catalog
-  readonly #manifests: Manifests
-  readonly #profiles: Profiles
+export interface PinnedDeps {
+  readonly pins: Pins
+  readonly catalog: Catalog
+  readonly manifests: Manifests
+  readonly profiles: Profiles
+}
 
-  constructor(deps: {
-    readonly pins: Pins
-    readonly catalog: Catalog
-    readonly manifests: Manifests
-    readonly profiles: Profiles
-  }) {
-    this.#pins = deps.pins
-    this.#catalog = deps.catalog
-    this.#manifests = deps.manifests
-    this.#profiles = deps.profiles
+export class Pinned {
+  readonly #deps: PinnedDeps
+
+  constructor(deps: PinnedDeps) {
+    this.#deps = deps
   }
 
   /** Of all pins; a name that is not in the store keeps nothing. */
   async digests(): Promise<ReadonlySet<Digest>> {
-    return await this.below(await this.#pins.list())
+    return await this.below(await this.#deps.pins.list())
   }
 
   async below(pins: readonly Pin[]): Promise<ReadonlySet<Digest>> {
-    const below = new Below(this.#manifests)
+    const below = new Below(this.#deps.manifests)
     for (const pin of pins) {
       const { upstream, name } = pin
       const digest = await this.find(pin)
@@ -44,16 +41,16 @@ export class Pinned {
   async find({ upstream, name, reference }: Pin): Promise<Digest | undefined> {
     const repository = { upstream, name }
     if (isDigest(reference)) {
-      return (await this.#manifests.findLocal(repository, reference))?.digest
+      return (await this.#deps.manifests.findLocal(repository, reference))?.digest
     }
-    const literal = await this.#catalog.tags.find(repository, reference)
+    const literal = await this.#deps.catalog.tags.find(repository, reference)
     if (literal !== undefined) return literal.digest
-    const split = splitSuffix(reference, this.#profiles.suffixes)
-    const profile = split && this.#profiles.find(split.suffix)
-    const source = split && (await this.#catalog.tags.find(repository, split.base))
+    const split = splitSuffix(reference, this.#deps.profiles.suffixes)
+    const profile = split && this.#deps.profiles.find(split.suffix)
+    const source = split && (await this.#deps.catalog.tags.find(repository, split.base))
     if (profile === undefined || source === undefined) return undefined
     if (profile.format === undefined) return source.digest
-    const made = await this.#catalog.conversions.listImages({ source: source.digest })
+    const made = await this.#deps.catalog.conversions.listImages({ source: source.digest })
     return made.findLast(
       (one) => one.profile === profile.name && isSameRepository(one.repository, repository),
     )?.target

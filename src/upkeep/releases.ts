@@ -4,19 +4,17 @@ import type { Catalog, Clock } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { Below } from './below.ts'
 
-export class Releases {
-  readonly #catalog: Catalog
-  readonly #manifests: Manifests
-  readonly #clock: Clock
+export interface ReleasesDeps {
+  readonly catalog: Catalog
+  readonly manifests: Manifests
+  readonly clock: Clock
+}
 
-  constructor(deps: {
-    readonly catalog: Catalog
-    readonly manifests: Manifests
-    readonly clock: Clock
-  }) {
-    this.#catalog = deps.catalog
-    this.#manifests = deps.manifests
-    this.#clock = deps.clock
+export class Releases {
+  readonly #deps: ReleasesDeps
+
+  constructor(deps: ReleasesDeps) {
+    this.#deps = deps
   }
 
   /** Runs `remove` and lets go of what only the removed names led to. */
@@ -25,15 +23,15 @@ export class Releases {
     const result = await remove()
     const still = await this.#named()
     const released = [...before].filter((digest) => !still.has(digest))
-    await this.#catalog.usage.flush()
-    await this.#catalog.retention.release(released, this.#clock.now())
+    await this.#deps.catalog.usage.flush()
+    await this.#deps.catalog.retention.release(released, this.#deps.clock.now())
     return result
   }
 
   /** Everything below every tag, conversions included. */
   async #named(): Promise<ReadonlySet<Digest>> {
-    const below = new Below(this.#manifests, this.#catalog.conversions)
-    for await (const { upstream, name, digest } of this.#catalog.tags.list()) {
+    const below = new Below(this.#deps.manifests, this.#deps.catalog.conversions)
+    for await (const { upstream, name, digest } of this.#deps.catalog.tags.list()) {
       await below.follow({ repository: { upstream, name }, digest })
     }
     return below.found

@@ -1,34 +1,31 @@
 /** Whether the bytes of a blob can be had again once they are gone, and from where: what cannot come back is not evicted. */
-import { parseRecipe } from '../convert/image-task.ts'
-import { listIn } from '../convert/priority-lists.ts'
+import { parseRecipe } from '../format/recipe.ts'
+import { listIn } from '../priorities/stored-lists.ts'
 import { findRecipe } from '../convert/recipes.ts'
 import { findFormat } from '../format/formats.ts'
 import type { Digest } from '../oci/digest.ts'
+import { fullName } from '../oci/repository.ts'
 import type { BlobStore, Catalog, Link, Repository, Upstreams } from '../ports.ts'
 
 /** `from` and `lost` are for people. */
 export type Return = { readonly from: string } | { readonly lost: string }
 
-export class Returns {
-  readonly #store: BlobStore
-  readonly #catalog: Catalog
-  readonly #upstreams: Upstreams
-  readonly #offline: boolean
+export interface ReturnsDeps {
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly upstreams: Upstreams
+  readonly offline: boolean
+}
 
-  constructor(deps: {
-    readonly store: BlobStore
-    readonly catalog: Catalog
-    readonly upstreams: Upstreams
-    readonly offline: boolean
-  }) {
-    this.#store = deps.store
-    this.#catalog = deps.catalog
-    this.#upstreams = deps.upstreams
-    this.#offline = deps.offline
+export class Returns {
+  readonly #deps: ReturnsDeps
+
+  constructor(deps: ReturnsDeps) {
+    this.#deps = deps
   }
 
   async of(digest: Digest): Promise<Return> {
-    const holders = await this.#catalog.links.holders(digest)
+    const holders = await this.#deps.catalog.links.holders(digest)
     const origin = this.#originAmong(holders)
     if (origin !== undefined) return { from: origin }
     const made = holders.find(isMade)
@@ -44,14 +41,16 @@ export class Returns {
   /** Where an upstream has it, for people. */
   #originAmong(holders: readonly (Repository & Link)[]): string | undefined {
     const isReachable = ({ upstream, standing }: Repository & Link) =>
-      standing === 'proven' && !this.#offline && this.#upstreams.find(upstream) !== undefined
+      standing === 'proven' &&
+      !this.#deps.offline &&
+      this.#deps.upstreams.find(upstream) !== undefined
     const origin = holders.find(isReachable)
-    return origin && `${origin.upstream}/${origin.name}`
+    return origin && `${fullName(origin)}`
   }
 
   /** A manifest or config is written again from its source's, by what is recorded of its layers. */
   async #rewritten(digest: Digest): Promise<Return> {
-    const { conversions } = this.#catalog
+    const { conversions } = this.#deps.catalog
     const [target] = await conversions.listImages({ target: digest })
     const image = target ?? (await conversions.listImages({ output: digest })).at(0)
     if (image === undefined) return { lost: 'its recipe is not known' }
@@ -59,27 +58,27 @@ export class Returns {
     if (findFormat(format)?.revision !== revision) {
       return { lost: `it was made by revision ${revision} of ${format}` }
     }
-    const origin = this.#originAmong(await this.#catalog.links.holders(image.source))
+    const origin = this.#originAmong(await this.#deps.catalog.links.holders(image.source))
     if (origin !== undefined) return { from: `its source in ${origin}` }
     return { lost: `its source ${image.source} cannot be had from any upstream` }
   }
 
   async #remade(digest: Digest): Promise<Return> {
-    const recipe = await findRecipe(this.#catalog, digest)
+    const recipe = await findRecipe(this.#deps.catalog, digest)
     if ('lost' in recipe) return recipe
     const { source } = recipe.layer
     const list = listIn(recipe.options)
-    if (list !== undefined && (await this.#store.stat(list)) === undefined) {
+    if (list !== undefined && (await this.#deps.store.stat(list)) === undefined) {
       return { lost: `its priority list ${list} is gone` }
     }
     // A recipe starts from an original: what was made is no source, so that the search ends here.
-    const holders = await this.#catalog.links.holders(source)
+    const holders = await this.#deps.catalog.links.holders(source)
     const origin = this.#originAmong(holders)
     if (origin !== undefined) return { from: `its source in ${origin}` }
     // A source that cannot come back is not evicted either, unless its name was removed.
-    const kept = await this.#catalog.retention.describe(source)
+    const kept = await this.#deps.catalog.retention.describe(source)
     const stays = kept !== undefined && !kept.isReleased && !holders.some(isMade)
-    if (stays && (await this.#store.stat(source)) !== undefined) {
+    if (stays && (await this.#deps.store.stat(source)) !== undefined) {
       return { from: `its source ${source} in the store` }
     }
     return { lost: `its source ${source} cannot be had: ${this.#whyLost(holders)}` }
@@ -88,7 +87,7 @@ export class Returns {
   #whyLost(holders: readonly (Repository & Link)[]): string {
     const holder = holders.find(({ standing }) => standing === 'proven')
     if (holder === undefined) return 'nobody is known to have it'
-    if (this.#offline) return 'crossdock is offline'
+    if (this.#deps.offline) return 'crossdock is offline'
     return `the upstream ${holder.upstream} is not configured`
   }
 }

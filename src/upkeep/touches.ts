@@ -8,32 +8,28 @@ import type { Catalog, Clock, RawManifest } from '../ports.ts'
 const LEASE_PART = 0.25
 const MOST_MS = 60_000
 
+export interface TouchesDeps {
+  readonly catalog: Catalog
+  readonly outline: (raw: RawManifest) => Outline
+  readonly clock: Clock
+  readonly policy: { readonly leaseMs: number }
+}
+
 export class Touches {
-  readonly #catalog: Catalog
-  readonly #outline: (raw: RawManifest) => Outline
-  readonly #clock: Clock
-  readonly #policy: { readonly leaseMs: number }
+  readonly #deps: TouchesDeps
   /** When the blobs of a manifest were touched last, monotonic ms. */
   readonly #manifests = new LRUCache<Digest, number>({ max: 20_000 })
 
-  constructor(deps: {
-    readonly catalog: Catalog
-    readonly outline: (raw: RawManifest) => Outline
-    readonly clock: Clock
-    readonly policy: { readonly leaseMs: number }
-  }) {
-    this.#catalog = deps.catalog
-    this.#outline = deps.outline
-    this.#clock = deps.clock
-    this.#policy = deps.policy
+  constructor(deps: TouchesDeps) {
+    this.#deps = deps
   }
 
   blob(digest: Digest): void {
-    this.#catalog.usage.touch(digest, this.#clock.now())
+    this.#deps.catalog.usage.touch(digest, this.#deps.clock.now())
   }
 
   manifest(raw: RawManifest): void {
-    const now = this.#clock.monotonic()
+    const now = this.#deps.clock.monotonic()
     const last = this.#manifests.get(raw.digest)
     if (last !== undefined && now - last < this.#everyMs) return
     this.#manifests.set(raw.digest, now)
@@ -41,11 +37,11 @@ export class Touches {
   }
 
   get #everyMs(): number {
-    return Math.min(MOST_MS, this.#policy.leaseMs * LEASE_PART)
+    return Math.min(MOST_MS, this.#deps.policy.leaseMs * LEASE_PART)
   }
 
   #named(raw: RawManifest): readonly Digest[] {
-    const outline = this.#outline(raw)
+    const outline = this.#deps.outline(raw)
     return [...childrenOf(outline), ...blobsOf(outline)].map(({ digest }) => digest)
   }
 }

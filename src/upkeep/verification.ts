@@ -42,39 +42,29 @@ interface Round extends VerifyOptions {
   readonly layers: Set<string>
 }
 
-export class Verifier {
-  readonly #store: BlobStore
-  readonly #sidecars: SidecarStore
-  readonly #catalog: Catalog
-  readonly #manifests: Manifests
-  readonly #healer: Pick<Healer, 'heal'>
-  readonly #limits: ModelLimits
-  readonly #decodeLimits: DecodeLimits
+export interface VerifierDeps {
+  readonly store: BlobStore
+  readonly sidecars: SidecarStore
+  readonly catalog: Catalog
+  readonly manifests: Manifests
+  readonly healer: Pick<Healer, 'heal'>
+  readonly limits: ModelLimits
+  readonly decodeLimits: DecodeLimits
+}
 
-  constructor(deps: {
-    readonly store: BlobStore
-    readonly sidecars: SidecarStore
-    readonly catalog: Catalog
-    readonly manifests: Manifests
-    readonly healer: Pick<Healer, 'heal'>
-    readonly limits: ModelLimits
-    readonly decodeLimits: DecodeLimits
-  }) {
-    this.#store = deps.store
-    this.#sidecars = deps.sidecars
-    this.#catalog = deps.catalog
-    this.#manifests = deps.manifests
-    this.#healer = deps.healer
-    this.#limits = deps.limits
-    this.#decodeLimits = deps.decodeLimits
+export class Verifier {
+  readonly #deps: VerifierDeps
+
+  constructor(deps: VerifierDeps) {
+    this.#deps = deps
   }
 
   /** The whole store: bytes, then what sidecars and catalog say of each other. */
   async *all(options: VerifyOptions): AsyncGenerator<Check> {
     const round = { ...options, blobs: new Set<Digest>(), layers: new Set<string>() }
-    for await (const { digest } of this.#store.list()) yield* this.#blob(digest, round)
-    for await (const sidecar of this.#sidecars.list()) yield* this.#sidecar(sidecar, round)
-    for await (const { upstream, name, tag, digest, checkedAt } of this.#catalog.tags.list()) {
+    for await (const { digest } of this.#deps.store.list()) yield* this.#blob(digest, round)
+    for await (const sidecar of this.#deps.sidecars.list()) yield* this.#sidecar(sidecar, round)
+    for await (const { upstream, name, tag, digest, checkedAt } of this.#deps.catalog.tags.list()) {
       yield* this.#tag({ upstream, name }, digest, { name: tag, at: checkedAt })
     }
   }
@@ -94,13 +84,13 @@ export class Verifier {
     const open = [root]
     for (let digest = open.pop(); digest !== undefined; digest = open.pop()) {
       if (!(await walk.enter(digest))) continue
-      const link = await this.#manifests.findLink(repository, digest)
+      const link = await this.#deps.manifests.findLink(repository, digest)
       // A platform that nobody has pulled is not here.
       if (link === undefined && digest !== root) continue
       yield* this.#kept(digest, round)
-      const raw = await this.#manifests.findLocal(repository, digest)
+      const raw = await this.#deps.manifests.findLocal(repository, digest)
       if (raw === undefined) continue
-      const manifest = this.#manifests.outline(raw)
+      const manifest = this.#deps.manifests.outline(raw)
       if (manifest.kind === 'image') yield* this.#image(manifest, round)
       for (const child of childrenOf(manifest).toReversed()) open.push(child.digest)
     }
@@ -118,14 +108,14 @@ export class Verifier {
 
   /** Not here, and never was: whoever asks for a manifest alone gets nothing that it names. */
   async #isMerelyNamed(digest: Digest): Promise<boolean> {
-    if ((await this.#store.stat(digest)) !== undefined) return false
-    const holders = await this.#catalog.links.holders(digest)
+    if ((await this.#deps.store.stat(digest)) !== undefined) return false
+    const holders = await this.#deps.catalog.links.holders(digest)
     return holders.length > 0 && holders.every(({ standing }) => standing === 'named')
   }
 
   /** A manifest or config, which must be here unless it was let go. */
   async *#kept(digest: Digest, round: Round): AsyncGenerator<Check> {
-    if (round.blobs.has(digest) && (await this.#store.stat(digest)) !== undefined) return
+    if (round.blobs.has(digest) && (await this.#deps.store.stat(digest)) !== undefined) return
     let isFound = false
     for await (const check of this.#blob(digest, round)) {
       isFound = true
@@ -137,20 +127,20 @@ export class Verifier {
 
   /** Evicted or forgotten, and not asked for since: whoever does gets it again. */
   async #wasLetGo(digest: Digest): Promise<boolean> {
-    if ((await this.#store.stat(digest)) !== undefined) return false
-    return (await this.#catalog.retention.describe(digest))?.isReleased ?? false
+    if ((await this.#deps.store.stat(digest)) !== undefined) return false
+    return (await this.#deps.catalog.retention.describe(digest))?.isReleased ?? false
   }
 
   /** Says nothing of a blob that is not here: it may well have been evicted. */
   async *#blob(digest: Digest, round: Round): AsyncGenerator<Check> {
     round.blobs.add(digest)
-    const found = await this.#store.verify(digest, round.pace)
+    const found = await this.#deps.store.verify(digest, round.pace)
     if (found === 'sound') yield { what: 'blob', digest, state: 'sound' }
     if (found === 'rotten') yield await this.#heal(digest, 'has rotted')
   }
 
   async #heal(digest: Digest, trouble: string): Promise<Check> {
-    const healing = await this.#healer.heal(digest)
+    const healing = await this.#deps.healer.heal(digest)
     const isHealed = 'from' in healing
     return {
       what: 'blob',
@@ -167,8 +157,12 @@ export class Verifier {
   async *#diffIds(image: ImageManifest, round: Round): AsyncGenerator<Check> {
     if (describeUnconvertible(image) !== undefined) return
     const { digest, size } = image.config
-    if (size > this.#limits.maxConfigBytes || (await this.#store.stat(digest)) === undefined) return
-    const bytes = await collect(this.#store.read(digest), this.#limits.maxConfigBytes)
+    if (
+      size > this.#deps.limits.maxConfigBytes ||
+      (await this.#deps.store.stat(digest)) === undefined
+    )
+      return
+    const bytes = await collect(this.#deps.store.read(digest), this.#deps.limits.maxConfigBytes)
     const diffIds = this.#diffIdsIn(bytes)
     for (const [i, layer] of image.layers.entries()) {
       const diffId = diffIds[i]
@@ -176,7 +170,7 @@ export class Verifier {
       const isForeign = findMediaType(layer.mediaType)?.foreign === true
       if (diffId === undefined || isForeign || round.layers.has(key)) continue
       round.layers.add(key)
-      if ((await this.#store.stat(layer.digest)) === undefined) continue
+      if ((await this.#deps.store.stat(layer.digest)) === undefined) continue
       const check = await this.#diffId(layer.digest, diffId)
       if (check?.state === 'published' && (await this.#isMade(layer.digest, digest))) {
         yield { ...check, state: 'failed' }
@@ -187,7 +181,7 @@ export class Verifier {
   /** True when the layer, or the config that speaks of it, is of a conversion. */
   async #isMade(...digests: readonly Digest[]): Promise<boolean> {
     for (const digest of digests) {
-      const holders = await this.#catalog.links.holders(digest)
+      const holders = await this.#deps.catalog.links.holders(digest)
       if (holders.some(({ standing }) => standing === 'made')) return true
     }
     return false
@@ -196,7 +190,7 @@ export class Verifier {
   /** None in a config that cannot be read: it came like that, and is not converted. */
   #diffIdsIn(config: Uint8Array): readonly Digest[] {
     try {
-      return parseImageConfig(config, this.#limits).diffIds
+      return parseImageConfig(config, this.#deps.limits).diffIds
     } catch (error) {
       if (error instanceof CrossdockError) return []
       throw error
@@ -207,15 +201,15 @@ export class Verifier {
   async #diffId(digest: Digest, diffId: Digest): Promise<Check | undefined> {
     try {
       const hasher = new Hasher(algorithmOf(diffId))
-      const source = this.#store.read(digest, undefined, {})
-      for await (const chunk of decodeLayer(source, this.#decodeLimits)) hasher.update(chunk)
+      const source = this.#deps.store.read(digest, undefined, {})
+      for await (const chunk of decodeLayer(source, this.#deps.decodeLimits)) hasher.update(chunk)
       const found = hasher.digest()
       if (found === diffId) return { what: 'diffId', digest, state: 'sound' }
       const detail = `unpacks to ${found}, but its image's config says ${diffId}`
       return { what: 'diffId', digest, state: 'published', detail }
     } catch (error) {
       // A server beside may have evicted it in this moment.
-      if ((await this.#store.stat(digest)) === undefined) return undefined
+      if ((await this.#deps.store.stat(digest)) === undefined) return undefined
       const detail = error instanceof Error ? error.message : String(error)
       return { what: 'diffId', digest, state: isOfContent(error) ? 'published' : 'failed', detail }
     }
@@ -226,13 +220,13 @@ export class Verifier {
   async *#sidecar(sidecar: Sidecar, round: Round): AsyncGenerator<Check> {
     const { digest, mediaType } = sidecar
     yield* this.#kept(digest, round)
-    if ((await this.#store.stat(digest)) === undefined) return
+    if ((await this.#deps.store.stat(digest)) === undefined) return
     let manifest: Outline
     let raw: RawManifest
     try {
-      const bytes = await collect(this.#store.read(digest), this.#limits.maxManifestBytes)
+      const bytes = await collect(this.#deps.store.read(digest), this.#deps.limits.maxManifestBytes)
       raw = { digest, mediaType, bytes }
-      manifest = this.#manifests.outline(raw)
+      manifest = this.#deps.manifests.outline(raw)
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error)
       yield { what: 'sidecar', digest, state: 'failed', detail }
@@ -246,11 +240,11 @@ export class Verifier {
   async *#links({ digest, places, conversion }: Sidecar, raw: RawManifest) {
     for (const { upstream, name } of places) {
       const repository = { upstream, name }
-      if ((await this.#manifests.findLink(repository, digest)) !== undefined) continue
+      if ((await this.#deps.manifests.findLink(repository, digest)) !== undefined) continue
       const isMade =
         conversion?.repository.upstream === upstream && conversion.repository.name === name
-      if (isMade) await this.#catalog.publish(conversion)
-      else await this.#manifests.record(repository, raw)
+      if (isMade) await this.#deps.catalog.publish(conversion)
+      else await this.#deps.manifests.record(repository, raw)
       const detail = `the catalog did not know it in ${upstream}/${name}; now it does`
       yield { what: 'catalog', digest, state: 'healed', detail } as const
     }
@@ -262,13 +256,13 @@ export class Verifier {
     digest: Digest,
     tag: { readonly name: string; readonly at: number },
   ): AsyncGenerator<Check> {
-    const sidecar = await this.#sidecars.read(digest)
+    const sidecar = await this.#deps.sidecars.read(digest)
     const { upstream, name } = repository
     const place = sidecar?.places.find((one) => one.upstream === upstream && one.name === name)
     if (place?.tags[tag.name] !== undefined) return
-    const raw = await this.#manifests.findLocal(repository, digest)
+    const raw = await this.#deps.manifests.findLocal(repository, digest)
     if (raw === undefined) return
-    await this.#manifests.record(repository, raw, tag)
+    await this.#deps.manifests.record(repository, raw, tag)
     const detail = `its sidecar did not say ${upstream}/${name}:${tag.name}; now it does`
     yield { what: 'sidecar', digest, state: 'healed', detail }
   }

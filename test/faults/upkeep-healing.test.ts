@@ -279,6 +279,7 @@ async function command(...args: string[]): Promise<{ code: number; out: string; 
     cwd: proxy.data,
     home: proxy.data,
     hostname: 'proxy.example',
+    network: { addresses: () => [], leadsHere: async () => false },
     output: outputTo({
       isTerminal: false,
       columns: 100,

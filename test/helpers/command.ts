@@ -29,6 +29,8 @@ export class Workplace implements AsyncDisposable {
   readonly env: Record<string, string> = {}
   stdin = ''
   isTerminal = false
+  /** Whether others know this machine by its name. */
+  isNamed = true
 
   private constructor(folder: string) {
     this.folder = folder
@@ -62,6 +64,7 @@ export class Workplace implements AsyncDisposable {
       cwd: this.folder,
       home: this.folder,
       hostname: 'proxy.example',
+      network: { addresses: () => ['192.0.2.7'], leadsHere: async () => this.isNamed },
       output: outputTo({
         isTerminal: this.isTerminal,
         columns: 100,

@@ -164,3 +164,19 @@ describe('what an image says of itself', () => {
     expect(line).not.toMatch(OBEYED)
   })
 })
+
+test('says once of an image that a Docker which cannot read its suffix got the original, since Docker itself says nothing', async () => {
+  const headers = { 'user-agent': 'docker/20.10.24 go/go1.19' }
+  const pull = () => ask(`${url}/v2/app/manifests/1-zstd`, { headers })
+  const first = await pull()
+  await pull()
+  const last = await lineOf(String((await pull()).headers['x-request-id']))
+  const line = await server.logged(/^.*"event":"wish_unfulfilled".*"reason":"client".*$/m)
+
+  expect(first.headers['crossdock-conversion']).toBe('original; reason=client')
+  expect(JSON.parse(line)).toMatchObject({
+    ...{ upstream: 'origin', name: 'app', tag: '1', profile: 'zstd' },
+    message: expect.stringContaining('docker 20.10 cannot read zstd layers'),
+  })
+  expect(last.event).toBe('request')
+})

@@ -53,6 +53,19 @@ describe('a manifest that is not understood', () => {
     },
   )
 
+  test.each(['gzip', 'zstd'] as const)('is what it is asked for when it is all %s', async (is) => {
+    const name = `odd/already-${is}`
+    const spoil = ODD[0]?.[1] ?? String
+    const { odd } = await pushOdd(origin, name, spoil, { compression: is })
+    const other = is === 'gzip' ? 'zstd' : 'gzip'
+
+    const answer = await getManifest(proxy.base, name, `1-${is}`)
+
+    expect(answer.bytes).toEqual(odd.bytes)
+    expect(answer.conversion).toBe(`original; reason=already-${is}`)
+    await expect(getManifest(proxy.base, name, `1-${other}`)).rejects.toThrow(/get it unconverted/)
+  })
+
   test('is served without its upstream, with a catalog that was made again', async () => {
     const name = 'odd/rebuilt'
     await pushOdd(origin, name, ODD[0]?.[1] ?? String)
@@ -389,8 +402,9 @@ async function pushOdd(
   registry: FakeRegistry,
   name: string,
   spoil: (text: string) => string,
+  options: ImageOptions = {},
 ): Promise<{ readonly image: FakeImage; readonly odd: FakeManifest }> {
-  const image = await fakeImage()
+  const image = await fakeImage(options)
   const bytes = Buffer.from(spoil(Buffer.from(image.bytes).toString()))
   const odd = { mediaType: OCI_MANIFEST, digest: digestOf(bytes), bytes }
   registry.push(name, undefined, image)

@@ -15,6 +15,7 @@ import {
 import type { FakeRegistry } from '../helpers/fake-registry.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { getManifest, pull } from '../helpers/faults-puller.ts'
+import { OCI_INDEX } from '../helpers/manifest-documents.ts'
 
 let proxy: TestProxy
 let origin: FakeRegistry
@@ -117,6 +118,29 @@ describe('an index', () => {
     expect([second.conversion, second.digest]).toEqual(['hit', first.digest])
     expect(first.manifests[0]?.digest).not.toBe(amd64.digest)
     expect(first.manifests[1]?.digest).toBe(arm64.digest)
+  })
+
+  test.each([
+    ['a digest that is none', { digest: 'sha256:x' }],
+    ['a digest of an unknown algorithm', { digest: `blake3:${'0'.repeat(64)}` }],
+    ['the size of nothing', { size: 0 }],
+  ])('with a child of %s is converted around it', async (what, strange) => {
+    const name = `index/strange-${brokenName(what).slice('index/'.length)}`
+    const image = await fakeImage()
+    const [child] = JSON.parse(Buffer.from(fakeIndex([image]).bytes).toString()).manifests
+    const odd = { ...child, digest: digestOf(Buffer.from('odd')), 'x-odd': [1], ...strange }
+    const bytes = json({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [odd, child] })
+    origin.push(name, undefined, image)
+    origin.push(name, '1', { mediaType: OCI_INDEX, bytes, digest: digestOf(bytes) })
+
+    for (const profile of ['all', 'zstd']) {
+      const { manifests, conversion } = await getManifest(proxy.base, name, `1-${profile}`)
+
+      expect(conversion).toMatch(/^converted/)
+      expect(manifests[0]).toEqual(odd)
+      expect(manifests[1]?.digest).not.toBe(image.digest)
+      await pull(proxy.base, name, manifests[1]?.digest ?? '')
+    }
   })
 
   test('with broken children is the same after a restart, and when its manifest was lost', async () => {

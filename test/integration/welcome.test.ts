@@ -25,7 +25,8 @@ describe('the page at /', () => {
       expect(text).toContain(line)
     }
     expect(text).toContain('<option selected>none</option>')
-    expect(text.match(/<section /g)).toHaveLength(5)
+    expect(text.match(/<section /g)).toHaveLength(7)
+    expect((await page('?profile=estargz')).text).toContain('/etc/containerd-stargz-grpc/')
   })
 
   test('is for browsers alone', async () => {

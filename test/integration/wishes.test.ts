@@ -71,7 +71,12 @@ interface Case {
   >
   readonly reason: string | RegExp
   /** What a demand is told; without it the original, since nothing is broken. */
-  readonly demand?: { readonly status: number; readonly says: RegExp }
+  readonly demand?: {
+    readonly status: number
+    readonly says: RegExp
+    /** True where nobody can pull it unconverted either. */
+    readonly isLost?: true
+  }
   /** Something that upstream does with a blob of it. */
   readonly fault?: { readonly status: number }
 }
@@ -201,7 +206,20 @@ const CASES: readonly Case[] = [
       return [raw, { ...raw, layers: [], config } as unknown as FakeImage]
     },
     reason: /^blob-(unknown|missing)$/,
-    demand: { status: 404, says: /blob sha256:/ },
+    demand: { status: 404, says: /blob sha256:/, isLost: true },
+  },
+  {
+    what: 'a layer of other bytes than its digest names',
+    make: async () => {
+      const image = await fakeImage()
+      const layers = image.layers.map((layer) => ({
+        ...layer,
+        bytes: randomBytes(layer.bytes.length),
+      }))
+      return [{ ...image, layers }]
+    },
+    reason: 'wrong-bytes',
+    demand: { status: 502, says: /blob sha256:/, isLost: true },
   },
   {
     what: 'a layer that upstream keeps to itself',
@@ -233,7 +251,7 @@ const CASES: readonly Case[] = [
     what: 'children that are not there',
     make: async () => [indexOf([await fakeImage()])],
     reason: /^(child-missing|manifest-unknown)$/,
-    demand: { status: 404, says: /manifest sha256:.* not there/ },
+    demand: { status: 404, says: /manifest sha256:.* not there/, isLost: true },
   },
   {
     what: 'a child that is larger than its index says',
@@ -309,7 +327,8 @@ describe.each(CASES)('$what', ({ what, make, reason, demand, fault }) => {
     const { message } = errorOf(answer)
     expect([answer.status, message]).toEqual([demand.status, expect.stringMatching(demand.says)])
     expect(message).not.toMatch(/\bpush|publisher/)
-    if (fault === undefined) expect(message).toContain(`pull origin/${name}:1 `)
+    const advice = demand.isLost ? 'cannot be pulled unconverted' : `pull origin/${name}:1 `
+    if (fault === undefined) expect(message).toContain(advice)
     const plain = await ask(`${proxy.base}/${name}/manifests/1-original`)
     expect(plain.bytes.toString()).toBe(Buffer.from(source.bytes).toString())
   })

@@ -19,24 +19,31 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   codec: ['errors.ts', 'lib'],
   format: ['errors.ts', 'lib', 'oci', 'tar', 'codec'],
   config: ['format', 'oci'],
-  setup: ['config'],
+  setup: ['config', 'oci'],
   access: ['errors.ts', 'lib', 'config'],
   store: ['errors.ts', 'lib', 'oci', 'ports.ts', 'outputs.ts', 'pins.ts'],
   upstream: ['errors.ts', 'lib', 'oci', 'ports.ts'],
   pull: ['errors.ts', 'lib', 'oci', 'ports.ts'],
+  priorities: [
+    ...['errors.ts', 'lib', 'oci', 'ports.ts', 'pull'],
+    ...['format', 'codec', 'tar', 'config'],
+  ],
   convert: [
-    ...['errors.ts', 'lib', 'oci', 'ports.ts', 'outputs.ts', 'pull'],
+    ...['errors.ts', 'lib', 'oci', 'ports.ts', 'outputs.ts', 'pull', 'priorities'],
     ...['format', 'codec', 'tar', 'config'],
   ],
   upkeep: [
     ...['errors.ts', 'lib', 'oci', 'ports.ts', 'pins.ts', 'pull'],
-    ...['codec', 'format', 'convert', 'config'],
+    ...['codec', 'format', 'convert', 'config', 'priorities'],
   ],
   admin: [
     ...['errors.ts', 'lib', 'oci', 'ports.ts', 'pins.ts', 'pull'],
     ...['convert', 'upkeep', 'config', 'format'],
   ],
-  bundle: ['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'codec', 'format', 'convert', 'config'],
+  bundle: [
+    ...['errors.ts', 'lib', 'oci', 'ports.ts', 'pull', 'codec', 'format'],
+    ...['convert', 'config', 'priorities'],
+  ],
   http: [
     'errors.ts',
     'lib',

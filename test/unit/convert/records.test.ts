@@ -7,9 +7,9 @@ import {
   readList,
   withList,
   withoutList,
-} from '../../../src/convert/priority-lists.ts'
-import { isRecordPath, readRecord } from '../../../src/convert/record-files.ts'
-import { buildRecordImage } from '../../../src/convert/record-image.ts'
+} from '../../../src/priorities/stored-lists.ts'
+import { isRecordPath, readRecord } from '../../../src/priorities/record-files.ts'
+import { buildRecordImage } from '../../../src/priorities/record-image.ts'
 import { canonicalOptions } from '../../../src/format/formats.ts'
 import { streamOf } from '../../../src/lib/streams.ts'
 import { digestOf } from '../../../src/oci/digest.ts'

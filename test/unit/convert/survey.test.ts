@@ -1,7 +1,9 @@
 /** Surveys of indexes that were never honest: what they cost, and what becomes of their other children. */
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { Setbacks } from '../../../src/convert/setbacks.ts'
 import { Surveyor } from '../../../src/convert/survey.ts'
+import { CrossdockError, UPSTREAM_BUSY } from '../../../src/errors.ts'
 import { findFormat } from '../../../src/format/formats.ts'
 import { MAX_NODES } from '../../../src/lib/walk.ts'
 import { type Digest, digestOf } from '../../../src/oci/digest.ts'
@@ -27,6 +29,17 @@ describe('a survey', () => {
     expect(asked.toSorted()).toEqual([image, ...inner].map(({ digest }) => digest).toSorted())
   })
 
+  test('asks for each child once where many indexes name many at the same time', async () => {
+    const { mediaType } = await fakeImage()
+    const leaves = Array.from({ length: 50 }, (_, k) => artifact(mediaType, `${k}`))
+    const inner = Array.from({ length: 50 }, (_, k) => indexOf([...leaves.slice(k), ...leaves]))
+    const asked: Digest[] = []
+
+    await surveyorOf([...leaves, ...inner], asked).survey(taskOf(indexOf(inner)), undefined)
+
+    expect(asked).toHaveLength(100)
+  })
+
   test('ends when an index leads to more images than are followed', async () => {
     const { mediaType } = await fakeImage()
     const leaves = Array.from({ length: 6 }, (_, i) =>
@@ -41,16 +54,59 @@ describe('a survey', () => {
       reason: 'too-many-manifests',
       message: expect.stringMatching(/without a profile/),
     })
-    expect(asked).toHaveLength(MAX_NODES)
+    expect(asked.length).toBeLessThanOrEqual(MAX_NODES)
+  })
+
+  test('looks at a few children at a time, whatever index names them', async () => {
+    const { mediaType } = await fakeImage()
+    const leaves = [0, 1].map((i) =>
+      Array.from({ length: 20 }, (_, k) => artifact(mediaType, `${i} ${k}`)),
+    )
+    const indexes = leaves.map(indexOf)
+    const asked: Digest[] = []
+    const busy = { now: 0, most: 0 }
+    const surveyor = surveyorOf([...leaves.flat(), ...indexes], asked, async () => {
+      busy.now += 1
+      busy.most = Math.max(busy.most, busy.now)
+      await setImmediate()
+      busy.now -= 1
+    })
+
+    await surveyor.survey(taskOf(indexOf(indexes)), undefined)
+
+    expect(asked).toHaveLength(42)
+    expect(busy.most).toBe(8)
+  })
+
+  test('asks for nothing any more once something ends it', async () => {
+    const { mediaType } = await fakeImage()
+    const leaves = Array.from({ length: 100 }, (_, k) => artifact(mediaType, `${k}`))
+    const asked: Digest[] = []
+    const surveyor = surveyorOf(leaves, asked, async () => {
+      await setImmediate()
+      throw new CrossdockError('overloaded', 'too much', { reason: UPSTREAM_BUSY })
+    })
+
+    await expect(surveyor.survey(taskOf(indexOf(leaves)), undefined)).rejects.toThrow('too much')
+    const before = asked.length
+    await setImmediate()
+
+    expect(before).toBeLessThan(20)
+    expect(asked).toHaveLength(before)
   })
 })
 
-function surveyorOf(known: readonly FakeManifest[], asked: Digest[]): Surveyor {
+function surveyorOf(
+  known: readonly FakeManifest[],
+  asked: Digest[],
+  wait: () => Promise<void> = async () => undefined,
+): Surveyor {
   const byDigest = new Map(known.map((one) => [one.digest, one]))
   const diffIds = ['sha256:'.padEnd(71, '0') as Digest]
   const manifests: Pick<Manifests, 'get' | 'parse' | 'config'> = {
     get: async (_, digest) => {
       asked.push(digest)
+      await wait()
       return byDigest.get(digest)
     },
     parse: (raw) => parseManifest(raw, DEFAULT_MODEL_LIMITS),

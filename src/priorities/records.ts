@@ -12,6 +12,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, Platform } from '../oci/manifest.ts'
 import { childrenOf } from '../oci/outline.ts'
 import { parseReference, referrersTag } from '../oci/reference.ts'
+import { fullName } from '../oci/repository.ts'
 import type {
   BlobStore,
   Catalog,
@@ -24,8 +25,9 @@ import type {
 import type { Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
 import { findCarriedList, findLastList } from './known-lists.ts'
-import { reasonToKeep, selectChildren } from './plan.ts'
-import { linkToList, type PriorityList, putList, readList } from './priority-lists.ts'
+import { reasonToKeep } from '../oci/image-kind.ts'
+import { selectChildren } from '../oci/chosen-children.ts'
+import { linkToList, type PriorityList, putList, readList } from './stored-lists.ts'
 import { isRecordPath, readRecord } from './record-files.ts'
 import type { RecordImages } from './record-images.ts'
 
@@ -69,73 +71,51 @@ const NOTHING: Finding = { list: undefined, warnings: [] }
 
 const NO_LIST: RecordAnswer = { list: undefined, warnings: [] }
 
+export interface RecordsDeps {
+  readonly store: BlobStore
+  readonly sidecars: SidecarStore
+  readonly catalog: Catalog
+  readonly tags: Tags
+  readonly manifests: Manifests
+  readonly upstreams: Upstreams
+  readonly images: RecordImages
+  /** The file or reference that rules or profile name. */
+  readonly configured: (repository: Repository, profile: Profile) => string | undefined
+  /** Which repository a reference's name means. */
+  readonly locate: (name: string) => Repository
+  readonly readFile: (path: string) => Promise<Uint8Array>
+  readonly clock: Clock
+  /** How long an answer is believed, ms. */
+  readonly freshness: { readonly tagWindowMs: number }
+  readonly offline: boolean
+}
+
 export class Records {
-  readonly #store: BlobStore
-  readonly #sidecars: SidecarStore
-  readonly #catalog: Catalog
-  readonly #tags: Tags
-  readonly #manifests: Manifests
-  readonly #upstreams: Upstreams
-  readonly #images: RecordImages
-  readonly #configured: (repository: Repository, profile: Profile) => string | undefined
-  readonly #locate: (name: string) => Repository
-  readonly #readFile: (path: string) => Promise<Uint8Array>
-  readonly #clock: Clock
-  readonly #freshness: { readonly tagWindowMs: number }
-  readonly #offline: boolean
+  readonly #deps: RecordsDeps
   readonly #findings = new LRUCache<string, Finding & { readonly at: number }>({ max: 20_000 })
   readonly #flights = new SingleFlight<Finding>()
 
-  constructor(deps: {
-    readonly store: BlobStore
-    readonly sidecars: SidecarStore
-    readonly catalog: Catalog
-    readonly tags: Tags
-    readonly manifests: Manifests
-    readonly upstreams: Upstreams
-    readonly images: RecordImages
-    /** The file or reference that rules or profile name. */
-    readonly configured: (repository: Repository, profile: Profile) => string | undefined
-    /** Which repository a reference's name means. */
-    readonly locate: (name: string) => Repository
-    readonly readFile: (path: string) => Promise<Uint8Array>
-    readonly clock: Clock
-    /** How long an answer is believed, ms. */
-    readonly freshness: { readonly tagWindowMs: number }
-    readonly offline: boolean
-  }) {
-    this.#store = deps.store
-    this.#sidecars = deps.sidecars
-    this.#catalog = deps.catalog
-    this.#tags = deps.tags
-    this.#manifests = deps.manifests
-    this.#upstreams = deps.upstreams
-    this.#images = deps.images
-    this.#configured = deps.configured
-    this.#locate = deps.locate
-    this.#readFile = deps.readFile
-    this.#clock = deps.clock
-    this.#freshness = deps.freshness
-    this.#offline = deps.offline
+  constructor(deps: RecordsDeps) {
+    this.#deps = deps
   }
 
   /** Throws `badManifest` or `upstreamFailed` when a configured list cannot be had. */
   async choose(ask: RecordAsk): Promise<RecordAnswer> {
     if (!ask.profile.format?.encoding.takesPriorities) return NO_LIST
-    const manifest = this.#manifests.outline(ask.source)
+    const manifest = this.#deps.manifests.outline(ask.source)
     if (manifest.kind === 'opaque') return NO_LIST
     if (manifest.kind === 'image' && reasonToKeep(manifest) !== undefined) return NO_LIST
-    const configured = this.#configured(ask.repository, ask.profile)
+    const configured = this.#deps.configured(ask.repository, ask.profile)
     try {
       const { list, warnings } =
         configured === undefined
           ? await this.#soon(this.#find(ask), ask)
           : await this.#get(ask, configured)
-      const isUnknown = list === undefined && configured === undefined && this.#offline
+      const isUnknown = list === undefined && configured === undefined && this.#deps.offline
       if (!isUnknown) return { list: list?.digest, warnings }
       return { list: (await this.#carried(ask)) ?? (await this.#lastUsed(ask))?.list, warnings }
     } catch (error) {
-      const carried = this.#offline ? await this.#carried(ask) : undefined
+      const carried = this.#deps.offline ? await this.#carried(ask) : undefined
       if (carried !== undefined) return { list: carried, warnings: [] }
       if (!isOutage(error)) throw error
       return await this.#standIn(ask, configured, error)
@@ -165,8 +145,8 @@ export class Records {
     finding.catch(() => undefined)
     const patience = new AbortController()
     const timeout = async (): Promise<never> => {
-      await this.#clock.sleep(PATIENCE_MS, patience.signal)
-      const message = `${nameOf(repository)} takes more than ${PATIENCE_MS / 1000} s to say`
+      await this.#deps.clock.sleep(PATIENCE_MS, patience.signal)
+      const message = `${fullName(repository)} takes more than ${PATIENCE_MS / 1000} s to say`
       throw new CrossdockError('upstreamTimeout', message)
     }
     try {
@@ -178,10 +158,10 @@ export class Records {
 
   async #get(ask: RecordAsk, configured: string): Promise<Finding> {
     const { repository } = ask
-    return await this.#remember(`${nameOf(repository)} = ${configured}`, async () => {
+    return await this.#remember(`${fullName(repository)} = ${configured}`, async () => {
       try {
         const lines = isRecordPath(configured)
-          ? await readRecord(streamOf(await this.#readFile(configured)), configured)
+          ? await readRecord(streamOf(await this.#deps.readFile(configured)), configured)
           : await this.#linesAt(configured)
         return await this.#keep(repository, lines)
       } catch (error) {
@@ -192,16 +172,16 @@ export class Records {
 
   async #linesAt(reference: string): Promise<readonly RecordLine[]> {
     const { name, tag = 'latest', digest } = parseReference(reference)
-    const repository = this.#locate(name)
-    const found = digest ?? (await this.#tags.resolve(repository, tag))?.digest
-    if (found !== undefined) return (await this.#images.read(repository, found)).lines
+    const repository = this.#deps.locate(name)
+    const found = digest ?? (await this.#deps.tags.resolve(repository, tag))?.digest
+    if (found !== undefined) return (await this.#deps.images.read(repository, found)).lines
     throw new CrossdockError('manifestUnknown', `there is no ${reference}`)
   }
 
   /** The image's own referrer, those of the children that are converted, the tag: the first that is there. */
   async #find(ask: RecordAsk): Promise<Finding> {
     const { repository, tag, source, platforms } = ask
-    const manifest = this.#manifests.outline(source)
+    const manifest = this.#deps.manifests.outline(source)
     const chosen = manifest.kind === 'index' ? selectChildren(manifest, platforms) : []
     const children = chosen.slice(0, MAX_CHILDREN)
     const [own = NOTHING, ...below] = await Promise.all(
@@ -216,7 +196,7 @@ export class Records {
   }
 
   async #referred(repository: Repository, subject: Digest): Promise<Finding> {
-    const key = `${nameOf(repository)}@${subject}`
+    const key = `${fullName(repository)}@${subject}`
     return await this.#optional(repository, key, async () => {
       const [newest] = (await this.#referrers(repository, subject))
         .filter(({ artifactType }) => artifactType === RECORD_ARTIFACT)
@@ -228,9 +208,9 @@ export class Records {
   async #tagged(repository: Repository, tag: string): Promise<Finding> {
     const name = `${tag}${TAG_SUFFIX}`
     if (name.length > MAX_TAG_LENGTH) return NOTHING
-    const key = `${nameOf(repository)}:${name}`
+    const key = `${fullName(repository)}:${name}`
     return await this.#optional(repository, key, async () => {
-      return (await this.#tags.resolve(repository, name))?.digest
+      return (await this.#deps.tags.resolve(repository, name))?.digest
     })
   }
 
@@ -242,11 +222,11 @@ export class Records {
     if (others.length === 0) {
       return { list: findings.find(({ list }) => list?.digest === first)?.list, warnings }
     }
-    const key = `${nameOf(repository)} + ${lists.join(' ')}`
+    const key = `${fullName(repository)} + ${lists.join(' ')}`
     const joined = await this.#remember(key, async () => {
       const paths = []
       for (const list of lists) {
-        for (const path of await readList(this.#store, list)) paths.push(path)
+        for (const path of await readList(this.#deps.store, list)) paths.push(path)
       }
       return await this.#keep(
         repository,
@@ -266,7 +246,7 @@ export class Records {
       try {
         const digest = await find()
         if (digest === undefined) return NOTHING
-        const { lines } = await this.#images.read(repository, digest)
+        const { lines } = await this.#deps.images.read(repository, digest)
         return await this.#keep(repository, lines)
       } catch (error) {
         if (isOutage(error) || !(error instanceof CrossdockError)) throw error
@@ -280,38 +260,41 @@ export class Records {
   }
 
   async #referrers(repository: Repository, subject: Digest): Promise<readonly Descriptor[]> {
-    if (!this.#offline) {
-      const upstream = this.#upstreams.find(repository.upstream)
+    if (!this.#deps.offline) {
+      const upstream = this.#deps.upstreams.find(repository.upstream)
       return (await upstream?.referrers(repository.name, subject)) ?? []
     }
-    const tag = await this.#catalog.tags.find(repository, referrersTag(subject))
-    const raw = tag && (await this.#manifests.findLocal(repository, tag.digest))
-    return raw ? childrenOf(this.#manifests.outline(raw)) : []
+    const tag = await this.#deps.catalog.tags.find(repository, referrersTag(subject))
+    const raw = tag && (await this.#deps.manifests.findLocal(repository, tag.digest))
+    return raw ? childrenOf(this.#deps.manifests.outline(raw)) : []
   }
 
   async #keep(repository: Repository, lines: readonly RecordLine[]): Promise<Finding> {
-    const list = await putList(this.#store, priorityPaths(lines))
-    if (list !== undefined) await this.#catalog.links.record(repository, [linkToList(list)])
+    const list = await putList(this.#deps.store, priorityPaths(lines))
+    if (list !== undefined) await this.#deps.catalog.links.record(repository, [linkToList(list)])
     return { list, warnings: [] }
   }
 
   /** What an import brought for the source. */
   async #carried({ repository, source, profile }: RecordAsk): Promise<Digest | undefined> {
     const of = { repository, source: source.digest, profile: profile.name }
-    return await findCarriedList(this.#sidecars, of)
+    return await findCarriedList(this.#deps.sidecars, of)
   }
 
   async #lastUsed({ repository, source, profile }: RecordAsk) {
-    return await findLastList(this.#catalog, repository, source.digest, profile)
+    return await findLastList(this.#deps.catalog, repository, source.digest, profile)
   }
 
   async #remember(key: string, find: () => Promise<Finding>): Promise<Finding> {
     const known = this.#findings.get(key)
-    if (known !== undefined && this.#clock.monotonic() - known.at < this.#freshness.tagWindowMs)
+    if (
+      known !== undefined &&
+      this.#deps.clock.monotonic() - known.at < this.#deps.freshness.tagWindowMs
+    )
       return known
     return await this.#flights.run(key, async () => {
       const finding = await find()
-      this.#findings.set(key, { ...finding, at: this.#clock.monotonic() })
+      this.#findings.set(key, { ...finding, at: this.#deps.clock.monotonic() })
       return finding
     })
   }
@@ -323,10 +306,6 @@ function newestFirst(a: Descriptor, b: Descriptor): number {
   return a.digest < b.digest ? -1 : 1
 }
 
-function nameOf({ upstream, name }: Repository): string {
-  return `${upstream}/${name}`
-}
-
 function cannotBeHad(
   configured: string,
   { repository, profile }: RecordAsk,
@@ -336,7 +315,7 @@ function cannotBeHad(
   const why = cause instanceof Error ? cause.message : String(cause)
   return new CrossdockError(
     kind,
-    `priority list ${configured}, configured for ${nameOf(repository)} in profile ${profile.name}, cannot be had: ${why}`,
+    `priority list ${configured}, configured for ${fullName(repository)} in profile ${profile.name}, cannot be had: ${why}`,
     { cause, reason: 'record' },
   )
 }

@@ -6,7 +6,7 @@ import { parseRecord, RECORD_NAME, type RecordLine } from '../format/priorities.
 import { type ByteStream, collect, limit, peek } from '../lib/streams.ts'
 import { AmbiguousTarError, cleanName } from '../tar/entry.ts'
 import { readTar } from '../tar/reader.ts'
-import { MAX_LIST_BYTES } from './priority-lists.ts'
+import { MAX_LIST_BYTES } from './stored-lists.ts'
 
 /** Larger than any magic number and any blank space in front of the first object. */
 const HEAD_SIZE = 64

@@ -9,12 +9,13 @@ import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, ImageManifest, Platform } from '../oci/manifest.ts'
 import { isAttestation } from '../oci/image-kind.ts'
+import { fullName } from '../oci/repository.ts'
 import type { ByteRange, Catalog, Repository, Upstreams } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
-import { selectChildren } from './plan.ts'
-import { MAX_LIST_BYTES } from './priority-lists.ts'
+import { selectChildren } from '../oci/chosen-children.ts'
+import { MAX_LIST_BYTES } from './stored-lists.ts'
 import { readRecord } from './record-files.ts'
 
 export interface ImageRecord {
@@ -37,39 +38,29 @@ export type Regenerate = (
   digest: Digest,
 ) => Promise<Pick<OpenBlob, 'size' | 'read'> | undefined>
 
-export class RecordImages {
-  readonly #catalog: Catalog
-  readonly #manifests: Manifests
-  readonly #blobs: Blobs
-  readonly #upstreams: Upstreams
-  readonly #regenerate: Regenerate
-  readonly #settings: { readonly defaultPlatforms: readonly Platform[] }
-  readonly #offline: boolean
+export interface RecordImagesDeps {
+  readonly catalog: Catalog
+  readonly manifests: Manifests
+  readonly blobs: Blobs
+  readonly upstreams: Upstreams
+  readonly regenerate: Regenerate
+  /** Which child of an index is read; the first one where none fits. */
+  readonly settings: { readonly defaultPlatforms: readonly Platform[] }
+  readonly offline: boolean
+}
 
-  constructor(deps: {
-    readonly catalog: Catalog
-    readonly manifests: Manifests
-    readonly blobs: Blobs
-    readonly upstreams: Upstreams
-    readonly regenerate: Regenerate
-    /** Which child of an index is read; the first one where none fits. */
-    readonly settings: { readonly defaultPlatforms: readonly Platform[] }
-    readonly offline: boolean
-  }) {
-    this.#catalog = deps.catalog
-    this.#manifests = deps.manifests
-    this.#blobs = deps.blobs
-    this.#upstreams = deps.upstreams
-    this.#regenerate = deps.regenerate
-    this.#settings = deps.settings
-    this.#offline = deps.offline
+export class RecordImages {
+  readonly #deps: RecordImagesDeps
+
+  constructor(deps: RecordImagesDeps) {
+    this.#deps = deps
   }
 
   /** Throws `manifestUnknown`, `blobUnknown`, and `badManifest` for an image that has no list. */
   async read(
     repository: Repository,
     digest: Digest,
-    platforms: readonly Platform[] = this.#settings.defaultPlatforms,
+    platforms: readonly Platform[] = this.#deps.settings.defaultPlatforms,
   ): Promise<ImageRecord> {
     const manifest = await this.#image(repository, digest, platforms)
     const isLazy = manifest.layers.some((layer) => layer.annotations?.[TOC_DIGEST] !== undefined)
@@ -84,17 +75,17 @@ export class RecordImages {
     digest: Digest,
     platforms: readonly Platform[],
   ): Promise<ImageManifest> {
-    const raw = await this.#manifests.get(repository, digest)
-    const manifest = raw && this.#manifests.parse(raw)
+    const raw = await this.#deps.manifests.get(repository, digest)
+    const manifest = raw && this.#deps.manifests.parse(raw)
     if (manifest?.kind === 'image') return manifest
     const children = manifest?.manifests.filter((child) => !isAttestation(child)) ?? []
     const [child = children[0]] = manifest ? selectChildren(manifest, platforms) : []
-    const childRaw = child && (await this.#manifests.get(repository, child.digest))
-    const image = childRaw && this.#manifests.parse(childRaw)
+    const childRaw = child && (await this.#deps.manifests.get(repository, child.digest))
+    const image = childRaw && this.#deps.manifests.parse(childRaw)
     if (image?.kind === 'image') return image
     throw new CrossdockError(
       'manifestUnknown',
-      `manifest ${nameOf(repository)}@${digest} is not there or leads to no image; check the reference of the priority list`,
+      `manifest ${fullName(repository)}@${digest} is not there or leads to no image; check the reference of the priority list`,
     )
   }
 
@@ -110,7 +101,7 @@ export class RecordImages {
   }
 
   async #unpack(repository: Repository, manifest: ImageManifest): Promise<readonly RecordLine[]> {
-    const what = `${nameOf(repository)}@${manifest.digest}`
+    const what = `${fullName(repository)}@${manifest.digest}`
     const [layer, ...others] = manifest.layers
     if (layer === undefined || others.length > 0 || layer.size > MAX_LIST_BYTES) {
       throw new CrossdockError(
@@ -119,7 +110,7 @@ export class RecordImages {
         { reason: 'record' },
       )
     }
-    const blob = await this.#blobs.open(repository, layer.digest)
+    const blob = await this.#deps.blobs.open(repository, layer.digest)
     if (blob === undefined) throw blobUnknown(repository, layer.digest)
     const lines = await readRecord(blob.read(), what)
     await blob.kept
@@ -129,14 +120,14 @@ export class RecordImages {
   /** Tables of contents are small and layers are not: what is not here is read in parts, and not kept. */
   async #open(repository: Repository, layer: Descriptor): Promise<RangedBlob> {
     const { digest, size } = layer
-    const link = await this.#catalog.links.find(repository, digest)
-    const stored = await this.#blobs.openStored(digest)
+    const link = await this.#deps.catalog.links.find(repository, digest)
+    const stored = await this.#deps.blobs.openStored(digest)
     const blob =
       link?.standing === 'made'
-        ? (stored ?? (await this.#regenerate(repository, digest)))
-        : stored && (await this.#blobs.open(repository, digest))
+        ? (stored ?? (await this.#deps.regenerate(repository, digest)))
+        : stored && (await this.#deps.blobs.open(repository, digest))
     if (blob !== undefined) return blob
-    const upstream = this.#offline ? undefined : this.#upstreams.find(repository.upstream)
+    const upstream = this.#deps.offline ? undefined : this.#deps.upstreams.find(repository.upstream)
     if (upstream === undefined) throw blobUnknown(repository, digest)
     return {
       size,
@@ -147,8 +138,4 @@ export class RecordImages {
       },
     }
   }
-}
-
-function nameOf({ upstream, name }: Repository): string {
-  return `${upstream}/${name}`
 }

@@ -6,9 +6,9 @@ import type { Profile } from '../config/profiles.ts'
 import { canonicalOptions } from '../format/formats.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Catalog, Repository, SidecarStore } from '../ports.ts'
-import { isSameRepository } from '../pull/manifests.ts'
-import { parseRecipe } from './image-task.ts'
-import { linkToList, listIn, type PriorityList, withoutList } from './priority-lists.ts'
+import { isSameRepository } from '../oci/repository.ts'
+import { parseRecipe } from '../format/recipe.ts'
+import { linkToList, listIn, type PriorityList, withoutList } from './stored-lists.ts'
 
 /** For one profile of one source in one repository. */
 export interface CarriedList {

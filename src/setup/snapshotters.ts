@@ -1,0 +1,163 @@
+/** Lazy snapshotters of containerd: each fetches what a container reads, by a configuration of its own beside containerd's. */
+import { file, isLocal, note, run, type Setup, type Step } from './setup.ts'
+
+interface Snapshotter {
+  readonly name: string
+  readonly socket: string
+  /** Of the CRI plugin of containerd, beside `snapshotter` and `disable_snapshot_annotations`. */
+  readonly criLines: readonly string[]
+}
+
+const STARGZ: Snapshotter = {
+  name: 'stargz',
+  socket: '/run/containerd-stargz-grpc/containerd-stargz-grpc.sock',
+  criLines: [],
+}
+const SOCI: Snapshotter = {
+  name: 'soci',
+  socket: '/run/soci-snapshotter-grpc/soci-snapshotter-grpc.sock',
+  criLines: [],
+}
+const NYDUS: Snapshotter = {
+  name: 'nydus',
+  socket: '/run/containerd-nydus/containerd-nydus-grpc.sock',
+  criLines: ['discard_unpacked_layers = false'],
+}
+
+export function stargzSteps(setup: Setup): Step[] {
+  const { address } = setup
+  const path = '/etc/containerd-stargz-grpc/config.toml'
+  return [
+    note('stargz-snapshotter', '1. containerd must know it; merge this, then restart containerd:'),
+    containerdConfig(STARGZ),
+    ...resolverStep(path, setup, 'stargz-snapshotter'),
+    ...trustSteps(setup, 'stargz-snapshotter'),
+    ...loginSteps(setup, 'stargz-snapshotter'),
+    ...pullSteps(setup, STARGZ),
+    note(
+      'Names that stay as they are need "crossdock config client containerd" as well, and here, for each registry:',
+      '  [[resolver.host."docker.io".mirrors]]',
+      `    host = "${address}"`,
+      ...(setup.scheme === 'http' ? ['    insecure = true'] : []),
+      'The snapshotter says neither path nor upstream there, so that this works for the default upstream alone.',
+    ),
+  ]
+}
+
+export function sociSteps(setup: Setup): Step[] {
+  const path = '/etc/soci-snapshotter-grpc/config.toml'
+  return [
+    note('soci-snapshotter', '1. containerd must know it; merge this, then restart containerd:'),
+    containerdConfig(SOCI),
+    ...resolverStep(path, setup, 'soci-snapshotter'),
+    ...trustSteps(setup, 'soci-snapshotter'),
+    ...loginSteps(setup, 'soci-snapshotter'),
+    ...pullSteps(setup, SOCI),
+    note(
+      'The snapshotter asks the host in the name of the image and no mirror, and waits 3 s: stage images ahead. What it has not',
+      'found it does not look for again before it is restarted.',
+    ),
+  ]
+}
+
+export function nydusSteps(setup: Setup): Step[] {
+  return [
+    note('nydus-snapshotter', '1. containerd must know it; merge this, then restart containerd:'),
+    containerdConfig(NYDUS),
+    note('2. How nydusd reaches this server, then systemctl restart nydus-snapshotter:'),
+    file('/etc/nydus/nydusd-config.fusedev.json', nydusdConfig(setup)),
+    ...trustSteps(setup, 'nydus-snapshotter'),
+    ...loginSteps(setup, 'nydus-snapshotter'),
+    ...pullSteps(setup, NYDUS),
+    note(
+      'nydusd asks the host in the name of the image and no mirror of containerd, and waits 5 s: stage images ahead.',
+    ),
+  ]
+}
+
+function containerdConfig({ name, socket, criLines }: Snapshotter): Step {
+  const cri = [`snapshotter = "${name}"`, 'disable_snapshot_annotations = false', ...criLines]
+  return file(
+    '/etc/containerd/config.toml',
+    `[proxy_plugins.${name}]
+  type = "snapshot"
+  address = "${socket}"
+
+# For Kubernetes, in containerd 2 ([plugins."io.containerd.grpc.v1.cri".containerd] in containerd 1):
+# [plugins."io.containerd.cri.v1.images"]
+${cri.map((line) => `#   ${line}\n`).join('')}`,
+  )
+}
+
+/** On loopback plain HTTP is tried anyway, and for HTTPS there is nothing to say. */
+function resolverStep(path: string, setup: Setup, service: string): Step[] {
+  const { address, scheme } = setup
+  if (scheme === 'https' || isLocal(setup)) {
+    return [note(`2. ${service} needs no key in ${path} to reach ${address}.`)]
+  }
+  return [
+    note(`2. How the snapshotter reaches this server, then systemctl restart ${service}:`),
+    file(
+      path,
+      `[[resolver.host."${address}".mirrors]]
+  host = "${address}"
+  insecure = true
+`,
+    ),
+  ]
+}
+
+function trustSteps({ scheme, ca }: Setup, service: string): Step[] {
+  if (scheme === 'http') return []
+  const authority = '/usr/local/share/ca-certificates/crossdock.crt'
+  return [
+    note('An authority of your own must be one of the machine (Debian; --ca FILE adds it here):'),
+    ...(ca === undefined ? [] : [file(authority, ca)]),
+    run(`update-ca-certificates && systemctl restart ${service}`),
+  ]
+}
+
+function loginSteps({ login, address }: Setup, service: string): Step[] {
+  if (login === 'mtls') {
+    return [note(`${service} shows no client certificate: give it a listener with another login.`)]
+  }
+  if (login === 'none') return []
+  return [
+    note(`3. ${service} has the logins of root's Docker configuration, not those of containerd:`),
+    run(
+      `sudo docker login ${address}      # or nerdctl login; it writes /root/.docker/config.json`,
+    ),
+  ]
+}
+
+function pullSteps({ address, profile, examples }: Setup, { name }: Snapshotter): Step[] {
+  const image = `${address}/${examples[0]}-${profile}`
+  return [
+    note('Then, the first line on this server, so that nobody waits:'),
+    run(
+      `crossdock stage ${examples[0]}-${profile}`,
+      `nerdctl --snapshotter ${name} run --rm ${image}`,
+    ),
+    note(`Kubernetes: image: ${image}`),
+  ]
+}
+
+function nydusdConfig({ scheme }: Setup): string {
+  const backend = {
+    scheme,
+    // Without it plain HTTP is not tried where the snapshotter looks for an image by itself.
+    ...(scheme === 'http' && { skip_verify: true }),
+    timeout: 5,
+    connect_timeout: 5,
+    retry_limit: 4,
+  }
+  const config = {
+    device: {
+      backend: { type: 'registry', config: backend },
+      cache: { type: 'blobcache', config: { work_dir: '/var/lib/nydus/cache' } },
+    },
+    mode: 'direct',
+    enable_xattr: true,
+  }
+  return `${JSON.stringify(config, null, 2)}\n`
+}
