@@ -53,11 +53,13 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
-const ENVIRONMENT = `Environment:
-  CROSSDOCK_CONFIG         the configuration file, where --config names none
-  CROSSDOCK_...            any key of it: CROSSDOCK_CACHE__MAX_SIZE=10GiB is cache.maxSize
-  DOCKER_CONFIG            folder of the Docker client's configuration, for credentials of upstreams
-  HTTP_PROXY, HTTPS_PROXY, NO_PROXY  the way to upstreams`
+/** Variables, and what each says. */
+export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
+  ['CROSSDOCK_CONFIG', 'the configuration file, where --config names none'],
+  ['CROSSDOCK_...', 'any key of it: CROSSDOCK_CACHE__MAX_SIZE=10GiB is cache.maxSize'],
+  ['DOCKER_CONFIG', "folder of the Docker client's configuration, for credentials of upstreams"],
+  ['HTTP_PROXY, HTTPS_PROXY, NO_PROXY', 'the way to upstreams'],
+]
 
 const PROFILES = `Profiles (a suffix of any tag, "alpine:3-zstd"; crossdock config show lists yours as well):
   ${BUILT_INS.map(({ name }) => name).join(', ')}`
@@ -67,7 +69,9 @@ const DOCUMENTATION =
 
 /** Gives every command its examples and its own line below usage errors. */
 export function addHelp(program: Command): void {
-  program.addHelpText('after', `\n${PROFILES}\n\n${ENVIRONMENT}\n\n${DOCUMENTATION}`)
+  const variables = ENVIRONMENT.map(([name, what]) => `  ${name.padEnd(24)} ${what}`)
+  const environment = ['Environment:', ...variables].join('\n')
+  program.addHelpText('after', `\n${PROFILES}\n\n${environment}\n\n${DOCUMENTATION}`)
   for (const command of allCommands(program)) {
     const words = wordsOf(command)
     command.showHelpAfterError(helpHint(words))

@@ -58,7 +58,11 @@ function report(error: unknown, { words }: Outcome, { output, env }: System): nu
   return EXIT.usage
 }
 
-function createProgram(system: System, outcome: Outcome): Command {
+/** What is typed and what it does; `outcome` is told how it went. */
+export function createProgram(
+  system: System,
+  outcome: Outcome = { code: EXIT.ok, words: '' },
+): Command {
   const { output } = system
   const program = new Command('crossdock')
     .description(

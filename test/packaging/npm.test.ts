@@ -1,5 +1,5 @@
 /** The ways by npm, as a new user goes them: from a clone, and from the package. Programs come from the npm registry. */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -118,6 +118,20 @@ describe('the package', () => {
       expect(await server.stop()).toBe(0)
     } finally {
       await server[Symbol.asyncDispose]()
+    }
+  })
+
+  test('brings a page of the manual for each command, of which man complains about none', async () => {
+    const pages = join(prefix, 'share/man/man1')
+    const names = await readdir(pages)
+    expect(names).toContain('crossdock-record-show.1')
+
+    for (const name of names) {
+      const { stdout, stderr } = await mustRun('man', ['--warnings', '-l', join(pages, name)], {
+        env,
+      })
+      expect([name, stderr]).toEqual([name, ''])
+      expect(stdout).toContain('SYNOPSIS')
     }
   })
 
