@@ -190,6 +190,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     catalog,
     publisher,
     assembler,
+    manifests,
     blobs,
     layers,
     progress,

@@ -176,7 +176,7 @@ export class Cargo {
       const found = await this.#addOne(tree, raw, manifest)
       first ??= found
       this.#addBlobs(repository, manifest, tree.withBlobs)
-      if (manifest.kind !== 'image') continue
+      if (manifest.kind !== 'image' || descriptor?.artifactType !== undefined) continue
       tree.images.push({ digest: raw.digest, manifest, platform: descriptor?.platform })
     }
     if (first === undefined) throw new Error('a walk begins with its root')

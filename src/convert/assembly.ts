@@ -2,13 +2,14 @@
 import type { AssemblyContext, ConvertedChild, Piece, SideDocument } from '../format/format.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import { type Digest, digestOf } from '../oci/digest.ts'
+import type { Dialect } from '../oci/media-type.ts'
 import type { Named } from '../oci/named.ts'
 import { type Rewritten, rewriteImage, rewriteIndex } from '../oci/rewrite.ts'
 import { fullName } from '../oci/repository.ts'
 import type { BlobStat, BlobStore, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
-import type { ImageTask, ImageWork } from './image-task.ts'
+import type { ImageTask } from './image-task.ts'
 import type { Regenerations } from './regenerations.ts'
 import type { ImageSurvey, IndexSurvey } from './survey.ts'
 
@@ -16,6 +17,11 @@ import type { ImageSurvey, IndexSurvey } from './survey.ts'
 export interface AssembledImage {
   readonly manifest: Rewritten
   readonly beside: Beside
+}
+
+/** An image to be written in a dialect. */
+export interface AssemblyTask extends Pick<ImageSurvey, 'raw' | 'image'> {
+  readonly dialect: Dialect
 }
 
 export interface Beside {
@@ -41,14 +47,12 @@ export class Assembler {
 
   /** `pieces`: one for each layer, in order; `undefined` for those of which the plan makes none. */
   async image(
-    task: ImageWork,
-    { raw, image, plan }: Pick<ImageSurvey, 'raw' | 'image' | 'plan'>,
+    task: ImageTask,
+    { raw, image, dialect }: AssemblyTask,
+    source: { readonly config: Uint8Array; readonly diffIds: readonly Digest[] },
     pieces: readonly (Piece | undefined)[],
   ): Promise<AssembledImage> {
-    const { repository, interest, format, options } = task
-    const { dialect } = plan
-    const source = await this.#deps.manifests.configBytes(repository, image, interest)
-    const { diffIds } = await this.#deps.manifests.config(repository, image, interest)
+    const { repository, format, options } = task
     const blobs: Named[] = []
     const context: AssemblyContext = {
       options,
@@ -59,7 +63,7 @@ export class Assembler {
         return stat
       },
     }
-    const made = await format.assemble({ image, diffIds, config: source, dialect }, pieces, context)
+    const made = await format.assemble({ image, dialect, ...source }, pieces, context)
     const config = made.config && { digest: digestOf(made.config), bytes: made.config }
     if (config !== undefined) await this.#deps.manifests.put(config)
     const documents = await Promise.all((made.documents ?? []).map((one) => this.#keep(one)))

@@ -19,7 +19,7 @@ export function currentOnes(
     if (!isStillMade(recipe, profiles)) continue
     const key = `${recipe.profile} ${recipe.dialect}`
     const other = current.get(key)
-    if (other === undefined || other.convertedAt < image.convertedAt) current.set(key, image)
+    if (other === undefined || isNewer(image, other)) current.set(key, image)
   }
   return new Set(current.values())
 }
@@ -41,6 +41,14 @@ export function distinctOnes(
     if (one !== undefined) found.set(one, { isCurrent: current.has(one) })
   }
   return found
+}
+
+/** An image that is answered as an index was made first as what the index names. */
+function isNewer(image: ConvertedImage, other: ConvertedImage): boolean {
+  const [isIndex, isOtherIndex] = [image, other].map(
+    ({ recipe }) => parseRecipe(recipe).children !== undefined,
+  )
+  return isIndex === isOtherIndex ? other.convertedAt < image.convertedAt : isIndex === true
 }
 
 function isStillMade({ profile, format, revision, options }: Recipe, profiles: Profiles): boolean {

@@ -12,6 +12,7 @@ import type {
   RawManifest,
 } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
+import type { Manifests } from '../pull/manifests.ts'
 import { Allowance } from './allowance.ts'
 import { type Assembler, assembleIndex, type Beside } from './assembly.ts'
 import type { ImageTask, ImageWork } from './image-task.ts'
@@ -43,6 +44,7 @@ export interface ImageWriterDeps {
   readonly catalog: Catalog
   readonly publisher: Publisher
   readonly assembler: Assembler
+  readonly manifests: Pick<Manifests, 'configWith'>
   readonly blobs: Blobs
   readonly layers: Layers
   readonly setbacks: Setbacks
@@ -136,7 +138,10 @@ export class ImageWriter {
       Promise.all(flights.map(async (flight) => await flight?.result)),
       Promise.all(kept.map((layer) => this.#keep(task, layer.digest))),
     ])
-    const { manifest, beside } = await this.#deps.assembler.image(task, survey, converted)
+    const { repository, interest } = task
+    const config = await this.#deps.manifests.configWith(repository, image, interest)
+    const what = { ...survey, dialect: plan.dialect }
+    const { manifest, beside } = await this.#deps.assembler.image(task, what, config, converted)
     const made = converted.filter((layer) => layer !== undefined)
     return await this.#publish(task, manifest, survey.raw, stamp, made, beside)
   }

@@ -2,7 +2,7 @@
 import { findFormat } from '../format/formats.ts'
 import { COMMAND, Interest, type Waiter } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Descriptor, ImageIndex, ImageManifest } from '../oci/manifest.ts'
+import type { ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import { type Dialect, findMediaType } from '../oci/media-type.ts'
 import type {
   BlobStore,
@@ -19,7 +19,6 @@ import { type AssembledImage, type Assembler, assembleIndex, type Beside } from 
 import type { ImageWork } from './image-task.ts'
 import { parseRecipe } from '../format/recipe.ts'
 import { indexOfOne } from './index-of-one.ts'
-import { planImage } from './plan.ts'
 import type { Publisher } from './publisher.ts'
 
 export interface RemakerDeps {
@@ -100,15 +99,10 @@ export class Remaker {
     { layers }: ConvertedImage,
   ): Promise<AssembledImage> {
     const bySource = new Map(layers.map((layer): [Digest, ConvertedLayer] => [layer.source, layer]))
-    const config = await this.#deps.manifests.config(task.repository, image, task.interest)
-    // What took the place of a layer says that it was not kept.
-    const mayKeep = ({ digest }: Descriptor) => !bySource.has(digest)
-    const plan = planImage(image, config, task, dialect, mayKeep)
-    if (plan.kind === 'original') throw new Error('what was converted has a plan')
-    const pieces = image.layers.map(({ digest }, i) =>
-      plan.steps[i]?.deed === 'keep' ? undefined : bySource.get(digest),
-    )
-    return await this.#deps.assembler.image(task, { raw: task.source, image, plan }, pieces)
+    const { repository, source: raw, interest } = task
+    const config = await this.#deps.manifests.configWith(repository, image, interest)
+    const pieces = image.layers.map(({ digest }) => bySource.get(digest))
+    return await this.#deps.assembler.image(task, { raw, image, dialect }, config, pieces)
   }
 
   /** Which conversion of each child the index named. */

@@ -171,6 +171,16 @@ export class Manifests {
     return parseImageConfig(await this.configBytes(repository, image, by), this.#limits)
   }
 
+  /** Its bytes with what they say of the layers. */
+  async configWith(
+    repository: Repository,
+    image: ImageManifest,
+    by?: Interest,
+  ): Promise<{ readonly config: Uint8Array; readonly diffIds: readonly Digest[] }> {
+    const config = await this.configBytes(repository, image, by)
+    return { config, diffIds: parseImageConfig(config, this.#limits).diffIds }
+  }
+
   async configBytes(
     repository: Repository,
     image: ImageManifest,
