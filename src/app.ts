@@ -78,6 +78,7 @@ export interface App extends AsyncDisposable {
   readonly layers: Layers
   readonly regenerations: Regenerations
   readonly images: Images
+  readonly assembler: Assembler
   readonly publisher: Publisher
   readonly recordImages: RecordImages
   readonly pulls: Pulls
@@ -303,6 +304,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     regenerations,
     images,
     publisher,
+    assembler,
     recordImages,
     pulls,
     staging,

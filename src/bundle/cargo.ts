@@ -12,6 +12,7 @@ import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.
 import { walkManifests } from '../pull/manifest-walk.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { isSameRepository, fullName } from '../oci/repository.ts'
+import { isProvenByRemaking } from './misfiled.ts'
 import type { Referrers } from './referrers.ts'
 
 export interface CargoManifest {
@@ -107,7 +108,7 @@ export class Cargo {
     const conversion = await this.#conversionOf(repository, digest)
     let originals: readonly string[] = []
     if (conversion !== undefined && options.withHistory !== false) {
-      const withBlobs = options.withSources
+      const withBlobs = options.withSources || isProvenByRemaking(conversion)
       const source = await this.#add({ ...tree, withBlobs, images: [] }, conversion.source)
       originals = originalsOf(images, source.parsed, conversion)
     }

@@ -10,19 +10,20 @@ import { findFormat } from '../format/formats.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import { algorithmOf, type Digest, digestOf, Hasher } from '../oci/digest.ts'
-import type { ImageIndex, ImageManifest, Manifest } from '../oci/manifest.ts'
+import type { ImageConfig, ImageIndex, ImageManifest, Manifest } from '../oci/manifest.ts'
 import { patchDiffIds } from '../oci/rewrite.ts'
 import type { Catalog, ConvertedLayer } from '../ports.ts'
 import { isSameRepository } from '../oci/repository.ts'
 import type { BundlePlan, PlannedManifest } from './bundle-plan.ts'
 import { keyOf } from './cargo.ts'
 import type { BundledConversion } from './description.ts'
+import { isProvenByRemaking, misfiled } from './misfiled.ts'
 
 export interface CheckContext {
   readonly catalog: Pick<Catalog, 'conversions' | 'links'>
   readonly read: (digest: Digest, maxBytes: number) => Promise<Uint8Array>
   readonly stream: (digest: Digest) => ByteStream
-  readonly parseConfig: (bytes: Uint8Array) => { readonly diffIds: readonly Digest[] }
+  readonly parseConfig: (bytes: Uint8Array) => ImageConfig
   readonly maxConfigBytes: number
   readonly maxLayerBytes: number
   /** Layers unpacked at a time. */
@@ -42,6 +43,7 @@ export async function checkConversions(plan: BundlePlan, context: CheckContext):
   const claims = new Map<string, Claim>()
   const listed = new Listed(plan)
   for (const made of plan.conversions) {
+    if (isProvenByRemaking(made)) continue
     const source = listed.get(made, made.source)
     const target = listed.get(made, made.target)
     if (source.kind === 'index' && target.kind === 'index') {
@@ -227,17 +229,4 @@ async function checkClaim(
   const found = hasher.digest()
   if (found === diffId) return
   throw misfiled(made, `layer ${layer} unpacks to ${found}, but the image's config says ${diffId}`)
-}
-
-function misfiled(
-  { repository, source, target, profile }: BundledConversion,
-  why: string,
-  cause?: unknown,
-): CrossdockError {
-  const { upstream, name } = repository
-  return new CrossdockError(
-    'badDigest',
-    `the bundle says that ${target} is the ${profile} form of ${upstream}/${name}@${source}, and it is not: ${why}; do not use this bundle, export the images again`,
-    { cause, reason: 'conversion' },
-  )
 }

@@ -5,6 +5,7 @@ import { decodeLayer, sniffCompression } from '../codec/codecs.ts'
 import { CrossdockError } from '../errors.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import { algorithmOf, type Digest, digestOf, Hasher, isDigest } from '../oci/digest.ts'
+import type { ImageConfig } from '../oci/manifest.ts'
 import { CONFIG_TYPES, layerMediaType, MANIFEST_TYPES } from '../oci/media-type.ts'
 import { parseReference } from '../oci/reference.ts'
 import type { BlobStat, RawManifest } from '../ports.ts'
@@ -15,7 +16,7 @@ import { plannedImage } from './foreign-layout.ts'
 export interface ArchiveContext extends PlanContext {
   readonly findFile: (name: string) => BlobStat | undefined
   readonly stream: (digest: Digest) => ByteStream
-  readonly parseConfig: (bytes: Uint8Array) => { readonly diffIds: readonly Digest[] }
+  readonly parseConfig: (bytes: Uint8Array) => ImageConfig
   readonly maxConfigBytes: number
   readonly maxLayerBytes: number
 }

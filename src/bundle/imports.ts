@@ -1,4 +1,5 @@
 /** `import`: a bundle's content verified and taken in, then made known, so that a failure leaves the store as before. */
+import type { Assembler } from '../convert/assembly.ts'
 import type { Publisher } from '../convert/publisher.ts'
 import { CrossdockError } from '../errors.ts'
 import { collect } from '../lib/streams.ts'
@@ -16,6 +17,7 @@ import { Intake } from './intake.ts'
 import { DESCRIPTION_FILE, DOCKER_FILE, INDEX_FILE } from './layout-files.ts'
 import { checkRequired, planOwnBundle } from './own-bundle.ts'
 import { Register } from './register.ts'
+import { type FoundBeside, remakeConversions } from './remade-check.ts'
 
 export interface ImportOptions {
   /** Repository of images that carry no name of their own. */
@@ -39,6 +41,7 @@ export interface ImportDeps {
   readonly manifests: Manifests
   readonly clock: Clock
   readonly publisher: Publisher
+  readonly assembler: Assembler
   readonly limits: ModelLimits
   readonly maxLayerBytes: number
   /** Layers unpacked at a time to check them. */
@@ -63,17 +66,20 @@ export class Imports {
       await checkRequired(parseDescription(bytes), (digest) => store.stat(digest))
     })
     let plan: BundlePlan
+    let beside: FoundBeside
     try {
       await intake.take(input.entries(), options.signal)
       plan = await this.#plan(intake, input, options)
-      await checkConversions(plan, { ...this.#deps, ...this.#context(intake, options), ...options })
+      const context = { ...this.#deps, ...this.#context(intake, options), ...options }
+      await checkConversions(plan, context)
+      beside = await remakeConversions(plan, context)
     } catch (error) {
       await intake.discard()
       if (!options.signal?.aborted) await input.explain()
       throw error
     }
     const register = new Register(this.#deps)
-    await register.record(plan)
+    await register.record(plan, beside)
     const wanted = new Set([...plan.blobs, ...plan.manifests.map(({ raw }) => raw.digest)])
     const added = intake.added(plan.blobs)
     await intake.discard((digest) => wanted.has(digest))

@@ -2,6 +2,7 @@
 import { parseRecipe } from '../format/recipe.ts'
 import { type CarriedList, linkList, recordCarriedList } from '../priorities/known-lists.ts'
 import { listIn } from '../priorities/stored-lists.ts'
+import type { Beside } from '../convert/assembly.ts'
 import type { Publisher } from '../convert/publisher.ts'
 import type { Digest } from '../oci/digest.ts'
 import { blobsOf } from '../oci/outline.ts'
@@ -12,6 +13,7 @@ import type { BundlePlan, PlannedManifest } from './bundle-plan.ts'
 import { keyOf } from './cargo.ts'
 import type { BundledConversion } from './description.ts'
 import { addReferrer } from './referrers-index.ts'
+import type { FoundBeside } from './remade-check.ts'
 
 export interface RegisterDeps {
   readonly store: BlobStore
@@ -30,16 +32,21 @@ export class Register {
   }
 
   /** All blobs are in the store already. A failure on the way leaves no tag that leads nowhere. */
-  async record(plan: BundlePlan): Promise<void> {
+  async record(plan: BundlePlan, beside: FoundBeside): Promise<void> {
     const { conversions } = plan
     const made = new Set(conversions.map((one) => keyOf(one.repository, one.target)))
+    for (const [{ repository }, { documents }] of beside) {
+      for (const { digest } of documents) made.add(keyOf(repository, digest))
+    }
     for (const one of plan.manifests) {
       if (!made.has(keyOf(one.repository, one.raw.digest))) await this.#recordSource(one, plan)
     }
     const manifests = new Map(
       plan.manifests.map((one) => [keyOf(one.repository, one.raw.digest), one]),
     )
-    for (const one of conversions) await this.#recordConversion(one, plan, manifests)
+    for (const one of conversions) {
+      await this.#recordConversion(one, plan, manifests, beside.get(one))
+    }
     for (const one of plan.lists) await this.#recordList(one)
     await this.#recordReferrers(plan.manifests)
     for (const one of plan.manifests) await this.#recordTags(one)
@@ -55,13 +62,14 @@ export class Register {
     made: BundledConversion,
     plan: BundlePlan,
     manifests: ReadonlyMap<string, PlannedManifest>,
+    beside: Beside | undefined,
   ): Promise<void> {
     const source = manifests.get(keyOf(made.repository, made.source))
     const target = manifests.get(keyOf(made.repository, made.target))
     // A plan that was checked has both.
     if (source === undefined || target === undefined) return
     const stamp = { convertedAt: this.#deps.clock.now(), seconds: 0 }
-    await this.#deps.publisher.publish(target.raw, source.raw, { ...made, ...stamp })
+    await this.#deps.publisher.publish(target.raw, source.raw, { ...made, ...stamp }, beside)
     await this.#linkOwnList(made, plan)
     // What was converted for the near side is what pullers on the far side will want converted.
     const { children } = parseRecipe(made.recipe)

@@ -109,11 +109,14 @@ export class Assembler {
   }
 }
 
+/** What an index has to know of a conversion. */
+export type MadeChild = Pick<ConvertedImage, 'target' | 'size' | 'mediaType' | 'outputs'>
+
 /** Pure. `children`: those that were converted, by the digest of their source; the others stay what they are. */
 export function assembleIndex(
   task: ImageTask,
   { raw, index, dialect }: Pick<IndexSurvey, 'raw' | 'index' | 'dialect'>,
-  children: ReadonlyMap<Digest, ConvertedImage>,
+  children: ReadonlyMap<Digest, MadeChild>,
 ): Rewritten {
   const { format, options } = task
   const changes = [...children].map(([source, made]) => {
@@ -129,12 +132,7 @@ export function assembleIndex(
   })
 }
 
-function convertedChild({
-  target: digest,
-  size,
-  mediaType,
-  outputs,
-}: ConvertedImage): ConvertedChild {
+function convertedChild({ target: digest, size, mediaType, outputs }: MadeChild): ConvertedChild {
   const documents = outputs.flatMap((one) =>
     one.mediaType === undefined ? [] : [{ ...one, mediaType: one.mediaType }],
   )
