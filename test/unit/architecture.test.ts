@@ -156,6 +156,14 @@ describe('the source', () => {
     ).toEqual(['b', 'c', 'b'])
   })
 
+  it('has every folder and every file beside them in docs/architecture.md', () => {
+    const text = readFileSync(join(SRC, '../docs/architecture.md'), 'utf8')
+    const homes = [...new Set(FILES.map(({ home }) => home))]
+    const names = homes.map((home) => (home.endsWith('.ts') ? `\`${home}\`` : `\`${home}/\``))
+
+    expect(names.filter((name) => !text.includes(name))).toEqual([])
+  })
+
   it('uses each package in one folder', () => {
     const wrong = FILES.flatMap(({ path, home, imports }) =>
       imports
