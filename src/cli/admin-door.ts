@@ -22,6 +22,7 @@ export async function openAdmin(
   host: string,
   listeners: () => readonly Listener[],
   ending: AbortSignal,
+  reload: AdminDeps['reload'],
 ): Promise<(exchange: Exchange) => Promise<void>> {
   const tasks = new Tasks(app.clock)
   const state = new AdminState({
@@ -40,6 +41,7 @@ export async function openAdmin(
     tasks,
     actions: actionsOn(app),
     assets: await readAssets(),
+    reload,
     parseImage: (text) => parseAskedImage(text, app),
     ending,
   }

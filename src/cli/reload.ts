@@ -3,8 +3,9 @@ import type { App } from '../app.ts'
 import { changesOf } from '../config/changes.ts'
 import { refuseOpenCredentials, refuseOpening } from '../config/credentials.ts'
 import { checkListenerFiles } from '../config/listener-files.ts'
-import { formatPath } from '../config/problem.ts'
+import { ConfigError, formatPath } from '../config/problem.ts'
 import type { Config } from '../config/schema.ts'
+import { CrossdockError } from '../errors.ts'
 import type { Listener } from '../http/server.ts'
 import type { Keeper } from '../upkeep/keeper.ts'
 import { type CommonOptions, decided, loadFor, servedDockerConfig } from './session.ts'
@@ -52,6 +53,16 @@ export class Reload {
     } catch (error) {
       telemetry.reloadRefused(error)
       throw error
+    }
+  }
+
+  /** The same for whoever asked over HTTP. Throws `requestInvalid` with what is wrong. */
+  async asked(): Promise<Reloaded> {
+    try {
+      return await this.run()
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      throw new CrossdockError('requestInvalid', error.message, { cause: error })
     }
   }
 

@@ -42,7 +42,11 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
   const signals = system.signals()
   await using _lock = await acquireServerLock(config.data)
   const app = await openServer(loaded, system)
-  const state: ServerState = { draining: new AbortController(), open: new Set() }
+  const state: ServerState = {
+    draining: new AbortController(),
+    open: new Set(),
+    reload: Promise.withResolvers(),
+  }
   const listeners = await openListeners(app, state).catch(async (error) => {
     await app[Symbol.asyncDispose]()
     throw error
@@ -55,6 +59,7 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
   const reload = new Reload({ app, listeners, keeper, options, system }, config)
   // The log says what came of it.
   signals.onReload(() => void reload.run().catch(() => undefined))
+  state.reload.resolve(() => reload.asked())
   tellReady(system.env).catch((error) => app.telemetry.readinessUntold(error))
   await signals.first
   state.draining.abort()
@@ -94,7 +99,9 @@ async function openListeners(app: App, state: ServerState): Promise<Listener[]> 
     }
     if (config.admin !== undefined) {
       const doors = [...listeners]
-      const answer = await openAdmin(app, config.admin.host, () => doors, state.draining.signal)
+      const reload = async () => await (await state.reload.promise)()
+      const { signal } = state.draining
+      const answer = await openAdmin(app, config.admin.host, () => doors, signal, reload)
       const admin = createApp(
         answer,
         requestDone,

@@ -21,6 +21,8 @@ export interface ServerState {
   readonly draining: AbortController
   /** Exchanges that have not ended. */
   readonly open: Set<Exchange>
+  /** Fulfilled as soon as all of the server is there. */
+  readonly reload: PromiseWithResolvers<() => Promise<object>>
 }
 
 /** What is over after which part of the grace: requests, connections, the closing of the store. */

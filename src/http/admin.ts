@@ -28,6 +28,8 @@ export interface AdminDeps {
   readonly tasks: Tasks
   readonly actions: Actions
   readonly assets: Assets
+  /** Goes by the configuration of now; what has changed comes out. Throws `requestInvalid` when it cannot be used. */
+  readonly reload: () => Promise<object>
   /** Throws `requestInvalid` for what is no name of an image. */
   readonly parseImage: (text: string) => NamedImage
   /** Aborted when the server is to end, for which streams without an end must not be waited. */
@@ -68,6 +70,7 @@ const ROUTES: readonly Route[] = [
   { method: 'GET', path: /^\/api\/conversions()$/, answer: conversions },
   { method: 'GET', path: /^\/api\/tasks()$/, answer: tasks },
   { method: 'GET', path: /^\/api\/tasks\/(\d{1,15})$/, answer: task },
+  { method: 'POST', path: /^\/api\/reload()$/, answer: reload },
   { method: 'POST', path: /^\/api\/actions\/([a-z-]+)$/, answer: act },
 ]
 
@@ -136,6 +139,12 @@ async function conversions({ exchange }: Ask, { progress, ending }: AdminDeps): 
   if (exchange.header('accept')?.includes('text/event-stream') === true) {
     await stream(exchange, ending, (over) => jobEvents(progress, over))
   } else sendJson(exchange, { conversions: progress.list().map(describeJob) })
+}
+
+async function reload({ exchange }: Ask, deps: AdminDeps): Promise<void> {
+  // Only what is said to be JSON, and so comes from no form of another page.
+  await readJsonBody(exchange.incoming)
+  sendJson(exchange, await deps.reload())
 }
 
 // ------------------------------------------------------------------------------------------------- actions

@@ -219,6 +219,33 @@ describe('a configuration that cannot be used', () => {
   })
 })
 
+describe('a reload over HTTP', () => {
+  const post = async (headers: Readonly<Record<string, string>>) => {
+    const answer = await fetch(`${admin}/api/reload`, { method: 'POST', headers, body: '{}' })
+    return { status: answer.status, body: await answer.json() }
+  }
+  const JSON_BODY = { 'content-type': 'application/json' }
+
+  test('says what changed, or what is wrong and where', async () => {
+    await start()
+    await configure({ cache: { lease: '2h' } })
+    const done = await post(JSON_BODY)
+    await place.write('crossdock.yaml', 'cache:\n  lease: soon\n')
+    const refused = await post(JSON_BODY)
+
+    expect(done).toEqual({ status: 200, body: { changed: ['cache.lease'], restart: [] } })
+    expect(refused.status).toBe(400)
+    expect(JSON.stringify(refused.body)).toMatch(/crossdock\.yaml:2:10: cache\.lease: must be/)
+  })
+
+  test('is nothing that a form of another page can ask for', async () => {
+    await start()
+
+    expect((await post({ 'content-type': 'text/plain' })).status).toBe(400)
+    expect((await post({ ...JSON_BODY, origin: 'http://evil.example' })).status).toBe(403)
+  })
+})
+
 describe('what is under way at a reload', () => {
   test('a download of an upstream that goes ends as it began', async () => {
     const image = await registry.pushImage('big', '1', { layers: [{ size: 300_000 }] })
