@@ -3,7 +3,7 @@ import type { NamedImage } from '../admin/named-image.ts'
 import type { App } from '../app.ts'
 import { wishFor } from '../convert/asks.ts'
 import { CrossdockError } from '../errors.ts'
-import { chooseProfile, compileRules, locate } from '../http/target.ts'
+import { chooseProfile, compileRules, locate } from '../naming.ts'
 import { parseReference } from '../oci/reference.ts'
 import { UsageError } from './output.ts'
 

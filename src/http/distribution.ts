@@ -19,7 +19,7 @@ import type { Gate } from './gate.ts'
 import type { Lists } from './lists.ts'
 import { type Parts, rangeOf, refuseRange, sendParts } from './parts.ts'
 import { parseRoute, type Reference, type Route, unknownProfile } from './route.ts'
-import { type CompiledRule, chooseProfile, locate, type Names } from './target.ts'
+import { type CompiledRule, chooseProfile, locate, type Names } from '../naming.ts'
 import { type Patience, waitFor } from './waiting.ts'
 import { sendWelcome, type WelcomeDeps, wantsWelcome } from './welcome.ts'
 

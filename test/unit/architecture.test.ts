@@ -11,9 +11,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   oci: ['errors.ts'],
   'ports.ts': ['lib', 'oci'],
   'outputs.ts': ['oci', 'ports.ts'],
-  'settings.ts': ['config', 'http', 'lib', 'oci'],
+  'settings.ts': ['config', 'http', 'naming.ts', 'lib', 'oci'],
   'pins.ts': ['ports.ts'],
   'clock.ts': ['ports.ts'],
+  'naming.ts': ['errors.ts', 'lib', 'oci', 'ports.ts', 'config'],
   lib: ['errors.ts'],
   tar: ['lib'],
   codec: ['errors.ts', 'lib'],
@@ -56,6 +57,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'access',
     'setup',
     'admin',
+    'naming.ts',
   ],
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { locate, type Names } from '../../../src/http/target.ts'
+import { locate, type Names } from '../../../src/naming.ts'
 import type { Upstream } from '../../../src/ports.ts'
 
 const upstream = { name: 'kiosk.example' } as Upstream

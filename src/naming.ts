@@ -1,9 +1,9 @@
 /** Pure: which repository and profile a request means (design: "Which image a request means"). */
-import type { Profile, Profiles } from '../config/profiles.ts'
-import { CrossdockError } from '../errors.ts'
-import { compileGlob, type Glob } from '../lib/glob.ts'
-import { parseName } from '../oci/reference.ts'
-import type { Repository, Upstreams } from '../ports.ts'
+import type { Profile, Profiles } from './config/profiles.ts'
+import { CrossdockError } from './errors.ts'
+import { compileGlob, type Glob } from './lib/glob.ts'
+import { parseName } from './oci/reference.ts'
+import type { Repository, Upstreams } from './ports.ts'
 
 export interface Names {
   readonly upstreams: Upstreams
