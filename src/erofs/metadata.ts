@@ -1,0 +1,135 @@
+/** The bytes of an EROFS's metadata area, in order and in parts, so that an area of any size takes little memory. */
+import { type DirectoryEntry, directoryData, withDots } from './directory.ts'
+import { deviceNumber, INODE_SIZE, INODE_UNIT, writeInode } from './inode.ts'
+import {
+  CHUNK_INDEX_SIZE,
+  indexesAt,
+  isPlacedFolder,
+  type Placed,
+  type PlacedFolder,
+  type Placement,
+} from './placement.ts'
+import type { ByteText } from './tree.ts'
+import { writeXattrs } from './xattrs.ts'
+
+export interface MetadataRules<C> {
+  /** Number of the area's first block. */
+  readonly metaBlock: number
+  /** Of files: log2 of the blocks of a chunk, and what is said with it. */
+  readonly chunkFormat: number
+  chunksOf(content: C): number
+  /** Writes the places of all chunks of a file, CHUNK_INDEX_SIZE bytes each. */
+  writeChunks(content: C, target: Buffer, at: number): void
+}
+
+const NOTHING = Buffer.alloc(0)
+
+/** As many bytes as the placement has. */
+export function* metadataArea<C>(
+  placement: Placement<C>,
+  rules: MetadataRules<C>,
+): Generator<Uint8Array> {
+  const gatherer = new Gatherer()
+  for (const placed of placement.placed) {
+    const data = dataOf(placed, placement)
+    const blocks =
+      data.byteLength - (placed.layout === 'inline' ? data.byteLength % placement.blockSize : 0)
+    yield* gatherer.put(placed.at, inodeOf(placed, data.subarray(blocks), placement, rules))
+    if (blocks > 0) yield* gatherer.put(placed.blocksAt, data.subarray(0, blocks))
+  }
+  yield* gatherer.finish(placement.size)
+}
+
+/** What the area itself holds of an inode's data: that of folders and symlinks. */
+function dataOf<C>(placed: Placed<C>, placement: Placement<C>): Buffer {
+  if (isPlacedFolder(placed)) {
+    return directoryData(entriesOf(placed, placement), placement.blockSize)
+  }
+  return placed.node.kind === 'symlink' ? Buffer.from(placed.node.target, 'latin1') : NOTHING
+}
+
+function entriesOf<C>(folder: PlacedFolder<C>, placement: Placement<C>): DirectoryEntry[] {
+  return withDots(folder.names).map((name) => {
+    const placed = findEntry(folder, name, placement)
+    return { name, nid: nidOf(placed), kind: placed.node.kind }
+  })
+}
+
+function findEntry<C>(
+  folder: PlacedFolder<C>,
+  name: ByteText,
+  { byNode }: Placement<C>,
+): Placed<C> {
+  if (name === '.') return folder
+  if (name === '..') return folder.parent ?? folder
+  const child = folder.node.children.get(name)
+  const placed = child && byNode.get(child)
+  if (placed === undefined) throw new Error('a tree was changed after it was placed')
+  return placed
+}
+
+/** Numbers of inodes are places. */
+export function nidOf(placed: Placed<unknown>): number {
+  return placed.at / INODE_UNIT
+}
+
+/** The inode, its attributes, and what lies right behind them: the places of chunks, or the end of its data. */
+function inodeOf<C>(
+  placed: Placed<C>,
+  tail: Uint8Array,
+  placement: Placement<C>,
+  rules: MetadataRules<C>,
+): Buffer {
+  const { node, xattrsSize } = placed
+  const indexes = node.kind === 'reg' ? CHUNK_INDEX_SIZE * rules.chunksOf(node.content) : 0
+  const tailAt = node.kind === 'reg' ? indexesAt(xattrsSize) : INODE_SIZE + xattrsSize
+  const isInline = placed.layout === 'inline'
+  const bytes = Buffer.alloc(tailAt + (isInline ? tail.byteLength : indexes))
+  const { kind, attributes } = node
+  const union = unionOf(placed, placement.blockSize, rules)
+  writeInode({ ...placed, kind, attributes, union }, bytes, 0)
+  if (xattrsSize > 0) writeXattrs(attributes.xattrs, bytes, INODE_SIZE)
+  if (isInline) bytes.set(tail, tailAt)
+  if (node.kind === 'reg' && indexes > 0) rules.writeChunks(node.content, bytes, tailAt)
+  return bytes
+}
+
+function unionOf<C>(placed: Placed<C>, blockSize: number, rules: MetadataRules<C>): number {
+  const { node, blocksAt } = placed
+  if (node.kind === 'reg') return rules.chunkFormat
+  if (node.kind === 'char' || node.kind === 'block') return deviceNumber(node.major, node.minor)
+  return blocksAt === 0 ? 0 : rules.metaBlock + blocksAt / blockSize
+}
+
+/** Bytes of a part. */
+const PART_SIZE = 256 * 1024
+
+/** Puts pieces that come in the order of their places into parts, with zeros between them. */
+class Gatherer {
+  #part = Buffer.alloc(PART_SIZE)
+  #start = 0;
+
+  /** Parts that are complete with it. */
+  *put(at: number, bytes: Uint8Array): Generator<Uint8Array> {
+    for (let done = 0; done < bytes.byteLength; ) {
+      yield* this.#advance(at + done)
+      const offset = at + done - this.#start
+      const piece = bytes.subarray(done, done + PART_SIZE - offset)
+      this.#part.set(piece, offset)
+      done += piece.byteLength
+    }
+  }
+
+  *finish(size: number): Generator<Uint8Array> {
+    yield* this.#advance(size)
+    if (size > this.#start) yield this.#part.subarray(0, size - this.#start)
+  }
+
+  *#advance(at: number): Generator<Uint8Array> {
+    while (at - this.#start >= PART_SIZE) {
+      yield this.#part
+      this.#part = Buffer.alloc(PART_SIZE)
+      this.#start += PART_SIZE
+    }
+  }
+}

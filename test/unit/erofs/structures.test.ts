@@ -1,0 +1,155 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { directoryData, directorySize, withDots } from '../../../src/erofs/directory.ts'
+import { describeInodeProblem, deviceNumber } from '../../../src/erofs/inode.ts'
+import { placeTree } from '../../../src/erofs/placement.ts'
+import type { Attributes, Folder, Node } from '../../../src/erofs/tree.ts'
+import {
+  describeXattrProblem,
+  hasKnownPrefix,
+  writeXattrs,
+  xattrCount,
+  xattrsSize,
+} from '../../../src/erofs/xattrs.ts'
+
+const PLAIN: Attributes = {
+  ...{ mode: 0o644, uid: 0, gid: 0 },
+  ...{ mtime: { seconds: 0, nanos: 0 }, xattrs: new Map() },
+}
+
+function folderOf(children: Record<string, Node<number>>): Folder<number> {
+  return { kind: 'dir', attributes: PLAIN, children: new Map(Object.entries(children)) }
+}
+
+describe('a directory', () => {
+  it('has its dots where their bytes put them', () => {
+    expect(withDots(['!a', '-b', 'a'])).toEqual(['!a', '-b', '.', '..', 'a'])
+  })
+
+  it('begins each block with its records, and names follow', () => {
+    const data = directoryData(
+      [
+        { name: '.', nid: 128, kind: 'dir' },
+        { name: 'ab', nid: 2 ** 33, kind: 'reg' },
+      ],
+      4096,
+    )
+
+    expect(data.toString('hex')).toBe(
+      `${'8000000000000000'}1800${'02'}00${'0000000002000000'}1900${'01'}00${'2e6162'}`,
+    )
+  })
+
+  it('never ends with a full block, nor splits a name over two', () => {
+    // 16 names of 12 + 244 bytes are a block.
+    const names = Array.from({ length: 16 }, (_, i) => `${i}`.padStart(244, '0'))
+
+    expect(directorySize(names.slice(0, 15), 4096)).toBe(15 * 256)
+    expect(directorySize(names, 4096)).toBe(4096 + 256)
+    expect(directorySize([...names, 'x'], 4096)).toBe(4096 + 13)
+  })
+})
+
+describe('extended attributes', () => {
+  it('are written by name, with a number for the prefix and zeros to a multiple of four', () => {
+    const xattrs = new Map([
+      ['user.b', Buffer.from('12345')],
+      ['security.capability', Buffer.from('c')],
+    ])
+    const bytes = Buffer.alloc(xattrsSize(xattrs))
+    writeXattrs(xattrs, bytes, 0)
+
+    expect(bytes.subarray(12).toString('latin1')).toBe(
+      '\x0a\x06\x01\0capabilityc\0\x01\x01\x05\0b12345\0\0',
+    )
+    expect(xattrCount(bytes.length)).toBe(1 + (bytes.length - 12) / 4)
+  })
+
+  it('are of few name spaces', () => {
+    const names = ['user.x', 'trusted.x', 'security.x', 'system.posix_acl_access']
+    expect(names.filter(hasKnownPrefix)).toEqual(names)
+    expect(['system.nfs4_acl', 'system.posix_acl_access2', 'x'].filter(hasKnownPrefix)).toEqual([])
+  })
+
+  it('have bounds', () => {
+    const problem = (name: string, size: number) =>
+      describeXattrProblem(new Map([[name, Buffer.alloc(size)]]))
+
+    expect(problem(`user.${'n'.repeat(255)}`, 65_535)).toBeUndefined()
+    expect(problem(`user.${'n'.repeat(256)}`, 0)).toContain('255')
+    expect(problem('user.n', 65_536)).toContain('65,535')
+  })
+})
+
+describe('an inode', () => {
+  it('packs numbers of devices as Linux does', () => {
+    expect(deviceNumber(300, 70000)).toBe(((70000 & 0xfff00) << 12) | (300 << 8) | (70000 & 0xff))
+    expect(deviceNumber(8, 1)).toBe(0x801)
+  })
+
+  it('says what it cannot hold', () => {
+    const problem = (change: Partial<Attributes>) =>
+      describeInodeProblem({ kind: 'fifo', attributes: { ...PLAIN, ...change } })
+
+    expect(problem({ uid: 0xffffffff })).toBeUndefined()
+    expect(problem({ uid: 2 ** 32 })).toContain('owner')
+    expect(problem({ gid: -1 })).toContain('owner')
+    expect(problem({ mtime: { seconds: 2 ** 52, nanos: 0 } })).toContain('time')
+  })
+})
+
+const anyTree: fc.Arbitrary<Folder<number>> = fc.letrec<{
+  folder: Folder<number>
+  node: Node<number>
+}>((tie) => ({
+  folder: fc
+    .dictionary(fc.string({ minLength: 1, maxLength: 200 }), tie('node'), { maxKeys: 40 })
+    .map((children) => folderOf(children)),
+  node: fc.oneof(
+    { depthSize: 'small' },
+    fc.nat(3000).map((content) => ({ kind: 'reg', attributes: PLAIN, size: 1, content }) as const),
+    fc
+      .nat(9000)
+      .map((size) => ({ kind: 'symlink', attributes: PLAIN, target: 't'.repeat(size) }) as const),
+    tie('folder'),
+  ),
+})).folder
+
+describe('placeTree', () => {
+  it('places everything in order, apart, and inline data in one block with its inode', () => {
+    fc.assert(
+      fc.property(anyTree, (root) => {
+        const { placed, size } = placeTree(root, { blockSize: 4096, chunksOf: (count) => count })
+        let end = 4096
+        for (const { at, layout, blocksAt, size: dataSize, node } of placed) {
+          expect(at).toBeGreaterThanOrEqual(end)
+          expect(at % 32).toBe(0)
+          const tail = layout === 'inline' ? dataSize % 4096 : 0
+          if (tail > 0) expect(Math.floor(at / 4096)).toBe(Math.floor((at + 63 + tail) / 4096))
+          end = at + 64 + tail + (node.kind === 'reg' ? node.content * 8 : 0)
+          if (blocksAt === 0) continue
+          expect(blocksAt % 4096).toBe(0)
+          expect(blocksAt).toBeGreaterThanOrEqual(end)
+          end = blocksAt + dataSize - tail
+        }
+        expect(size).toBeGreaterThanOrEqual(end)
+        expect(size % 4096).toBe(0)
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  it('counts names of files and folders in folders', () => {
+    const file = { kind: 'reg', attributes: PLAIN, size: 0, content: 0 } as const
+    const { root, byNode } = placeTree(
+      folderOf({ a: file, b: file, c: folderOf({ d: file }), e: folderOf({}) }),
+      {
+        blockSize: 4096,
+        chunksOf: () => 0,
+      },
+    )
+
+    expect(root.links).toBe(4)
+    expect(byNode.get(file)?.links).toBe(3)
+  })
+})
