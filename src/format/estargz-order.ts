@@ -3,7 +3,7 @@
  * often as that takes; what must be held back meanwhile is bounded.
  */
 import type { ByteStream } from '../lib/streams.ts'
-import { AmbiguousTarError, cleanName, type TarEntry } from '../tar/entry.ts'
+import { AmbiguousTarError, checkGlobalHeader, cleanName, type TarEntry } from '../tar/entry.ts'
 import { readTarBatches, type TarEvent } from '../tar/reader.ts'
 import { fileHeader, paddingOf } from '../tar/writer.ts'
 import { EntryRules, isReserved, NO_PREFETCH_LANDMARK, PREFETCH_LANDMARK } from './toc.ts'
@@ -218,14 +218,11 @@ async function* userEvents(tar: ByteStream): Batches {
   if (isEmpty) throw new AmbiguousTarError('the layer has no bytes at all')
 }
 
-/** Go ignores global headers but for showing them, other readers apply them: what matters to both is the same only without. */
 function isDropped(entry: TarEntry): boolean {
   if (entry.type !== 'global') return isReserved(cleanName(entry.name))
-  if (!entry.paxKeys.some((key) => GLOBAL_REFUSED.has(key))) return true
-  throw new AmbiguousTarError('a global header renames or resizes what follows')
+  checkGlobalHeader(entry)
+  return true
 }
-
-const GLOBAL_REFUSED = new Set(['path', 'linkpath', 'size'])
 
 function* landmark(name: string): Generator<TarEvent> {
   yield { kind: 'entry', entry: plainFile(name, 1), raw: fileHeader(name, 1) }
@@ -238,6 +235,7 @@ function plainFile(name: string, size: number): TarEntry {
     type: 'reg',
     name,
     linkName: '',
+    bytes: { name, linkName: '' },
     mode: 0,
     uid: 0,
     gid: 0,

@@ -3,11 +3,15 @@ import { setImmediate } from 'node:timers/promises'
 import { join } from '../lib/streams.ts'
 import type { TocEntry } from './toc.ts'
 
-/** One gzip member or zstd frame to be. */
-export interface Piece {
+/** Bytes that are compressed alone. */
+export interface Bytes {
   readonly parts: readonly Uint8Array[]
   /** Bytes in `parts`. */
   readonly size: number
+}
+
+/** One gzip member or zstd frame to be. */
+export interface Piece extends Bytes {
   /** The entry, of a file or of a chunk, whose content begins here. */
   readonly chunk?: TocEntry | undefined
   /** The file whose content ends here; set only where the table of contents says so. */
@@ -17,8 +21,8 @@ export interface Piece {
 }
 
 /** A piece and its bytes in the blob. */
-export interface PackedPiece {
-  readonly piece: Piece
+export interface PackedPiece<P extends Bytes = Piece> {
+  readonly piece: P
   readonly bytes: Uint8Array
 }
 
@@ -37,18 +41,18 @@ const TURN = 512 * 1024
 const PIECE_WORK = 16 * 1024
 
 /** Same order for any concurrency, in batches. Returns what the source returned. */
-export async function* compressPieces<F>(
-  batches: AsyncGenerator<readonly Piece[], F>,
+export async function* compressPieces<F, P extends Bytes = Piece>(
+  batches: AsyncGenerator<readonly P[], F>,
   compress: (bytes: Uint8Array) => Promise<Uint8Array>,
   context: {
     readonly concurrency: number
     readonly signal?: AbortSignal | undefined
     /** For pieces that need no library: their bytes, or nothing. */
-    readonly packNow?: (piece: Piece) => Uint8Array | undefined
+    readonly packNow?: (piece: P) => Uint8Array | undefined
   },
-): AsyncGenerator<readonly PackedPiece[], F> {
-  const queue = new PieceQueue(compress, context.concurrency)
-  let batch: PackedPiece[] = []
+): AsyncGenerator<readonly PackedPiece<P>[], F> {
+  const queue = new PieceQueue<P>(compress, context.concurrency)
+  let batch: PackedPiece<P>[] = []
   let batchSize = 0
   let work = 0
   try {
@@ -84,8 +88,8 @@ export async function* compressPieces<F>(
   }
 }
 
-interface Waiting {
-  readonly piece: Piece
+interface Waiting<P> {
+  readonly piece: P
   bytes: Uint8Array | undefined
   failure?: { readonly error: unknown }
   /** Ends, and never fails, when there are bytes or a failure. */
@@ -93,13 +97,13 @@ interface Waiting {
 }
 
 /** Pieces in their order from when they are cut until they are taken, some of them with the library. */
-class PieceQueue {
+class PieceQueue<P extends Bytes> {
   readonly #compress: (bytes: Uint8Array) => Promise<Uint8Array>
   readonly #concurrency: number
-  readonly #waiting: Waiting[] = []
+  readonly #waiting: Waiting<P>[] = []
   #waitingBytes = 0
   /** Those of them that the library has still to get. */
-  readonly #unstarted: Waiting[] = []
+  readonly #unstarted: Waiting<P>[] = []
   #running = 0
   #runningBytes = 0
 
@@ -118,8 +122,8 @@ class PieceQueue {
   }
 
   /** With its bytes, where they are known already. */
-  add(piece: Piece, bytes: Uint8Array | undefined): void {
-    const waiting: Waiting = { piece, bytes }
+  add(piece: P, bytes: Uint8Array | undefined): void {
+    const waiting: Waiting<P> = { piece, bytes }
     this.#waiting.push(waiting)
     this.#waitingBytes += piece.size
     if (bytes !== undefined) return
@@ -128,7 +132,7 @@ class PieceQueue {
   }
 
   /** The first piece when it is there; throws what became of it when that failed. */
-  takeReady(): PackedPiece | undefined {
+  takeReady(): PackedPiece<P> | undefined {
     const [head] = this.#waiting
     if (head?.failure !== undefined) throw head.failure.error
     if (head?.bytes === undefined) return undefined
@@ -147,7 +151,7 @@ class PieceQueue {
     }
   }
 
-  async #run(waiting: Waiting): Promise<void> {
+  async #run(waiting: Waiting<P>): Promise<void> {
     const { parts, size } = waiting.piece
     this.#running += 1
     this.#runningBytes += size

@@ -54,16 +54,45 @@ export function findStrings(
 ): Span[] {
   const spans: Span[] = []
   guard(rules, () =>
-    scan(text, rules, (frames, start, end) => {
-      const isElement = frames.length === path.length + 1 && frames.at(-1)?.isArray === true
-      const isAt = (key: string, frame: Frame | undefined) =>
-        frame?.isArray === false && fold(frame.key) === fold(key)
-      if (isElement && path.every((key, i) => isAt(key, frames[i]))) {
-        spans.push({ start, end })
-      }
+    scan(text, rules, {
+      onString: (frames, start, end) => {
+        if (isArrayAt(frames, path, fold)) spans.push({ start, end })
+      },
     }),
   )
   return spans
+}
+
+/**
+ * Where the bracket stands that ends the array at `path`; `undefined` where there is none. Else as `findStrings`.
+ */
+export function findArrayEnd(
+  text: string,
+  path: readonly string[],
+  fold: (key: string) => string,
+  rules: JsonRules,
+): number | undefined {
+  let found: number | undefined
+  guard(rules, () =>
+    scan(text, rules, {
+      onClose: (frames, at) => {
+        if (isArrayAt(frames, path, fold)) found = at
+      },
+    }),
+  )
+  return found
+}
+
+/** True inside of the array at `path`, and not deeper. */
+function isArrayAt(
+  frames: readonly Frame[],
+  path: readonly string[],
+  fold: (key: string) => string,
+): boolean {
+  const isElement = frames.length === path.length + 1 && frames.at(-1)?.isArray === true
+  const isAt = (key: string, frame: Frame | undefined) =>
+    frame?.isArray === false && fold(frame.key) === fold(key)
+  return isElement && path.every((key, i) => isAt(key, frames[i]))
 }
 
 export function decodeText(bytes: Uint8Array, rules: JsonRules): string {
@@ -115,7 +144,12 @@ interface Frame {
   keys: Set<string> | undefined
 }
 
-type Visit = (frames: readonly Frame[], start: number, end: number) => void
+interface Visitor {
+  /** Of a value; keys are none. */
+  readonly onString?: (frames: readonly Frame[], start: number, end: number) => void
+  /** Before the innermost frame is left. */
+  readonly onClose?: (frames: readonly Frame[], at: number) => void
+}
 
 const QUOTE = 0x22
 const COMMA = 0x2c
@@ -132,7 +166,7 @@ const NUMBER = /[-+.0-9eE]+/y
 const SURROGATE_ESCAPE = /\\u[dD][89a-fA-F]/
 
 /** One pass without recursion. What is not JSON may pass; JSON.parse comes after. */
-function scan(text: string, rules: JsonRules, visit?: Visit): void {
+function scan(text: string, rules: JsonRules, visitor: Visitor = {}): void {
   const frames: Frame[] = []
   let frame: Frame | undefined
   let keys = 0
@@ -151,10 +185,11 @@ function scan(text: string, rules: JsonRules, visit?: Visit): void {
         readKey(frame, text.slice(at, end), rules)
       } else {
         checkString(text, at, end, rules)
-        visit?.(frames, at, end)
+        visitor.onString?.(frames, at, end)
       }
       at = end - 1
     } else if (code === CLOSE_OBJECT || code === CLOSE_ARRAY) {
+      visitor.onClose?.(frames, at)
       frames.pop()
       frame = frames.at(-1)
     } else if (code === MINUS || (code >= ZERO && code <= NINE)) {

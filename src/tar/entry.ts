@@ -22,6 +22,8 @@ export interface TarEntry {
   readonly name: string
   /** Target of a hard link or symlink. */
   readonly linkName: string
+  /** The bytes of both, one character (U+0000 to U+00FF) each, for formats that carry any name. */
+  readonly bytes: { readonly name: string; readonly linkName: string }
   /** The number in the header, file type bits and all. */
   readonly mode: number
   readonly uid: number
@@ -62,3 +64,14 @@ export function cleanName(name: string): string {
 
 /** Names that are clean already, which nearly all are: no empty, `.` or `..` component. */
 const CLEAN = /^(?!\.{1,2}(?:\/|$))[^/]+(?:\/(?!\.{1,2}(?:\/|$))[^/]+)*$/
+
+const GLOBAL_REFUSED = new Set(['path', 'linkpath', 'size'])
+
+/**
+ * Throws AmbiguousTarError for a global header that matters: Go ignores all of them but for showing them, other readers apply them,
+ * so both see the same files only without one that renames or resizes what follows.
+ */
+export function checkGlobalHeader({ paxKeys }: TarEntry): void {
+  if (!paxKeys.some((key) => GLOBAL_REFUSED.has(key))) return
+  throw new AmbiguousTarError('a global header renames or resizes what follows')
+}

@@ -47,6 +47,11 @@ export class TarParser {
   #zeroBlocks = 0
   #header = new HeaderParts()
 
+  /** Bytes up to where something else begins: content, padding, a header; without end behind the end of the tar. */
+  get missing(): number {
+    return this.#missing
+  }
+
   /** Throws when the tar ends in the middle of something. */
   finish(): void {
     const isBetween = this.#state === 'block' && this.#parts.length === 0 && this.#header.isEmpty
