@@ -1,0 +1,93 @@
+/** What an image of nydus blobs is made of (containerd/nydus-snapshotter pkg/converter): the blobs, and a bootstrap over all of them. */
+import { collect } from '../../lib/streams.ts'
+import { appendLayer } from '../../oci/config-layers.ts'
+import type { LayerChange } from '../../oci/rewrite.ts'
+import {
+  type Assembled,
+  type AssemblyContext,
+  LayerRefusedError,
+  type Piece,
+  type SourceImage,
+} from '../format.ts'
+import { planBootstrap } from './bootstrap.ts'
+import { bootstrapLayer } from './bootstrap-layer.ts'
+import type { BlobEntry } from './bootstrap-tables.ts'
+import { MAX_BLOBS } from './constants.ts'
+import { BLOB_CHUNKS, type Layer, mergeLayers } from './merge.ts'
+import { readLayer } from './read-blob.ts'
+
+const BLOB_TYPE = 'application/vnd.oci.image.layer.nydus.blob.v1'
+const BOOTSTRAP_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip'
+
+/** Keys of annotations, all of which containerd hands to the snapshotter. */
+const BLOB = 'containerd.io/snapshot/nydus-blob'
+const BOOTSTRAP = 'containerd.io/snapshot/nydus-bootstrap'
+const FS_VERSION = 'containerd.io/snapshot/nydus-fs-version'
+/** The layer that a blob describes: its data are read from there, though the manifest does not list it. */
+export const REFERENCE = 'containerd.io/snapshot/nydus-ref'
+
+const HISTORY = { created_by: 'Nydus Converter', comment: 'Nydus Bootstrap Layer' }
+
+/** Of the bootstrap's compression; never changes the bytes. */
+const CONCURRENCY = 2
+
+/** Throws LayerRefusedError where layers do not go together, or one of them is none of ours. */
+export async function assembleNydus(
+  { image, config }: SourceImage,
+  pieces: readonly (Piece | undefined)[],
+  { read, write }: AssemblyContext,
+): Promise<Assembled> {
+  const blobs = pieces.filter((piece) => piece !== undefined)
+  if (blobs.length < image.layers.length) {
+    throw new LayerRefusedError('the image has layers that are not in its registry')
+  }
+  const layers = await readLayers(blobs, read)
+  for (const [i, { blob }] of layers.entries()) checkReference(blob, image.layers[i]?.digest ?? '')
+  const bootstrap = planBootstrap(mergeLayers(layers), BLOB_CHUNKS)
+  if (bootstrap.blobs.length > MAX_BLOBS) {
+    throw new LayerRefusedError(`the image has more than ${MAX_BLOBS} layers with files`)
+  }
+  const layer = bootstrapLayer(bootstrap, CONCURRENCY)
+  const stat = await write(layer.bytes)
+  const changes = blobs.map(({ target, size }, of): LayerChange => {
+    const { blob } = layers[of] ?? {}
+    const annotations = { [BLOB]: 'true', ...(blob && referenceOf(blob)) }
+    return { kind: 'made', of, digest: target, size, mediaType: BLOB_TYPE, annotations }
+  })
+  const annotations = { [BOOTSTRAP]: 'true', [FS_VERSION]: '6' }
+  return {
+    layers: [...changes, { kind: 'made', ...stat, mediaType: BOOTSTRAP_TYPE, annotations }],
+    // A blob counts as unpacked.
+    config: appendLayer(config, [...blobs.map(({ target }) => target), layer.diffId()], HISTORY),
+  }
+}
+
+/** One object for each blob, since equal layers have one. */
+async function readLayers(
+  pieces: readonly Piece[],
+  read: AssemblyContext['read'],
+): Promise<readonly Layer[]> {
+  const known = new Map<string, BlobEntry>()
+  const layers: Layer[] = []
+  for (const piece of pieces) {
+    const { tree, blob } = await readLayer({
+      digest: piece.target,
+      size: piece.size,
+      read: (start, size) => collect(read(piece, { start, end: start + size }), size),
+    })
+    const same = blob && known.get(blob.id)
+    if (blob !== undefined && same === undefined) known.set(blob.id, blob)
+    layers.push({ tree, blob: same ?? blob })
+  }
+  return layers
+}
+
+/** Readers know layers by sha256 alone. */
+function checkReference(blob: BlobEntry | undefined, layer: string): void {
+  if (blob?.meta === undefined || layer === `sha256:${blob.id}`) return
+  throw new LayerRefusedError(`layer ${layer} cannot be referred to, which takes a sha256`)
+}
+
+function referenceOf({ id, meta }: BlobEntry): Readonly<Record<string, string>> {
+  return meta === undefined ? {} : { [REFERENCE]: `sha256:${id}` }
+}

@@ -1,0 +1,206 @@
+/**
+ * The tree of a layer as bytes, so that images can be put together without reading layers again: a section of our own in every nydus
+ * blob. Version, then the tree: node by node, a folder before what lies in it. Numbers are LEB128, signed ones zigzag.
+ */
+import type { Attributes, ByteText, Folder, Leaf, Node } from '../../erofs/tree.ts'
+import { ByteReader, ByteWriter } from './byte-record.ts'
+import { COMPRESSORS, type Compressor } from './constants.ts'
+import type { Chunks, LayerTree } from './layer-tree.ts'
+import { IMPLIED } from './names.ts'
+
+const VERSION = 1
+
+/** `again` is one more name of a file that came before. */
+const KINDS = ['dir', 'reg', 'symlink', 'char', 'block', 'fifo', 'again', 'implied'] as const
+type Kind = (typeof KINDS)[number]
+
+/** Deeper than any path that a tar can have. */
+const MAX_DEPTH = 4096
+
+export interface LayerRecord {
+  readonly tree: LayerTree
+  /** Of the chunks. */
+  readonly compressor: Compressor
+  /** Of a layer whose data stay in its original blob: hex of its sha256, and its bytes. */
+  readonly original?: { readonly id: string; readonly size: number } | undefined
+}
+
+export function encodeLayerRecord({ tree, compressor, original }: LayerRecord): Uint8Array {
+  const writer = new TreeWriter(tree)
+  const { out } = writer
+  out.number(VERSION)
+  out.number(COMPRESSORS[compressor])
+  out.text(original?.id ?? '')
+  out.number(original?.size ?? 0)
+  for (const pairs of [tree.dropped, tree.lowerLinks]) {
+    out.number(pairs.size)
+    for (const [name, value] of pairs) {
+      out.text(name)
+      out.text(String(value))
+    }
+  }
+  writer.node(tree.root)
+  return out.finish()
+}
+
+/** Throws RangeError for what `encodeLayerRecord` has not written. */
+export function decodeLayerRecord(bytes: Uint8Array): LayerRecord {
+  const input = new ByteReader(bytes)
+  if (input.number() !== VERSION) throw new RangeError('a layer record of another version')
+  const compressor = readCompressor(input.number())
+  const id = input.text()
+  const size = input.number()
+  const pairs = () =>
+    Array.from({ length: input.count() }, () => [input.text(), input.text()] as const)
+  const dropped = new Map(pairs().map(([name, count]) => [name, Number(count)]))
+  const lowerLinks = new Map(pairs())
+  const reader = new TreeReader(input)
+  const root = reader.node(0)
+  input.finish()
+  if (root.kind !== 'dir') throw new RangeError('a layer record without a root')
+  const tree = { root, implied: reader.implied, lowerLinks, dropped }
+  return { tree, compressor, original: id === '' ? undefined : { id, size } }
+}
+
+function readCompressor(number: number): Compressor {
+  if (number === COMPRESSORS.none) return 'none'
+  return number === COMPRESSORS.gzip ? 'gzip' : 'zstd'
+}
+
+class TreeWriter {
+  readonly out = new ByteWriter()
+  readonly #tree: LayerTree
+  readonly #seen = new Map<Leaf<Chunks>, number>()
+
+  constructor(tree: LayerTree) {
+    this.#tree = tree
+  }
+
+  node(node: Node<Chunks>): void {
+    if (node.kind === 'dir') this.#folder(node)
+    else this.#leaf(node)
+  }
+
+  #folder(folder: Folder<Chunks>): void {
+    const isImplied = this.#tree.implied.has(folder)
+    this.#kind(isImplied ? 'implied' : 'dir')
+    if (!isImplied) this.#attributes(folder.attributes)
+    this.out.number(folder.children.size)
+    for (const [name, child] of folder.children) {
+      this.out.text(name)
+      this.node(child)
+    }
+  }
+
+  #leaf(leaf: Leaf<Chunks>): void {
+    const seen = this.#seen.get(leaf)
+    if (seen !== undefined) {
+      this.#kind('again')
+      this.out.number(seen)
+      return
+    }
+    this.#seen.set(leaf, this.#seen.size)
+    this.#kind(leaf.kind)
+    this.#attributes(leaf.attributes)
+    if (leaf.kind === 'symlink') this.out.text(leaf.target)
+    else if (leaf.kind === 'reg') this.#content(leaf.size, leaf.content)
+    else if (leaf.kind !== 'fifo') {
+      this.out.number(leaf.major)
+      this.out.number(leaf.minor)
+    }
+  }
+
+  #kind(kind: Kind): void {
+    this.out.number(KINDS.indexOf(kind))
+  }
+
+  #attributes({ mode, uid, gid, mtime, xattrs }: Attributes): void {
+    for (const value of [mode, uid, gid]) this.out.number(value)
+    this.out.signed(mtime.seconds)
+    this.out.number(mtime.nanos)
+    this.out.number(xattrs.size)
+    for (const [name, value] of xattrs) {
+      this.out.text(name)
+      this.out.bytes(value)
+    }
+  }
+
+  /** Chunks mostly follow one another. */
+  #content(size: number, chunks: Chunks): void {
+    this.out.number(size)
+    this.out.number(chunks.length)
+    let expected = 0
+    for (const chunk of chunks) {
+      this.out.signed(chunk - expected)
+      expected = chunk + 1
+    }
+  }
+}
+
+class TreeReader {
+  readonly implied = new Set<Folder<Chunks>>()
+  readonly #input: ByteReader
+  readonly #leaves: Leaf<Chunks>[] = []
+
+  constructor(input: ByteReader) {
+    this.#input = input
+  }
+
+  node(depth: number): Node<Chunks> {
+    const kind = KINDS[this.#input.number()]
+    if (kind === undefined || depth > MAX_DEPTH)
+      throw new RangeError('a layer record that is damaged')
+    if (kind === 'dir' || kind === 'implied') return this.#folder(kind, depth)
+    if (kind === 'again') return this.#again()
+    const leaf = this.#leaf(kind)
+    this.#leaves.push(leaf)
+    return leaf
+  }
+
+  #folder(kind: 'dir' | 'implied', depth: number): Folder<Chunks> {
+    const attributes = kind === 'implied' ? IMPLIED : this.#attributes()
+    const folder: Folder<Chunks> = { kind: 'dir', attributes, children: new Map() }
+    if (kind === 'implied') this.implied.add(folder)
+    for (let left = this.#input.count(); left > 0; left -= 1) {
+      const name: ByteText = this.#input.text()
+      folder.children.set(name, this.node(depth + 1))
+    }
+    return folder
+  }
+
+  #again(): Leaf<Chunks> {
+    const leaf = this.#leaves[this.#input.number()]
+    if (leaf === undefined) throw new RangeError('a layer record that is damaged')
+    return leaf
+  }
+
+  #leaf(kind: Leaf<Chunks>['kind']): Leaf<Chunks> {
+    const attributes = this.#attributes()
+    if (kind === 'symlink') return { kind, attributes, target: this.#input.text() }
+    if (kind === 'fifo') return { kind, attributes }
+    if (kind === 'reg')
+      return { kind, attributes, size: this.#input.number(), content: this.#content() }
+    return { kind, attributes, major: this.#input.number(), minor: this.#input.number() }
+  }
+
+  #attributes(): Attributes {
+    const [mode, uid, gid] = [this.#input.number(), this.#input.number(), this.#input.number()]
+    const mtime = { seconds: this.#input.signed(), nanos: this.#input.number() }
+    const count = this.#input.count()
+    if (count === 0) return { mode, uid, gid, mtime, xattrs: IMPLIED.xattrs }
+    const xattrs = new Map<ByteText, Uint8Array>()
+    for (let left = count; left > 0; left -= 1) xattrs.set(this.#input.text(), this.#input.bytes())
+    return { mode, uid, gid, mtime, xattrs }
+  }
+
+  #content(): Chunks {
+    const chunks: number[] = []
+    let expected = 0
+    for (let left = this.#input.count(); left > 0; left -= 1) {
+      const chunk = this.#input.signed() + expected
+      chunks.push(chunk)
+      expected = chunk + 1
+    }
+    return chunks
+  }
+}

@@ -1,0 +1,102 @@
+/** Reads a nydus blob of ours from its end: the layer's tree and what a bootstrap must say of the blob. */
+import { zstd } from '../../codec/zstd.ts'
+import { collect, streamOf } from '../../lib/streams.ts'
+import { type Digest, hexOf } from '../../oci/digest.ts'
+import type { BlobEntry } from './bootstrap-tables.ts'
+import { readChunkInfos } from './chunk-info.ts'
+import { type BlobForm, FEATURES } from './constants.ts'
+import { decodeLayerRecord, type LayerRecord } from './layer-record.ts'
+import type { Layer } from './merge.ts'
+import { RECORD_NAME } from './tail.ts'
+import { HEADER_SIZE, parseToc, sha256, TOC_NAME, type TocEntry } from './toc.ts'
+
+/** Some bytes of a blob; fewer are a failure. */
+export type ReadAt = (offset: number, size: number) => Promise<Uint8Array>
+
+export interface StoredBlob {
+  readonly digest: Digest
+  readonly size: number
+  readonly read: ReadAt
+}
+
+/** Readers look no further for the table of contents. */
+const MAX_TOC = 4096
+
+/** Throws RangeError for a blob that crossdock has not written like this. */
+export async function readLayer(blob: StoredBlob): Promise<Layer> {
+  const toc = await readToc(blob)
+  const record = decodeLayerRecord(await readSection(blob, toc.get(RECORD_NAME)))
+  return { tree: record.tree, blob: await readBlobEntry(blob, toc, record) }
+}
+
+interface Toc {
+  get(name: string): TocEntry
+  find(name: string): TocEntry | undefined
+  readonly size: number
+  readonly digest: Uint8Array
+}
+
+async function readToc({ size, read }: StoredBlob): Promise<Toc> {
+  const tailSize = Math.min(size, MAX_TOC)
+  const tail = Buffer.from(await read(size - tailSize, tailSize))
+  const header = tail.subarray(-HEADER_SIZE)
+  const name = header.toString('latin1', 0, TOC_NAME.length)
+  const tocSize = Number.parseInt(header.toString('latin1', 124, 135), 8)
+  if (name !== TOC_NAME || !(tocSize <= tail.byteLength - HEADER_SIZE)) throw damaged()
+  const bytes = tail.subarray(-HEADER_SIZE - tocSize, -HEADER_SIZE)
+  const entries = new Map(parseToc(bytes).map((entry) => [entry.name, entry]))
+  return {
+    find: (wanted) => entries.get(wanted),
+    get(wanted) {
+      const entry = entries.get(wanted)
+      if (entry === undefined) throw damaged()
+      return entry
+    },
+    size: tocSize + HEADER_SIZE,
+    digest: sha256(bytes, header),
+  }
+}
+
+async function readBlobEntry(
+  blob: StoredBlob,
+  toc: Toc,
+  record: LayerRecord,
+): Promise<BlobEntry | undefined> {
+  const infos = toc.find('blob.meta')
+  if (infos === undefined) return undefined
+  const digests = await readSection(blob, toc.get('blob.digest'))
+  const form: BlobForm = record.original === undefined ? 'native' : 'zran'
+  const chunks = readChunkInfos(form, await readSection(blob, infos), digests)
+  const hex = hexOf(blob.digest)
+  return {
+    id: record.original?.id ?? hex,
+    compressor: record.compressor,
+    features: FEATURES[form],
+    chunks,
+    size: record.original?.size ?? blob.size,
+    infos,
+    toc: { size: toc.size, digest: toc.digest },
+    ...(record.original && { meta: { size: blob.size, digest: Buffer.from(hex, 'hex') } }),
+  }
+}
+
+/** Sections that are read: what 2 million entries need at most. */
+const MAX_SECTION = 1024 ** 3
+
+async function readSection({ read }: StoredBlob, section: TocEntry): Promise<Uint8Array> {
+  const { at, storedSize, plainSize, compressor } = section
+  if (Math.max(storedSize, plainSize) > MAX_SECTION) throw damaged()
+  const bytes = await read(at, storedSize)
+  const limits = { maxOutput: plainSize, maxWindowLog: MAX_WINDOW_LOG }
+  const plain =
+    compressor === 'none' ? bytes : await collect(zstd.decode(streamOf(bytes), limits), plainSize)
+  if (plain.byteLength !== plainSize || !sha256(plain).equals(section.digest)) throw damaged()
+  return plain
+}
+
+/** More than the library takes for sections of this size. */
+const MAX_WINDOW_LOG = 27
+
+function damaged(): RangeError {
+  return new RangeError('a nydus blob that is damaged, or not of this crossdock')
+}

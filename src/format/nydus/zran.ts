@@ -1,0 +1,154 @@
+/**
+ * A nydus blob without data (RAFS v6 "zran"): its chunks are in the original gzip layer, and slices say where to begin to decompress
+ * for them (dragonflyoss/nydus storage/src/meta/zran.rs, utils/src/compress/zlib_random.rs).
+ */
+import { hash } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
+import { Inflater } from '../../codec/inflate/inflater.ts'
+import { HEAD_SIZE } from '../../codec/codec.ts'
+import { sniffCompression } from '../../codec/codecs.ts'
+import { type ByteStream, peek } from '../../lib/streams.ts'
+import { Hasher, hexOf } from '../../oci/digest.ts'
+import { type TarEvent, TarParser } from '../../tar/reader.ts'
+import { LayerRefusedError } from '../format.ts'
+import { ChunkTable, KnownChunks } from './chunks.ts'
+import { CHUNK_SIZE } from './constants.ts'
+import { type LayerTree, LayerTreeBuilder } from './layer-tree.ts'
+import { blobTail } from './tail.ts'
+import { type ChunkPlace, type Mark, Slices } from './zran-slices.ts'
+import { zranInfos } from './zran-infos.ts'
+
+export interface ZranContext {
+  /** Gets every byte of the tar, in memory that is used again. */
+  readonly onTar: (bytes: Uint8Array) => void
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Bytes of tar between two turns of the event loop. */
+const TURN = 512 * 1024
+
+/**
+ * The blob that describes a gzip layer; returns the tree that is in it. Throws LayerRefusedError for a layer that readers could not
+ * decompress in parts, AmbiguousTarError as for the other form, `badManifest` for a gzip that is damaged.
+ */
+export async function* encodeZran(
+  layer: ByteStream,
+  { onTar, signal }: ZranContext,
+): AsyncGenerator<Uint8Array, LayerTree> {
+  const { head, rest } = await peek(layer, HEAD_SIZE)
+  if (sniffCompression(head) !== 'gzip') {
+    await rest.return(undefined)
+    throw new LayerRefusedError('the layer is no gzip')
+  }
+  const reader = new ZranReader(onTar)
+  let work = 0
+  for await (const piece of rest) {
+    signal?.throwIfAborted()
+    reader.push(piece)
+    for (let size = reader.step(); size > 0; size = reader.step()) {
+      work += size
+      if (work < TURN) continue
+      work = 0
+      await setImmediate()
+    }
+  }
+  const { tree, chunks, places, slices, original } = reader.finish()
+  const { bytes, contexts } = zranInfos(chunks, places, slices)
+  yield* blobTail({
+    form: 'zran',
+    chunks,
+    infoCompressor: 'zstd',
+    infos: bytes,
+    contexts,
+    record: { tree, compressor: 'gzip', original },
+  })
+  return tree
+}
+
+/** Decompresses up to the borders of chunks, where it looks how far the input has been used. */
+class ZranReader {
+  readonly #slices = new Slices()
+  readonly #inflater = new Inflater(this.#slices.listener(() => this.#inflater.window()))
+  readonly #tar = new TarParser()
+  readonly #tree = new LayerTreeBuilder()
+  readonly #chunks = new ChunkTable()
+  readonly #known = new KnownChunks()
+  readonly #places: ChunkPlace[] = []
+  /** The chunk under way; its bytes are needed for their digest alone. */
+  readonly #content = Buffer.alloc(CHUNK_SIZE)
+  #chunk: { readonly begin: Mark; size: number } | undefined
+  /** Of the file under way, and what it still lacks. */
+  #file: number[] | undefined
+  #missing = 0
+  readonly #layer = new Hasher()
+  readonly #onTar: ZranContext['onTar']
+
+  constructor(onTar: ZranContext['onTar']) {
+    this.#onTar = onTar
+  }
+
+  push(piece: Uint8Array): void {
+    this.#layer.update(piece)
+    this.#inflater.push(piece)
+  }
+
+  /** Goes on by some bytes of the tar; returns how many, 0 when more input is needed. */
+  step(): number {
+    const inflater = this.#inflater
+    const { produced } = inflater
+    if (this.#missing > 0 && this.#chunk === undefined) {
+      this.#chunk = { begin: this.#slices.mark(inflater.consumed, produced), size: 0 }
+    }
+    const left = this.#chunk === undefined ? this.#tar.missing : this.#leftOf(this.#chunk.size)
+    const bytes = inflater.read(produced + left)
+    if (bytes === undefined) return 0
+    this.#onTar(bytes)
+    // The inflater uses its memory again, and the reader of tars may wait for the rest of a header.
+    const kept = this.#chunk === undefined ? bytes.slice() : bytes
+    for (const event of this.#tar.push(kept)) this.#take(event)
+    return bytes.byteLength
+  }
+
+  finish() {
+    this.#inflater.finish()
+    while (this.step() > 0);
+    this.#tar.finish()
+    this.#slices.finish(this.#inflater.produced)
+    const original = { size: this.#layer.size, id: hexOf(this.#layer.digest()) }
+    const [chunks, places] = [this.#chunks, this.#places]
+    return { tree: this.#tree.finish(), chunks, places, slices: this.#slices.all, original }
+  }
+
+  /** Bytes up to the end of the chunk under way. */
+  #leftOf(size: number): number {
+    return Math.min(CHUNK_SIZE - size, this.#missing)
+  }
+
+  #take(event: TarEvent): void {
+    if (event.kind === 'entry') {
+      this.#file = this.#tree.add(event.entry)
+      this.#missing = this.#file === undefined ? 0 : event.entry.size
+    } else if (event.kind === 'data' && this.#chunk !== undefined) {
+      this.#content.set(event.bytes, this.#chunk.size)
+      this.#chunk.size += event.bytes.byteLength
+      this.#missing -= event.bytes.byteLength
+      const { begin, size } = this.#chunk
+      if (this.#leftOf(size) > 0) return
+      this.#chunk = undefined
+      this.#file?.push(this.#numberOf(begin, size))
+    }
+  }
+
+  /** Of the chunk that has just been read: that of an equal one, or a new one. */
+  #numberOf(begin: Mark, size: number): number {
+    const digest = hash('sha256', this.#content.subarray(0, size), 'buffer')
+    const known = this.#known.find(digest, size)
+    if (known !== undefined) return known
+    const chunk = this.#chunks.add(digest, size)
+    this.#known.add(digest, size, chunk)
+    const { consumed, produced } = this.#inflater
+    this.#chunks.store(chunk, begin.consumed, Math.max(1, consumed - begin.consumed))
+    this.#places.push(this.#slices.add(begin, size, consumed, produced))
+    return chunk
+  }
+}
