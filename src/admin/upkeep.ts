@@ -8,6 +8,7 @@ import type { Victim } from '../upkeep/eviction.ts'
 import type { Check, Verifier } from '../upkeep/verification.ts'
 import type { NamesDeps } from './act-on-names.ts'
 import type { CollectAsk, VerifyAsk } from './asks.ts'
+import { imageNames } from './image-names.ts'
 import { formatImage } from './named-image.ts'
 
 export interface UpkeepDeps extends NamesDeps {
@@ -30,6 +31,8 @@ export interface CollectResult {
   readonly victims: readonly {
     readonly digest: Digest
     readonly size: number
+    /** Names of images that it belongs to, or the repositories that had it; the first hundred. */
+    readonly images: readonly string[]
     /** ISO 8601 */
     readonly lastUsed: string
     readonly reason: Victim['reason']
@@ -61,8 +64,15 @@ export interface VerifyWatch {
 const MOST_TROUBLES = 10_000
 
 export async function collect(deps: UpkeepDeps, { dryRun }: CollectAsk): Promise<CollectResult> {
-  const found = await (dryRun ? deps.collector.plan() : deps.collector.collect())
-  return describe(found, deps.cache)
+  const found: Findings | Collected = dryRun
+    ? await deps.collector.plan()
+    : await deps.collector.collect()
+  const victims = victimsOf(found)
+  const names = await imageNames(
+    deps,
+    victims.map(({ digest }) => digest),
+  )
+  return describe(found, names, deps.cache)
 }
 
 export async function verify(
@@ -117,14 +127,23 @@ async function sizeOfAll({ store }: UpkeepDeps): Promise<number> {
   return total
 }
 
-function describe(found: Findings | Collected, cache: UpkeepDeps['cache']): CollectResult {
+function victimsOf(found: Findings | Collected): readonly Victim[] {
+  return 'gone' in found ? found.gone : found.plan.victims
+}
+
+function describe(
+  found: Findings | Collected,
+  names: ReadonlyMap<Digest, readonly string[]>,
+  cache: UpkeepDeps['cache'],
+): CollectResult {
   const { plan, budget, blobs, returns } = found
   const isDone = 'gone' in found
-  const victims = (isDone ? found.gone : plan.victims).map((victim) => {
+  const victims = victimsOf(found).map((victim) => {
     const { digest, size, touchedAt, reason } = victim
     const back = returns.get(digest)
     const comesBackFrom = back !== undefined && 'from' in back ? back.from : null
-    return { digest, size, lastUsed: new Date(touchedAt).toISOString(), reason, comesBackFrom }
+    const lastUsed = new Date(touchedAt).toISOString()
+    return { digest, size, images: names.get(digest) ?? [], lastUsed, reason, comesBackFrom }
   })
   const irreplaceable = [...returns].flatMap(([digest, back]) =>
     'lost' in back ? [{ digest, reason: back.lost }] : [],

@@ -11,5 +11,7 @@ export interface ActingOptions extends CommonOptions {
 export interface Acting extends AsyncDisposable {
   /** Throws UsageError for what is asked wrongly, and whatever it fails with. */
   act<N extends ActionName>(name: N, ask: AskOf<N>, watch?: Watch): Promise<ResultOf<N>>
+  /** What becomes of the work when the command ends before it: `the server goes on with it`. */
+  readonly onInterruption: string
   readonly progress: Pick<Progress, 'list' | 'subscribe'>
 }

@@ -25,6 +25,10 @@ import { parseImage } from './references.ts'
 import { type CommonOptions, loadFor, openSession } from './session.ts'
 import type { System } from './system.ts'
 
+/** What is left of an interrupted copy. */
+const NOTHING = 'nothing was written'
+const PARTS = 'the registry may keep layers that came whole, and has no manifest of them'
+
 export interface CopyOptions extends CommonOptions {
   readonly platform?: readonly string[]
 }
@@ -38,7 +42,7 @@ export async function copyCommand(
   const source = resolvePlace(parsePlace(from), system)
   const target = resolvePlace(parsePlace(to), system)
   const platforms = platformsOf(options.platform)
-  const signal = interruptionOf(system)
+  const signal = interruptionOf(system, target.kind === 'local' ? NOTHING : PARTS)
   await using stack = new AsyncDisposableStack()
   const app =
     source.kind === 'registry'

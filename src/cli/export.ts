@@ -65,10 +65,13 @@ export async function exportCommand(
   return sayFailures(failuresIn(outcomes), { asked: length, tried: length }, output)
 }
 
+const KEPT =
+  'nothing was written; what was pulled and converted for it stays in the store, so that the next try begins there'
+
 /** Until it is done, or somebody interrupts it: then nothing of the output is left. */
 async function run(task: ExportTask, app: App, system: System): Promise<Exported> {
   using _view = showProgress(app.progress, system.output)
-  return await createExports(app).export(task, interruptionOf(system))
+  return await createExports(app).export(task, interruptionOf(system, KEPT))
 }
 
 function outcomesOf(images: readonly WantedImage[], { failures }: Exported): readonly Outcome[] {

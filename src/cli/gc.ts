@@ -43,15 +43,25 @@ function format(found: CollectResult, now: number): string {
         ]
       : []),
   ]
-  const rows = victims.map(({ digest, size, lastUsed, reason, comesBackFrom }) => [
+  const rows = victims.map(({ digest, images, size, lastUsed, reason, comesBackFrom }) => [
     digest,
+    formatImages(images),
     formatBytes(size),
     `${formatAge(Math.max(0, now - Date.parse(lastUsed)))} ago`,
     REASONS[reason],
     comesBackFrom ?? '-',
   ])
-  const table = formatTable(['DIGEST', 'SIZE', 'LAST USED', 'WHY', 'COMES BACK FROM'], rows)
+  const table = formatTable(
+    ['DIGEST', 'IMAGE', 'SIZE', 'LAST USED', 'WHY', 'COMES BACK FROM'],
+    rows,
+  )
   return `${lines.join('\n')}\n${rows.length > 0 ? `\n${table}` : ''}`
+}
+
+/** The first one stands for all. */
+function formatImages([first, ...others]: readonly string[]): string {
+  if (first === undefined) return '-'
+  return others.length === 0 ? first : `${first} and ${others.length} more`
 }
 
 function lostLines({ kept, irreplaceable }: CollectResult): string[] {

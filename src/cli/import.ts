@@ -6,7 +6,8 @@ import { type Imported, Imports } from '../bundle/imports.ts'
 import { openBundle } from '../bundle/input-files.ts'
 import { locate } from '../naming.ts'
 import type { Repository } from '../ports.ts'
-import { complain, describeError, EXIT, formatBytes, formatTable, UsageError } from './output.ts'
+import { interruptionOf } from './interruption.ts'
+import { complain, describeError, EXIT, formatBytes, formatTable } from './output.ts'
 import { type CommonOptions, openSession } from './session.ts'
 import type { System } from './system.ts'
 
@@ -27,20 +28,18 @@ export async function importCommand(
 ): Promise<number> {
   await using app = await openSession(options, system)
   const imports = createImports(app)
-  const stop = new AbortController()
-  const signals = system.signals()
-  void signals.first.then(() => stop.abort(new UsageError('interrupted; nothing was imported')))
+  const signal = interruptionOf(system, 'nothing of this one was imported; those before it were')
   const outcomes: Outcome[] = []
   // One after the other: a delta may stand behind the bundle that it builds on.
   for (const path of paths) {
     try {
       const fallback = fallbackOf(path, options.name, app)
       const input = await openBundle(resolve(system.cwd, path))
-      const imported = await imports.import(input, { fallback, signal: stop.signal })
+      const imported = await imports.import(input, { fallback, signal })
       outcomes.push({ path, imported })
     } catch (error) {
       outcomes.push({ path, error })
-      if (stop.signal.aborted) break
+      if (signal.aborted) break
     }
   }
   system.output.out(options.json ? formatJson(outcomes) : formatSummary(outcomes))

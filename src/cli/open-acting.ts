@@ -18,6 +18,8 @@ export async function openActing(
   const app = await open(options, system)
   const actions = actionsOn(app)
   return {
+    onInterruption:
+      'what was converted stays in the store, the rest is dropped; the same command goes on from there',
     progress: app.progress,
     act: (name, ask, watch) => actions.run(name, ask, watch).catch(asUsage),
     [Symbol.asyncDispose]: () => app[Symbol.asyncDispose](),

@@ -44,7 +44,7 @@ function showLines(progress: Watched, output: Output): Disposable {
 }
 
 function describeLine(job: Job): string {
-  const what = `${job.image} (${job.profile})`
+  const what = `${nameOf(job)} (${job.profile})`
   const size = formatBytes(sum(job.layers, (layer) => layer.size))
   if (job.state === 'converting')
     return `${what}: ${countOf(job.blobs ?? job.layers.length)}, ${size}`
@@ -60,9 +60,14 @@ function countOf(blobs: number): string {
 function showBars(progress: Watched, output: Output): Disposable {
   let drawn = 0
   const rates = new Rates()
+  // The list forgets old ones; what is done counts to the end.
+  const ended = new Map<number, Job>()
+  const stop = progress.subscribe((job) => {
+    if (job.endedAt !== undefined) ended.set(job.id, job)
+  })
   const draw = () => {
     const jobs = progress.list().filter((job) => job.endedAt === undefined)
-    const lines = drawJobs(jobs, rates, output.rows - 1)
+    const lines = drawJobs(jobs, rates, output.rows - 1, [...ended.values()])
     output.redraw(drawn, lines)
     drawn = lines.length
   }
@@ -70,22 +75,47 @@ function showBars(progress: Watched, output: Output): Disposable {
   return {
     [Symbol.dispose]() {
       clearInterval(timer)
+      stop()
       draw()
     },
   }
 }
 
-/** One line for each job and layer; what does not fit into `rows` is left out, finished layers first, then waiting ones. */
-export function drawJobs(jobs: readonly Job[], rates: Rates, rows: number): string[] {
+/**
+ * One line for each job and layer, and one for all jobs where there are several; what does not fit into `rows` is left out,
+ * finished layers first, then waiting ones. `ended`: jobs that are over.
+ */
+export function drawJobs(
+  jobs: readonly Job[],
+  rates: Rates,
+  rows: number,
+  ended: readonly Job[] = [],
+): string[] {
+  const total = jobs.length + ended.length > 1 ? [formatTotal(jobs, ended, rates)] : []
   const layers = jobs.flatMap((job) => [...job.layers])
-  const room = Math.max(0, rows - jobs.length)
+  const room = Math.max(0, rows - jobs.length - total.length)
   const shown = new Set([...layers].sort((a, b) => urgency(a) - urgency(b)).slice(0, room))
-  return jobs
-    .flatMap((job) => [
-      formatJob(job, rates),
-      ...job.layers.filter((layer) => shown.has(layer)).map((layer) => formatLayer(layer, rates)),
-    ])
-    .slice(0, Math.max(0, rows))
+  const lines = jobs.flatMap((job) => [
+    formatJob(job, rates),
+    ...job.layers.filter((layer) => shown.has(layer)).map((layer) => formatLayer(layer, rates)),
+  ])
+  return [...lines.slice(0, Math.max(0, rows - total.length)), ...total].slice(0, Math.max(0, rows))
+}
+
+/** `in all: 3 of 5 done, 120 MiB / 340 MiB  38.0 MiB/s  5.8 s left`: of what is known by now, which may become more. */
+function formatTotal(jobs: readonly Job[], ended: readonly Job[], rates: Rates): string {
+  const all = [...ended, ...jobs]
+  const layers = all.flatMap((job) => [...job.layers])
+  const received = sum(layers, receivedOf)
+  const size = sum(layers, (layer) => layer.size)
+  const rest = formatRate(rates.of(rates, received), size - received)
+  return `in all: ${ended.length} of ${all.length} done, ${formatBytes(received)} / ${formatBytes(size)}${rest}`
+}
+
+/** By the tag that somebody asked for, else by digest. */
+function nameOf({ image, tag }: Job): string {
+  if (tag !== undefined) return image.replace(/@sha256:.*$/, `:${tag}`)
+  return image.replace(/@sha256:([0-9a-f]+)/, (_, hex: string) => `@${shorten(hex)}`)
 }
 
 function urgency({ stage }: LayerProgress): number {
@@ -93,9 +123,9 @@ function urgency({ stage }: LayerProgress): number {
   return stage === 'waiting' ? 1 : 2
 }
 
-/** `docker.io/library/node@3f8a1b2c4d5e (zstd): 3 of 11 layers, 12.3 MiB / 221 MiB` */
+/** `docker.io/library/node:22 (zstd): 3 of 11 layers, 12.3 MiB / 221 MiB` */
 function formatJob(job: Job, rates: Rates): string {
-  const image = job.image.replace(/@sha256:([0-9a-f]+)/, (_, hex: string) => `@${shorten(hex)}`)
+  const image = nameOf(job)
   if (job.layers.length === 0) return `${image} (${job.profile}): ${job.state}`
   const done = job.layers.filter(isOver).length
   const received = sum(job.layers, receivedOf)

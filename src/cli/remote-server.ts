@@ -12,6 +12,7 @@ const WAIT_SECONDS = 2
 const TIMEOUT_MS = 60_000
 
 export class RemoteServer implements Acting {
+  readonly onInterruption = 'the server goes on with it (/api/tasks of its admin listener)'
   readonly progress: RemoteProgress
   readonly #base: URL
   readonly #headers: Readonly<Record<string, string>>

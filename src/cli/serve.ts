@@ -20,6 +20,7 @@ import {
 import { live } from '../lib/live.ts'
 import { Shares } from '../lib/shares.ts'
 import type { RequestEvent } from '../lib/request-event.ts'
+import { toldOnce } from '../lib/told-once.ts'
 import type { Reach } from '../setup/setup.ts'
 import { acquireServerLock } from '../store/lock.ts'
 import { Touches } from '../upkeep/touches.ts'
@@ -147,6 +148,10 @@ function createDistribution(app: App): Distribution {
     clock: app.clock,
     settings: settings.waiting,
     served: (what, from) => app.telemetry.served(what, from),
+    unreadable: toldOnce(
+      ({ image }) => image,
+      (what) => app.telemetry.clientCannotRead(what),
+    ),
     touch: (digest) => touches.blob(digest),
     handedOut: (manifest) => touches.manifest(manifest),
   })

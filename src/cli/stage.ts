@@ -4,6 +4,7 @@ import { platformsFor } from '../admin/stage.ts'
 import type { Acting, ActingOptions } from './acting.ts'
 import { type Failure, sayFailures } from './failures.ts'
 import { asUsage, readWanted } from './image-lists.ts'
+import { unlessInterrupted } from './interruption.ts'
 import { openActing } from './open-acting.ts'
 import { complain, EXIT, formatBytes, formatTable, type Output } from './output.ts'
 import { showProgress } from './progress-view.ts'
@@ -33,13 +34,13 @@ export async function stageCommand(
   await using acting = await openActing(options, system, openSession)
   const names = wanted.map(({ text }) => text)
   if (options.recheck) await recheck(names, acting, options, output)
-  if (options.again) return await convertAgain(names, acting, options, output)
+  if (options.again) return await convertAgain(names, acting, options, system)
   const images = wanted.map(({ text, platforms: own }) => ({
     image: text,
     ...(own.length > 0 && { platforms: own }),
   }))
   const ask = { images, jobs, failFast, ...(platforms !== undefined && { platforms }) }
-  const outcomes = await watched(acting, output, () => acting.act('stage', ask))
+  const outcomes = await watched(acting, system, () => acting.act('stage', ask))
   const from = new Map(wanted.map((one) => [one.text, one.from]))
   const told = outcomes.map((one) => withLine(one, from.get(one.reference)))
   if (options.json) output.out(`${JSON.stringify(told, null, 2)}\n`)
@@ -52,9 +53,9 @@ export async function stageCommand(
   return sayFailures(failuresIn(told), { asked: images.length, tried: told.length }, output)
 }
 
-async function watched<T>(acting: Acting, output: Output, work: () => Promise<T>): Promise<T> {
-  using _view = showProgress(acting.progress, output)
-  return await work()
+async function watched<T>(acting: Acting, system: System, work: () => Promise<T>): Promise<T> {
+  using _view = showProgress(acting.progress, system.output)
+  return await unlessInterrupted(work(), system, acting.onInterruption)
 }
 
 /** Throws UsageError before anything is opened. */
@@ -106,9 +107,10 @@ async function convertAgain(
   images: readonly string[],
   acting: Acting,
   { json = false }: StageOptions,
-  output: Output,
+  system: System,
 ): Promise<number> {
-  const results = await watched(acting, output, () => acting.act('convert', { images }))
+  const { output } = system
+  const results = await watched(acting, system, () => acting.act('convert', { images }))
   if (json) output.out(`${JSON.stringify(results, null, 2)}\n`)
   else {
     const head = ['IMAGE', 'PROFILE', 'LAYERS AS BEFORE', 'OTHERS', 'RESULT', 'DIGEST']

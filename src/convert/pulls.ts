@@ -273,8 +273,8 @@ export class Pulls {
   #kept(sought: Sought, reason: string, message: string): ManifestAnswer {
     const { plain, wanted } = sought
     if (isFulfilled(reason, wanted.profile)) return original(plain, reason)
-    if (wanted.kind === 'demand' && !isOfPuller(reason)) return original(plain, reason)
-    return this.#deps.wishes.instead(sought, reason, message)
+    if (wanted.kind === 'wish') return this.#deps.wishes.instead(sought, reason, message)
+    return original(plain, reason, isOfPuller(reason) ? [message] : [])
   }
 
   /** Offline the original may not have come along: then whatever did is better than nothing. */
@@ -293,7 +293,7 @@ export class Pulls {
   }
 }
 
-/** The client is the reason, and so it ought to hear of it, and the operator whom its user asks. */
+/** The client is the reason, and so ought to hear of it. */
 function isOfPuller(reason: string): boolean {
   return reason === 'client' || reason === DOCKER_TYPES_ONLY
 }

@@ -43,6 +43,8 @@ export interface DistributionDeps {
   readonly access: Access
   readonly gate: Gate
   readonly served: (what: 'manifest' | 'blob', from: 'store' | 'upstream') => void
+  /** A client asked for what it cannot read, and will say nothing of it to whoever uses it. */
+  readonly unreadable: (what: { readonly image: string; readonly reason: string }) => void
   /** Notes that somebody used a digest. */
   readonly touch: (digest: Digest) => void
   /** A manifest went out: whoever got it will ask for what it names. */
@@ -159,7 +161,7 @@ export class Distribution {
     reference: Reference,
     began: number,
   ): Promise<void> {
-    const { pulls, gate, settings, clock } = this.#deps
+    const { pulls, gate, settings, clock, unreadable } = this.#deps
     if ('digest' in reference) {
       await gate.admitDigest(target, reference.digest)
       const answer = await pulls.byDigest(
@@ -188,7 +190,11 @@ export class Distribution {
         gate.admit(target, profile.name)
         isAdmitted = true
       },
-      cannotRead: (profile) => profile.format && cannotRead(userAgent, profile.format),
+      cannotRead: (profile) => {
+        const reason = profile.format && cannotRead(userAgent, profile.format)
+        if (reason !== undefined) unreadable({ image: exchange.image ?? '', reason })
+        return reason
+      },
     })
     if (isPending(answer)) {
       await waitFor(

@@ -43,7 +43,7 @@ export function createMetrics(registry: Registry) {
     }),
     unfulfilled: new Counter({
       name: 'crossdock_unfulfilled_wishes_total',
-      help: 'Answers that were the original where a path, header, listener or rule named a profile, or a suffix one that the client cannot read, by reason',
+      help: 'Answers that were the original where a path, header, listener or rule named a profile, by reason',
       labelNames: ['reason'],
       registers,
     }),

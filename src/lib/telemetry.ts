@@ -90,6 +90,12 @@ export function createTelemetry(
       if (error === undefined) log.warn(line, text)
       else log.error({ ...line, err: error }, text)
     },
+    clientCannotRead(what: { readonly image: string; readonly reason: string }): void {
+      log.warn(
+        { event: 'client_cannot_read', ...what },
+        'the original is served to a client that cannot read what it asks for',
+      )
+    },
     childLeft(child: {
       readonly digest: string
       readonly profile: string

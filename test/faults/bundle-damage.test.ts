@@ -135,7 +135,7 @@ describe('a damaged bundle', () => {
     const { code, err } = await running.done
 
     expect(code).toBe(1)
-    expect(err).toMatch(/interrupted; nothing was imported/)
+    expect(err).toMatch(/interrupted; nothing of this one was imported/)
     expect(await storeOf(far)).toEqual(before)
   })
 

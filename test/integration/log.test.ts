@@ -171,12 +171,12 @@ test('says once of an image that a Docker which cannot read its suffix got the o
   const first = await pull()
   await pull()
   const last = await lineOf(String((await pull()).headers['x-request-id']))
-  const line = await server.logged(/^.*"event":"wish_unfulfilled".*"reason":"client".*$/m)
+  const line = await server.logged(/^.*"event":"client_cannot_read".*$/m)
 
   expect(first.headers['crossdock-conversion']).toBe('original; reason=client')
   expect(JSON.parse(line)).toMatchObject({
-    ...{ upstream: 'origin', name: 'app', tag: '1', profile: 'zstd' },
-    message: expect.stringContaining('docker 20.10 cannot read zstd layers'),
+    image: 'origin/app:1-zstd',
+    reason: expect.stringContaining('docker 20.10 cannot read zstd layers'),
   })
   expect(last.event).toBe('request')
 })

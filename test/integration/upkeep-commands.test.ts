@@ -41,6 +41,9 @@ test('a dry run says what would go, why and where it comes back from, and touche
   expect(planned).toMatchObject({ dryRun: true, overBy: 0 })
   const digests = planned.victims.map(({ digest }: { digest: string }) => digest)
   expect(digests).toContain(image.layers[0]?.digest)
+  const [first] = planned.victims
+  expect(first.images.join()).toMatch(/^local\/team\/app:1(?:-zstd)?(?:,|$)/)
+  expect(text.out).toMatch(/local\/team\/app:1-zstd +\d/)
   expect(digests).not.toContain(image.digest)
 
   const done = JSON.parse((await place.run('gc', '--json')).out)

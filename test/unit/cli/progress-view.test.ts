@@ -32,6 +32,24 @@ describe('progress bars', () => {
     )
   })
 
+  it('name images by the tag that was asked for, and end with what is done of all', () => {
+    let now = 0
+    const rates = new Rates(() => now)
+    const growing = layer(1, 'converting', 2 * MIB)
+    const running = { ...job([growing, layer(2, 'waiting')]), tag: '3' }
+    const over = { ...job([layer(3, 'done')]), id: 2, endedAt: 1 }
+    drawJobs([running], rates, 24, [over])
+    now = 1000
+    growing.received = 4 * MIB
+
+    const lines = drawJobs([running], rates, 24, [over])
+
+    expect(lines[0]).toContain('docker.io/library/alpine:3 (zstd): 0 of 2 layers')
+    expect(lines.at(-1)).toBe('in all: 1 of 2 done, 14.0 MiB / 30.0 MiB  2.0 MiB/s  8.0 s left')
+    expect(drawJobs([running], rates, 2, [over]).at(-1)).toMatch(/^in all/)
+    expect(drawJobs([running], rates, 24).at(-1)).not.toMatch(/^in all/)
+  })
+
   it('shows a stall as no rate at all', () => {
     let now = 0
     const rates = new Rates(() => now)

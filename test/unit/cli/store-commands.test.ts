@@ -339,7 +339,7 @@ describe('commands on a store', () => {
 
     const { err } = await place.run('stage', 'lines/app:1-zstd')
 
-    expect(err).toMatch(/local\/lines\/app@sha256:[0-9a-f]+ \(zstd\): done in /)
+    expect(err).toMatch(/local\/lines\/app:1 \(zstd\): done in /)
     expect(err).not.toContain('\x1b[')
   })
 })
