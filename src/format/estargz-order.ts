@@ -235,7 +235,7 @@ function plainFile(name: string, size: number): TarEntry {
     type: 'reg',
     name,
     linkName: '',
-    bytes: { name, linkName: '' },
+    bytes: { name, linkName: '', userName: '', groupName: '' },
     mode: 0,
     uid: 0,
     gid: 0,

@@ -22,14 +22,14 @@ export interface TarEntry {
   readonly name: string
   /** Target of a hard link or symlink. */
   readonly linkName: string
-  /** The bytes of both, one character (U+0000 to U+00FF) each, for formats that carry any name. */
-  readonly bytes: { readonly name: string; readonly linkName: string }
   /** The number in the header, file type bits and all. */
   readonly mode: number
   readonly uid: number
   readonly gid: number
   readonly userName: string
   readonly groupName: string
+  /** The bytes of these texts, one character (U+0000 to U+00FF) each, for formats that carry any name. */
+  readonly bytes: TarNames
   /** Bytes of content; 0 for everything but regular files and global headers. */
   readonly size: number
   readonly mtime: TarTime
@@ -40,10 +40,19 @@ export interface TarEntry {
   readonly xattrs: ReadonlyMap<string, Uint8Array>
   /** Keys of all PAX records that apply to this entry, or that a global header sets. */
   readonly paxKeys: readonly string[]
+  /** Records of the entry's own extended header, their bytes likewise. */
+  readonly pax?: ReadonlyMap<string, string> | undefined
   /** False when the name, the link's target or an xattr's name is not UTF-8, so that JSON cannot carry it. */
   readonly isText: boolean
   /** False when the owner's or group's name is not UTF-8. */
   readonly hasTextOwner: boolean
+}
+
+export interface TarNames {
+  readonly name: string
+  readonly linkName: string
+  readonly userName: string
+  readonly groupName: string
 }
 
 /** The tar is broken, or readers disagree about what it holds. */

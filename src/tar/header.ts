@@ -68,6 +68,11 @@ export class HeaderParts {
     this.#addRecords(Buffer.from(bytes.buffer, bytes.byteOffset, size))
   }
 
+  /** Copies what it holds of the tar: its memory is going to change. */
+  keep(): void {
+    this.#raw = this.#raw.map((bytes) => new Uint8Array(bytes))
+  }
+
   /** The entry, when all its headers are there; then the next one may begin. */
   take(): { readonly entry: TarEntry; readonly raw: Uint8Array } | undefined {
     const block = this.#block
@@ -103,7 +108,12 @@ export class HeaderParts {
       type,
       name: name.value,
       linkName: link.value,
-      bytes: { name: name.latin1, linkName: link.latin1 },
+      bytes: {
+        name: name.latin1,
+        linkName: link.latin1,
+        userName: user.latin1,
+        groupName: group.latin1,
+      },
       mode: block.mode,
       uid: paxNumber(pax, 'uid') ?? block.uid,
       gid: paxNumber(pax, 'gid') ?? block.gid,
@@ -117,6 +127,7 @@ export class HeaderParts {
       devMinor: block.devMinor,
       xattrs: xattrs.values,
       paxKeys: [...pax.keys()],
+      pax: this.#pax,
       isText: name.isUtf8 && link.isUtf8 && xattrs.isText,
       hasTextOwner: user.isUtf8 && group.isUtf8,
     }
@@ -132,7 +143,7 @@ function globalEntry(block: Block, records: PaxRecords): TarEntry {
     type: 'global',
     name: block.name.value,
     linkName: '',
-    bytes: { name: block.name.latin1, linkName: '' },
+    bytes: { name: block.name.latin1, linkName: '', userName: '', groupName: '' },
     userName: '',
     groupName: '',
     size: 0,

@@ -59,6 +59,12 @@ export class TarParser {
     throw new AmbiguousTarError('the tar ends in the middle of an entry')
   }
 
+  /** Copies what it holds of the chunks so far: their memory is going to change. */
+  keep(): void {
+    this.#parts = this.#parts.map((bytes) => new Uint8Array(bytes))
+    this.#header.keep()
+  }
+
   /** Events as far as they are known; a generator, so that the caller decides when to go on. */
   *push(chunk: Uint8Array): Generator<TarEvent> {
     for (let at = 0; at < chunk.byteLength; ) {
