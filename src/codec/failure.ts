@@ -20,11 +20,26 @@ export class DecodeError extends CrossdockError {
     this.#details = details
   }
 
+  get plain(): PlainDecodeError {
+    return { kind: this.#kind, what: this.#what, reason: this.reason }
+  }
+
+  static fromPlain({ kind, what, reason }: PlainDecodeError): DecodeError {
+    return new DecodeError(kind, what, reason === undefined ? {} : { reason })
+  }
+
   /** The same of something with a name; `advice` says what to do. */
   of(subject: string, advice?: string): DecodeError {
     const what = advice === undefined ? this.#what : `${this.#what}; ${advice}`
     return new DecodeError(this.#kind, what, { ...this.#details, cause: this }, subject)
   }
+}
+
+/** What a DecodeError says, to be told to another thread. */
+export interface PlainDecodeError {
+  readonly kind: 'badManifest' | 'badSize'
+  readonly what: string
+  readonly reason: string | undefined
 }
 
 export function corrupt(
