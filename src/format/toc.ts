@@ -33,9 +33,9 @@ export interface TocEntry {
 }
 
 /** More are refused: nobody has them, and clients hold all of them in memory. */
-const MAX_ENTRIES = 2_000_000
+export const MAX_ENTRIES = 2_000_000
 /** Bytes of names, links and xattrs; a small layer can have entries with 1 MiB of them each. */
-const MAX_WORDS = 256 * 1024 * 1024
+export const MAX_WORDS = 256 * 1024 * 1024
 
 /** Name of the file in the tar that holds an eStargz's table, and of its two marks. */
 export const TOC_NAME = 'stargz.index.json'
@@ -136,23 +136,29 @@ function setDevice(toc: TocEntry, entry: TarEntry): void {
   if (entry.devMinor !== 0) toc.devMinor = entry.devMinor
 }
 
-/** RFC 3339 in UTC, with as many digits as needed; 1970 is the same as no time to every reader. */
+/** 1970 is the same as no time to every reader. */
 function setTime(
   toc: TocEntry,
   key: 'modtime' | 'accesstime' | 'changetime',
   time: TarTime | undefined,
 ): void {
   if (time === undefined || (time.seconds === 0 && time.nanos === 0)) return
-  const date = new Date(time.seconds * 1000)
-  const text = Number.isNaN(date.getTime()) ? '' : date.toISOString()
-  if (!/^\d{4}-/.test(text)) {
+  const text = rfc3339(time)
+  if (text === undefined) {
     throw new AmbiguousTarError(
       `${JSON.stringify(toc.name)} has a time outside the years 0 to 9999`,
     )
   }
-  const fraction =
-    time.nanos === 0 ? '' : `.${String(time.nanos).padStart(9, '0').replace(/0+$/, '')}`
-  toc[key] = `${text.slice(0, 19)}${fraction}Z`
+  toc[key] = text
+}
+
+/** RFC 3339 in UTC, with as many digits as needed; `undefined` outside the years 0 to 9999. */
+export function rfc3339({ seconds, nanos }: TarTime): string | undefined {
+  const date = new Date(seconds * 1000)
+  const text = Number.isNaN(date.getTime()) ? '' : date.toISOString()
+  if (!/^\d{4}-/.test(text)) return undefined
+  const fraction = nanos === 0 ? '' : `.${String(nanos).padStart(9, '0').replace(/0+$/, '')}`
+  return `${text.slice(0, 19)}${fraction}Z`
 }
 
 /** The finished JSON, in parts of about PART_SIZE. */

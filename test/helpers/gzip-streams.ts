@@ -117,3 +117,16 @@ export function flushedMember(...parts: readonly Uint8Array[]): Buffer {
   )
   return memberOf(Buffer.concat([...blocks, Buffer.from([3, 0])]), Buffer.concat(parts))
 }
+
+/** A member of stored blocks of so many bytes each. */
+export function storedMember(plain: Uint8Array, size: number): Buffer {
+  const blocks: Uint8Array[] = []
+  for (let at = 0; at < plain.byteLength; at += size) {
+    const part = plain.subarray(at, at + size)
+    const header = Buffer.alloc(5)
+    header.writeUInt16LE(part.byteLength, 1)
+    header.writeUInt16LE(part.byteLength ^ 0xffff, 3)
+    blocks.push(header, part)
+  }
+  return memberOf(Buffer.concat([...blocks, Buffer.from([3, 0])]), plain)
+}

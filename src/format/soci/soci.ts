@@ -1,0 +1,116 @@
+/** SOCI, version 2: layers stay as they are; beside the image stands an index of tables with which nodes read them in parts. */
+import type { ByteStream } from '../../lib/streams.ts'
+import { type Digest, digestOf } from '../../oci/digest.ts'
+import { MANIFEST_TYPES, translateMediaType } from '../../oci/media-type.ts'
+import type {
+  Assembled,
+  Encoded,
+  Format,
+  FormatOptions,
+  Piece,
+  SourceContext,
+  SourceImage,
+  Unpacked,
+} from '../format.ts'
+import { makeZtoc } from './make-ztoc.ts'
+import {
+  besideImage,
+  EMPTY_CONFIG,
+  imageAnnotations,
+  type LayerZtoc,
+  whyNoZtoc,
+  writeSociIndex,
+} from './soci-index.ts'
+
+/** Changing it changes every ztoc. */
+const TOOL = 'crossdock'
+
+const MIB = 1024 ** 2
+
+/** A fact of a piece without bytes: why the layer has no ztoc. */
+const REFUSED = 'refused'
+
+export const soci: Format = {
+  name: 'soci',
+  suffixes: ['soci'],
+  doc: 'layers untouched, with an index that lets soci-snapshotter start containers before they are pulled',
+  revision: 1,
+  options: {
+    spanSize: {
+      type: 'integer',
+      default: 4 * MIB,
+      min: 64 * 1024,
+      max: 64 * MIB,
+      unit: 'bytes',
+      doc: 'How much of a layer is read at a time, uncompressed.',
+    },
+    minLayerSize: {
+      type: 'integer',
+      default: 10 * MIB,
+      min: 0,
+      max: 1024 ** 4,
+      unit: 'bytes',
+      doc: 'Smaller layers, as they are stored, are pulled whole.',
+    },
+  },
+  encoding: { name: 'ztoc', revision: 1, tar: 'absent', reads: 'source', encode },
+  dialects: ['oci'],
+  convertsAllPlatforms: false,
+  deed: (layer, _mayKeep, options) =>
+    whyNoZtoc(layer, Number(options.minLayerSize)) === undefined ? 'describe' : 'keep',
+  whenKept: 'no-layer-for-soci',
+  assemble,
+  inIndex: {
+    wraps: () => true,
+    place: ({ digest, size, mediaType, documents }) => ({
+      instead: {
+        digest,
+        size,
+        mediaType,
+        annotations: Object.assign({}, ...documents.map((one) => imageAnnotations(one.digest))),
+      },
+      beside: documents.map((one) => ({ ...one, ...besideImage(digest) })),
+    }),
+  },
+}
+
+async function* encode(
+  source: ByteStream,
+  options: FormatOptions,
+  { limits, wants512, unpacked, signal }: SourceContext,
+): AsyncGenerator<Uint8Array, Encoded & { readonly unpacked: Unpacked }> {
+  const spanSize = Number(options.spanSize)
+  const made = await makeZtoc(source, {
+    ...{ spanSize, tool: TOOL, limits, wants512, unpacked, signal },
+  })
+  if (made.ztoc.kind === 'refused') {
+    return { facts: { [REFUSED]: made.ztoc.reason }, unpacked: made.unpacked }
+  }
+  yield* made.ztoc.parts
+  return { facts: {}, unpacked: made.unpacked }
+}
+
+/** Nothing is added where no layer has a ztoc. */
+function assemble(
+  { image, dialect }: SourceImage,
+  pieces: readonly (Piece | undefined)[],
+  { options }: { readonly options: FormatOptions },
+): Assembled {
+  const layers = image.layers.map((_, of) => ({ kind: 'kept', of }) as const)
+  const ztocs = new Map<Digest, LayerZtoc>()
+  for (const [i, { digest: layer, mediaType }] of image.layers.entries()) {
+    const piece = pieces[i]
+    if (piece === undefined || piece.facts[REFUSED] !== undefined) continue
+    const layerType = translateMediaType(mediaType, dialect) ?? mediaType
+    const { target: digest, size } = piece
+    ztocs.set(layer, { digest, size, layer: { digest: layer, mediaType: layerType } })
+  }
+  if (ztocs.size === 0) return { layers }
+  const spanSize = Number(options.spanSize)
+  const bytes = writeSociIndex({ ztocs: [...ztocs.values()], spanSize, tool: TOOL })
+  return {
+    layers,
+    annotations: imageAnnotations(digestOf(bytes)),
+    documents: [{ mediaType: MANIFEST_TYPES.oci, bytes, blobs: [EMPTY_CONFIG] }],
+  }
+}
