@@ -2,6 +2,7 @@
 import { lookup } from 'node:dns/promises'
 import { homedir, hostname, networkInterfaces } from 'node:os'
 import { type LineSink, Lines } from '../lib/lines.ts'
+import { spansHandedOver } from '../lib/spans.ts'
 import { within } from '../lib/within.ts'
 import { oneLine } from '../lib/printable.ts'
 import { describeError, EXIT, type Output, outputTo } from './output.ts'
@@ -39,6 +40,9 @@ export interface ProcessSystem extends System {
 
 const DEFAULT_COLUMNS = 80
 const DEFAULT_ROWS = 24
+
+/** How long whoever collects spans is waited for, ms; nobody does unless tracing was asked for. */
+const SPANS_END_MS = 1_000
 
 /** How long a server that has to be gone in time waits for readers at its end, ms. */
 const SERVER_END_MS = 200
@@ -88,6 +92,7 @@ export function systemSurroundings(from: NodeJS.Process): ProcessSystem {
     },
     end: async (code) => {
       isEnding = true
+      await within(spansHandedOver(), SPANS_END_MS)
       const taken = Promise.all([takenFrom(from.stdout), takenFrom(from.stderr)])
       await (signals === undefined ? taken : within(taken, SERVER_END_MS))
       if (isAbandoned) leave(from, code)

@@ -2,6 +2,7 @@
 import { CrossdockError, isPassing } from '../errors.ts'
 import type { Waiter } from '../lib/interest.ts'
 import { RecentFailures } from '../lib/recent-failures.ts'
+import { type SpanFacts, traced } from '../lib/spans.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import type { Catalog, Clock, ConvertedImage, ImageKey } from '../ports.ts'
@@ -80,7 +81,12 @@ export class Images {
     const text = `${upstream}/${name}@${key.source} ${key.recipe}`
     return (
       this.#flights.join(text, by) ??
-      this.#flights.begin(text, by, (work) => this.#run(task, key, text, work)) ??
+      this.#flights.begin(text, by, (work) =>
+        traced(
+          () => spanOf(task),
+          () => this.#run(task, key, text, work),
+        ),
+      ) ??
       this.#overloaded(task)
     )
   }
@@ -175,6 +181,19 @@ export class Images {
 }
 
 /** Which children of the index are converted, each once; `undefined`: it is an image, and is answered as one. */
+function spanOf(task: ImageTask): SpanFacts {
+  const { profile, tag, repository, source } = task
+  const image = `${repository.upstream}/${repository.name}`
+  return {
+    name: 'convert image',
+    kind: 'internal',
+    attributes: {
+      ...{ 'crossdock.image': image, 'crossdock.tag': tag, 'crossdock.profile': profile },
+      'crossdock.source': source.digest,
+    },
+  }
+}
+
 function chosen(task: ImageTask, index: ImageManifest | ImageIndex): readonly Digest[] | undefined {
   const { format, options, source } = task
   if (index.kind === 'image') return format.inIndex?.wraps(options) ? [source.digest] : undefined

@@ -5,6 +5,7 @@ import { DecodeError } from '../codec/failure.ts'
 import { CrossdockError } from '../errors.ts'
 import { type Encoded, type Format, LayerRefusedError, type Unpacked } from '../format/format.ts'
 import { defaultOptions, findFallback } from '../format/formats.ts'
+import { type SpanFacts, traced } from '../lib/spans.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type {
@@ -96,7 +97,14 @@ export class LayerConversion {
   }
 
   /** Throws what the source, the decoder, the format or the store complains about; nothing is left behind then. */
-  async convert(key: LayerKey, task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
+  convert(key: LayerKey, task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
+    return traced(
+      () => spanOf(key, task, run),
+      () => this.#convert(key, task, run),
+    )
+  }
+
+  async #convert(key: LayerKey, task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
     const { progress } = run
     const began = performance.now()
     task.allowance?.count(task.source.digest, 0)
@@ -304,6 +312,17 @@ async function* counted(bytes: ByteStream, progress: LayerProgress): AsyncGenera
   for await (const chunk of bytes) {
     progress.received += chunk.byteLength
     yield chunk
+  }
+}
+
+function spanOf(key: LayerKey, task: LayerTask, { progress }: ConversionRun): SpanFacts {
+  const { upstream, name } = task.repository
+  const from = { 'crossdock.image': `${upstream}/${name}`, 'crossdock.source': key.source }
+  return {
+    name: 'convert layer',
+    kind: 'internal',
+    attributes: { ...from, 'crossdock.encoding': key.encoding, 'crossdock.size': task.source.size },
+    outcome: () => ({ attributes: { 'crossdock.written': progress.written } }),
   }
 }
 

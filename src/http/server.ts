@@ -8,6 +8,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Hono, type MiddlewareHandler } from 'hono'
 import { CrossdockError } from '../errors.ts'
 import type { Shares } from '../lib/shares.ts'
+import { type SpanFacts, traced } from '../lib/spans.ts'
 import { OPERATIONS, type RequestEvent } from '../lib/request-event.ts'
 import { answerBadRequests } from './bad-requests.ts'
 import {
@@ -119,12 +120,17 @@ export function createApp(
   })
   app.all('*', async (c) => {
     const exchange = begin(c.env)
-    try {
-      exchange.enter(rules.requests)
-      await answer(exchange)
-    } catch (error) {
-      exchange.fail(error)
-    }
+    await traced(
+      () => requestSpan(exchange),
+      async () => {
+        try {
+          exchange.enter(rules.requests)
+          await answer(exchange)
+        } catch (error) {
+          exchange.fail(error)
+        }
+      },
+    )
     return RESPONSE_ALREADY_SENT
   })
   const refuse = (ask: Ask, error: unknown) => begin(ask).fail(error)
@@ -144,6 +150,30 @@ export function createApp(
     handed = undefined
   }
   return { answer: answerOne, refuse }
+}
+
+function requestSpan(exchange: Exchange): SpanFacts {
+  const { incoming, id } = exchange
+  return {
+    name: incoming.method ?? '',
+    kind: 'server',
+    traceparent: exchange.header('traceparent'),
+    attributes: {
+      'http.request.method': incoming.method,
+      'url.path': withoutQuery(incoming.url ?? ''),
+      'user_agent.original': incoming.headers['user-agent'],
+      'crossdock.request': id,
+    },
+    outcome: () => ({
+      failed: exchange.status >= 500,
+      attributes: {
+        'http.response.status_code': exchange.status,
+        'http.route': exchange.route,
+        'crossdock.image': exchange.image,
+        'crossdock.conversion': exchange.conversion,
+      },
+    }),
+  }
 }
 
 function noUrl({ incoming }: Ask, cause: unknown): CrossdockError {

@@ -5,6 +5,7 @@
 import { LRUCache } from 'lru-cache'
 import { CrossdockError } from '../errors.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
+import { tracedAsk } from './ask-span.ts'
 import { Answer, type Ceiling, checkEncoding } from './answer.ts'
 import { Authorizer } from './authorizer.ts'
 import { helps } from './challenge.ts'
@@ -274,7 +275,7 @@ export class Courier {
 
   async #dial(ask: Ask, hop: Hop): Promise<Answer> {
     const { dialer, clock, events, upstream, isConfigured } = this.#settings
-    const { authorization } = hop
+    const { authorization, url } = hop
     const headers = {
       'user-agent': 'crossdock',
       'accept-encoding': 'identity',
@@ -284,11 +285,12 @@ export class Courier {
     const began = clock.monotonic()
     let status: number | undefined
     try {
-      const { method = 'GET' } = ask
+      const { kind, what, method = 'GET' } = ask
       const isTrusted = hop.isOwn && isConfigured
-      const signal = signalOf(ask)
       const isLong = ask.deadlineMs === undefined
-      const response = await dialer.request(hop.url, { method, headers, isTrusted, isLong, signal })
+      const asked = { method, headers, isTrusted, isLong, signal: signalOf(ask) }
+      const send = () => dialer.request(url, asked)
+      const response = await tracedAsk({ upstream, kind, method, what, url }, send)
       status = response.statusCode
       const answer = new Answer(hop.url, response, hop.isElsewhere)
       if (!hop.isElsewhere) this.#noteQuota(answer)
