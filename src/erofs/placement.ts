@@ -3,6 +3,7 @@
  * symlinks. Placed in the order in which it is written, so that nothing has to be held until the end: a folder, then what lies in it,
  * then its folders one by one.
  */
+import { Turns } from '../lib/turns.ts'
 import { directorySize, withDots } from './directory.ts'
 import { INODE_SIZE, INODE_UNIT, type Layout } from './inode.ts'
 import { type ByteText, type Folder, type Leaf, type Node, sortedNames } from './tree.ts'
@@ -53,22 +54,33 @@ export function isPlacedFolder<C>(placed: Placed<C>): placed is PlacedFolder<C> 
   return placed.node.kind === 'dir'
 }
 
+/** What is placed in one turn of the event loop. */
+const NAMES_A_TURN = 1024
+
 /** Hard links of one file are the same node under several names. */
-export function placeTree<C>(root: Folder<C>, rules: PlacementRules<C>): Placement<C> {
+export async function placeTree<C>(
+  root: Folder<C>,
+  rules: PlacementRules<C>,
+): Promise<Placement<C>> {
   const placer = new Placer(rules)
+  const turns = new Turns(NAMES_A_TURN)
   const placedRoot = placer.placeFolder(root, undefined)
   // The next folder is the last of the list.
   const open = [placedRoot]
   for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
-    const folders: PlacedFolder<C>[] = []
     const later: Folder<C>[] = []
     for (const name of folder.names) {
       const child = folder.node.children.get(name)
       if (child?.kind === 'dir') later.push(child)
       else if (child !== undefined) placer.placeLeaf(child)
+      await turns.spend()
     }
     folder.links += later.length
-    for (const child of later) folders.push(placer.placeFolder(child, folder))
+    const folders: PlacedFolder<C>[] = []
+    for (const child of later) {
+      folders.push(placer.placeFolder(child, folder))
+      await turns.spend()
+    }
     for (let last = folders.pop(); last !== undefined; last = folders.pop()) open.push(last)
   }
   return placer.finish(placedRoot)

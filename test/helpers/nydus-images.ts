@@ -46,7 +46,7 @@ export async function makeImage(tars: readonly Uint8Array[], form: Form): Promis
     blobs.set(hexOf(digestOf(blob)), blob)
     layers.push(await layerOf(blob))
   }
-  const bootstrap = planBootstrap(mergeLayers(layers), BLOB_CHUNKS)
+  const bootstrap = await planBootstrap(await mergeLayers(layers), BLOB_CHUNKS)
   const boot = Buffer.concat([...bootstrap.parts()])
   return { boot, blobs, layers, files: listRafs(boot, blobs) }
 }

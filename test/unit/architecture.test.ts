@@ -18,7 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'naming.ts': ['errors.ts', 'lib', 'oci', 'ports.ts', 'config'],
   lib: ['errors.ts'],
   tar: ['lib'],
-  erofs: [],
+  erofs: ['lib'],
   codec: ['errors.ts', 'lib'],
   format: ['errors.ts', 'lib', 'oci', 'tar', 'codec', 'erofs'],
   config: ['format', 'oci'],

@@ -1,10 +1,13 @@
 /** The layer that carries the bootstrap of an image: a gzip of a tar with one file (containerd/nydus-snapshotter pkg/converter). */
 import { gzip } from '../../codec/gzip.ts'
 import type { ByteStream } from '../../lib/streams.ts'
+import { Turns } from '../../lib/turns.ts'
 import { type Digest, Hasher } from '../../oci/digest.ts'
 import { plainHeader, paddingOf } from '../../tar/writer.ts'
 import type { Bootstrap } from './bootstrap.ts'
 
+/** Bytes that are written in one turn of the event loop. */
+const TURN = 512 * 1024
 const LEVEL = 6
 const END_SIZE = 1024
 
@@ -32,8 +35,10 @@ function* tarOf(bootstrap: Bootstrap): Generator<Uint8Array> {
 }
 
 async function* hashed(parts: Iterable<Uint8Array>, hasher: Hasher): AsyncGenerator<Uint8Array> {
+  const turns = new Turns(TURN)
   for (const part of parts) {
     hasher.update(part)
     yield part
+    await turns.spend(part.byteLength)
   }
 }

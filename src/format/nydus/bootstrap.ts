@@ -2,6 +2,7 @@
  * A RAFS v6 bootstrap (dragonflyoss/nydus rafs/src/metadata/layout/v6.rs): an EROFS whose files are chunks of blobs, with tables of
  * blobs before it and of chunks behind it. Superblocks, device slots, blob table, metadata area, chunk table; blocks of 4096 bytes.
  */
+import { Turns } from '../../lib/turns.ts'
 import { metadataArea, nidOf } from '../../erofs/metadata.ts'
 import { isPlacedFolder, type Placement, placeTree } from '../../erofs/placement.ts'
 import { CHUNKED_FILE, DEVICE_TABLE, writeSuperblock } from '../../erofs/superblock.ts'
@@ -34,10 +35,13 @@ export interface Bootstrap {
 }
 
 /** Blobs are told apart by identity: one object for each id. */
-export function planBootstrap<C>(root: Folder<C>, rules: ContentRules<C>): Bootstrap {
+export async function planBootstrap<C>(
+  root: Folder<C>,
+  rules: ContentRules<C>,
+): Promise<Bootstrap> {
   const chunksOf = (content: C) => rules.chunksOf(content).length
-  const placement = placeTree(root, { blockSize: BLOCK_SIZE, chunksOf })
-  const uses = findUses(placement, rules)
+  const placement = await placeTree(root, { blockSize: BLOCK_SIZE, chunksOf })
+  const uses = await findUses(placement, rules)
   const places = placesOf(placement, uses)
   return {
     size: places.end,
@@ -50,6 +54,9 @@ export function planBootstrap<C>(root: Folder<C>, rules: ContentRules<C>): Boots
   }
 }
 
+/** What is looked at in one turn of the event loop. */
+const NODES_A_TURN = 8192
+
 /** A blob, and which of its chunks are used: by their place in the first file that has them, -1 for none. */
 interface BlobUse {
   readonly blob: BlobEntry
@@ -57,9 +64,11 @@ interface BlobUse {
   readonly ordinals: Int32Array
 }
 
-function findUses<C>({ placed }: Placement<C>, rules: ContentRules<C>): BlobUse[] {
+async function findUses<C>({ placed }: Placement<C>, rules: ContentRules<C>): Promise<BlobUse[]> {
   const uses = new Map<BlobEntry, BlobUse>()
+  const turns = new Turns(NODES_A_TURN)
   for (const { node } of placed) {
+    await turns.spend()
     if (node.kind !== 'reg') continue
     const chunks = rules.chunksOf(node.content)
     if (chunks.length === 0) continue

@@ -17,45 +17,44 @@ export const ZRAN_INFO_SIZE = 24
 export function chunkInfos(chunks: ChunkTable): Buffer {
   const infos = Buffer.alloc(chunks.count * INFO_SIZE)
   for (let i = 0; i < chunks.count; i += 1) {
-    const size = BigInt(chunks.sizeAt(i) - 1)
-    const stored = BigInt(chunks.storedSizeAt(i) - 1)
-    const plain = lowBits(size) | BigInt(chunks.plainAt(i)) | ((size & HIGH_BITS) >> 12n)
-    infos.writeBigUInt64LE(plain, i * INFO_SIZE)
-    const packed = lowBits(stored) | ((stored & HIGH_BITS) << 20n) | BigInt(chunks.storedAt(i))
-    infos.writeBigUInt64LE(packed, i * INFO_SIZE + 8)
+    const at = i * INFO_SIZE
+    const size = chunks.sizeAt(i) - 1
+    const stored = chunks.storedSizeAt(i) - 1
+    const [plainAt, storedAt] = [chunks.plainAt(i), chunks.storedAt(i)]
+    infos.writeUInt32LE(((plainAt % HALF) | ((size >>> 20) << 8)) >>> 0, at)
+    infos.writeUInt32LE(((size << 12) | Math.floor(plainAt / HALF)) >>> 0, at + 4)
+    infos.writeUInt32LE(storedAt % HALF, at + 8)
+    const high = (stored << 12) | ((stored >>> 20) << 8) | Math.floor(storedAt / HALF)
+    infos.writeUInt32LE(high >>> 0, at + 12)
   }
   return infos
 }
 
-const HIGH_BITS = 0xf00000n
-
-function lowBits(size: bigint): bigint {
-  return (size & 0xfffffn) << 44n
-}
+/** Each number is written as two of 32 bits. */
+const HALF = 2 ** 32
 
 /** The chunks again, from their infos and digests. Throws RangeError for what does not fit together. */
 export function readChunkInfos(form: BlobForm, infos: Uint8Array, digests: Uint8Array): ChunkTable {
   const bytes = Buffer.from(infos.buffer, infos.byteOffset, infos.byteLength)
   const chunks = new ChunkTable()
   const size = form === 'native' ? INFO_SIZE : ZRAN_INFO_SIZE
+  const isNative = form === 'native'
   for (let at = 0; at < digests.byteLength; at += DIGEST_SIZE) {
     const place = (at / DIGEST_SIZE) * size
-    const plain = bytes.readBigUInt64LE(place)
-    const packed = bytes.readBigUInt64LE(place + 8)
-    const isNative = form === 'native'
+    const word = (n: 0 | 1 | 2 | 3) => bytes.readUInt32LE(place + 4 * n)
     const chunk = chunks.add(
       digests.subarray(at, at + DIGEST_SIZE),
-      isNative ? sizeOf(plain, 8n) : Number((plain >> 32n) & 0xffffffn) + 1,
+      isNative ? sizeOf(word(1), word(0)) : (word(1) & 0xffffff) + 1,
     )
-    const storedSize = isNative ? sizeOf(packed, 40n) : Number(packed >> 40n)
-    chunks.store(chunk, Number(packed & 0xffffffffffn), storedSize)
+    const storedAt = (word(3) & 0xff) * HALF + word(2)
+    chunks.store(chunk, storedAt, isNative ? sizeOf(word(3), word(3)) : word(3) >>> 8)
   }
   return chunks
 }
 
-/** Its low 20 bits are on top, the other four at `shift`. */
-function sizeOf(value: bigint, shift: bigint): number {
-  return Number((value >> 44n) | (((value >> shift) & 0xfn) << 20n)) + 1
+/** Its low 20 bits are on top of one word, the other four from bit 8 of one. */
+function sizeOf(low: number, high: number): number {
+  return ((low >>> 12) | (((high >>> 8) & 0xf) << 20)) + 1
 }
 
 /** Where the array lies and how it is stored. */

@@ -43,7 +43,7 @@ export async function assembleNydus(
   }
   const layers = await readLayers(blobs, read)
   for (const [i, { blob }] of layers.entries()) checkReference(blob, image.layers[i]?.digest ?? '')
-  const bootstrap = planBootstrap(mergeLayers(layers), BLOB_CHUNKS)
+  const bootstrap = await planBootstrap(await mergeLayers(layers), BLOB_CHUNKS)
   if (bootstrap.blobs.length > MAX_BLOBS) {
     throw new LayerRefusedError(`the image has more than ${MAX_BLOBS} layers with files`)
   }

@@ -3,6 +3,7 @@
  * blob. Version, then the tree: node by node, a folder before what lies in it. Numbers are LEB128, signed ones zigzag.
  */
 import type { Attributes, ByteText, Folder, Leaf, Node } from '../../erofs/tree.ts'
+import { Turns } from '../../lib/turns.ts'
 import { ByteReader, ByteWriter } from './byte-record.ts'
 import { COMPRESSORS, type Compressor } from './constants.ts'
 import type { Chunks, LayerTree } from './layer-tree.ts'
@@ -25,7 +26,11 @@ export interface LayerRecord {
   readonly original?: { readonly id: string; readonly size: number } | undefined
 }
 
-export function encodeLayerRecord({ tree, compressor, original }: LayerRecord): Uint8Array {
+export async function encodeLayerRecord({
+  tree,
+  compressor,
+  original,
+}: LayerRecord): Promise<Uint8Array> {
   const writer = new TreeWriter(tree)
   const { out } = writer
   out.number(VERSION)
@@ -39,12 +44,12 @@ export function encodeLayerRecord({ tree, compressor, original }: LayerRecord): 
       out.text(String(value))
     }
   }
-  writer.node(tree.root)
+  await writer.folder(tree.root)
   return out.finish()
 }
 
 /** Throws RangeError for what `encodeLayerRecord` has not written. */
-export function decodeLayerRecord(bytes: Uint8Array): LayerRecord {
+export async function decodeLayerRecord(bytes: Uint8Array): Promise<LayerRecord> {
   const input = new ByteReader(bytes)
   if (input.number() !== VERSION) throw new RangeError('a layer record of another version')
   const compressor = readCompressor(input.number())
@@ -55,7 +60,7 @@ export function decodeLayerRecord(bytes: Uint8Array): LayerRecord {
   const dropped = new Map(pairs().map(([name, count]) => [name, Number(count)]))
   const lowerLinks = new Map(pairs())
   const reader = new TreeReader(input)
-  const root = reader.node(0)
+  const root = await reader.node(0)
   input.finish()
   if (root.kind !== 'dir') throw new RangeError('a layer record without a root')
   const tree = { root, implied: reader.implied, lowerLinks, dropped }
@@ -67,8 +72,12 @@ function readCompressor(number: number): Compressor {
   return number === COMPRESSORS.gzip ? 'gzip' : 'zstd'
 }
 
+/** What is written or read in one turn of the event loop. */
+const NODES_A_TURN = 1024
+
 class TreeWriter {
   readonly out = new ByteWriter()
+  readonly #turns = new Turns(NODES_A_TURN)
   readonly #tree: LayerTree
   readonly #seen = new Map<Leaf<Chunks>, number>()
 
@@ -76,19 +85,16 @@ class TreeWriter {
     this.#tree = tree
   }
 
-  node(node: Node<Chunks>): void {
-    if (node.kind === 'dir') this.#folder(node)
-    else this.#leaf(node)
-  }
-
-  #folder(folder: Folder<Chunks>): void {
+  async folder(folder: Folder<Chunks>): Promise<void> {
     const isImplied = this.#tree.implied.has(folder)
     this.#kind(isImplied ? 'implied' : 'dir')
     if (!isImplied) this.#attributes(folder.attributes)
     this.out.number(folder.children.size)
     for (const [name, child] of folder.children) {
       this.out.text(name)
-      this.node(child)
+      if (child.kind === 'dir') await this.folder(child)
+      else this.#leaf(child)
+      await this.#turns.spend()
     }
   }
 
@@ -140,13 +146,14 @@ class TreeWriter {
 class TreeReader {
   readonly implied = new Set<Folder<Chunks>>()
   readonly #input: ByteReader
+  readonly #turns = new Turns(NODES_A_TURN)
   readonly #leaves: Leaf<Chunks>[] = []
 
   constructor(input: ByteReader) {
     this.#input = input
   }
 
-  node(depth: number): Node<Chunks> {
+  async node(depth: number): Promise<Node<Chunks>> {
     const kind = KINDS[this.#input.number()]
     if (kind === undefined || depth > MAX_DEPTH)
       throw new RangeError('a layer record that is damaged')
@@ -157,13 +164,14 @@ class TreeReader {
     return leaf
   }
 
-  #folder(kind: 'dir' | 'implied', depth: number): Folder<Chunks> {
+  async #folder(kind: 'dir' | 'implied', depth: number): Promise<Folder<Chunks>> {
     const attributes = kind === 'implied' ? IMPLIED : this.#attributes()
     const folder: Folder<Chunks> = { kind: 'dir', attributes, children: new Map() }
     if (kind === 'implied') this.implied.add(folder)
     for (let left = this.#input.count(); left > 0; left -= 1) {
       const name: ByteText = this.#input.text()
-      folder.children.set(name, this.node(depth + 1))
+      folder.children.set(name, await this.node(depth + 1))
+      await this.#turns.spend()
     }
     return folder
   }

@@ -3,6 +3,7 @@
  * comes with them, folders join, anything else replaces.
  */
 import type { Attributes, ByteText, Folder, Node } from '../../erofs/tree.ts'
+import { Turns } from '../../lib/turns.ts'
 import { LayerRefusedError } from '../format.ts'
 import type { BlobEntry } from './bootstrap-tables.ts'
 import type { ContentRules } from './bootstrap.ts'
@@ -31,17 +32,21 @@ export const BLOB_CHUNKS: ContentRules<BlobChunks> = {
 }
 
 /** Lowest layer first. Throws LayerRefusedError for a hard link to nothing. */
-export function mergeLayers(layers: readonly Layer[]): Folder<BlobChunks> {
+export async function mergeLayers(layers: readonly Layer[]): Promise<Folder<BlobChunks>> {
   const root: Folder<BlobChunks> = { kind: 'dir', attributes: IMPLIED, children: new Map() }
   for (const layer of layers) {
-    new Merge(layer).folder(root, layer.tree.root)
+    await new Merge(layer).folder(root, layer.tree.root)
     for (const [path, target] of layer.tree.lowerLinks) link(root, path, target)
   }
   return root
 }
 
+/** What is merged in one turn of the event loop. */
+const NAMES_A_TURN = 2048
+
 class Merge {
   readonly #layer: Layer
+  readonly #turns = new Turns(NAMES_A_TURN)
   /** Files that have several names must stay one. */
   readonly #leaves = new Map<Node<Chunks>, Node<BlobChunks>>()
 
@@ -49,26 +54,18 @@ class Merge {
     this.#layer = layer
   }
 
-  folder(lower: Folder<BlobChunks>, upper: Folder<Chunks>): void {
+  async folder(lower: Folder<BlobChunks>, upper: Folder<Chunks>): Promise<void> {
     if (!this.#layer.tree.implied.has(upper)) lower.attributes = upper.attributes
     if (upper.children.has(OPAQUE)) lower.children.clear()
     for (const name of upper.children.keys()) {
       if (isWhiteout(name)) lower.children.delete(hiddenName(name))
     }
     for (const [name, child] of upper.children) {
-      if (!isWhiteout(name)) this.#child(lower, name, child)
+      await this.#turns.spend()
+      if (isWhiteout(name)) continue
+      if (child.kind === 'dir') await this.folder(folderIn(lower, name, child.attributes), child)
+      else lower.children.set(name, this.#leaf(child))
     }
-  }
-
-  #child(lower: Folder<BlobChunks>, name: ByteText, child: Node<Chunks>): void {
-    if (child.kind !== 'dir') {
-      lower.children.set(name, this.#leaf(child))
-      return
-    }
-    const below = lower.children.get(name)
-    const folder = below?.kind === 'dir' ? below : emptyFolder(child.attributes)
-    lower.children.set(name, folder)
-    this.folder(folder, child)
   }
 
   #leaf(leaf: Exclude<Node<Chunks>, Folder<Chunks>>): Node<BlobChunks> {
@@ -81,8 +78,17 @@ class Merge {
   }
 }
 
-function emptyFolder(attributes: Attributes): Folder<BlobChunks> {
-  return { kind: 'dir', attributes, children: new Map() }
+/** The folder of a name, in place of what is no folder. */
+function folderIn(
+  lower: Folder<BlobChunks>,
+  name: ByteText,
+  attributes: Attributes,
+): Folder<BlobChunks> {
+  const below = lower.children.get(name)
+  if (below?.kind === 'dir') return below
+  const made: Folder<BlobChunks> = { kind: 'dir', attributes, children: new Map() }
+  lower.children.set(name, made)
+  return made
 }
 
 /** One more name for a file of a lower layer. */

@@ -25,7 +25,7 @@ const MAX_TOC = 4096
 /** Throws RangeError for a blob that crossdock has not written like this. */
 export async function readLayer(blob: StoredBlob): Promise<Layer> {
   const toc = await readToc(blob)
-  const record = decodeLayerRecord(await readSection(blob, toc.get(RECORD_NAME)))
+  const record = await decodeLayerRecord(await readSection(blob, toc.get(RECORD_NAME)))
   return { tree: record.tree, blob: await readBlobEntry(blob, toc, record) }
 }
 

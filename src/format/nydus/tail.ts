@@ -1,24 +1,21 @@
 /** What follows the data in a nydus blob: chunk infos, digests, the layer's record and bootstrap, and the table of contents of it all. */
-import { compressFrame } from '../../codec/zstd-frame.ts'
 import type { BlobEntry } from './bootstrap-tables.ts'
 import { planBootstrap } from './bootstrap.ts'
 import { INFO_HEADER_SIZE, type InfoHeader, type InfoPlace, infoHeader } from './chunk-info.ts'
 import type { ChunkTable } from './chunks.ts'
 import { type BlobForm, inlinedFeatures } from './constants.ts'
 import { encodeLayerRecord, type LayerRecord } from './layer-record.ts'
-import { HEADER_SIZE, sectionHeader, sha256, TOC_NAME, type TocEntry, tocBytes } from './toc.ts'
+import { FRAME_SIZE, Sections, type SectionCompressor } from './sections.ts'
+import { HEADER_SIZE } from './toc.ts'
 
 /** The section with our own record. */
 export const RECORD_NAME = 'crossdock.layer'
-
-/** Of all that is not data: what compresses well, and is read whole. */
-const LEVEL = 3
 
 export interface Tail {
   readonly form: BlobForm
   readonly chunks: ChunkTable
   /** How infos are stored, if that makes them smaller. */
-  readonly infoCompressor: 'none' | 'zstd'
+  readonly infoCompressor: SectionCompressor
   /** The array and, for zran, what follows it. */
   readonly infos: Uint8Array
   readonly contexts?: InfoHeader['contexts']
@@ -30,108 +27,58 @@ export interface Tail {
 /** The bytes behind the data and, where there are some, their header. */
 export async function* blobTail(tail: Tail): AsyncGenerator<Uint8Array> {
   const sections = new Sections(tail.data === undefined ? 0 : tail.data.size + HEADER_SIZE)
-  const infos = tail.chunks.count > 0 ? await stored(tail.infos, tail.infoCompressor) : undefined
-  const place: InfoPlace = {
-    compressor: infos?.compressor ?? 'none',
-    at: sections.position,
-    storedSize: infos?.bytes.byteLength ?? 0,
-    plainSize: infos === undefined ? 0 : tail.infos.byteLength,
+  const { data, chunks, form } = tail
+  if (data !== undefined) sections.enterData(data.digest, data.size, chunks.plainSize)
+  const infos = chunks.count > 0 ? yield* addInfos(sections, tail) : NO_INFOS
+  const record = await encodeLayerRecord(tail.record)
+  const { storedSize } = yield* sections.add(RECORD_NAME, [record], 'zstd', FRAME_SIZE)
+  yield sections.header(RECORD_NAME, storedSize)
+  const { original, compressor, tree } = tail.record
+  const blob: BlobEntry = {
+    id: original?.id ?? UNKNOWN_ID,
+    compressor,
+    features: inlinedFeatures(form),
+    chunks,
+    size: original?.size ?? sections.position,
+    infos,
   }
-  if (infos !== undefined) {
-    if (tail.data !== undefined)
-      sections.addData(tail.data.digest, tail.data.size, tail.chunks.plainSize)
-    yield* sections.addInfos(infos, tail, place)
-    const { digests } = tail.chunks
-    yield* sections.add('blob.digest', { bytes: digests, compressor: 'none' }, digests)
-  }
-  const record = encodeLayerRecord(tail.record)
-  yield* sections.add(RECORD_NAME, await stored(record, 'zstd'), record)
-  const bootstrap = ownBootstrap(tail, place, sections.position)
-  yield* sections.add('image.boot', await stored(bootstrap, 'zstd'), bootstrap)
+  yield* addBootstrap(sections, blob, tree.root)
   yield* sections.finish()
+}
+
+const NO_INFOS: InfoPlace = { compressor: 'none', at: 0, storedSize: 0, plainSize: 0 }
+
+/** The array and its header, which are one section in the blob and two in its table; then the digests. */
+async function* addInfos(
+  sections: Sections,
+  { chunks, infos, infoCompressor, form, contexts }: Tail,
+): AsyncGenerator<Uint8Array, InfoPlace> {
+  const place = yield* sections.add('blob.meta', [infos], infoCompressor)
+  const features = inlinedFeatures(form)
+  const header = infoHeader({
+    features,
+    chunks: chunks.count,
+    place,
+    ...(contexts && { contexts }),
+  })
+  yield* sections.add('blob.meta.header', [header], 'none')
+  yield sections.header('blob.meta', place.storedSize + INFO_HEADER_SIZE)
+  const { storedSize } = yield* sections.add('blob.digest', [chunks.digests], 'none')
+  yield sections.header('blob.digest', storedSize)
+  return place
 }
 
 /** Readers of blobs take it that a blob does not know its own digest. */
 const UNKNOWN_ID = 'x'.repeat(64)
 
-/** The layer alone, with its whiteouts as files: what upstream's tools merge. */
-function ownBootstrap(tail: Tail, infos: InfoPlace, size: number): Buffer {
-  const { tree, original } = tail.record
-  const blob: BlobEntry = {
-    id: original?.id ?? UNKNOWN_ID,
-    compressor: tail.record.compressor,
-    features: inlinedFeatures(tail.form),
-    chunks: tail.chunks,
-    size: original?.size ?? size,
-    infos,
-  }
-  const rules = { blobOf: () => blob, chunksOf: (chunks: readonly number[]) => chunks }
-  return Buffer.concat([...planBootstrap(tree.root, rules).parts()])
-}
-
-interface Stored {
-  readonly bytes: Uint8Array
-  readonly compressor: 'none' | 'zstd'
-}
-
-/** Compressed where that is wanted and makes it smaller. */
-async function stored(plain: Uint8Array, compressor: 'none' | 'zstd'): Promise<Stored> {
-  if (compressor === 'zstd') {
-    const bytes = await compressFrame(plain, LEVEL)
-    if (bytes.byteLength < plain.byteLength) return { bytes, compressor }
-  }
-  return { bytes: plain, compressor: 'none' }
-}
-
-class Sections {
-  position: number
-  readonly #entries: TocEntry[] = []
-
-  constructor(position: number) {
-    this.position = position
-  }
-
-  addData(digest: Uint8Array, size: number, plainSize: number): void {
-    const place = { at: 0, storedSize: size, plainSize }
-    this.#entries.push({ name: 'image.blob', compressor: 'none', digest, ...place })
-  }
-
-  /** The array and its header: one section of the blob, two of its table. */
-  *addInfos(infos: Stored, tail: Tail, place: InfoPlace): Generator<Uint8Array> {
-    const header = infoHeader({
-      features: inlinedFeatures(tail.form),
-      chunks: tail.chunks.count,
-      place,
-      ...(tail.contexts && { contexts: tail.contexts }),
-    })
-    this.#enter('blob.meta', infos, tail.infos)
-    this.#enter('blob.meta.header', { bytes: header, compressor: 'none' }, header)
-    yield infos.bytes
-    yield header
-    yield this.#end('blob.meta', infos.bytes.byteLength + INFO_HEADER_SIZE)
-  }
-
-  *add(name: string, { bytes, compressor }: Stored, plain: Uint8Array): Generator<Uint8Array> {
-    this.#enter(name, { bytes, compressor }, plain)
-    yield bytes
-    yield this.#end(name, bytes.byteLength)
-  }
-
-  *finish(): Generator<Uint8Array> {
-    const toc = tocBytes(this.#entries)
-    yield toc
-    yield sectionHeader(TOC_NAME, toc.byteLength)
-  }
-
-  #enter(name: string, { bytes, compressor }: Stored, plain: Uint8Array): void {
-    const storedSize = bytes.byteLength
-    const place = { at: this.position, storedSize, plainSize: plain.byteLength }
-    this.#entries.push({ name, compressor, digest: sha256(plain), ...place })
-    this.position += storedSize
-  }
-
-  #end(name: string, size: number): Uint8Array {
-    this.position += HEADER_SIZE
-    return sectionHeader(name, size)
-  }
+/** Of the layer alone, with its whiteouts as files: what upstream's tools merge. */
+async function* addBootstrap(
+  sections: Sections,
+  blob: BlobEntry,
+  root: LayerRecord['tree']['root'],
+): AsyncGenerator<Uint8Array> {
+  const chunksOf = (chunks: readonly number[]) => chunks
+  const bootstrap = await planBootstrap(root, { blobOf: () => blob, chunksOf })
+  const { storedSize } = yield* sections.add('image.boot', bootstrap.parts(), 'zstd', FRAME_SIZE)
+  yield sections.header('image.boot', storedSize)
 }

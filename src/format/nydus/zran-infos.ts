@@ -9,6 +9,8 @@ import { BLOCK_SIZE } from './constants.ts'
 import type { ChunkPlace, Slice } from './zran-slices.ts'
 
 const CONTEXT_SIZE = 40
+/** Numbers of 64 bits are written as two halves. */
+const HALF = 2 ** 32
 
 /** Of a chunk: compressed, and to be read through a slice. */
 const FLAGS = 0x3
@@ -47,8 +49,10 @@ function writeInfo(chunks: ChunkTable, i: number, place: ChunkPlace, bytes: Buff
   const at = i * ZRAN_INFO_SIZE
   bytes.writeUInt32LE(chunks.plainAt(i) / BLOCK_SIZE, at)
   bytes.writeUInt32LE(((FLAGS << 24) | (chunks.sizeAt(i) - 1)) >>> 0, at + 4)
-  const stored = BigInt(chunks.storedAt(i)) | (BigInt(chunks.storedSizeAt(i)) << 40n)
-  bytes.writeBigUInt64LE(stored, at + 8)
+  const storedAt = chunks.storedAt(i)
+  bytes.writeUInt32LE(storedAt % HALF, at + 8)
+  const high = Math.floor(storedAt / HALF) | (chunks.storedSizeAt(i) << 8)
+  bytes.writeUInt32LE(high >>> 0, at + 12)
   bytes.writeUInt32LE(place.offset, at + 16)
   bytes.writeUInt32LE(place.slice, at + 20)
 }

@@ -3,11 +3,11 @@
  * for them (dragonflyoss/nydus storage/src/meta/zran.rs, utils/src/compress/zlib_random.rs).
  */
 import { hash } from 'node:crypto'
-import { setImmediate } from 'node:timers/promises'
 import { Inflater } from '../../codec/inflate/inflater.ts'
 import { HEAD_SIZE } from '../../codec/codec.ts'
 import { sniffCompression } from '../../codec/codecs.ts'
 import { type ByteStream, peek } from '../../lib/streams.ts'
+import { Turns } from '../../lib/turns.ts'
 import { Hasher, hexOf } from '../../oci/digest.ts'
 import { type TarEvent, TarParser } from '../../tar/reader.ts'
 import { LayerRefusedError } from '../format.ts'
@@ -24,7 +24,7 @@ export interface ZranContext {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Bytes of tar between two turns of the event loop. */
+/** Bytes of tar in one turn of the event loop. */
 const TURN = 512 * 1024
 
 /**
@@ -41,15 +41,12 @@ export async function* encodeZran(
     throw new LayerRefusedError('the layer is no gzip')
   }
   const reader = new ZranReader(onTar)
-  let work = 0
+  const turns = new Turns(TURN)
   for await (const piece of rest) {
     signal?.throwIfAborted()
     reader.push(piece)
     for (let size = reader.step(); size > 0; size = reader.step()) {
-      work += size
-      if (work < TURN) continue
-      work = 0
-      await setImmediate()
+      await turns.spend(size)
     }
   }
   const { tree, chunks, places, slices, original } = reader.finish()

@@ -116,10 +116,13 @@ const anyTree: fc.Arbitrary<Folder<number>> = fc.letrec<{
 })).folder
 
 describe('placeTree', () => {
-  it('places everything in order, apart, and inline data in one block with its inode', () => {
-    fc.assert(
-      fc.property(anyTree, (root) => {
-        const { placed, size } = placeTree(root, { blockSize: 4096, chunksOf: (count) => count })
+  it('places everything in order, apart, and inline data in one block with its inode', async () => {
+    await fc.assert(
+      fc.asyncProperty(anyTree, async (root) => {
+        const { placed, size } = await placeTree(root, {
+          blockSize: 4096,
+          chunksOf: (count) => count,
+        })
         let end = 4096
         for (const { at, layout, blocksAt, size: dataSize, node } of placed) {
           expect(at).toBeGreaterThanOrEqual(end)
@@ -139,9 +142,9 @@ describe('placeTree', () => {
     )
   })
 
-  it('counts names of files and folders in folders', () => {
+  it('counts names of files and folders in folders', async () => {
     const file = { kind: 'reg', attributes: PLAIN, size: 0, content: 0 } as const
-    const { root, byNode } = placeTree(
+    const { root, byNode } = await placeTree(
       folderOf({ a: file, b: file, c: folderOf({ d: file }), e: folderOf({}) }),
       {
         blockSize: 4096,

@@ -210,7 +210,7 @@ describe('the record of a layer', () => {
     const original = { id: 'a'.repeat(64), size: 2 ** 40 }
     const record = { tree, compressor: 'gzip', original } as const
 
-    expect(decodeLayerRecord(encodeLayerRecord(record))).toEqual(record)
+    expect(await decodeLayerRecord(await encodeLayerRecord(record))).toEqual(record)
     expect(tree.root.children.get('o')?.attributes.mtime).toEqual({
       seconds: -2,
       nanos: 750_000_000,
@@ -221,18 +221,18 @@ describe('the record of a layer', () => {
 
   it('is refused when it is damaged, and never read for long', async () => {
     const { tree } = await layerOf(await encode(richTar(), 'zstd'))
-    const bytes = encodeLayerRecord({ tree, compressor: 'zstd' })
-    fc.assert(
-      fc.property(fc.nat(bytes.length - 1), fc.nat(255), (at, value) => {
+    const bytes = await encodeLayerRecord({ tree, compressor: 'zstd' })
+    await fc.assert(
+      fc.asyncProperty(fc.nat(bytes.length - 1), fc.nat(255), async (at, value) => {
         const damaged = Uint8Array.from(bytes)
         damaged[at] = value
         try {
-          decodeLayerRecord(damaged)
+          await decodeLayerRecord(damaged)
         } catch (error) {
           expect(error).toBeInstanceOf(RangeError)
         }
       }),
     )
-    expect(() => decodeLayerRecord(bytes.subarray(0, -1))).toThrow(RangeError)
+    await expect(decodeLayerRecord(bytes.subarray(0, -1))).rejects.toThrow(RangeError)
   })
 })
