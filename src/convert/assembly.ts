@@ -1,5 +1,13 @@
 /** The manifest, index and config of a conversion, put together from what was made of layers and children. */
-import type { AssemblyContext, ConvertedChild, Piece, SideDocument } from '../format/format.ts'
+import {
+  type Assembled,
+  type AssemblyContext,
+  type ConvertedChild,
+  type Format,
+  LayerRefusedError,
+  type Piece,
+  type SideDocument,
+} from '../format/format.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import { type Digest, digestOf } from '../oci/digest.ts'
 import type { Dialect } from '../oci/media-type.ts'
@@ -12,6 +20,7 @@ import type { Manifests } from '../pull/manifests.ts'
 import type { ImageTask } from './image-task.ts'
 import type { Regenerations } from './regenerations.ts'
 import type { ImageSurvey, IndexSurvey } from './survey.ts'
+import { unsuitable } from './unsuitable.ts'
 
 /** A manifest, and what was made for it that it does not name as a layer. Everything but the manifest is in the store. */
 export interface AssembledImage {
@@ -52,7 +61,7 @@ export class Assembler {
     source: { readonly config: Uint8Array; readonly diffIds: readonly Digest[] },
     pieces: readonly (Piece | undefined)[],
   ): Promise<AssembledImage> {
-    const { repository, format, options } = task
+    const { repository, options } = task
     const blobs: Named[] = []
     const context: AssemblyContext = {
       options,
@@ -63,7 +72,7 @@ export class Assembler {
         return stat
       },
     }
-    const made = await format.assemble({ image, dialect, ...source }, pieces, context)
+    const made = await this.#assembled(task, { image, dialect, ...source }, pieces, context)
     const config = made.config && { digest: digestOf(made.config), bytes: made.config }
     if (config !== undefined) await this.#deps.manifests.put(config)
     const documents = await Promise.all((made.documents ?? []).map((one) => this.#keep(one)))
@@ -74,6 +83,18 @@ export class Assembler {
       ...(config && { config: { digest: config.digest, size: config.bytes.byteLength } }),
     })
     return { manifest, beside: { documents, blobs } }
+  }
+
+  async #assembled(
+    { repository, format, source: { digest } }: ImageTask,
+    ...how: Parameters<Format['assemble']>
+  ): Promise<Assembled> {
+    try {
+      return await format.assemble(...how)
+    } catch (error) {
+      if (!(error instanceof LayerRefusedError)) throw error
+      throw unsuitable(`image ${digest}`, repository, format.name, error)
+    }
   }
 
   /** Also of a piece that was evicted meanwhile. */

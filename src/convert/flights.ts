@@ -11,7 +11,12 @@ import type { Job } from './progress.ts'
 
 export type Outcome =
   | { readonly kind: 'converted'; readonly image: ConvertedImage; readonly isHit: boolean }
-  | { readonly kind: 'original'; readonly reason: string }
+  | {
+      readonly kind: 'original'
+      readonly reason: string
+      /** For people, where the reason alone does not say it. */
+      readonly why?: string
+    }
 
 export interface ImageFlight {
   /** Content-Type of the answer, known before its layers are converted. Never unhandled. */

@@ -1,4 +1,5 @@
 /** Conversions of whole images and indexes: found, joined or started, once for everybody, owned by the server. */
+import { LRUCache } from 'lru-cache'
 import { CrossdockError, isPassing } from '../errors.ts'
 import type { Waiter } from '../lib/interest.ts'
 import { RecentFailures } from '../lib/recent-failures.ts'
@@ -23,6 +24,7 @@ import { selectChildren } from '../oci/chosen-children.ts'
 import type { Job, Progress } from './progress.ts'
 import type { Setbacks } from './setbacks.ts'
 import { leftBelow, mediaTypeOf, type Survey, Surveyor } from './survey.ts'
+import { isUnsuitable, UNSUITABLE } from './unsuitable.ts'
 
 export interface ImageEvents {
   converted?(image: {
@@ -31,6 +33,9 @@ export interface ImageEvents {
     readonly seconds: number
   }): void
 }
+
+/** Found out once, as long as nobody changes the image, the format or crossdock. */
+const UNSUITABLE_MEMORY = { max: 10_000, ttl: 60 * 60_000 }
 
 /** How long a failed conversion is not tried again, ms. */
 const FAILURE_MEMORY_MS = 5_000
@@ -56,6 +61,7 @@ export class Images {
   readonly #events: ImageEvents
   readonly #flights: Flights
   readonly #failures = new RecentFailures(FAILURE_MEMORY_MS)
+  readonly #unsuitable = new LRUCache<string, Outcome>(UNSUITABLE_MEMORY)
 
   constructor(deps: ImagesDeps) {
     this.#deps = deps
@@ -135,6 +141,11 @@ export class Images {
       tellMediaType(known.mediaType)
       return { kind: 'converted', image: known, isHit: true }
     }
+    const refused = this.#unsuitable.get(text)
+    if (refused !== undefined) {
+      tellMediaType(task.source.mediaType)
+      return refused
+    }
     this.#failures.check(text)
     const began = this.#deps.clock.monotonic()
     const { tag, profile } = task
@@ -161,6 +172,13 @@ export class Images {
       this.#end(task, job, began, 'converted')
       return { kind: 'converted', image, isHit: false }
     } catch (error) {
+      if (isUnsuitable(error)) {
+        const { message: why } = error
+        const outcome = { kind: 'original', reason: UNSUITABLE, why } as const
+        this.#unsuitable.set(text, outcome)
+        this.#end(task, job, began, 'original', why)
+        return outcome
+      }
       if (!isPassing(error)) this.#failures.record(text, error)
       this.#end(task, job, began, 'failed', error instanceof Error ? error.message : String(error))
       throw error

@@ -20,6 +20,7 @@ import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
 import { type Content, contentOf } from './contents.ts'
 import { HashedTar, wants512 } from './hashed-tar.ts'
+import { unsuitable } from './unsuitable.ts'
 import {
   checkSize,
   checkWanted,
@@ -154,6 +155,9 @@ export class LayerConversion {
         return await this.#fallBack(key, task, run, error)
       }
       if (!run.turn.isSetBack) this.#converted(key, 'failed', began, task.source.size, 0)
+      if (error instanceof LayerRefusedError) {
+        throw unsuitable(`layer ${task.source.digest}`, task.repository, key.encoding, error)
+      }
       throw naming(task, error)
     }
   }

@@ -31,6 +31,7 @@ import type { Regenerations } from './regenerations.ts'
 import type { Remaker } from './remaker.ts'
 import type { Setbacks } from './setbacks.ts'
 import type { Substitutes } from './substitutes.ts'
+import { UNSUITABLE } from './unsuitable.ts'
 import { isFulfilled, original, type Sought, WAIT_BUDGET, type Wishes } from './wishes.ts'
 
 export interface PullsDeps {
@@ -249,7 +250,8 @@ export class Pulls {
       return await this.#converted(task, plain, image, said)
     }
     this.#deps.children.handedOut(task, task.source)
-    return this.#kept(sought, outcome.reason, describe(task, outcome.reason))
+    const { reason, why } = outcome
+    return this.#kept(sought, reason, why ?? describe(task, reason))
   }
 
   async #converted(
@@ -293,9 +295,9 @@ export class Pulls {
   }
 }
 
-/** The client is the reason, and so ought to hear of it. */
+/** Of this puller or this image, who asked for something else on purpose and so ought to hear of it. */
 function isOfPuller(reason: string): boolean {
-  return reason === 'client' || reason === DOCKER_TYPES_ONLY
+  return reason === 'client' || reason === DOCKER_TYPES_ONLY || reason === UNSUITABLE
 }
 
 function describe(task: ImageTask, reason: string): string {

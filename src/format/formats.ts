@@ -1,6 +1,7 @@
 /** The table of all formats. A new one is one line here. */
 import { estargz } from './estargz.ts'
 import type { Encoding, Format, FormatOptions } from './format.ts'
+import { nydus, nydusRef } from './nydus/nydus.ts'
 import { gzip, none, zstd } from './recompressed.ts'
 import { zstdchunked, zstdchunkedStargz } from './zstd-chunked.ts'
 
@@ -11,6 +12,8 @@ export const FORMATS: readonly Format[] = [
   estargz,
   zstdchunked,
   zstdchunkedStargz,
+  nydus,
+  nydusRef,
 ]
 
 export function findFormat(name: string): Format | undefined {

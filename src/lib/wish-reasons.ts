@@ -23,7 +23,7 @@ const REASONS: ReadonlySet<string> = new Set([
   ...['zstd-corrupt', 'zstd-dictionary', 'zstd-trailing-data', 'zstd-truncated', 'zstd-window'],
   ...['diff-id', 'not-a-layer', 'tar', 'tar-header'],
   ...['image-too-large', 'layer-too-large', 'too-large', 'too-many-layers', 'too-many-manifests'],
-  ...['no-list', 'record'],
+  ...['no-list', 'record', 'unsuitable', 'no-layer-for-soci'],
   ...['content-encoding', 'manifest-digest', 'size', 'too-long', 'web-page', 'wrong-bytes'],
   // What passes.
   ...['abandoned', 'denied', 'disk-full', 'downloads-full', 'queue-full', 'rotten'],

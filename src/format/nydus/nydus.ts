@@ -1,6 +1,7 @@
 /** Nydus images (RAFS v6), mounted lazily by nydus-snapshotter: with data of their own, or with those of the original gzip layers. */
 import type { ByteStream } from '../../lib/streams.ts'
 import { Hasher } from '../../oci/digest.ts'
+import { findMediaType } from '../../oci/media-type.ts'
 import { refusing } from '../estargz.ts'
 import type {
   Encoded,
@@ -68,7 +69,6 @@ const shared = {
   options,
   dialects: ['oci'],
   convertsAllPlatforms: false,
-  deed: () => 'replace',
   assemble: assembleNydus,
   inIndex,
 } as const satisfies Partial<Format>
@@ -79,6 +79,7 @@ export const nydus: Format = {
   suffixes: ['nydus'],
   doc: 'nydus images (RAFS v6), mounted lazily by nydus-snapshotter',
   encoding: nativeEncoding,
+  deed: () => 'replace',
 }
 
 export const nydusRef: Format = {
@@ -87,6 +88,9 @@ export const nydusRef: Format = {
   suffixes: ['nydus-ref'],
   doc: 'the same, with the data left in the original gzip layers where they are such',
   encoding: zranEncoding,
+  // Where the data stay in the layer, it has to stay as well.
+  deed: ({ mediaType }) =>
+    findMediaType(mediaType)?.compression === 'gzip' ? 'describe' : 'replace',
 }
 
 async function* encodeBlob(
