@@ -3,6 +3,7 @@ import { estargz } from './estargz.ts'
 import type { Encoding, Format, FormatOptions } from './format.ts'
 import { nydus, nydusRef } from './nydus/nydus.ts'
 import { gzip, none, zstd } from './recompressed.ts'
+import { soci } from './soci/soci.ts'
 import { zstdchunked, zstdchunkedStargz } from './zstd-chunked.ts'
 
 export const FORMATS: readonly Format[] = [
@@ -12,6 +13,7 @@ export const FORMATS: readonly Format[] = [
   estargz,
   zstdchunked,
   zstdchunkedStargz,
+  soci,
   nydus,
   nydusRef,
 ]
