@@ -56,7 +56,7 @@ export const anyContent: fc.Arbitrary<Buffer> = fc
   .array(
     fc.record({
       kind: fc.constantFrom('text', 'noise', 'zeros', 'short'),
-      size: fc.oneof(fc.nat(400), fc.nat(40_000)),
+      size: fc.oneof(fc.nat(400), fc.nat(20_000)),
       seed: fc.nat(20),
     }),
     { maxLength: 6 },
@@ -91,7 +91,7 @@ export const anyMember: fc.Arbitrary<{ readonly plain: Buffer; readonly packed: 
 
 /** Any number of members after another, none too. */
 export const anyStream: fc.Arbitrary<{ readonly plain: Buffer; readonly packed: Buffer }> = fc
-  .array(anyMember, { minLength: 1, maxLength: 4 })
+  .array(anyMember, { minLength: 1, maxLength: 3 })
   .map((members) => ({
     plain: Buffer.concat(members.map(({ plain }) => plain)),
     packed: Buffer.concat(members.map(({ packed }) => packed)),
