@@ -56,6 +56,15 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
           name: 'packaging',
           include: ['test/packaging/**/*.test.ts'],
           // Builds and installs fill the machine.

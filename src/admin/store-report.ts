@@ -54,7 +54,7 @@ const TURN = 32
 const NEXT = 100
 
 const SHARED = 'shared by several'
-const NOBODY = 'nobody'
+const NOBODY = 'not linked yet'
 
 export class StoreReports {
   readonly #deps: StoreReportDeps

@@ -37,6 +37,8 @@ export interface TagAsk {
   readonly admit?: (profile: Profile | undefined) => void
   /** Why this client cannot read a format's layers, if it cannot. */
   readonly cannotRead: (profile: Profile) => string | undefined
+  /** True: only what there is without any conversion is wanted, whatever profile a suffix names. */
+  readonly isLook?: boolean
 }
 
 export interface ManifestAnswer extends RawManifest {

@@ -70,6 +70,7 @@ export class Pulls {
     const { format } = wanted.profile
     if (format === undefined) return await this.#original(repository, tag, wanted, plain)
     const sought: Sought = { repository, tag, wanted, plain }
+    if (ask.isLook) return plain
     const unreadable = ask.cannotRead(wanted.profile)
     if (unreadable !== undefined) return this.#kept(sought, 'client', unreadable)
     const choice = { format, options: wanted.profile.options }

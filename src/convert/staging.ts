@@ -119,20 +119,20 @@ export class Staging {
 
   /** What is there without a conversion, which a client gets that reads no converted layers. */
   async #source(task: StageTask): Promise<ManifestAnswer> {
-    return await this.#answer({ ...task, wanted: undefined }, () => 'only the source is looked at')
+    return await this.#answer({ ...task, wanted: undefined }, true)
   }
 
-  async #answer(
-    task: StageTask,
-    cannotRead: TagAsk['cannotRead'] = () => undefined,
-  ): Promise<ManifestAnswer> {
+  async #answer(task: StageTask, isLook = false): Promise<ManifestAnswer> {
     const { repository, reference, wanted } = task
     if ('digest' in reference) {
       return await this.#deps.pulls.byDigest(repository, reference.digest, wanted?.profile)
     }
     const { tag } = reference
     const { platforms } = task
-    const ask: TagAsk = { repository, tag, wanted, platforms, acceptance: 'any', cannotRead }
+    const ask: TagAsk = {
+      ...{ repository, tag, wanted, platforms, acceptance: 'any', isLook },
+      cannotRead: () => undefined,
+    }
     const answer = await this.#deps.pulls.byTag(ask)
     return isPending(answer) ? await answer.answer : answer
   }

@@ -109,6 +109,8 @@ describe('the package', () => {
       const login = (password: string) => ({
         headers: { authorization: `Basic ${btoa(`alice:${password}`)}` },
       })
+      const dashboard = await fetch(`${server.adminUrl}/dashboard/app.js`)
+      expect(dashboard.status).toBe(200)
       const wrong = await fetch(`${server.url}/v2/`, login('guessed'))
       expect(wrong.status).toBe(401)
       for (const profile of ['zstd', 'estargz', 'zstdchunked']) {
