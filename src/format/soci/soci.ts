@@ -2,15 +2,16 @@
 import type { ByteStream } from '../../lib/streams.ts'
 import { type Digest, digestOf } from '../../oci/digest.ts'
 import { MANIFEST_TYPES, translateMediaType } from '../../oci/media-type.ts'
-import type {
-  Assembled,
-  Encoded,
-  Format,
-  FormatOptions,
-  Piece,
-  SourceContext,
-  SourceImage,
-  Unpacked,
+import {
+  type Assembled,
+  type Encoded,
+  type Format,
+  type FormatOptions,
+  LayerRefusedError,
+  type Piece,
+  type SourceContext,
+  type SourceImage,
+  type Unpacked,
 } from '../format.ts'
 import { makeZtoc } from './make-ztoc.ts'
 import {
@@ -90,7 +91,7 @@ async function* encode(
   return { facts: {}, unpacked: made.unpacked }
 }
 
-/** Nothing is added where no layer has a ztoc. */
+/** Throws LayerRefusedError where no layer can have a ztoc. */
 function assemble(
   { image, dialect }: SourceImage,
   pieces: readonly (Piece | undefined)[],
@@ -105,7 +106,10 @@ function assemble(
     const { target: digest, size } = piece
     ztocs.set(layer, { digest, size, layer: { digest: layer, mediaType: layerType } })
   }
-  if (ztocs.size === 0) return { layers }
+  if (ztocs.size === 0) {
+    const reason = pieces.find((piece) => piece !== undefined)?.facts[REFUSED]
+    throw new LayerRefusedError(`no layer can be read in parts: ${reason}`)
+  }
   const spanSize = Number(options.spanSize)
   const bytes = writeSociIndex({ ztocs: [...ztocs.values()], spanSize, tool: TOOL })
   return {

@@ -2,7 +2,7 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { defaultOptions } from '../../../../src/format/formats.ts'
-import type { Piece, SourceImage } from '../../../../src/format/format.ts'
+import { LayerRefusedError, type Piece, type SourceImage } from '../../../../src/format/format.ts'
 import { soci } from '../../../../src/format/soci/soci.ts'
 import { whyNoZtoc, writeSociIndex } from '../../../../src/format/soci/soci-index.ts'
 import { type Digest, digestOf } from '../../../../src/oci/digest.ts'
@@ -120,9 +120,10 @@ describe('a SOCI image', () => {
     })
   })
 
-  it('has no index where no layer has a ztoc', async () => {
-    const made = await assemble(imageOf(layer('a')), piece('', { refused: 'sparse' }))
-    expect(made).toEqual({ layers: [{ kind: 'kept', of: 0 }] })
+  it('is none where no layer can have a ztoc, for the reason of the first', async () => {
+    const made = assemble(imageOf(layer('a')), piece('', { refused: 'sparse' }))
+    await expect(made).rejects.toThrow('no layer can be read in parts: sparse')
+    await expect(made).rejects.toBeInstanceOf(LayerRefusedError)
   })
 
   it('says of a layer why it has no ztoc, and what it unpacks to', async () => {
