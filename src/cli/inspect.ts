@@ -116,7 +116,11 @@ function format(image: NamedImage, found: Inspection, asked: Asked | undefined):
     ({ digest, members, unseen }) =>
       unseen.length > 0 || members.some((member) => member.digest !== digest),
   )
-  return `${facts.join('\n')}\n\n${table}${isIndex ? `\nImages of the index:\n${members}` : ''}`
+  const notes = forms.flatMap(({ profile, notes = [] }) =>
+    notes.map((note) => `${profile}: ${note}\n`),
+  )
+  const images = isIndex ? `\nImages of the index:\n${members}` : ''
+  return `${facts.join('\n')}\n\n${table}${images}${notes.length > 0 ? `\n${notes.join('')}` : ''}`
 }
 
 /** Of a conversion: whether pullers of its profile get this one. */
@@ -182,7 +186,8 @@ function describe(image: NamedImage, found: Inspection, asked: Asked | undefined
 }
 
 function describeForm(form: Form) {
-  const { digest, mediaType, size, members, unseen, convertedAt, seconds, isCurrent } = form
+  const { digest, mediaType, size, members, unseen } = form
+  const { convertedAt, seconds, isCurrent, notes = [] } = form
   return {
     digest,
     mediaType,
@@ -198,6 +203,7 @@ function describeForm(form: Form) {
       size: member.size.total,
       storedSize: member.size.stored,
     })),
+    ...(notes.length > 0 && { notes }),
     ...(unseen.length > 0 && {
       notPulled: unseen.map((child) => ({ digest: child.digest, platform: platformOf(child) })),
     }),

@@ -1,6 +1,7 @@
 /** What is in the store, for people: names, what became of them, what they cost, and how to forget them. */
 import type { Profiles } from '../config/profiles.ts'
 import { CrossdockError } from '../errors.ts'
+import { NOTE } from '../format/format.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, Platform } from '../oci/manifest.ts'
 import { isAttestation } from '../oci/image-kind.ts'
@@ -70,6 +71,8 @@ export interface Form {
   readonly convertedAt?: number
   readonly seconds?: number
   readonly isCurrent?: boolean
+  /** For people: layers that have a plainer form than the profile's, or do not hold everything. */
+  readonly notes?: readonly string[]
 }
 
 export interface Inspection {
@@ -167,7 +170,8 @@ export class Inventory {
       const { profile, convertedAt, seconds } = one
       if (converted === undefined) continue
       const form = await this.#form(repository, converted, profile, originals)
-      conversions.push({ ...form, convertedAt, seconds, isCurrent })
+      const notes = await this.#notes(repository, form)
+      conversions.push({ ...form, convertedAt, seconds, isCurrent, notes })
     }
     return {
       repository,
@@ -232,6 +236,19 @@ export class Inventory {
       .sort((a, b) => b.convertedAt - a.convertedAt)
   }
 
+  async #notes(repository: Repository, { members }: Form): Promise<readonly string[]> {
+    const notes = new Set<string>()
+    for (const { digest: target } of members) {
+      const made = await this.#deps.catalog.conversions.listImages({ target })
+      const layers = made.filter((one) => isSameRepository(one.repository, repository))
+      for (const { source, fallback, facts } of layers.flatMap((one) => one.layers)) {
+        if (fallback !== undefined) notes.add(`layer ${source} has its plain form: ${fallback}`)
+        if (facts[NOTE] !== undefined) notes.add(`layer ${source} is ${facts[NOTE]}`)
+      }
+    }
+    return [...notes]
+  }
+
   async #entry(
     repository: Repository,
     tag: string,
@@ -292,6 +309,8 @@ export class Inventory {
       if (manifest.kind === 'index' || childrenOf(manifest).length > 0) continue
       const own = new Map(blobsOf(manifest).map((blob) => [blob.digest, blob.size]))
       for (const [digest, size] of own) blobs.set(digest, size)
+      // What stands beside an image is none.
+      if (descriptor?.artifactType !== undefined) continue
       members.push({
         digest: one.digest,
         platform: descriptor?.platform,

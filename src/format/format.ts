@@ -40,6 +40,9 @@ export interface Unpacked {
   readonly uncompressedSize: number
 }
 
+/** Name of the fact that is for people: what of the layer a blob does not hold. */
+export const NOTE = 'note'
+
 /** What an encoder knows when it is done. */
 export interface Encoded {
   /** Digest of the uncompressed layer as a client will compute it; `undefined`: that of the source's tar. */

@@ -3,15 +3,16 @@ import type { ByteStream } from '../../lib/streams.ts'
 import { Hasher } from '../../oci/digest.ts'
 import { findMediaType } from '../../oci/media-type.ts'
 import { refusing } from '../estargz.ts'
-import type {
-  Encoded,
-  Encoding,
-  Format,
-  IndexForm,
-  OptionTable,
-  SourceContext,
-  TarContext,
-  Unpacked,
+import {
+  type Encoded,
+  NOTE,
+  type Encoding,
+  type Format,
+  type IndexForm,
+  type OptionTable,
+  type SourceContext,
+  type TarContext,
+  type Unpacked,
 } from '../format.ts'
 import { assembleNydus } from './image.ts'
 import type { LayerTree } from './layer-tree.ts'
@@ -125,5 +126,6 @@ function factsOf({ dropped }: LayerTree): Encoded['facts'] {
   if (dropped.size === 0) return {}
   const told = [...dropped].slice(0, MAX_TOLD).map(([name, files]) => `${name} (${files})`)
   const rest = dropped.size - told.length
-  return { droppedXattrs: [...told, ...(rest > 0 ? [`${rest} more`] : [])].join(', ') }
+  const all = [...told, ...(rest > 0 ? [`${rest} more`] : [])]
+  return { [NOTE]: `without the extended attributes ${all.join(', ')}` }
 }
