@@ -29,8 +29,9 @@ const TRIED_MS = 60_000
 
 /** A child of an index that was handed out: whoever fetches it runs on its platform. */
 interface Watched {
-  /** Of the index. */
-  readonly task: ImageTask
+  /** Of the index, whose bytes are not kept for it: anybody can hand out thousands of indexes of some MiB. */
+  readonly task: Omit<ImageTask, 'source'>
+  readonly index: Digest
   readonly platform: Platform
   readonly isOriginal: boolean
 }
@@ -134,8 +135,12 @@ export class Children {
   }
 
   /** A platform counts as taken when there is something converted to take. */
-  async #taken({ task, platform, isOriginal }: Watched, digest: Digest, puller: string) {
-    if (isOriginal && !(await this.#convertBehind(task, digest))) return
+  async #taken({ task, index, platform, isOriginal }: Watched, digest: Digest, puller: string) {
+    if (isOriginal) {
+      const source = await this.#deps.manifests.get(task.repository, index)
+      if (source === undefined) return
+      if (!(await this.#convertBehind({ ...task, source }, digest))) return
+    }
     await this.#deps.learned.taken(task.repository, platform, puller)
   }
 
@@ -173,7 +178,9 @@ export class Children {
   #watch(task: ImageTask, { digest, platform }: Child, isOriginal: boolean): void {
     const key = keyOf(task.repository, digest)
     const others = (this.#watched.get(key) ?? []).filter((one) => one.task.profile !== task.profile)
-    this.#watched.set(key, [...others, { task, platform, isOriginal }])
+    const { source, ...rest } = task
+    const watched = { task: { ...rest, ready: [] }, index: source.digest, platform, isOriginal }
+    this.#watched.set(key, [...others, watched])
   }
 
   async #convertLearned(task: ImageTask, left: readonly Child[]): Promise<void> {
@@ -207,8 +214,13 @@ function learnable(index: ImageIndex): Iterable<Child> {
   return new Map(index.manifests.filter(isLearnable).map((child) => [child.digest, child])).values()
 }
 
+/** Longer than any platform's: what nobody runs on is not remembered. */
+const MAX_PLATFORM = 100
+
 function isLearnable(child: Descriptor): child is Child {
-  return child.platform !== undefined && !isAttestation(child) && child.platform.os !== 'unknown'
+  const { platform } = child
+  if (platform === undefined || isAttestation(child) || platform.os === 'unknown') return false
+  return Object.values(platform).join('/').length <= MAX_PLATFORM
 }
 
 /** Recipes of an index's children, which are one for each dialect; `undefined` for what is no image, or has no form for the puller. */

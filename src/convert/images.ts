@@ -18,6 +18,7 @@ import {
 } from './flights.ts'
 import { type ImageTask, nameOf, recipeOf } from './image-task.ts'
 import { parseRecipe, recipeWithout } from '../format/recipe.ts'
+import { HeldDocuments } from './held-documents.ts'
 import type { ImageWriter } from './image-writer.ts'
 import { DOCKER_TYPES_ONLY, dialectFor } from './plan.ts'
 import { selectChildren } from '../oci/chosen-children.ts'
@@ -60,6 +61,7 @@ export class Images {
   readonly #surveyor: Surveyor
   readonly #events: ImageEvents
   readonly #flights: Flights
+  readonly #documents = new HeldDocuments()
   readonly #failures = new RecentFailures(FAILURE_MEMORY_MS)
   readonly #unsuitable = new LRUCache<string, Outcome>(UNSUITABLE_MEMORY)
 
@@ -153,8 +155,9 @@ export class Images {
     const job = this.#deps.progress.begin(nameOf(task), profile, { tag, waiters })
     flight.job = job
     const work = { ...task, interest }
+    using holding = this.#documents.open(nameOf(task))
     try {
-      const survey = await this.#surveyor.survey(work, parseRecipe(key.recipe).children)
+      const survey = await this.#surveyor.survey(work, parseRecipe(key.recipe).children, holding)
       if (survey.kind === 'original') {
         tellMediaType(task.source.mediaType)
         this.#end(task, job, began, 'original', survey.reason)

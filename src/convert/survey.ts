@@ -13,6 +13,7 @@ import { fullName } from '../oci/repository.ts'
 import type { RawManifest, Repository } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Contents } from './contents.ts'
+import type { Holding } from './held-documents.ts'
 import { type ImageWork, nameOf } from './image-task.ts'
 import { indexOfOne } from './index-of-one.ts'
 import { DOCKER_TYPES_ONLY, dialectFor, type ImagePlan, planImage } from './plan.ts'
@@ -74,11 +75,16 @@ export class Surveyor {
    * `selected`: the children of the index to convert, where a recipe has named them. Throws `refused` when too many manifests
    * lie below it.
    */
-  async survey(task: ImageWork, selected: readonly Digest[] | undefined): Promise<Survey> {
+  async survey(
+    task: ImageWork,
+    selected: readonly Digest[] | undefined,
+    holding: Holding,
+  ): Promise<Survey> {
     const walk = new Walk(`index ${nameOf(task)}`)
     const places = new Semaphore(LOOKS_AT_ONCE)
     const over = new AbortController()
-    const round = { task, walk, known: new Map(), places, over, outages: { count: 0 } }
+    const outages = { count: 0 }
+    const round = { task, walk, holding, known: new Map(), places, over, outages }
     const survey = await this.#survey(round, task.source, 1, selected)
     const isWrapped = survey.kind === 'image' && task.format.inIndex?.wraps(task.options)
     return isWrapped ? await this.#wrap(task, survey) : survey
@@ -104,7 +110,7 @@ export class Surveyor {
     const dialect = dialectFor(task.format, manifest.dialect, task.acceptance)
     if (dialect === undefined) return { kind: 'original', reason: DOCKER_TYPES_ONLY }
     if (manifest.kind === 'image') {
-      return await round.places.run(() => this.#surveyImage(task, raw, manifest, dialect))
+      return await round.places.run(() => this.#surveyImage(round, raw, manifest, dialect))
     }
     if (depth <= MAX_NESTING) return await this.#surveyIndex(round, raw, manifest, depth, selected)
     throw new CrossdockError(
@@ -115,7 +121,7 @@ export class Surveyor {
   }
 
   async #surveyImage(
-    task: ImageWork,
+    { task, holding }: Round,
     raw: RawManifest,
     image: ImageManifest,
     dialect: Dialect,
@@ -123,6 +129,7 @@ export class Surveyor {
     const reason = reasonToKeep(image)
     if (reason !== undefined) return { kind: 'original', reason }
     const config = await this.#deps.manifests.config(task.repository, image, task.interest)
+    holding.add(image.config.size)
     const keeps = await this.#keeping(task, image, dialect)
     const plan = planImage(image, config, task, dialect, keeps)
     return plan.kind === 'original' ? plan : { kind: 'image', raw, image, plan }
@@ -238,7 +245,9 @@ export class Surveyor {
     await round.walk.enter(child.digest)
     const raw = await round.places.run(async () => {
       round.over.signal.throwIfAborted()
-      return await this.#child(round.task.repository, child)
+      const found = await this.#child(round.task.repository, child)
+      round.holding.add(found.bytes.byteLength)
+      return found
     })
     return await this.#survey(round, raw, depth + 1)
   }
@@ -279,6 +288,7 @@ export class Surveyor {
 interface Round {
   readonly task: ImageWork
   readonly walk: Walk
+  readonly holding: Holding
   readonly known: Map<Digest, Promise<Survey>>
   /** For those that are fetched side by side, at any depth. */
   readonly places: Semaphore

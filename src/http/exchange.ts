@@ -10,10 +10,14 @@ import type { ByteStream } from '../lib/streams.ts'
 import { afterRunning } from '../lib/within.ts'
 import { type ClientAddress, clientKey } from './client-address.ts'
 import { type Headers, sendable } from './headers.ts'
+import { hold, LOOK_MS, patienceFor } from './held-bodies.ts'
 import { refusalBody, refusalText } from './refusal.ts'
 
 /** Bodies up to this many bytes go out in one piece with their head. */
 const SMALL_BODY = 16 * 1024
+
+/** Larger ones are handed on in pieces, bytes, so that it can be seen whether a client takes something. */
+const PIECE = 64 * 1024
 
 /** Proxies in front refuse answers whose headers together have a few KiB. */
 const MAX_WARNING = 512
@@ -141,7 +145,7 @@ export class Exchange implements Waiter {
     }
     this.bytes += bytes.byteLength
     // Node sends a text with its head at once, bytes in a second piece.
-    if (bytes.byteLength > SMALL_BODY) this.#outgoing.end(bytes)
+    if (bytes.byteLength > SMALL_BODY) void this.#give(bytes)
     else
       this.#outgoing.end(
         Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1'),
@@ -162,7 +166,7 @@ export class Exchange implements Waiter {
       return
     }
     this.bytes += body.byteLength
-    this.#outgoing.end(body)
+    void this.#give(body)
   }
 
   /** A HEAD that tells nothing but its headers: no length either. */
@@ -269,19 +273,41 @@ export class Exchange implements Waiter {
     })
   }
 
+  /** Ends with a body that lies in memory. */
+  async #give(body: Uint8Array): Promise<void> {
+    const release = hold(body.byteLength)
+    try {
+      for (let at = 0; at < body.byteLength; at += PIECE) {
+        if (this.#outgoing.destroyed) return
+        await this.#hand(body.subarray(at, at + PIECE), patienceFor)
+      }
+      this.#outgoing.end()
+    } finally {
+      release()
+    }
+  }
+
   /** Writes a chunk and waits until its memory is no longer needed: the system has it, or the connection is gone. */
-  #hand(chunk: Uint8Array): Promise<void> {
+  #hand(chunk: Uint8Array, patience = (ms: number) => ms): Promise<void> {
     const outgoing = this.#outgoing
     return new Promise((resolve) => {
-      const stop = afterRunning(this.#clientIdleMs, () => {
-        this.cut = 'client-stalled'
-        outgoing.destroy()
-      })
+      let waitedMs = 0
+      let stop: () => void = () => undefined
+      const wait = () => {
+        const ms = Math.min(LOOK_MS, this.#clientIdleMs)
+        stop = afterRunning(ms, () => {
+          waitedMs += ms
+          if (waitedMs < patience(this.#clientIdleMs)) return wait()
+          this.cut = 'client-stalled'
+          outgoing.destroy()
+        })
+      }
       const done = () => {
         stop()
         outgoing.off('close', done)
         resolve()
       }
+      wait()
       outgoing.on('close', done)
       outgoing.write(chunk, (error) => {
         if (!error) this.#taken += chunk.byteLength

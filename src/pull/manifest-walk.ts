@@ -43,6 +43,7 @@ export async function* walkManifests(
     if (!(await walk.enter(child.digest))) continue
     const raw = await load(child)
     if (raw === undefined) continue
+    if (beyond === 'refuse') walk.weigh(raw.bytes.byteLength)
     visit = { raw, manifest: outline(raw), descriptor: child }
     yield visit
     open.push(childrenOf(visit.manifest).values())

@@ -30,7 +30,10 @@ import { claimPlace, type TagClaim } from './claims.ts'
 
 /** Bytes of manifests kept in memory; they never change. */
 const CACHED_BYTES = 64 * 1024 * 1024
-const PARSED_MANIFESTS = 2_000
+/** The same for parsed ones, by the bytes of their documents: in memory they take two to five times as much. */
+const PARSED_BYTES = 32 * 1024 * 1024
+/** What the smallest costs. */
+const PARSED_LEAST = 4 * 1024
 
 export class Manifests {
   readonly #store: BlobStore
@@ -43,7 +46,7 @@ export class Manifests {
   readonly #flights = new SingleFlight<RawManifest | undefined>()
   readonly #bytes: LRUCache<Digest, Uint8Array>
   /** Manifests by digest and media type; they never change either. */
-  readonly #outlines = new LRUCache<string, Outline>({ max: PARSED_MANIFESTS })
+  readonly #outlines = new LRUCache<string, Outline>({ maxSize: PARSED_BYTES })
 
   constructor(deps: {
     readonly store: BlobStore
@@ -153,7 +156,7 @@ export class Manifests {
     const known = this.#outlines.get(key)
     if (known !== undefined) return known
     const outline = this.#read(raw)
-    this.#outlines.set(key, outline)
+    this.#outlines.set(key, outline, { size: Math.max(PARSED_LEAST, raw.bytes.byteLength) })
     return outline
   }
 

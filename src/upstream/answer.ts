@@ -1,12 +1,19 @@
 /** One response of a registry: headers to ask for, and a body that is either read with a bound or thrown away. */
 import type { Dispatcher } from 'undici'
-import { CrossdockError } from '../errors.ts'
+import { CrossdockError, UPSTREAM_BUSY } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
 import { parseLength } from './content-range.ts'
 
 /** As much of an unwanted body is read to keep its connection; more closes it. */
 const DISCARDED_BYTES = 64 * 1024
 const DISCARD_MS = 2_000
+
+/** Of bodies that are read whole, bytes under way at a time; small ones, which nearly all are, come beside it. */
+const READ_AT_ONCE = 128 * 1024 * 1024
+const SMALL = 256 * 1024
+let underWay = 0
+
+const BUSY_RETRY_SECONDS = 30
 
 /** How large a body may be, and the setting that says so. */
 export interface Ceiling {
@@ -69,10 +76,19 @@ export class Answer {
     }
     const chunks: Uint8Array[] = []
     let size = 0
-    for await (const chunk of this.body) {
-      size += chunk.byteLength
-      if (size > maxBytes) throw tooLarge()
-      chunks.push(chunk)
+    let counted = 0
+    try {
+      for await (const chunk of this.body) {
+        size += chunk.byteLength
+        if (size > maxBytes) throw tooLarge()
+        chunks.push(chunk)
+        const more = Math.max(0, size - SMALL) - counted
+        if (more > 0 && underWay + more > READ_AT_ONCE) throw tooMuch(what)
+        counted += more
+        underWay += more
+      }
+    } finally {
+      underWay -= counted
     }
     this.bytes = Buffer.concat(chunks)
     return this.bytes
@@ -88,6 +104,14 @@ export class Answer {
   close(): void {
     this.#response.body.destroy()
   }
+}
+
+function tooMuch(what: string): CrossdockError {
+  return new CrossdockError(
+    'overloaded',
+    `${what}: documents of more than ${READ_AT_ONCE} bytes are being read from upstreams already; pull again in a minute`,
+    { reason: UPSTREAM_BUSY, retryAfter: BUSY_RETRY_SECONDS },
+  )
 }
 
 /** True for bytes that somebody has encoded on the way, although we ask for none of that. */

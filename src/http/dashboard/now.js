@@ -159,7 +159,12 @@ export function showWork({ work, server }) {
   )
   show(byId('jobs-empty'), work.jobs.length === 0)
   const direct = work.downloads.filter(({ job }) => job === null)
-  keep(byId('downloads'), direct, ({ name, digest: of }) => `${name} ${of}`, (one) => createDownload(one, hub))
+  keep(
+    byId('downloads'),
+    direct,
+    ({ name, digest: of }) => `${name} ${of}`,
+    (one) => createDownload(one, hub),
+  )
   show(byId('downloads-empty'), direct.length === 0)
   setText(byId('jobs-title'), `Conversions${queue(work.layersQueued, 'layer')}`)
   setText(byId('downloads-title'), `Downloads${queue(work.downloadsQueued, 'download')}`)

@@ -1,6 +1,7 @@
 /** Surveys of indexes that were never honest: what they cost, and what becomes of their other children. */
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import { HeldDocuments } from '../../../src/convert/held-documents.ts'
 import { Setbacks } from '../../../src/convert/setbacks.ts'
 import { Surveyor } from '../../../src/convert/survey.ts'
 import { CrossdockError, UPSTREAM_BUSY } from '../../../src/errors.ts'
@@ -16,6 +17,8 @@ import { noInterest } from '../../helpers/open-blobs.ts'
 
 const REPOSITORY = { upstream: 'origin', name: 'x' }
 
+const noHolding = () => new HeldDocuments().open('x')
+
 describe('a survey', () => {
   test('asks for each child once, however many indexes name it', async () => {
     const image = await fakeImage()
@@ -23,7 +26,11 @@ describe('a survey', () => {
     const root = indexOf([...inner, ...inner])
     const asked: Digest[] = []
 
-    const survey = await surveyorOf([image, ...inner], asked).survey(taskOf(root), undefined)
+    const survey = await surveyorOf([image, ...inner], asked).survey(
+      taskOf(root),
+      undefined,
+      noHolding(),
+    )
 
     expect(survey.kind).toBe('index')
     expect(asked.toSorted()).toEqual([image, ...inner].map(({ digest }) => digest).toSorted())
@@ -35,7 +42,11 @@ describe('a survey', () => {
     const inner = Array.from({ length: 50 }, (_, k) => indexOf([...leaves.slice(k), ...leaves]))
     const asked: Digest[] = []
 
-    await surveyorOf([...leaves, ...inner], asked).survey(taskOf(indexOf(inner)), undefined)
+    await surveyorOf([...leaves, ...inner], asked).survey(
+      taskOf(indexOf(inner)),
+      undefined,
+      noHolding(),
+    )
 
     expect(asked).toHaveLength(100)
   })
@@ -49,7 +60,9 @@ describe('a survey', () => {
     const asked: Digest[] = []
     const surveyor = surveyorOf([...leaves.flat(), ...indexes], asked)
 
-    await expect(surveyor.survey(taskOf(indexOf(indexes)), undefined)).rejects.toMatchObject({
+    await expect(
+      surveyor.survey(taskOf(indexOf(indexes)), undefined, noHolding()),
+    ).rejects.toMatchObject({
       kind: 'refused',
       reason: 'too-many-manifests',
       message: expect.stringMatching(/without a profile/),
@@ -72,7 +85,7 @@ describe('a survey', () => {
       busy.now -= 1
     })
 
-    await surveyor.survey(taskOf(indexOf(indexes)), undefined)
+    await surveyor.survey(taskOf(indexOf(indexes)), undefined, noHolding())
 
     expect(asked).toHaveLength(42)
     expect(busy.most).toBe(8)
@@ -87,7 +100,9 @@ describe('a survey', () => {
       throw new CrossdockError('overloaded', 'too much', { reason: UPSTREAM_BUSY })
     })
 
-    await expect(surveyor.survey(taskOf(indexOf(leaves)), undefined)).rejects.toThrow('too much')
+    await expect(surveyor.survey(taskOf(indexOf(leaves)), undefined, noHolding())).rejects.toThrow(
+      'too much',
+    )
     const before = asked.length
     await setImmediate()
 

@@ -1,9 +1,10 @@
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { CrossdockError } from '../../../src/errors.ts'
 import { Exchange } from '../../../src/http/exchange.ts'
+import { hold } from '../../../src/http/held-bodies.ts'
 import { hostileText, OBEYED } from '../../helpers/hostile-texts.ts'
 
 /** What an exchange puts on the wire. */
@@ -89,6 +90,38 @@ describe('an answer', () => {
     )
 
     expect(head).toContain('Retry-After: 86400\r\n')
+  })
+})
+
+describe('a client that takes nothing of a body in memory', () => {
+  afterEach(() => vi.useRealTimers())
+
+  /** What became of a client after a time, of one that may idle a minute. */
+  async function afterMs(ms: number, held: number): Promise<string | undefined> {
+    vi.useFakeTimers()
+    const release = hold(held)
+    const socket = new Socket()
+    socket.write = () => true
+    const incoming = new IncomingMessage(socket)
+    incoming.method = 'GET'
+    const outgoing = new ServerResponse(incoming)
+    outgoing.assignSocket(socket)
+    const rules = { clientIdleMs: 60_000, addressOf: () => undefined }
+    const exchange = new Exchange('id', incoming, outgoing, rules)
+    exchange.send(200, {}, Buffer.alloc(1_000_000))
+    await vi.advanceTimersByTimeAsync(ms)
+    release()
+    socket.destroy()
+    return exchange.cut
+  }
+
+  it('is left after its time', async () => {
+    expect(await afterMs(59_000, 0)).toBe(undefined)
+    expect(await afterMs(61_000, 0)).toBe('client-stalled')
+  })
+
+  it('is left soon while clients hold much', async () => {
+    expect(await afterMs(2_500, 64 * 1024 * 1024)).toBe('client-stalled')
   })
 })
 

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { MAX_NODES, Walk } from '../../../src/lib/walk.ts'
+import { MAX_BYTES, MAX_NODES, Walk } from '../../../src/lib/walk.ts'
 
 describe('a walk', () => {
   test('enters each node once', async () => {
@@ -19,6 +19,12 @@ describe('a walk', () => {
       reason: 'too-many-manifests',
       message: expect.stringMatching(/^index x leads to more than 2 manifests/),
     })
+  })
+
+  test('refuses more bytes than its total', () => {
+    const walk = new Walk('index x')
+    walk.weigh(MAX_BYTES)
+    expect(() => walk.weigh(1)).toThrow(/^index x leads to manifests of more than \d+ bytes/)
   })
 
   test('gives others their turn, among new nodes and among old ones', async () => {

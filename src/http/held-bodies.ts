@@ -1,0 +1,26 @@
+/**
+ * Bodies that lie in memory until their clients have taken them, manifests of 4 MiB for one. While they are many, whoever takes
+ * nothing is left soon, so that clients who only ask cost no memory.
+ */
+
+/** Of all such bodies, bytes: beyond it there is little patience. */
+const TIGHT_BYTES = 64 * 1024 * 1024
+const TIGHT_MS = 2_000
+
+let held = 0
+
+/** Counts a body; returns what ends that. */
+export function hold(bytes: number): () => void {
+  held += bytes
+  return () => {
+    held -= bytes
+  }
+}
+
+/** How long a client may take nothing of such a body now, ms. */
+export function patienceFor(clientIdleMs: number): number {
+  return held > TIGHT_BYTES ? Math.min(TIGHT_MS, clientIdleMs) : clientIdleMs
+}
+
+/** How often that is looked at, ms. */
+export const LOOK_MS = TIGHT_MS / 2
