@@ -12,6 +12,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'crossdock stage alpine:3-zstd ghcr.io/team/app:2-estargz',
     'crossdock stage -f images.txt --platform linux/amd64,linux/arm64',
     'helm template my-chart | crossdock stage -f -',
+    'crossdock stage alpine:3-zstd --recheck --server http://127.0.0.1:5001',
   ],
   export: [
     'crossdock export alpine:3-none ghcr.io/team/app:2-none -o images.tar.xz',
@@ -33,7 +34,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   unpin: ['crossdock unpin alpine:3'],
   inspect: ['crossdock inspect alpine:3-zstd', 'crossdock inspect alpine:3 --json'],
   verify: ['crossdock verify', 'crossdock verify alpine:3-zstd'],
-  gc: ['crossdock gc --dry-run', 'crossdock gc'],
+  gc: ['crossdock gc --dry-run', 'crossdock gc', 'crossdock gc --server http://127.0.0.1:5001'],
   'record show': ['crossdock record show ghcr.io/team/app:1-estargz'],
   'record export': ['crossdock record export ghcr.io/team/app:1-estargz -o app.record.json'],
   'record push': [

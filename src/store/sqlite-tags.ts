@@ -9,6 +9,8 @@ import { bytesOf, digestIn, intern, numberIn, REPOSITORY_ID, textIn } from './sq
 
 /** Rows read at a time: a listing must hold up nobody's writes. */
 const PAGE = 1_000
+/** Rows listed between two turns of the event loop, some ms. */
+const TURN = 200
 
 export class SqliteTags implements TagCatalog {
   readonly #db: Database
@@ -74,6 +76,7 @@ export class SqliteTags implements TagCatalog {
 
   /** Of the repositories behind `after`. */
   async *#listAll(after: Repository): AsyncGenerator<TagRecord & TagName> {
+    let listed = 0
     for (let last = after; ; ) {
       const { upstream, name } = last
       const rows = await this.#db.mending(() =>
@@ -86,11 +89,17 @@ export class SqliteTags implements TagCatalog {
       )
       for (const row of rows) {
         last = { upstream: textIn(row, 'upstream'), name: textIn(row, 'name') }
-        yield* this.#listOne(last, '')
+        for await (const tag of this.#listOne(last, '')) {
+          yield tag
+          listed += 1
+        }
+        listed += 1
+        if (listed < TURN) continue
+        listed = 0
+        // What lies in memory never waits, and requests have their turn.
+        await setImmediate()
       }
       if (rows.length < PAGE) return
-      // What lies in memory never waits, and requests have their turn.
-      await setImmediate()
     }
   }
 
