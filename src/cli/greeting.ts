@@ -32,9 +32,7 @@ export async function greeting(app: App, listeners: readonly Listener[]): Promis
   const image = await exampleImage(app)
   const lines = [
     `crossdock serves on ${doors.map((one) => one.url).join(', ')}`,
-    ...(admin
-      ? [`metrics and conversions: ${admin.url}/metrics, ${admin.url}/api/conversions`]
-      : []),
+    ...(admin ? [adminLine(admin, app)] : []),
     `data folder: ${app.config.data}`,
     '',
     'Try it:',
@@ -44,6 +42,14 @@ export async function greeting(app: App, listeners: readonly Listener[]): Promis
     '',
   ]
   return `${lines.join('\n')}\n`
+}
+
+/** The dashboard is shown to those on this machine, or to whom the configuration names. */
+function adminLine({ url, config }: Listener, { adminAccess }: App): string {
+  const isOpen = adminAccess !== undefined || isLoopback(config.host)
+  return isOpen
+    ? `dashboard and metrics: ${url}/ and ${url}/metrics`
+    : `metrics: ${url}/metrics (for the dashboard, set adminUsers)`
 }
 
 /** A host that works in a pull command on this machine; Docker takes no IPv6 addresses there. */

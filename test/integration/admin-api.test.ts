@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RunningCommand, Workplace } from '../helpers/command.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { pull } from '../helpers/faults-puller.ts'
+import { tarOf } from '../helpers/tars.ts'
 
 /** `htpasswd -nbB alice secret`, cost 5. */
 const ALICE = 'alice:$2b$05$umcwZ0usVx99bm474Xtys.5ac6Zu8Vlo8beOgb2LeBBPtnjfBNO0y'
@@ -156,6 +157,21 @@ describe('what it tells', () => {
     expect(body.signatures).toEqual([])
   })
 
+  test('why a layer has a plainer form than was asked for', async () => {
+    const file = { name: 'f', body: Buffer.from('f') }
+    await registry.pushImage('team/odd', '1', {
+      layers: [{ size: 1_000 }, { tar: tarOf(file, file), compression: 'none' }],
+    })
+    await act('stage', { images: ['team/odd:1-estargz'] })
+
+    const { variants } = (await get('/api/image?image=team/odd:1')).body
+
+    const [platform] = variants.at(-1).platforms
+    expect(platform.fallbacks).toEqual([
+      expect.objectContaining({ reason: expect.stringContaining('"f" is there twice') }),
+    ])
+  })
+
   test('what a lazy client has read of a variant by range', async () => {
     await registry.pushImage('team/lazy', '1', { layers: [{ size: 30_000 }] })
     const { layers } = await pull(`${door}/v2`, 'team/lazy', '1-estargz')
@@ -182,6 +198,21 @@ describe('what it tells', () => {
     expect(sum).toBe(body.total)
   })
 
+  test('an upstream that fails, and what it said', async () => {
+    const mend = registry.fault({ name: 'team/down' }, { status: 503 })
+    await fetch(`${door}/v2/team/down/manifests/1`)
+
+    expect((await get('/api/state')).body.upstreams).toEqual([
+      expect.objectContaining({
+        health: 'failing',
+        failure: expect.objectContaining({ text: expect.stringContaining('503') }),
+      }),
+    ])
+    mend()
+    await fetch(`${door}/v2/team/down/manifests/2`)
+    expect((await get('/api/state')).body.upstreams).toMatchObject([{ health: 'up' }])
+  })
+
   test('traffic by the minute', async () => {
     const { minutes } = (await get('/api/history')).body
 
@@ -199,6 +230,8 @@ describe('what it does', () => {
     expect(made).toMatchObject({ name: 'local/team/acts:1-zstd' })
     expect(made.conversion).toMatch(/^converted/)
     expect(absent.error).toContain('team/absent')
+    // Nobody wished for anything that was not to be had.
+    expect((await get('/api/state')).body.troubles.wishes.groups).toEqual([])
 
     const images = ['team/acts:1-zstd']
     expect((await act('pin', { images })).body.result).toEqual([
