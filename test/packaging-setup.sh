@@ -2,7 +2,7 @@
 # Makes a machine ready for the packaging suite: test/packaging-setup.sh
 #
 # Installs Debian packages (root), builds helm and judges of manifests, boards and workflows with Go, fetches Kubernetes' schemas, and
-# makes a base image that stands in for node:26-slim. All of it lies in ${CROSSDOCK_TEST_CACHE:-~/.cache/crossdock-tests}/servers;
+# makes a base image that stands in for node:26-slim, and a clean Debian with systemd and containerd. All of it lies in ${CROSSDOCK_TEST_CACHE:-~/.cache/crossdock-tests}/servers;
 # what is there already is left alone, so a second run takes seconds.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -37,6 +37,15 @@ kubeconform() { built kubeconform github.com/yannh/kubeconform/cmd/kubeconform@v
 workflows() { built actionlint github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 -version; }
 boards() { [ -x "$SERVERS_DIR/bin/dash" ] || "$scripts/go-mod-build.sh" dash; [ -x "$SERVERS_DIR/bin/dash" ]; }
 schemas() { printf 'apiVersion: v1\nkind: Namespace\nmetadata: { name: x }\n' | "$scripts/kube.sh" -; }
+debian() { # what a new user's machine is, for diary.test.ts
+  local root=$SERVERS_DIR/debian/root tar=$SERVERS_DIR/debian/rootfs.tar
+  [ -e "$root/lib/systemd/systemd" ] && return
+  mkdir -p "$root"
+  mmdebstrap --variant=minbase --include=ca-certificates,curl,libatomic1,containerd,systemd,systemd-sysv,man-db \
+    bookworm "$tar" /etc/apt/sources.list.d/debian.sources
+  tar -C "$root" -xf "$tar" --exclude='./dev/*'
+  rm "$tar"
+}
 base() {
   local store=(--root "$SERVERS_DIR/run/ctr" --runroot "$SERVERS_DIR/run/ctrrun" --storage-driver overlay)
   if ! buildah "${store[@]}" images -q localhost/base-node:26-slim > /dev/null 2>&1; then
@@ -48,6 +57,7 @@ base() {
 }
 
 step packages packages
+step debian debian
 step kubeconform kubeconform
 step helm helm
 step workflows workflows
