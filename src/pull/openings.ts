@@ -123,11 +123,16 @@ export class Openings {
     running?.interest.add(interest)
     const sent = running?.blob.expected ?? (await this.#sentBefore(repository, digest))
     if (sent !== undefined) {
-      const isTheirs = isOpen(link) || (await this.#vouch(upstream, repository, digest, sent.size))
-      if (!isTheirs) return undefined
-      running?.admitted.add(repository.name)
-      const here = running ?? (await this.#store.stat(digest))
-      if (here !== undefined) return here
+      const word = isOpen(link)
+        ? 'theirs'
+        : await this.#ask(upstream, repository, digest, sent.size)
+      if (word === 'absent') return undefined
+      if (word === 'theirs') {
+        running?.admitted.add(repository.name)
+        const here = running ?? (await this.#store.stat(digest))
+        if (here !== undefined) return here
+      }
+      await running?.kept.catch(() => undefined)
     }
     const blob = { digest, size: link?.size }
     const result = this.#start(key, upstream, repository, blob, { interest, placed })
@@ -145,19 +150,22 @@ export class Openings {
     return isSent ? await this.#store.stat(digest) : undefined
   }
 
-  /** Asks upstream whether this repository, too, has bytes that it has sent us under another one's name. */
-  async #vouch(
+  /**
+   * Asks upstream whether this repository, too, has bytes that it has sent us under another one's name. `doubtful`: it speaks of
+   * something else, so that only the bytes themselves can tell.
+   */
+  async #ask(
     upstream: Upstream,
     repository: Repository,
     digest: Digest,
     size: number | undefined,
-  ): Promise<boolean> {
+  ): Promise<'theirs' | 'doubtful' | 'absent'> {
     const stat = await upstream.statBlob(repository.name, digest)
-    if (stat === undefined) return false
+    if (stat === undefined) return 'absent'
     // Recorded, it would spoil every later download.
-    if (size !== undefined && stat.size !== size) throw wrongSize(repository, stat, size)
+    if (size !== undefined && stat.size !== size) return 'doubtful'
     await this.#catalog.links.record(repository, [{ ...stat, standing: 'proven' }])
-    return true
+    return 'theirs'
   }
 
   async #start(
@@ -198,11 +206,4 @@ type OpenLink = Link & { readonly standing: Exclude<Link['standing'], 'named'> }
 /** True when the repository may have what lies here. */
 export function isOpen(link: Link | undefined): link is OpenLink {
   return link !== undefined && link.standing !== 'named'
-}
-
-function wrongSize(repository: Repository, stat: BlobStat, size: number): CrossdockError {
-  return new CrossdockError(
-    'badSize',
-    `${repository.upstream} says that blob ${stat.digest} of ${repository.name} has ${stat.size} bytes, but it has ${size}; try again`,
-  )
 }

@@ -8,6 +8,7 @@ import Sqlite from 'better-sqlite3'
 import { CrossdockError } from '../errors.ts'
 import { codeOf, storeFailure } from './failures.ts'
 import { layoutOf, makeFolder } from './layout.ts'
+import { refusePlantedLinks } from './planted-links.ts'
 
 /** How often a held lock is tried again, ms. */
 const RETRY_MS = 5
@@ -62,7 +63,9 @@ function openLock(path: string): Sqlite.Database {
 
 /** Makes this process the data folder's server; throws when there is one already. */
 export async function acquireServerLock(data: string): Promise<AsyncDisposable> {
-  const { locks } = layoutOf(data)
+  const layout = layoutOf(data)
+  const { locks } = layout
+  await refusePlantedLinks(layout)
   await makeFolder(locks).catch((error) => {
     throw storeFailure(`make the data folder ${data}`, error)
   })

@@ -10,6 +10,7 @@ import { FsPins } from './fs-pins.ts'
 import { layoutOf, makeFolder } from './layout.ts'
 import { type CatalogLoss, LiveCatalog } from './live-catalog.ts'
 import { FileLock } from './lock.ts'
+import { refusePlantedLinks } from './planted-links.ts'
 import { Proofs } from './proofs.ts'
 import { rebuildCatalog, restoreLinks } from './rebuild.ts'
 import { FsSidecars } from './sidecars.ts'
@@ -37,6 +38,7 @@ export async function openStore(deps: {
   const layout = layoutOf(data)
   await using opening = new AsyncDisposableStack()
   try {
+    await refusePlantedLinks(layout)
     await makeFolder(layout.blobs)
     await makeFolder(layout.sidecars)
     const temp = opening.use(await TempFiles.open(layout))

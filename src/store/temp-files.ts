@@ -61,7 +61,9 @@ export class TempFiles implements AsyncDisposable {
 
 /** Removes every temp file whose owner's lock nobody holds, and such locks. */
 async function sweep(layout: Layout): Promise<void> {
-  const owned = Map.groupBy(await readdir(layout.tmp), ownerOf)
+  // Whatever else lies there is not ours: the folder may be a link to one that others use as well.
+  const ours = (await readdir(layout.tmp)).filter((name) => OWNER.test(ownerOf(name)))
+  const owned = Map.groupBy(ours, ownerOf)
   for (const name of await readdir(layout.locks)) {
     if (OWNER.test(name) && !owned.has(name)) owned.set(name, [])
   }
@@ -78,7 +80,7 @@ async function sweep(layout: Layout): Promise<void> {
 }
 
 function ownerOf(file: string): string {
-  return file.split('.', 1)[0] || 'nobody'
+  return file.split('.', 1)[0] ?? ''
 }
 
 async function remove(path: string): Promise<void> {
