@@ -25,8 +25,8 @@ export interface ServerState {
   readonly reload: PromiseWithResolvers<() => Promise<object>>
 }
 
-/** What is over after which part of the grace: requests, connections, the closing of the store. */
-const SHARES = { requests: 0.7, connections: 0.75, store: 0.95 }
+/** What is over after which part of the grace: requests, connections, the closing of the store. A busy machine has the rest to end. */
+const SHARES = { requests: 0.7, connections: 0.75, store: 0.88 }
 
 /** Seconds after which the next process, or another replica, should be there. */
 const RETRY_AFTER = 5

@@ -334,5 +334,12 @@ function spanOf(key: LayerKey, task: LayerTask, { progress }: ConversionRun): Sp
 function naming(task: LayerTask, error: unknown): unknown {
   if (!(error instanceof DecodeError)) return error
   const { upstream, name } = task.repository
-  return error.of(`layer ${task.source.digest} of ${upstream}/${name}`)
+  return error.of(`layer ${task.source.digest} of ${upstream}/${name}`, adviceOn(error))
+}
+
+/** Decoders do not know either where their limits come from. */
+function adviceOn({ reason }: DecodeError): string | undefined {
+  if (reason === 'layer-too-large') return 'raise limits.layerUncompressed if it is real'
+  if (reason === 'zstd-window') return 'raise limits.zstdWindowLog if it is real'
+  return undefined
 }

@@ -8,7 +8,7 @@ import type { Repository } from '../ports.ts'
 export function manifestUnknown(
   { upstream, name }: Repository,
   reference: string,
-  advice = 'check the tag and the upstream, or import it where crossdock is offline',
+  advice = 'check the tag and the upstream, for a private one its credentials and "allowedRealms" as well (they may be hidden until those are right), or import it where crossdock is offline',
 ): CrossdockError {
   return new CrossdockError(
     'manifestUnknown',

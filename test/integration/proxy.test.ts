@@ -190,7 +190,9 @@ describe('a suffix', () => {
     expect(answer.status).toBe(404)
     expect(errorOf(answer).message).toMatch(/if -zstdd was meant .* did you mean zstd\?/)
     const plain = await ask(`${proxy.base}/tags/mistyped/manifests/12-slim`)
-    expect(errorOf(plain).message).toMatch(/check the tag and the upstream/)
+    expect(errorOf(plain).message).toMatch(
+      /check the tag and the upstream.*credentials.*allowedRealms/,
+    )
   })
 
   test('that no profile has is simply part of the tag', async () => {

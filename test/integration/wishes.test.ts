@@ -239,7 +239,7 @@ const CASES: readonly Case[] = [
     what: 'a layer that unpacks to too much',
     make: async () => [await fakeImage({ layers: [zeros(201)] })],
     reason: /^(layer-)?too-large$/,
-    demand: { status: 502, says: /layer sha256:/ },
+    demand: { status: 502, says: /layer sha256:.*raise limits\.layerUncompressed/ },
   },
   {
     what: 'layers that unpack to too much together',
