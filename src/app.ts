@@ -10,6 +10,7 @@ import type { PlaceOf } from './config/problem.ts'
 import type { Profiles } from './config/profiles.ts'
 import type { Config } from './config/schema.ts'
 import { upstreamSettings } from './config/upstream-files.ts'
+import { Attachments } from './convert/attachments.ts'
 import { Children } from './convert/children.ts'
 import { Contents } from './convert/contents.ts'
 import { Assembler } from './convert/assembly.ts'
@@ -78,6 +79,7 @@ export interface App extends AsyncDisposable {
   readonly layers: Layers
   readonly regenerations: Regenerations
   readonly images: Images
+  readonly attachments: Attachments
   readonly assembler: Assembler
   readonly publisher: Publisher
   readonly recordImages: RecordImages
@@ -233,6 +235,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     settings: capacity,
     offline,
   })
+  const attachments = new Attachments({ catalog, manifests, images, remaker })
   const wishes = new Wishes({ unfulfilled: (wish) => telemetry.wishUnfulfilled(wish) })
   const pulls = new Pulls({
     catalog,
@@ -303,6 +306,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     layers,
     regenerations,
     images,
+    attachments,
     publisher,
     assembler,
     recordImages,

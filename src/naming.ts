@@ -57,6 +57,8 @@ export interface Rule {
   /** Glob over `upstream/repository`. */
   readonly match: string
   readonly profile?: string | undefined
+  /** Profiles that stand by for originals, to be found among their referrers. */
+  readonly attach?: readonly string[] | undefined
   /** Where the priority list for what matches is: a file or a reference. */
   readonly record?: string | undefined
 }
@@ -98,12 +100,23 @@ export function chooseRecord(
   return ruleFor(repository, rules, 'record') ?? profile.record
 }
 
+/** The profiles that stand by for originals of the repository. */
+export function chooseAttached(
+  repository: Repository,
+  rules: readonly CompiledRule[],
+  profiles: Profiles,
+): readonly Profile[] {
+  const names = ruleFor(repository, rules, 'attach') ?? []
+  const found = names.map((name) => profiles.find(name)).filter((one) => one !== undefined)
+  return [...new Set(found)]
+}
+
 /** What the first rule says that matches and says it. */
-function ruleFor(
+function ruleFor<K extends 'profile' | 'attach' | 'record'>(
   { upstream, name }: Repository,
   rules: readonly CompiledRule[],
-  key: 'profile' | 'record',
-): string | undefined {
+  key: K,
+): CompiledRule[K] {
   const full = `${upstream}/${name}`
   return rules.find((one) => one[key] !== undefined && one.pattern.test(full))?.[key]
 }

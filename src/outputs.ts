@@ -3,7 +3,7 @@
  * rebuilds a converted image asks here.
  */
 import { type Named, namedIn } from './oci/named.ts'
-import type { ConvertedImage, ConvertedLayer, Link, RawManifest } from './ports.ts'
+import type { ConvertedImage, ConvertedLayer, Link, Output, RawManifest } from './ports.ts'
 
 /**
  * What the converted document names and its source's does not have: layers that were written, a config that was changed,
@@ -15,11 +15,14 @@ export function outputsOf(made: {
   readonly target: unknown
   readonly source: unknown
   readonly layers: readonly ConvertedLayer[]
-  /** Manifests that stand beside it, and what is in them. */
-  readonly beside?: readonly { readonly raw: RawManifest; readonly document: unknown }[]
+  /** Manifests that stand beside it or refer to its source, and what is in them. */
+  readonly beside?: readonly {
+    readonly raw: RawManifest & Pick<Output, 'isReferrer'>
+    readonly document: unknown
+  }[]
   /** What was made of several layers. */
   readonly blobs?: readonly Named[]
-}): readonly Named[] {
+}): readonly Output[] {
   const { beside = [], blobs = [] } = made
   const own = new Set(namedIn(made.source).map(({ digest }) => digest))
   const pieces = made.layers.filter(isWritten).map(({ target }) => target)
@@ -28,8 +31,8 @@ export function outputsOf(made: {
     if (mediaType !== undefined) return !own.has(digest)
     return role === 'config' ? own.size > 0 && !own.has(digest) : written.has(digest)
   }
-  const documents = beside.map(({ raw: { digest, mediaType, bytes } }) => {
-    return { digest, mediaType, size: bytes.byteLength }
+  const documents = beside.map(({ raw: { digest, mediaType, bytes, isReferrer } }): Output => {
+    return { digest, mediaType, size: bytes.byteLength, ...(isReferrer && { isReferrer }) }
   })
   const named = [made.target, ...beside.map(({ document }) => document)].flatMap(namedIn)
   const outputs = [...documents, ...named.filter(isOutput)]
@@ -45,7 +48,7 @@ export function isWritten({ source, target }: ConvertedLayer): boolean {
 export function linksOf({ target, size, mediaType, outputs }: ConvertedImage): readonly Link[] {
   const standing = 'made'
   return [
-    ...outputs.map((one) => ({ ...one, standing }) as const),
+    ...outputs.map(({ isReferrer: _, ...one }) => ({ ...one, standing }) as const),
     { digest: target, size, mediaType, standing },
   ]
 }

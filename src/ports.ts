@@ -205,6 +205,9 @@ export interface ImageKey {
   readonly recipe: string
 }
 
+/** What was made for a converted image. A referrer is a manifest that names its source, and that nothing of the conversion names. */
+export type Output = Named & { readonly isReferrer?: true }
+
 export interface ConvertedImage extends ImageKey {
   readonly target: Digest
   readonly size: number
@@ -213,8 +216,8 @@ export interface ConvertedImage extends ImageKey {
   readonly profile: string
   /** For an image: its layers in order, kept ones left out. For an index: none. */
   readonly layers: readonly ConvertedLayer[]
-  /** All that it names and that was made for it (`outputsOf`): layers, config, children; not what is the source's own. */
-  readonly outputs: readonly Named[]
+  /** All that was made for it (`outputsOf`): layers, config, children, manifests beside it; not what is the source's own. */
+  readonly outputs: readonly Output[]
   /** ms since 1970. */
   readonly convertedAt: number
   /** Seconds that the conversion took. */

@@ -78,9 +78,13 @@ export class Access {
     throw unauthorized('the user name or the password is wrong')
   }
 
+  allows(principal: Principal | undefined, ask: PolicyAsk): boolean {
+    return principal === undefined || this.#rules.policy.allows(principal, ask)
+  }
+
   /** Throws `nameUnknown` for what the policy hides: whoever may not see a repository learns nothing about it. */
   authorize(principal: Principal | undefined, ask: PolicyAsk): void {
-    if (principal === undefined || this.#rules.policy.allows(principal, ask)) return
+    if (principal === undefined || this.allows(principal, ask)) return
     throw new CrossdockError(
       'nameUnknown',
       `repository ${ask.repository} is not there for ${JSON.stringify(principal.name.slice(0, 80))}; ask the operator to allow it in auth.policy`,

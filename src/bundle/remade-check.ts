@@ -210,8 +210,8 @@ class RemadeCheck {
     mediaType: string,
     beside?: Beside,
   ): void {
-    const outputs = (beside?.documents ?? []).map((one) => {
-      return { digest: one.digest, mediaType: one.mediaType, size: one.bytes.byteLength }
+    const outputs = (beside?.documents ?? []).map(({ bytes, ...one }) => {
+      return { ...one, size: bytes.byteLength }
     })
     this.#children.push({ repository, source, target, size, mediaType, outputs })
   }

@@ -144,6 +144,7 @@ function createDistribution(app: App): Distribution {
     profiles,
     names: { upstreams, offline },
     access: app.access,
+    attachments: app.attachments,
     gate: new Gate(app),
     clock: app.clock,
     settings: settings.waiting,

@@ -23,6 +23,7 @@ export function checkReferences(parts: ConfigParts): Problem[] {
     ...checkProfiles(parts),
     ...checkProfileNames(parts),
     ...checkRecords(parts),
+    ...checkAttached(parts),
     ...checkListeners(parts),
     ...checkUpstreams(parts),
     ...checkDefaultUpstream(parts),
@@ -73,7 +74,10 @@ function checkProfileNames(parts: ConfigParts): Problem[] {
     ...(parts.listen ?? []).flatMap((one, index) =>
       check(one.profile, ['listen', index, 'profile']),
     ),
-    ...(parts.rules ?? []).flatMap((one, index) => check(one.profile, ['rules', index, 'profile'])),
+    ...(parts.rules ?? []).flatMap((one, index) => [
+      ...check(one.profile, ['rules', index, 'profile']),
+      ...(one.attach ?? []).flatMap((name, i) => check(name, ['rules', index, 'attach', i])),
+    ]),
     ...(parts.auth?.policy ?? []).flatMap(({ profiles = [] }, index) =>
       profiles.flatMap((name, i) => check(name, ['auth', 'policy', index, 'profiles', i])),
     ),
@@ -90,11 +94,29 @@ function checkRecords({ profiles = {}, rules = [] }: ConfigParts): Problem[] {
     if (record === undefined || isAbsolute(record) || isReference(record)) return []
     return [{ path: [...path, 'record'], text: RECORD_HINT }]
   })
-  const idle = rules.flatMap(({ profile, record }, index): Problem[] => {
-    if (profile !== undefined || record !== undefined) return []
-    return [{ path: ['rules', index], text: 'needs profile or record beside match' }]
+  const idle = rules.flatMap(({ profile, record, attach }, index): Problem[] => {
+    if (profile !== undefined || record !== undefined || attach !== undefined) return []
+    return [{ path: ['rules', index], text: 'needs profile, record or attach beside match' }]
   })
   return [...wrong, ...idle]
+}
+
+/** Names that do not exist are somebody else's problem. */
+function checkAttached({ profiles = {}, rules = [] }: ConfigParts): Problem[] {
+  const formatOf = (name: string) =>
+    BUILT_INS.find((one) => one.name === name || one.aliases.includes(name)) ?? {
+      format: FORMATS.find((one) => one.name === profiles[name]?.format),
+    }
+  const able = FORMATS.filter((one) => one.asReferrer !== undefined).map(({ name }) => name)
+  return rules.flatMap(({ attach = [] }, index) =>
+    attach.flatMap((name, i): Problem[] => {
+      const { format } = formatOf(name)
+      const isKnown = format !== undefined || name === 'original'
+      if (!isKnown || format?.asReferrer !== undefined) return []
+      const text = `cannot stand by as a referrer; profiles of ${able.join(', ')} can`
+      return [{ path: ['rules', index, 'attach', i], text }]
+    }),
+  )
 }
 
 const RECORD_HINT = 'must be a file that starts with ./ or /, or an image reference'

@@ -124,6 +124,13 @@ const rule = z.strictObject({
     'Glob over `upstream/repository`: `*` within a component, `**` across.',
   ),
   profile: profileRef.optional().describe('The profile for what matches.'),
+  attach: z
+    .array(profileRef)
+    .min(1)
+    .optional()
+    .describe(
+      'Profiles (soci, nydus, nydus-ref or others of these formats) that stand by for originals of what matches: these keep their digests, the profiles are converted behind, and the referrers API lists them.',
+    ),
   record: record()
     .optional()
     .describe(

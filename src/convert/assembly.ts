@@ -33,9 +33,11 @@ export interface AssemblyTask extends Pick<ImageSurvey, 'raw' | 'image'> {
   readonly dialect: Dialect
 }
 
+export type BesideManifest = RawManifest & Pick<SideDocument, 'isReferrer'>
+
 export interface Beside {
-  /** Manifests that stand beside the image. */
-  readonly documents: readonly RawManifest[]
+  /** Manifests that stand beside the image, or refer to its source. */
+  readonly documents: readonly BesideManifest[]
   /** Blobs that were made of several layers. */
   readonly blobs: readonly Named[]
 }
@@ -72,7 +74,10 @@ export class Assembler {
         return stat
       },
     }
-    const made = await this.#assembled(task, { image, dialect, ...source }, pieces, context)
+    const { mediaType, digest, bytes } = raw
+    const subject = { mediaType, digest, size: bytes.byteLength }
+    const what = { image, dialect, subject, ...source }
+    const made = await this.#assembled(task, what, pieces, context)
     const config = made.config && { digest: digestOf(made.config), bytes: made.config }
     if (config !== undefined) await this.#deps.manifests.put(config)
     const documents = await Promise.all((made.documents ?? []).map((one) => this.#keep(one)))
@@ -121,12 +126,12 @@ export class Assembler {
     }
   }
 
-  async #keep({ mediaType, bytes, blobs }: SideDocument): Promise<RawManifest> {
+  async #keep({ mediaType, bytes, blobs, isReferrer }: SideDocument): Promise<BesideManifest> {
     for (const blob of blobs)
       await this.#deps.manifests.put({ digest: digestOf(blob), bytes: blob })
     const raw = { mediaType, bytes, digest: digestOf(bytes) }
     await this.#deps.manifests.put(raw)
-    return raw
+    return { ...raw, ...(isReferrer && { isReferrer }) }
   }
 }
 
@@ -154,8 +159,8 @@ export function assembleIndex(
 }
 
 function convertedChild({ target: digest, size, mediaType, outputs }: MadeChild): ConvertedChild {
-  const documents = outputs.flatMap((one) =>
-    one.mediaType === undefined ? [] : [{ ...one, mediaType: one.mediaType }],
+  const documents = outputs.flatMap(({ isReferrer, mediaType: type, ...one }) =>
+    type === undefined || isReferrer ? [] : [{ ...one, mediaType: type }],
   )
   return { digest, size, mediaType, documents }
 }

@@ -119,6 +119,8 @@ export interface Piece {
 
 /** What a conversion is put together from. */
 export interface SourceImage {
+  /** As others refer to its manifest. */
+  readonly subject: Pick<Descriptor, 'mediaType' | 'digest' | 'size'>
   readonly image: ImageManifest
   readonly config: Uint8Array
   readonly diffIds: readonly Digest[]
@@ -131,6 +133,8 @@ export interface SideDocument {
   readonly bytes: Uint8Array
   /** What it names and no encoding has made, small. */
   readonly blobs: readonly Uint8Array[]
+  /** True: no index lists it, but it refers to the source, whose digest is kept. */
+  readonly isReferrer?: true
 }
 
 /** What an image's conversion is written as. */
@@ -177,6 +181,14 @@ export interface IndexForm {
   place(child: ConvertedChild, options: FormatOptions): ChildChange
 }
 
+/** How a conversion is listed among the referrers of its source, for clients that pull that and look whether there is more. */
+export interface ReferrerForm {
+  /** Which manifest is listed: the converted one, or those that were written as referrers. */
+  readonly lists: 'image' | 'documents'
+  /** Of its descriptor. */
+  readonly artifactType: string
+}
+
 export interface Format {
   readonly name: string
   readonly suffixes: readonly string[]
@@ -204,6 +216,8 @@ export interface Format {
     context: AssemblyContext,
   ): Assembled | Promise<Assembled>
   readonly inIndex?: IndexForm
+  /** Without it a rule cannot attach this format to images. */
+  readonly asReferrer?: ReferrerForm
 }
 
 /** The layer is fine, but this encoding cannot express it; the plainer `fallback` can. */

@@ -3,6 +3,7 @@ import type { Access } from '../access/access.ts'
 import type { Principal } from '../access/policy.ts'
 import type { Profile, Profiles } from '../config/profiles.ts'
 import { isPending, type ManifestAnswer, wishFor } from '../convert/asks.ts'
+import type { Attachments } from '../convert/attachments.ts'
 import type { Pulls } from '../convert/pulls.ts'
 import { CrossdockError } from '../errors.ts'
 import { streamOf } from '../lib/streams.ts'
@@ -19,7 +20,7 @@ import type { Gate } from './gate.ts'
 import type { Lists } from './lists.ts'
 import { type Parts, rangeOf, refuseRange, sendParts } from './parts.ts'
 import { parseRoute, type Reference, type Route, unknownProfile } from './route.ts'
-import { type CompiledRule, chooseProfile, locate, type Names } from '../naming.ts'
+import { type CompiledRule, chooseAttached, chooseProfile, locate, type Names } from '../naming.ts'
 import { type Patience, waitFor } from './waiting.ts'
 import { sendWelcome, type WelcomeDeps, wantsWelcome } from './welcome.ts'
 
@@ -35,6 +36,7 @@ export interface DistributionDeps {
   readonly pulls: Pulls
   readonly blobs: Blobs
   readonly lists: Lists
+  readonly attachments: Pick<Attachments, 'pulled'>
   readonly profiles: Profiles
   readonly names: Names
   readonly clock: Clock
@@ -58,6 +60,8 @@ interface Target {
   readonly principal: Principal | undefined
   readonly repository: Repository
   readonly profile: Profile | undefined
+  /** What stands by for originals, as far as who asks may have it. */
+  readonly attached: readonly Profile[]
   /** `OCI-Namespace` when `ns` was used. */
   readonly headers: Headers
 }
@@ -107,13 +111,7 @@ export class Distribution {
     else if (route.kind === 'tags') {
       await this.#deps.lists.tags(exchange, target.repository, params, path, target.headers)
     } else {
-      await this.#deps.lists.referrers(
-        exchange,
-        target.repository,
-        route.digest,
-        params,
-        target.headers,
-      )
+      await this.#deps.lists.referrers(exchange, target, route.digest, params, target.headers)
     }
   }
 
@@ -147,10 +145,13 @@ export class Distribution {
     const levers = { path: route.profile, header: exchange.header('crossdock-profile'), listener }
     const profile = chooseProfile(levers, repository, settings.rules, profiles)
     const headers: Headers = ns === undefined ? {} : { 'OCI-Namespace': ns }
-    const target = { principal, repository, profile, headers }
+    const asker = { principal, repository }
     // A tag's suffix may say another profile, so tags are asked twice.
-    this.#deps.gate.admit(target, profile?.name)
-    return target
+    this.#deps.gate.admit(asker, profile?.name)
+    const attached = chooseAttached(repository, settings.rules, profiles).filter(({ name }) =>
+      this.#deps.gate.allows(asker, name),
+    )
+    return { ...asker, profile, attached, headers }
   }
 
   // -------------------------------------------------------------------------------------------- manifests
@@ -243,6 +244,9 @@ export class Distribution {
       return
     }
     this.#deps.served('manifest', answer.conversion?.startsWith('converted') ? 'upstream' : 'store')
+    if (!exchange.isHead) {
+      this.#deps.attachments.pulled(target.repository, answer, target.attached)
+    }
     if (range.kind === 'whole') {
       exchange.send(200, { ...typed, 'Content-Length': size }, bytes)
       return

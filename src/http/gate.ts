@@ -33,6 +33,10 @@ export class Gate {
     })
   }
 
+  allows({ principal, repository }: Asker, profile: string): boolean {
+    return this.#access.allows(principal, { repository: fullName(repository), profile })
+  }
+
   /** A digest says no profile, but what was converted was converted for one. */
   async admitDigest(asker: Asker, digest: Digest): Promise<void> {
     if (asker.principal !== undefined) this.admit(asker, await this.#profilesOf(asker, digest))
@@ -48,8 +52,9 @@ export class Gate {
   async #profilesOf({ repository }: Asker, digest: Digest): Promise<string[] | undefined> {
     const link = await this.#catalog.links.find(repository, digest)
     if (link?.standing !== 'made') return undefined
-    const made = await this.#catalog.conversions.listImages({ target: digest })
-    return made
+    const { conversions } = this.#catalog
+    const targets = await conversions.listImages({ target: digest })
+    return [...targets, ...(await conversions.listImages({ output: digest }))]
       .filter((one) => isSameRepository(one.repository, repository))
       .map(({ profile }) => profile)
   }

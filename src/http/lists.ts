@@ -1,6 +1,7 @@
-/** Tag lists and referrers: upstream's own, passed on; offline what an import brought. */
-import type { Profiles } from '../config/profiles.ts'
-import { CrossdockError } from '../errors.ts'
+/** Tag lists and referrers: upstream's own, passed on; offline what an import brought. Before referrers comes what stands by here. */
+import type { Profile, Profiles } from '../config/profiles.ts'
+import type { Attachments } from '../convert/attachments.ts'
+import { CrossdockError, isOutage } from '../errors.ts'
 import { printableJson } from '../lib/printable.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
@@ -23,6 +24,7 @@ export class Lists {
   readonly #manifests: Manifests
   readonly #upstreams: Upstreams
   readonly #profiles: Profiles
+  readonly #attachments: Pick<Attachments, 'list'>
   readonly #offline: boolean
 
   constructor(deps: {
@@ -30,12 +32,14 @@ export class Lists {
     readonly manifests: Manifests
     readonly upstreams: Upstreams
     readonly profiles: Profiles
+    readonly attachments: Pick<Attachments, 'list'>
     readonly offline: boolean
   }) {
     this.#catalog = deps.catalog
     this.#manifests = deps.manifests
     this.#upstreams = deps.upstreams
     this.#profiles = deps.profiles
+    this.#attachments = deps.attachments
     this.#offline = deps.offline
   }
 
@@ -67,29 +71,47 @@ export class Lists {
     )
   }
 
-  /** `GET /v2/<name>/referrers/<digest>?artifactType=`; never 404. */
+  /** `GET /v2/<name>/referrers/<digest>?artifactType=`; never 404. `attached`: profiles that stand by for the repository's images. */
   async referrers(
     exchange: Exchange,
-    repository: Repository,
+    {
+      repository,
+      attached,
+    }: { readonly repository: Repository; readonly attached: readonly Profile[] },
     digest: Digest,
     params: URLSearchParams,
     headers: Headers,
   ): Promise<void> {
-    const all = this.#offline
-      ? await this.#storedReferrers(repository, digest)
-      : ((await this.#upstreams.find(repository.upstream)?.referrers(repository.name, digest)) ??
-        [])
-    const artifactType = params.get('artifactType')
-    const manifests =
-      artifactType === null ? all : all.filter((one) => one.artifactType === artifactType)
+    // A plus that is not encoded means a space, which no media type has.
+    const artifactType = params.get('artifactType')?.replaceAll(' ', '+')
+    const others = this.#others(repository, digest)
+    others.catch(() => undefined)
+    const own = await this.#attachments.list(repository, digest, attached, artifactType)
+    const rest = await others.catch((error): readonly Descriptor[] => {
+      // Who asks for one type, and gets it here, can do without upstream.
+      if (own.length > 0 && artifactType !== undefined && isOutage(error)) return []
+      throw error
+    })
+    const ownDigests = new Set(own.map((one) => one.digest))
+    const isMeant = (one: Descriptor) =>
+      !ownDigests.has(one.digest) &&
+      (artifactType === undefined || one.artifactType === artifactType)
+    const manifests = [...own, ...rest.filter(isMeant)]
     exchange.send(
       200,
       {
         ...headers,
         'Content-Type': INDEX_TYPE,
-        ...(artifactType !== null && { 'OCI-Filters-Applied': 'artifactType' }),
+        ...(artifactType !== undefined && { 'OCI-Filters-Applied': 'artifactType' }),
       },
       printableJson({ schemaVersion: 2, mediaType: INDEX_TYPE, manifests }),
+    )
+  }
+
+  async #others(repository: Repository, digest: Digest): Promise<readonly Descriptor[]> {
+    if (this.#offline) return await this.#storedReferrers(repository, digest)
+    return (
+      (await this.#upstreams.find(repository.upstream)?.referrers(repository.name, digest)) ?? []
     )
   }
 

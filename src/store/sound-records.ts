@@ -1,8 +1,14 @@
 /** Pure: whether a sidecar or a line of a journal has everything that the catalog is made of; what has rotted has not. */
 import { isCount, isListOf, isObject, isText, isTextMap, parseObject } from '../lib/shapes.ts'
 import { type Digest, isDigest } from '../oci/digest.ts'
-import type { Named } from '../oci/named.ts'
-import type { ConvertedImage, ConvertedLayer, Place, Repository, Sidecar } from '../ports.ts'
+import type {
+  ConvertedImage,
+  ConvertedLayer,
+  Output,
+  Place,
+  Repository,
+  Sidecar,
+} from '../ports.ts'
 import type { ForgottenTag, LearnedPlatform, ProofLine, PinLine } from './journal-lines.ts'
 
 /** A conversion as a sidecar says it; older ones do not list outputs. */
@@ -75,13 +81,14 @@ function isConversion(value: unknown): value is RecordedConversion {
   )
 }
 
-function isOutput(value: unknown): value is Named {
+function isOutput(value: unknown): value is Output {
   return (
     isObject(value) &&
     isAnyDigest(value.digest) &&
     isCount(value.size) &&
     (value.mediaType === undefined || isText(value.mediaType)) &&
-    (value.role === undefined || value.role === 'config')
+    (value.role === undefined || value.role === 'config') &&
+    (value.isReferrer === undefined || value.isReferrer === true)
   )
 }
 

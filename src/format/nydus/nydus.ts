@@ -34,7 +34,7 @@ const options: OptionTable = {
   },
 }
 
-/** What an index says of a nydus image beside its original (containerd/nydus-snapshotter pkg/index). */
+/** What an index says of a nydus image beside its original (containerd/nydus-snapshotter pkg/index), and a list of referrers. */
 const ARTIFACT_TYPE = 'application/vnd.nydus.image.manifest.v1+json'
 
 const inIndex: IndexForm = {
@@ -72,6 +72,7 @@ const shared = {
   convertsAllPlatforms: false,
   assemble: assembleNydus,
   inIndex,
+  asReferrer: { lists: 'image', artifactType: ARTIFACT_TYPE },
 } as const satisfies Partial<Format>
 
 export const nydus: Format = {

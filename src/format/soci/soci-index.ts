@@ -6,7 +6,7 @@ import type { Digest } from '../../oci/digest.ts'
 import type { Descriptor } from '../../oci/manifest.ts'
 import { findMediaType, MANIFEST_TYPES } from '../../oci/media-type.ts'
 
-const INDEX_TYPES = {
+export const INDEX_TYPES = {
   v1: 'application/vnd.amazon.soci.index.v1+json',
   v2: 'application/vnd.amazon.soci.index.v2+json',
 } as const

@@ -1,4 +1,7 @@
-/** SOCI, version 2: layers stay as they are; beside the image stands an index of tables with which nodes read them in parts. */
+/**
+ * SOCI: layers stay as they are, and an index of tables with which nodes read them in parts is added. Of version 2 it stands beside the
+ * image, whose manifest names it; of version 1 it refers to the source, which keeps its digest.
+ */
 import type { ByteStream } from '../../lib/streams.ts'
 import { type Digest, digestOf } from '../../oci/digest.ts'
 import { MANIFEST_TYPES, translateMediaType } from '../../oci/media-type.ts'
@@ -18,6 +21,7 @@ import {
   besideImage,
   EMPTY_CONFIG,
   imageAnnotations,
+  INDEX_TYPES,
   type LayerZtoc,
   whyNoZtoc,
   writeSociIndex,
@@ -73,6 +77,7 @@ export const soci: Format = {
       beside: documents.map((one) => ({ ...one, ...besideImage(digest) })),
     }),
   },
+  asReferrer: { lists: 'documents', artifactType: INDEX_TYPES.v1 },
 }
 
 async function* encode(
@@ -93,28 +98,38 @@ async function* encode(
 
 /** Throws LayerRefusedError where no layer can have a ztoc. */
 function assemble(
-  { image, dialect }: SourceImage,
+  { image, dialect, subject }: SourceImage,
   pieces: readonly (Piece | undefined)[],
   { options }: { readonly options: FormatOptions },
 ): Assembled {
   const layers = image.layers.map((_, of) => ({ kind: 'kept', of }) as const)
+  // Equal layers have one.
   const ztocs = new Map<Digest, LayerZtoc>()
   for (const [i, { digest: layer, mediaType }] of image.layers.entries()) {
     const piece = pieces[i]
     if (piece === undefined || piece.facts[REFUSED] !== undefined) continue
-    const layerType = translateMediaType(mediaType, dialect) ?? mediaType
     const { target: digest, size } = piece
-    ztocs.set(layer, { digest, size, layer: { digest: layer, mediaType: layerType } })
+    ztocs.set(layer, { digest, size, layer: { digest: layer, mediaType } })
   }
   if (ztocs.size === 0) {
     const reason = pieces.find((piece) => piece !== undefined)?.facts[REFUSED]
     throw new LayerRefusedError(`no layer can be read in parts: ${reason}`)
   }
-  const spanSize = Number(options.spanSize)
-  const bytes = writeSociIndex({ ztocs: [...ztocs.values()], spanSize, tool: TOOL })
+  const index = { spanSize: Number(options.spanSize), tool: TOOL }
+  const own = [...ztocs.values()]
+  const translated = own.map((ztoc) => {
+    const mediaType = translateMediaType(ztoc.layer.mediaType, dialect) ?? ztoc.layer.mediaType
+    return { ...ztoc, layer: { ...ztoc.layer, mediaType } }
+  })
+  const v1 = writeSociIndex({ ...index, ztocs: own, subject })
+  const v2 = writeSociIndex({ ...index, ztocs: translated })
+  const document = { mediaType: MANIFEST_TYPES.oci, blobs: [EMPTY_CONFIG] }
   return {
     layers,
-    annotations: imageAnnotations(digestOf(bytes)),
-    documents: [{ mediaType: MANIFEST_TYPES.oci, bytes, blobs: [EMPTY_CONFIG] }],
+    annotations: imageAnnotations(digestOf(v2)),
+    documents: [
+      { ...document, bytes: v2 },
+      { ...document, bytes: v1, isReferrer: true },
+    ],
   }
 }

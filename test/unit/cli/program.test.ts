@@ -87,7 +87,7 @@ describe('the command line', () => {
 
     expect(code).toBe(2)
     expect(err).toContain(`${file}:1:19: cache.maxSize`)
-    expect(err).toContain(`${file}:2:9: rules[0]: needs profile or record`)
+    expect(err).toContain(`${file}:2:9: rules[0]: needs profile, record or attach`)
   })
 
   it.each(['config check', 'serve'])('refuses open credentials in "%s"', async (command) => {

@@ -56,9 +56,10 @@ async function assemble(source: FakeImage, forms: readonly Form[]) {
   const manifest = parseManifest(source, DEFAULT_MODEL_LIMITS)
   if (manifest.kind !== 'image') throw new Error('not an image')
   const { digest } = source.config
+  const subject = { mediaType: source.mediaType, digest: source.digest, size: 0 }
   const diffIds = source.layers.map(({ diffId }) => diffId)
   const assembled = await assembleNydus(
-    { image: manifest, config: source.config.bytes, diffIds, dialect: 'oci' },
+    { image: manifest, subject, config: source.config.bytes, diffIds, dialect: 'oci' },
     pieces.slice(0, forms.length),
     context,
   )

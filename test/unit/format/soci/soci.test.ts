@@ -15,6 +15,9 @@ const MIB = 1024 ** 2
 const GZIP = 'application/vnd.oci.image.layer.v1.tar+gzip'
 const DOCKER_GZIP = 'application/vnd.docker.image.rootfs.diff.tar.gzip'
 
+const DOCKER_IMAGE = 'application/vnd.docker.distribution.manifest.v2+json'
+const SUBJECT = { mediaType: DOCKER_IMAGE, digest: digestOf(Buffer.from('image')), size: 1024 }
+
 const digest = (text: string) => digestOf(Buffer.from(text))
 const layer = (name: string, mediaType = GZIP) => ({
   mediaType,
@@ -24,7 +27,7 @@ const layer = (name: string, mediaType = GZIP) => ({
 
 function imageOf(...layers: ReturnType<typeof layer>[]): SourceImage {
   const image = { kind: 'image', dialect: 'docker', layers } as unknown as ImageManifest
-  return { image, config: new Uint8Array(0), diffIds: [], dialect: 'oci' }
+  return { image, subject: SUBJECT, config: new Uint8Array(0), diffIds: [], dialect: 'oci' }
 }
 
 function piece(name: string, facts: Piece['facts'] = {}): Piece {
@@ -102,6 +105,19 @@ describe('a SOCI image', () => {
       },
     ])
     expect(document?.blobs.map((blob) => digestOf(blob))).toEqual([index.config.digest])
+    expect(document).not.toHaveProperty('isReferrer')
+  })
+
+  it('has an index of version 1 for those who look for what refers to the source', async () => {
+    const made = await assemble(imageOf(layer('a', DOCKER_GZIP)), piece('za'))
+    const [, document] = made.documents ?? []
+    const index = JSON.parse(Buffer.from(document?.bytes ?? '').toString())
+    expect(document?.isReferrer).toBe(true)
+    expect(index).toMatchObject({
+      config: { mediaType: soci.asReferrer?.artifactType },
+      layers: [{ annotations: { 'com.amazon.soci.image-layer-mediaType': DOCKER_GZIP } }],
+      subject: SUBJECT,
+    })
   })
 
   it('stands in its index with the index of its ztocs behind it', () => {
