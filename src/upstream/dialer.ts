@@ -38,6 +38,9 @@ export interface DialerSettings {
   readonly lookup?: Lookup | undefined
 }
 
+/** How long a connection stays that nobody uses, ms, unless its registry closes it before. */
+const IDLE_MS = 30_000
+
 export class Dialer implements AsyncDisposable {
   readonly #settings: DialerSettings
   readonly #lookup: Lookup
@@ -138,6 +141,8 @@ export class Dialer implements AsyncDisposable {
       connections: limits.upstreamConnections,
       headersTimeout: limits.upstreamHeaders,
       bodyTimeout: limits.upstreamIdle,
+      // A registry may say how long it keeps idle connections, and undici believes up to ten minutes of it.
+      keepAliveMaxTimeout: IDLE_MS,
       maxHeaderSize: limits.upstreamHeaderSize,
       connect: { ...tls, allowH2: false, lookup: isTrusted ? this.#lookup : this.#guardedLookup },
     }

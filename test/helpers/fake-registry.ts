@@ -53,7 +53,8 @@ export class FakeRegistry implements AsyncDisposable {
   hasReferrers = true
   /** Tags per page at most. */
   pageSize = 1000
-  /** The most sockets that were open at a time. */
+  /** Sockets that are open, and the most that were at a time. */
+  sockets = 0
   peakSockets = 0
   readonly guard: FakeGuard
   readonly #repositories = new Map<string, Repository>()
@@ -75,12 +76,11 @@ export class FakeRegistry implements AsyncDisposable {
       ...(options.tls.ca !== undefined && { ca: options.tls.ca, requestCert: true }),
     }
     this.#server = tls ? createTlsServer(tls, handle) : createServer(handle)
-    let sockets = 0
     this.#server.on('connection', (socket) => {
-      sockets += 1
-      this.peakSockets = Math.max(this.peakSockets, sockets)
+      this.sockets += 1
+      this.peakSockets = Math.max(this.peakSockets, this.sockets)
       socket.on('close', () => {
-        sockets -= 1
+        this.sockets -= 1
       })
     })
     // On a busy machine the default, 5 s, ends connections in the moment in which they are used again.
