@@ -42,10 +42,7 @@ export async function makeFolder(
     const tar = join(folder, `${i}.tar`)
     await writeFile(tar, decodeLayer(createReadStream(layer), LIMITS))
     tars.push(tar)
-    const { tree, blob } = await makeLayer(folder, layer, tar, form, fallbacks)
-    const same = blob && known.get(blob.id)
-    if (blob !== undefined && same === undefined) known.set(blob.id, blob)
-    made.push({ tree, blob: same ?? blob })
+    made.push(await makeLayer(folder, layer, tar, form, { known, fallbacks }))
   }
   const bootstrap = await planBootstrap(await mergeLayers(made), BLOB_CHUNKS)
   const boot = join(folder, 'image.boot')
@@ -53,32 +50,37 @@ export async function makeFolder(
   return { boot, folder, tars, fallbacks }
 }
 
+interface Notes {
+  readonly known: Map<string, BlobEntry>
+  readonly fallbacks: string[]
+}
+
 async function makeLayer(
   folder: string,
   layer: string,
   tar: string,
   form: Form,
-  fallbacks: string[],
+  notes: Notes,
 ): Promise<Layer> {
   if (form === 'ref') {
     try {
       const zran = encodeZran(createReadStream(layer), { onTar() {} })
-      const described = await keep(folder, zran)
+      const described = await keep(folder, zran, notes)
       const { blob } = described
       if (blob !== undefined) await link(layer, join(folder, blob.id)).catch(() => undefined)
       return described
     } catch (error) {
       if (!(error instanceof LayerRefusedError)) throw error
-      fallbacks.push(error.message)
+      notes.fallbacks.push(error.message)
     }
   }
   const compression = form === 'none' ? 'none' : 'zstd'
   const native = encodeNative(createReadStream(tar), { compression }, { concurrency: 2 })
-  return await keep(folder, native)
+  return await keep(folder, native, notes)
 }
 
 /** Stores a blob under its digest and reads its layer from it. */
-async function keep(folder: string, bytes: ByteStream): Promise<Layer> {
+async function keep(folder: string, bytes: ByteStream, { known }: Notes): Promise<Layer> {
   const hasher = new Hasher()
   const temporary = join(folder, 'temporary')
   await writeFile(temporary, hashed(bytes, hasher))
@@ -93,7 +95,12 @@ async function keep(folder: string, bytes: ByteStream): Promise<Layer> {
       if (bytesRead < length) throw new Error('a blob that is too short')
       return buffer
     }
-    return await readLayer({ digest, size, read })
+    const same = (blob: BlobEntry) => {
+      const one = known.get(blob.id) ?? blob
+      known.set(blob.id, one)
+      return one
+    }
+    return await readLayer({ digest, size, read }, same)
   } finally {
     await file.close()
   }

@@ -1,6 +1,7 @@
 /** Layers made into nydus blobs and a bootstrap over them, in memory. */
 import { gzipSync } from 'node:zlib'
 import { planBootstrap } from '../../src/format/nydus/bootstrap.ts'
+import type { LayerTree } from '../../src/format/nydus/layer-tree.ts'
 import { BLOB_CHUNKS, type Layer, mergeLayers } from '../../src/format/nydus/merge.ts'
 import { encodeNative } from '../../src/format/nydus/native.ts'
 import { readLayer } from '../../src/format/nydus/read-blob.ts'
@@ -33,6 +34,15 @@ export function encode(
   return form === 'ref'
     ? bytesOf(encodeZran(chunked(tar, sizes), { onTar() {} }))
     : bytesOf(encodeNative(chunked(tar, sizes), { compression: form }, { concurrency: 2 }))
+}
+
+/** The tree that an encoder finds in a tar. */
+export async function treeOf(tar: Uint8Array): Promise<LayerTree> {
+  const encoder = encodeNative(chunked(tar, [1e9]), { compression: 'zstd' }, { concurrency: 2 })
+  for (;;) {
+    const step = await encoder.next()
+    if (step.done) return step.value
+  }
 }
 
 /** Of tars, lowest first; for `ref` they are packed with gzip. */

@@ -81,6 +81,11 @@ export class KnownChunks {
     return this.#byContent.get(keyOf(digest, size))
   }
 
+  /** When no more chunks come. */
+  clear(): void {
+    this.#byContent.clear()
+  }
+
   add(digest: Buffer, size: number, index: number): void {
     this.#byContent.set(keyOf(digest, size), index)
   }

@@ -68,16 +68,17 @@ async function readLayers(
   read: AssemblyContext['read'],
 ): Promise<readonly Layer[]> {
   const known = new Map<string, BlobEntry>()
+  const same = (blob: BlobEntry) => {
+    const one = known.get(blob.id) ?? blob
+    known.set(blob.id, one)
+    return one
+  }
   const layers: Layer[] = []
   for (const piece of pieces) {
-    const { tree, blob } = await readLayer({
-      digest: piece.target,
-      size: piece.size,
-      read: (start, size) => collect(read(piece, { start, end: start + size }), size),
-    })
-    const same = blob && known.get(blob.id)
-    if (blob !== undefined && same === undefined) known.set(blob.id, blob)
-    layers.push({ tree, blob: same ?? blob })
+    const { target: digest, size } = piece
+    const readAt = (start: number, length: number) =>
+      collect(read(piece, { start, end: start + length }), length)
+    layers.push(await readLayer({ digest, size, read: readAt }, same))
   }
   return layers
 }

@@ -18,12 +18,16 @@ type Kind = (typeof KINDS)[number]
 /** Deeper than any path that a tar can have. */
 const MAX_DEPTH = 4096
 
-export interface LayerRecord {
-  readonly tree: LayerTree
+/** What is said of a layer's data. */
+export interface LayerHead {
   /** Of the chunks. */
   readonly compressor: Compressor
   /** Of a layer whose data stay in its original blob: hex of its sha256, and its bytes. */
   readonly original?: { readonly id: string; readonly size: number } | undefined
+}
+
+export interface LayerRecord extends LayerHead {
+  readonly tree: LayerTree
 }
 
 export async function encodeLayerRecord({
@@ -48,23 +52,36 @@ export async function encodeLayerRecord({
   return out.finish()
 }
 
+export interface OpenRecord {
+  readonly head: LayerHead
+  /** Once. Throws RangeError as `openLayerRecord`; `contentOf` says what the content of a file is, by its chunks. */
+  tree<C>(contentOf: (chunks: Chunks) => C): Promise<LayerTree<C>>
+}
+
 /** Throws RangeError for what `encodeLayerRecord` has not written. */
-export async function decodeLayerRecord(bytes: Uint8Array): Promise<LayerRecord> {
+export function openLayerRecord(bytes: Uint8Array): OpenRecord {
   const input = new ByteReader(bytes)
   if (input.number() !== VERSION) throw new RangeError('a layer record of another version')
   const compressor = readCompressor(input.number())
   const id = input.text()
   const size = input.number()
+  const head = { compressor, original: id === '' ? undefined : { id, size } }
+  return { head, tree: (contentOf) => readTree(input, contentOf) }
+}
+
+async function readTree<C>(
+  input: ByteReader,
+  contentOf: (chunks: Chunks) => C,
+): Promise<LayerTree<C>> {
   const pairs = () =>
     Array.from({ length: input.count() }, () => [input.text(), input.text()] as const)
   const dropped = new Map(pairs().map(([name, count]) => [name, Number(count)]))
   const lowerLinks = new Map(pairs())
-  const reader = new TreeReader(input)
+  const reader = new TreeReader(input, contentOf)
   const root = await reader.node(0)
   input.finish()
   if (root.kind !== 'dir') throw new RangeError('a layer record without a root')
-  const tree = { root, implied: reader.implied, lowerLinks, dropped }
-  return { tree, compressor, original: id === '' ? undefined : { id, size } }
+  return { root, implied: reader.implied, lowerLinks, dropped }
 }
 
 function readCompressor(number: number): Compressor {
@@ -143,17 +160,19 @@ class TreeWriter {
   }
 }
 
-class TreeReader {
-  readonly implied = new Set<Folder<Chunks>>()
+class TreeReader<C> {
+  readonly implied = new Set<Folder<C>>()
   readonly #input: ByteReader
+  readonly #contentOf: (chunks: Chunks) => C
   readonly #turns = new Turns(NODES_A_TURN)
-  readonly #leaves: Leaf<Chunks>[] = []
+  readonly #leaves: Leaf<C>[] = []
 
-  constructor(input: ByteReader) {
+  constructor(input: ByteReader, contentOf: (chunks: Chunks) => C) {
     this.#input = input
+    this.#contentOf = contentOf
   }
 
-  async node(depth: number): Promise<Node<Chunks>> {
+  async node(depth: number): Promise<Node<C>> {
     const kind = KINDS[this.#input.number()]
     if (kind === undefined || depth > MAX_DEPTH)
       throw new RangeError('a layer record that is damaged')
@@ -164,9 +183,9 @@ class TreeReader {
     return leaf
   }
 
-  async #folder(kind: 'dir' | 'implied', depth: number): Promise<Folder<Chunks>> {
+  async #folder(kind: 'dir' | 'implied', depth: number): Promise<Folder<C>> {
     const attributes = kind === 'implied' ? IMPLIED : this.#attributes()
-    const folder: Folder<Chunks> = { kind: 'dir', attributes, children: new Map() }
+    const folder: Folder<C> = { kind: 'dir', attributes, children: new Map() }
     if (kind === 'implied') this.implied.add(folder)
     for (let left = this.#input.count(); left > 0; left -= 1) {
       const name: ByteText = this.#input.text()
@@ -176,13 +195,13 @@ class TreeReader {
     return folder
   }
 
-  #again(): Leaf<Chunks> {
+  #again(): Leaf<C> {
     const leaf = this.#leaves[this.#input.number()]
     if (leaf === undefined) throw new RangeError('a layer record that is damaged')
     return leaf
   }
 
-  #leaf(kind: Leaf<Chunks>['kind']): Leaf<Chunks> {
+  #leaf(kind: Leaf<C>['kind']): Leaf<C> {
     const attributes = this.#attributes()
     if (kind === 'symlink') return { kind, attributes, target: this.#input.text() }
     if (kind === 'fifo') return { kind, attributes }
@@ -201,7 +220,7 @@ class TreeReader {
     return { mode, uid, gid, mtime, xattrs }
   }
 
-  #content(): Chunks {
+  #content(): C {
     const chunks: number[] = []
     let expected = 0
     for (let left = this.#input.count(); left > 0; left -= 1) {
@@ -209,6 +228,6 @@ class TreeReader {
       chunks.push(chunk)
       expected = chunk + 1
     }
-    return chunks
+    return this.#contentOf(chunks)
   }
 }

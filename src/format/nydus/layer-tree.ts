@@ -15,10 +15,10 @@ import { findParent, makeParent, splitPath } from './paths.ts'
 /** The chunks of a file in order, by their numbers in the layer. */
 export type Chunks = readonly number[]
 
-export interface LayerTree {
-  readonly root: Folder<Chunks>
+export interface LayerTree<C = Chunks> {
+  readonly root: Folder<C>
   /** Folders without an entry of their own: a lower layer says what they are like. */
-  readonly implied: ReadonlySet<Folder<Chunks>>
+  readonly implied: ReadonlySet<Folder<C>>
   /** Hard links to files of lower layers: path to target. */
   readonly lowerLinks: ReadonlyMap<ByteText, ByteText>
   /** Names of extended attributes that RAFS cannot hold, and of how many files they were dropped. */

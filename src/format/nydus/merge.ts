@@ -2,7 +2,7 @@
  * The layers of an image put on top of one another (image-spec "layer.md#whiteouts"): whiteouts hide what is below them and never what
  * comes with them, folders join, anything else replaces.
  */
-import type { Attributes, ByteText, Folder, Node } from '../../erofs/tree.ts'
+import type { Attributes, ByteText, Folder } from '../../erofs/tree.ts'
 import { Turns } from '../../lib/turns.ts'
 import { LayerRefusedError } from '../format.ts'
 import type { BlobEntry } from './bootstrap-tables.ts'
@@ -12,7 +12,7 @@ import { hiddenName, IMPLIED, isWhiteout, OPAQUE, shown } from './names.ts'
 import { findParent, splitPath } from './paths.ts'
 
 export interface Layer {
-  readonly tree: LayerTree
+  readonly tree: LayerTree<BlobChunks>
   /** None for a layer whose files have no bytes. */
   readonly blob: BlobEntry | undefined
 }
@@ -47,14 +47,12 @@ const NAMES_A_TURN = 2048
 class Merge {
   readonly #layer: Layer
   readonly #turns = new Turns(NAMES_A_TURN)
-  /** Files that have several names must stay one. */
-  readonly #leaves = new Map<Node<Chunks>, Node<BlobChunks>>()
 
   constructor(layer: Layer) {
     this.#layer = layer
   }
 
-  async folder(lower: Folder<BlobChunks>, upper: Folder<Chunks>): Promise<void> {
+  async folder(lower: Folder<BlobChunks>, upper: Folder<BlobChunks>): Promise<void> {
     if (!this.#layer.tree.implied.has(upper)) lower.attributes = upper.attributes
     if (upper.children.has(OPAQUE)) lower.children.clear()
     for (const name of upper.children.keys()) {
@@ -64,17 +62,8 @@ class Merge {
       await this.#turns.spend()
       if (isWhiteout(name)) continue
       if (child.kind === 'dir') await this.folder(folderIn(lower, name, child.attributes), child)
-      else lower.children.set(name, this.#leaf(child))
+      else lower.children.set(name, child)
     }
-  }
-
-  #leaf(leaf: Exclude<Node<Chunks>, Folder<Chunks>>): Node<BlobChunks> {
-    if (leaf.kind !== 'reg') return leaf
-    const known = this.#leaves.get(leaf)
-    if (known !== undefined) return known
-    const made = { ...leaf, content: { blob: this.#layer.blob, chunks: leaf.content } }
-    this.#leaves.set(leaf, made)
-    return made
   }
 }
 

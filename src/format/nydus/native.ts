@@ -95,6 +95,7 @@ class ChunkCutter {
     batches: AsyncIterable<Iterable<TarEvent>>,
   ): AsyncGenerator<readonly ChunkPiece[], LayerTree> {
     for await (const events of batches) yield [...this.#cutBatch(events)]
+    this.#known.clear()
     return this.#tree.finish()
   }
 

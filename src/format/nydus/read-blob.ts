@@ -5,7 +5,7 @@ import { type Digest, hexOf } from '../../oci/digest.ts'
 import type { BlobEntry } from './bootstrap-tables.ts'
 import { readChunkInfos } from './chunk-info.ts'
 import { type BlobForm, FEATURES } from './constants.ts'
-import { decodeLayerRecord, type LayerRecord } from './layer-record.ts'
+import { type LayerHead, openLayerRecord } from './layer-record.ts'
 import type { Layer } from './merge.ts'
 import { RECORD_NAME } from './tail.ts'
 import { HEADER_SIZE, parseToc, sha256, TOC_NAME, type TocEntry } from './toc.ts'
@@ -22,11 +22,19 @@ export interface StoredBlob {
 /** Readers look no further for the table of contents. */
 const MAX_TOC = 4096
 
-/** Throws RangeError for a blob that crossdock has not written like this. */
-export async function readLayer(blob: StoredBlob): Promise<Layer> {
+/**
+ * `known`: the one object that stands for all blobs with its id. Throws RangeError for a blob that crossdock has not written like
+ * this.
+ */
+export async function readLayer(
+  blob: StoredBlob,
+  known: (entry: BlobEntry) => BlobEntry = (entry) => entry,
+): Promise<Layer> {
   const toc = await readToc(blob)
-  const record = await decodeLayerRecord(await readSection(blob, toc.get(RECORD_NAME)))
-  return { tree: record.tree, blob: await readBlobEntry(blob, toc, record) }
+  const { head, tree } = openLayerRecord(await readSection(blob, toc.get(RECORD_NAME)))
+  const entry = await readBlobEntry(blob, toc, head)
+  const own = entry && known(entry)
+  return { tree: await tree((chunks) => ({ blob: own, chunks })), blob: own }
 }
 
 interface Toc {
@@ -60,23 +68,23 @@ async function readToc({ size, read }: StoredBlob): Promise<Toc> {
 async function readBlobEntry(
   blob: StoredBlob,
   toc: Toc,
-  record: LayerRecord,
+  head: LayerHead,
 ): Promise<BlobEntry | undefined> {
   const infos = toc.find('blob.meta')
   if (infos === undefined) return undefined
   const digests = await readSection(blob, toc.get('blob.digest'))
-  const form: BlobForm = record.original === undefined ? 'native' : 'zran'
+  const form: BlobForm = head.original === undefined ? 'native' : 'zran'
   const chunks = readChunkInfos(form, await readSection(blob, infos), digests)
   const hex = hexOf(blob.digest)
   return {
-    id: record.original?.id ?? hex,
-    compressor: record.compressor,
+    id: head.original?.id ?? hex,
+    compressor: head.compressor,
     features: FEATURES[form],
     chunks,
-    size: record.original?.size ?? blob.size,
+    size: head.original?.size ?? blob.size,
     infos,
     toc: { size: toc.size, digest: toc.digest },
-    ...(record.original && { meta: { size: blob.size, digest: Buffer.from(hex, 'hex') } }),
+    ...(head.original && { meta: { size: blob.size, digest: Buffer.from(hex, 'hex') } }),
   }
 }
 

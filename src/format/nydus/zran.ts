@@ -110,6 +110,7 @@ class ZranReader {
     this.#inflater.finish()
     while (this.step() > 0);
     this.#tar.finish()
+    this.#known.clear()
     this.#slices.finish(this.#inflater.produced)
     const original = { size: this.#layer.size, id: hexOf(this.#layer.digest()) }
     const [chunks, places] = [this.#chunks, this.#places]

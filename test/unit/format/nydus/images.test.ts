@@ -2,10 +2,10 @@ import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LayerRefusedError } from '../../../../src/format/format.ts'
-import { decodeLayerRecord, encodeLayerRecord } from '../../../../src/format/nydus/layer-record.ts'
+import { encodeLayerRecord, openLayerRecord } from '../../../../src/format/nydus/layer-record.ts'
 import { digestOf } from '../../../../src/oci/digest.ts'
 import { seededBytes, seededText } from '../../../helpers/bytes.ts'
-import { encode, type Form, layerOf, makeImage } from '../../../helpers/nydus-images.ts'
+import { encode, type Form, makeImage, treeOf } from '../../../helpers/nydus-images.ts'
 import type { RafsFile } from '../../../helpers/rafs.ts'
 import { anyTar, richTar, type TarItem, tarOf } from '../../../helpers/tars.ts'
 
@@ -206,11 +206,13 @@ describe('the record of a layer', () => {
       name: 'o',
       pax: { mtime: '-1.25', 'SCHILY.xattr.a': '1', 'SCHILY.xattr.user.b': '2' },
     }
-    const { tree } = await layerOf(await encode(tarOf(...items, odd), 'zstd'))
+    const tree = await treeOf(tarOf(...items, odd))
     const original = { id: 'a'.repeat(64), size: 2 ** 40 }
     const record = { tree, compressor: 'gzip', original } as const
 
-    expect(await decodeLayerRecord(await encodeLayerRecord(record))).toEqual(record)
+    const { head, tree: readTree } = openLayerRecord(await encodeLayerRecord(record))
+
+    expect({ ...head, tree: await readTree((chunks) => chunks) }).toEqual(record)
     expect(tree.root.children.get('o')?.attributes.mtime).toEqual({
       seconds: -2,
       nanos: 750_000_000,
@@ -220,19 +222,20 @@ describe('the record of a layer', () => {
   })
 
   it('is refused when it is damaged, and never read for long', async () => {
-    const { tree } = await layerOf(await encode(richTar(), 'zstd'))
+    const tree = await treeOf(richTar())
     const bytes = await encodeLayerRecord({ tree, compressor: 'zstd' })
     await fc.assert(
       fc.asyncProperty(fc.nat(bytes.length - 1), fc.nat(255), async (at, value) => {
         const damaged = Uint8Array.from(bytes)
         damaged[at] = value
         try {
-          await decodeLayerRecord(damaged)
+          await openLayerRecord(damaged).tree((chunks) => chunks)
         } catch (error) {
           expect(error).toBeInstanceOf(RangeError)
         }
       }),
     )
-    await expect(decodeLayerRecord(bytes.subarray(0, -1))).rejects.toThrow(RangeError)
+    const cut = openLayerRecord(bytes.subarray(0, -1))
+    await expect(cut.tree((chunks) => chunks)).rejects.toThrow(RangeError)
   })
 })
