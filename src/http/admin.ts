@@ -13,7 +13,7 @@ import { OPERATIONS } from '../lib/request-event.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { AdminGuard } from './admin-guard.ts'
 import type { Assets } from './dashboard-assets.ts'
-import { sendDashboard } from './dashboard.ts'
+import { sendClosed, sendDashboard } from './dashboard.ts'
 import type { Exchange } from './exchange.ts'
 import { describeJob, jobEvents } from './job-events.ts'
 import { readJsonBody } from './json-body.ts'
@@ -82,14 +82,23 @@ export async function answerAdmin(exchange: Exchange, deps: AdminDeps): Promise<
   const method = exchange.isHead ? 'GET' : exchange.incoming.method
   const route = found.find((one) => one.method === method)
   if (route === undefined) throw wrongMethod(path, found)
+  const { closed } = deps.guard
+  if (closed !== undefined && path === '/' && wantsPage(exchange)) {
+    sendClosed(exchange, closed.message)
+    return
+  }
   await deps.guard.admit(exchange)
   const [, rest = ''] = route.path.exec(path) ?? []
   await route.answer({ exchange, params: new URLSearchParams(query), rest }, deps)
 }
 
 function page({ exchange }: Ask): void {
-  if ((exchange.header('accept') ?? '').includes('text/html')) sendDashboard(exchange)
+  if (wantsPage(exchange)) sendDashboard(exchange)
   else throw unknownPath('/')
+}
+
+function wantsPage(exchange: Exchange): boolean {
+  return (exchange.header('accept') ?? '').includes('text/html')
 }
 
 function asset({ exchange, rest }: Ask, { assets }: AdminDeps): void {

@@ -32,6 +32,28 @@ export function sendDashboard(exchange: Exchange): void {
   exchange.send(200, HEADERS, String(page()))
 }
 
+/** In place of the dashboard, to a browser where nobody gets in: what to do about it, and nothing else. */
+export function sendClosed(exchange: Exchange, why: string): void {
+  const text = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>crossdock</title>
+</head>
+<body>
+<main>
+<h1>The dashboard is off</h1>
+<p>${why}</p>
+<p><a href="/metrics">Metrics</a> and <a href="/readyz">health</a> are here all the same.</p>
+</main>
+</body>
+</html>
+`
+  exchange.send(403, HEADERS, String(text))
+}
+
 function page() {
   return html`<!doctype html>
 <html lang="en">
