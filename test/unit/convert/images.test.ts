@@ -1,0 +1,166 @@
+/** Whole images on ports of memory: what a format may do with an image, and that everything it made comes back. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { digestOf } from '../../../src/oci/digest.ts'
+import { FORMATS } from '../../../src/format/formats.ts'
+import { namedIn } from '../../../src/oci/named.ts'
+import type { ConvertedImage } from '../../../src/ports.ts'
+import { type FakeImage, type FakeIndex, fakeImage, fakeIndex } from '../../helpers/fake-image.ts'
+import { HERE, MemoryConversions } from '../../helpers/memory-conversions.ts'
+import { ODD } from '../../helpers/odd-format.ts'
+
+/** So that small layers are enough. */
+const OPTIONS = { minLayerSize: 0 }
+
+describe('a format that describes layers and adds to image and index', () => {
+  it('answers a single image with an index of it and of what stands beside it', async () => {
+    const all = new MemoryConversions()
+    const image = await fakeImage({ layers: [{ size: 2000 }, { size: 3000, compression: 'zstd' }] })
+    all.upstream.add(image)
+    const made = await converted(all, image)
+
+    const index = JSON.parse(text(await all.read(made.target)))
+    const [child, beside] = index.manifests
+    const manifest = JSON.parse(text(await all.read(child.digest)))
+    expect(index.manifests).toHaveLength(2)
+    expect(child.platform).toEqual({ architecture: 'amd64', os: 'linux' })
+    expect(beside).toMatchObject({ artifactType: 'odd', platform: child.platform })
+    expect(manifest.layers.slice(0, 2).map(({ digest }: Named) => digest)).toEqual(
+      image.layers.map(({ digest }) => digest),
+    )
+    expect(manifest.layers).toHaveLength(3)
+    expect(manifest.config.digest).toBe(image.config.digest)
+  })
+
+  it('lists everything that it made among the outputs, and opens it to the repository', async () => {
+    const all = new MemoryConversions()
+    const image = await fakeImage({ layers: 2 })
+    all.upstream.add(image)
+    const made = await converted(all, image)
+
+    const digests = await reachable(all, made)
+    const own = new Set([image.config, ...image.layers].map(({ digest }) => digest))
+    for (const digest of digests) {
+      const link = await all.store.catalog.links.find(HERE, digest)
+      expect(link?.standing).toBe(own.has(digest) ? 'proven' : 'made')
+    }
+  })
+
+  it('leaves an image alone in which it has nothing to describe', async () => {
+    const all = new MemoryConversions()
+    const image = await fakeImage({ layers: 2, compression: 'none' })
+    all.upstream.add(image)
+    const outcome = await all.images.convert(all.task(image, ODD), undefined).result
+    expect(outcome).toMatchObject({ kind: 'original', reason: 'nothing-odd' })
+  })
+
+  it('puts what stands beside images behind all images of an index', async () => {
+    const all = new MemoryConversions()
+    const images = [
+      await fakeImage({ platform: 'linux/amd64' }),
+      await fakeImage({ platform: 'linux/arm64' }),
+    ]
+    const index = fakeIndex(images)
+    all.upstream.add(index)
+    const made = await converted(all, index)
+    const { manifests } = JSON.parse(text(await all.read(made.target)))
+    const kinds = manifests.map(
+      (one: { artifactType?: string; platform: { architecture: string } }) => [
+        one.artifactType,
+        one.platform.architecture,
+      ],
+    )
+    expect(kinds).toEqual([
+      [undefined, 'amd64'],
+      [undefined, 'arm64'],
+      ['odd', 'amd64'],
+      ['odd', 'arm64'],
+    ])
+  })
+})
+
+describe('every format', () => {
+  it('gives back everything that was evicted, to the same digest, whatever was', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...FORMATS),
+        fc.array(fc.constantFrom('gzip' as const, 'zstd' as const, 'none' as const), {
+          minLength: 1,
+          maxLength: 4,
+        }),
+        fc.boolean(),
+        fc.array(fc.nat(), { minLength: 1, maxLength: 8 }),
+        async (format, kinds, isIndex, evicted) => {
+          const all = new MemoryConversions()
+          const layers = kinds.map((compression, i) => ({
+            compression,
+            files: [{ name: `file-${i}`, body: 'x'.repeat(1000 * (i + 1)) }],
+          }))
+          const image = await fakeImage({ layers })
+          const source = isIndex ? fakeIndex([image]) : image
+          all.upstream.add(source)
+          const task = all.task(source, format, { ...all.task(source, format).options, ...OPTIONS })
+          const outcome = await all.images.convert(task, undefined).result
+          if (outcome.kind === 'original') return
+          const digests = [...(await reachable(all, outcome.image))]
+          for (const n of evicted) {
+            const digest = digests[n % digests.length]
+            if (digest !== undefined) all.store.blobs.contents.delete(digest)
+          }
+          for (const digest of digests) expect(digestOf(await all.read(digest))).toBe(digest)
+          const again = await all.images.convert(task, undefined).result
+          expect(again).toMatchObject({
+            kind: 'converted',
+            image: { target: outcome.image.target },
+          })
+        },
+      ),
+      { numRuns: 20 },
+    )
+  })
+
+  it('gives the same digest to all who ask at once, with one fetch of every blob', async () => {
+    for (const format of [...FORMATS, ODD]) {
+      const all = new MemoryConversions()
+      const image = await fakeImage({ layers: [{ compression: 'zstd' }, { compression: 'gzip' }] })
+      all.upstream.add(image)
+      const flights = Array.from({ length: 20 }, () =>
+        all.images.convert(all.task(image, format), undefined),
+      )
+      const outcomes = await Promise.all(flights.map(({ result }) => result))
+      const targets = outcomes.map((one) =>
+        one.kind === 'converted' ? one.image.target : one.reason,
+      )
+      expect(new Set(targets).size).toBe(1)
+      expect(new Set(all.upstream.fetched).size).toBe(all.upstream.fetched.length)
+    }
+  })
+})
+
+interface Named {
+  readonly digest: string
+}
+
+async function converted(
+  all: MemoryConversions,
+  source: FakeImage | FakeIndex,
+): Promise<ConvertedImage> {
+  const outcome = await all.images.convert(all.task(source, ODD), undefined).result
+  if (outcome.kind === 'original') throw new Error(outcome.reason)
+  return outcome.image
+}
+
+/** The manifest, and everything that its puller comes to. */
+async function reachable(all: MemoryConversions, { target }: ConvertedImage) {
+  const found = new Set([target])
+  for (const digest of found) {
+    const link = await all.store.catalog.links.find(HERE, digest)
+    if (link?.mediaType === undefined) continue
+    for (const one of namedIn(JSON.parse(text(await all.read(digest))))) found.add(one.digest)
+  }
+  return found
+}
+
+function text(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes)
+}
