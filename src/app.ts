@@ -13,7 +13,7 @@ import { upstreamSettings } from './config/upstream-files.ts'
 import { Attachments } from './convert/attachments.ts'
 import { Children } from './convert/children.ts'
 import { Contents } from './convert/contents.ts'
-import { Assembler } from './convert/assembly.ts'
+import { Assembler, keptIn } from './convert/assembly.ts'
 import { ImageWriter } from './convert/image-writer.ts'
 import { Images } from './convert/images.ts'
 import { LayerConversion, type LayerEvents } from './convert/layer-conversion.ts'
@@ -80,7 +80,6 @@ export interface App extends AsyncDisposable {
   readonly regenerations: Regenerations
   readonly images: Images
   readonly attachments: Attachments
-  readonly assembler: Assembler
   readonly publisher: Publisher
   readonly recordImages: RecordImages
   readonly pulls: Pulls
@@ -185,7 +184,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   })
   const progress = new Progress(() => clock.now())
   const publisher = new Publisher({ manifests, sidecars, catalog })
-  const assembler = new Assembler({ store, manifests, blobs, regenerations })
+  const assembler = new Assembler({ keeping: keptIn(store, manifests), blobs, regenerations })
   const remaker = new Remaker({ catalog, manifests, store, assembler, publisher, clock })
   const setbacks = new Setbacks({ left: (child) => telemetry.childLeft(child) })
   const writer = new ImageWriter({
@@ -308,7 +307,6 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     images,
     attachments,
     publisher,
-    assembler,
     recordImages,
     pulls,
     staging,

@@ -6,9 +6,10 @@ import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
 import { isAttestation, REFERENCE_DIGEST } from '../oci/image-kind.ts'
 import type { Descriptor, ImageManifest, Platform } from '../oci/manifest.ts'
-import { blobsOf, childrenOf, isInRegistry, type Outline } from '../oci/outline.ts'
+import { blobsOf, childrenOf, isInRegistry, type Outline, referredBy } from '../oci/outline.ts'
 import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
 import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
+import { blobUnknown } from '../pull/blobs.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { isSameRepository, fullName } from '../oci/repository.ts'
@@ -176,7 +177,7 @@ export class Cargo {
     for await (const { raw, manifest, descriptor } of visits) {
       const found = await this.#addOne(tree, raw, manifest)
       first ??= found
-      this.#addBlobs(repository, manifest, tree.withBlobs)
+      await this.#addBlobs(repository, manifest, tree.withBlobs)
       if (manifest.kind !== 'image' || descriptor?.artifactType !== undefined) continue
       tree.images.push({ digest: raw.digest, manifest, platform: descriptor?.platform })
     }
@@ -213,10 +214,16 @@ export class Cargo {
   }
 
   /** The config always: a conversion cannot be checked or made again without it. */
-  #addBlobs(repository: Repository, image: Outline, withLayers: boolean): void {
+  async #addBlobs(repository: Repository, image: Outline, withLayers: boolean): Promise<void> {
     for (const blob of blobsOf(image)) {
       if (!withLayers && blob.role !== 'config') continue
       if (isInRegistry(blob)) this.addBlob({ digest: blob.digest, size: blob.size, repository })
+    }
+    if (!withLayers) return
+    for (const digest of referredBy(image)) {
+      const blob = await this.#deps.pulls.blob(repository, digest)
+      if (blob === undefined) throw blobUnknown(repository, digest)
+      this.addBlob({ digest, size: blob.size, repository })
     }
   }
 

@@ -4,7 +4,7 @@ import { parseObject } from '../lib/shapes.ts'
 import { type Digest, isDigest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import type { Named } from '../oci/named.ts'
-import { blobsOf, childrenOf, isInRegistry } from '../oci/outline.ts'
+import { blobsOf, childrenOf, isInRegistry, referredBy } from '../oci/outline.ts'
 import { isTag, parseReference } from '../oci/reference.ts'
 import type { BlobStat, Repository } from '../ports.ts'
 import type { BundlePlan, PlanContext, PlannedImage, PlannedManifest } from './bundle-plan.ts'
@@ -119,6 +119,10 @@ class Walk {
     const parsed = parse(raw)
     this.#manifests.set(key, { repository, raw, parsed, tags: tag === undefined ? [] : [tag] })
     this.#addBlobs(blobsOf(parsed))
+    for (const referred of referredBy(parsed)) {
+      if (this.#found(referred) === undefined) throw incomplete(referred)
+      this.blobs.add(referred)
+    }
     // An index may name platforms that were not exported.
     const children = childrenOf(parsed)
     const here = children.filter((child) => this.#found(child.digest) !== undefined)

@@ -1,11 +1,12 @@
 /** `import`: a bundle's content verified and taken in, then made known, so that a failure leaves the store as before. */
-import type { Assembler } from '../convert/assembly.ts'
+import { Assembler, FORGOTTEN } from '../convert/assembly.ts'
 import type { Publisher } from '../convert/publisher.ts'
 import { CrossdockError } from '../errors.ts'
 import { collect } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import { type ModelLimits, parseImageConfig } from '../oci/manifest.ts'
 import type { BlobStore, Catalog, Clock, Repository, SidecarStore } from '../ports.ts'
+import type { Blobs } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { BundlePlan } from './bundle-plan.ts'
 import { checkConversions } from './conversion-check.ts'
@@ -17,7 +18,7 @@ import { Intake } from './intake.ts'
 import { DESCRIPTION_FILE, DOCKER_FILE, INDEX_FILE } from './layout-files.ts'
 import { checkRequired, planOwnBundle } from './own-bundle.ts'
 import { Register } from './register.ts'
-import { type FoundBeside, remakeConversions } from './remade-check.ts'
+import { type Remade, remakeConversions } from './remade-check.ts'
 
 export interface ImportOptions {
   /** Repository of images that carry no name of their own. */
@@ -41,7 +42,7 @@ export interface ImportDeps {
   readonly manifests: Manifests
   readonly clock: Clock
   readonly publisher: Publisher
-  readonly assembler: Assembler
+  readonly blobs: Pick<Blobs, 'openStored'>
   readonly limits: ModelLimits
   readonly maxLayerBytes: number
   /** Layers unpacked at a time to check them. */
@@ -66,20 +67,20 @@ export class Imports {
       await checkRequired(parseDescription(bytes), (digest) => store.stat(digest))
     })
     let plan: BundlePlan
-    let beside: FoundBeside
+    let remade: Remade
     try {
       await intake.take(input.entries(), options.signal)
       plan = await this.#plan(intake, input, options)
       const context = { ...this.#deps, ...this.#context(intake, options), ...options }
       await checkConversions(plan, context)
-      beside = await remakeConversions(plan, context)
+      remade = await remakeConversions(plan, { ...context, assembler: this.#assembler() })
     } catch (error) {
       await intake.discard()
       if (!options.signal?.aborted) await input.explain()
       throw error
     }
     const register = new Register(this.#deps)
-    await register.record(plan, beside)
+    await register.record(plan, remade)
     const wanted = new Set([...plan.blobs, ...plan.manifests.map(({ raw }) => raw.digest)])
     const added = intake.added(plan.blobs)
     await intake.discard((digest) => wanted.has(digest))
@@ -90,6 +91,12 @@ export class Imports {
       conversions: plan.conversions.length,
       added,
     }
+  }
+
+  /** Of a bundle that is not believed yet nothing is kept, nor is anything made for it. */
+  #assembler(): Assembler {
+    const regenerations = { open: async () => undefined }
+    return new Assembler({ keeping: FORGOTTEN, blobs: this.#deps.blobs, regenerations })
   }
 
   /** The best description that the bundle has. */

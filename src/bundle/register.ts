@@ -2,10 +2,9 @@
 import { parseRecipe } from '../format/recipe.ts'
 import { type CarriedList, linkList, recordCarriedList } from '../priorities/known-lists.ts'
 import { listIn } from '../priorities/stored-lists.ts'
-import type { Beside } from '../convert/assembly.ts'
 import type { Publisher } from '../convert/publisher.ts'
 import type { Digest } from '../oci/digest.ts'
-import { blobsOf } from '../oci/outline.ts'
+import { blobsOf, referredBy } from '../oci/outline.ts'
 import { referrersTag } from '../oci/reference.ts'
 import type { BlobStore, Catalog, Clock, Link, Repository, SidecarStore } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
@@ -13,7 +12,7 @@ import type { BundlePlan, PlannedManifest } from './bundle-plan.ts'
 import { keyOf } from './cargo.ts'
 import type { BundledConversion } from './description.ts'
 import { addReferrer } from './referrers-index.ts'
-import type { FoundBeside } from './remade-check.ts'
+import type { Remade } from './remade-check.ts'
 
 export interface RegisterDeps {
   readonly store: BlobStore
@@ -32,11 +31,11 @@ export class Register {
   }
 
   /** All blobs are in the store already. A failure on the way leaves no tag that leads nowhere. */
-  async record(plan: BundlePlan, beside: FoundBeside): Promise<void> {
+  async record(plan: BundlePlan, remade: Remade): Promise<void> {
     const { conversions } = plan
     const made = new Set(conversions.map((one) => keyOf(one.repository, one.target)))
-    for (const [{ repository }, { documents }] of beside) {
-      for (const { digest } of documents) made.add(keyOf(repository, digest))
+    for (const [{ repository }, { beside }] of remade) {
+      for (const { digest } of beside.documents) made.add(keyOf(repository, digest))
     }
     for (const one of plan.manifests) {
       if (!made.has(keyOf(one.repository, one.raw.digest))) await this.#recordSource(one, plan)
@@ -45,7 +44,7 @@ export class Register {
       plan.manifests.map((one) => [keyOf(one.repository, one.raw.digest), one]),
     )
     for (const one of conversions) {
-      await this.#recordConversion(one, plan, manifests, beside.get(one))
+      await this.#recordConversion(one, plan, manifests, remade)
     }
     for (const one of plan.lists) await this.#recordList(one)
     await this.#recordReferrers(plan.manifests)
@@ -54,7 +53,17 @@ export class Register {
 
   async #recordSource(one: PlannedManifest, plan: BundlePlan): Promise<void> {
     await this.#deps.manifests.record(one.repository, one.raw)
-    await this.#deps.catalog.links.record(one.repository, linksOf(one, plan.blobs))
+    await this.#deps.catalog.links.record(one.repository, await this.#linksOf(one, plan.blobs))
+  }
+
+  /** What of a manifest's config and layers, and of what its readers need besides, the bundle brought. */
+  async #linksOf({ parsed }: PlannedManifest, blobs: ReadonlySet<Digest>): Promise<Link[]> {
+    const referred = await Promise.all(
+      referredBy(parsed).map((digest) => this.#deps.store.stat(digest)),
+    )
+    return [...blobsOf(parsed), ...referred.filter((stat) => stat !== undefined)]
+      .filter(({ digest }) => blobs.has(digest))
+      .map(({ digest, size }) => ({ digest, size, standing: 'proven' }))
   }
 
   /** Like a conversion that was made here. */
@@ -62,14 +71,15 @@ export class Register {
     made: BundledConversion,
     plan: BundlePlan,
     manifests: ReadonlyMap<string, PlannedManifest>,
-    beside: Beside | undefined,
+    remade: Remade,
   ): Promise<void> {
     const source = manifests.get(keyOf(made.repository, made.source))
     const target = manifests.get(keyOf(made.repository, made.target))
     // A plan that was checked has both.
     if (source === undefined || target === undefined) return
-    const stamp = { convertedAt: this.#deps.clock.now(), seconds: 0 }
-    await this.#deps.publisher.publish(target.raw, source.raw, { ...made, ...stamp }, beside)
+    const { beside, layers = made.layers } = remade.get(made) ?? {}
+    const making = { ...made, layers, convertedAt: this.#deps.clock.now(), seconds: 0 }
+    await this.#deps.publisher.publish(target.raw, source.raw, making, beside)
     await this.#linkOwnList(made, plan)
     // What was converted for the near side is what pullers on the far side will want converted.
     const { children } = parseRecipe(made.recipe)
@@ -122,11 +132,4 @@ export class Register {
     await this.#deps.manifests.record(repository, raw, { name, at })
     await this.#deps.catalog.tags.record(repository, name, { digest: raw.digest, checkedAt: at })
   }
-}
-
-/** What of a manifest's config and layers the bundle brought. */
-function linksOf({ parsed }: PlannedManifest, blobs: ReadonlySet<Digest>): Link[] {
-  return blobsOf(parsed)
-    .filter(({ digest }) => blobs.has(digest))
-    .map(({ digest, size }) => ({ digest, size, standing: 'proven' }))
 }

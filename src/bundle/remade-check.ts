@@ -2,17 +2,19 @@
  * Conversions whose blobs cannot be unpacked to the source's tars cannot be held to diffIDs either: they are made once more
  * from their sources, which a bundle therefore brings along, and must come out the same.
  */
-import { decodeLayer } from '../codec/codecs.ts'
 import { type Assembler, assembleIndex, type Beside, type MadeChild } from '../convert/assembly.ts'
 import type { ImageTask } from '../convert/image-task.ts'
 import { indexOfOne } from '../convert/index-of-one.ts'
 import { CrossdockError } from '../errors.ts'
-import type { Encoded, Encoding, Format, FormatOptions, Unpacked } from '../format/format.ts'
+import { diffId512Of, keyOf as layerKeyOf } from '../convert/layer-task.ts'
+import { isUnsuitable } from '../convert/unsuitable.ts'
+import { type Format, LayerRefusedError } from '../format/format.ts'
 import { findFormat } from '../format/formats.ts'
 import { parseRecipe } from '../format/recipe.ts'
 import { Semaphore } from '../lib/semaphore.ts'
-import { type Digest, Hasher } from '../oci/digest.ts'
+import { algorithmOf, type Digest } from '../oci/digest.ts'
 import type { ImageManifest } from '../oci/manifest.ts'
+import { blobsOf, isInRegistry } from '../oci/outline.ts'
 import { isSameRepository } from '../oci/repository.ts'
 import type { ConvertedLayer } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
@@ -21,29 +23,32 @@ import { keyOf } from './cargo.ts'
 import type { CheckContext } from './conversion-check.ts'
 import type { BundledConversion } from './description.ts'
 import { isProvenByRemaking, misfiled } from './misfiled.ts'
+import { type PieceTask, remakePiece } from './remade-pieces.ts'
 
 export interface RemakeContext extends CheckContext {
   readonly assembler: Assembler
   readonly manifests: Pick<Manifests, 'parse'>
 }
 
-/** What was made beside the images of a plan, by conversion. */
-export type FoundBeside = ReadonlyMap<BundledConversion, Beside>
+/** What was found out of the images of a plan in place of what the bundle says of them, by conversion. */
+export type Remade = ReadonlyMap<BundledConversion, RemadeImage>
+
+export interface RemadeImage {
+  readonly layers: readonly ConvertedLayer[]
+  readonly beside: Beside
+}
 
 /** Throws `badDigest` for a mapping that is not true, `refused` for one of another revision. */
-export async function remakeConversions(
-  plan: BundlePlan,
-  context: RemakeContext,
-): Promise<FoundBeside> {
+export async function remakeConversions(plan: BundlePlan, context: RemakeContext): Promise<Remade> {
   const check = new RemadeCheck(plan, context)
   const all = plan.conversions.filter(isProvenByRemaking)
   for (const made of all) if (!isIndex(made)) await check.image(made)
   for (const made of all) if (isIndex(made)) await check.index(made)
-  return check.beside
+  return check.remade
 }
 
 class RemadeCheck {
-  readonly beside = new Map<BundledConversion, Beside>()
+  readonly remade = new Map<BundledConversion, RemadeImage>()
   readonly #plan: BundlePlan
   readonly #context: RemakeContext
   readonly #manifests: ReadonlyMap<string, PlannedManifest>
@@ -65,20 +70,23 @@ class RemadeCheck {
     if (parsed.kind !== 'image') throw misfiled(made, 'its source is no image')
     const { task } = this.#taskOf(made, raw)
     const config = await this.#configOf(parsed)
-    const pieces = new Map(made.layers.map((layer) => [layer.source, layer]))
-    await Promise.all(
-      [...pieces.values()].map((piece) =>
-        this.#slots.run(() => this.#piece(made, task, piece, diffIdOf(parsed, config, piece))),
+    const rows = new Map(made.layers.map((layer) => [layer.source, layer]))
+    const layers = await Promise.all(
+      [...rows.values()].map((layer) =>
+        this.#slots.run(() => this.#piece(made, task, layer, diffIdOf(parsed, config, layer))),
       ),
     )
-    const { manifest, beside } = await this.#context.assembler.image(
+    const pieces = new Map(layers.map((layer) => [layer.source, layer]))
+    const { manifest, beside } = await this.#assemble(
+      made,
       task,
       { raw, image: parsed, dialect: parseRecipe(made.recipe).dialect },
       config,
       parsed.layers.map(({ digest }) => pieces.get(digest)),
     )
     if (manifest.digest !== made.target) throw misfiled(made, 'it comes out differently')
-    this.beside.set(made, beside)
+    for (const { digest } of [manifest, ...beside.documents]) this.#checkCarried(made, digest)
+    this.remade.set(made, { layers, beside })
     this.#note(made, manifest.bytes.byteLength, manifest.mediaType, beside)
   }
 
@@ -111,54 +119,50 @@ class RemadeCheck {
     this.#note(made, written.bytes.byteLength, written.mediaType)
   }
 
-  /** Made anew without keeping it, and compared. */
+  /** Made anew, and compared; what is known of it here already is as good. */
   async #piece(
     made: BundledConversion,
-    { format, options }: ImageTask,
-    piece: ConvertedLayer,
+    { format: { encoding }, options }: ImageTask,
+    { source, target }: ConvertedLayer,
     diffId: Digest | undefined,
-  ): Promise<void> {
-    const known = await this.#context.catalog.conversions.findLayer(piece)
-    if (known?.target === piece.target && known.diffId === diffId) return
-    if (!this.#plan.blobs.has(piece.source)) {
-      throw misfiled(made, `layer ${piece.source} of its source did not come along`)
+  ): Promise<ConvertedLayer> {
+    if (diffId === undefined) throw misfiled(made, `its source has no layer ${source}`)
+    const key = layerKeyOf(source, encoding, options)
+    const known = await this.#context.catalog.conversions.findLayer(key)
+    if (known?.target === target && known.diffId === diffId) return known
+    if (!this.#plan.blobs.has(source)) {
+      throw misfiled(made, `layer ${source} of its source did not come along`)
     }
-    const hasher = new Hasher()
-    const encoder = this.#encode(format.encoding, options, piece.source)
-    let step = await encoder.next()
-    for (; !step.done; step = await encoder.next()) hasher.update(step.value)
-    const { unpacked } = step.value
-    const isSame = hasher.digest() === piece.target && piece.diffId === unpacked.diffId
-    if (!isSame || (diffId !== unpacked.diffId && diffId !== unpacked.diffId512)) {
-      throw misfiled(made, `layer ${piece.source} does not give ${piece.target}`)
+    const piece = await this.#remake(made, { source, diffId, encoding, options })
+    const unpacked = algorithmOf(diffId) === 'sha512' ? diffId512Of(piece) : piece.diffId
+    if (piece.target === target && unpacked === diffId) return piece
+    throw misfiled(made, `layer ${source} does not give ${target}`)
+  }
+
+  async #remake(made: BundledConversion, task: PieceTask): Promise<ConvertedLayer> {
+    try {
+      return await remakePiece(task, this.#context)
+    } catch (error) {
+      if (!(error instanceof LayerRefusedError)) throw error
+      throw misfiled(made, `layer ${task.source} of its source cannot have that form`, error)
     }
   }
 
-  async *#encode(
-    encoding: Encoding,
-    options: FormatOptions,
-    source: Digest,
-  ): AsyncGenerator<Uint8Array, Encoded & { readonly unpacked: Unpacked }> {
-    const { stream, maxLayerBytes, signal } = this.#context
-    const limits = { maxOutput: maxLayerBytes, maxWindowLog: 31 }
-    const context = { concurrency: 1, signal }
-    if (encoding.reads === 'source') {
-      const more = { limits, wants512: true, unpacked: () => undefined }
-      return yield* encoding.encode(stream(source), options, { ...context, ...more })
+  async #assemble(made: BundledConversion, ...how: Parameters<Assembler['image']>) {
+    try {
+      return await this.#context.assembler.image(...how)
+    } catch (error) {
+      if (!isUnsuitable(error)) throw error
+      throw misfiled(made, error.message, error)
     }
-    const [sha256, sha512] = [new Hasher(), new Hasher('sha512')]
-    async function* hashed() {
-      for await (const chunk of decodeLayer(stream(source), limits)) {
-        sha256.update(chunk)
-        sha512.update(chunk)
-        yield chunk
-      }
-    }
-    const reopen = () => decodeLayer(stream(source), limits)
-    const encoded = yield* encoding.encode(hashed(), options, { ...context, reopen })
-    const { size: uncompressedSize } = sha256
-    const diffIds = { diffId: sha256.digest(), diffId512: sha512.digest() }
-    return { ...encoded, unpacked: { ...diffIds, uncompressedSize } }
+  }
+
+  /** Everything that a manifest names must be here before it is served. */
+  #checkCarried(made: BundledConversion, digest: Digest): void {
+    const missing = blobsOf(this.#find(made, digest).parsed)
+      .filter(isInRegistry)
+      .find((blob) => !this.#plan.blobs.has(blob.digest))
+    if (missing !== undefined) throw misfiled(made, `${missing.digest} did not come along`)
   }
 
   /** Throws `refused` where this build writes other bytes. */

@@ -9,12 +9,12 @@ import {
   type SideDocument,
 } from '../format/format.ts'
 import type { ByteStream } from '../lib/streams.ts'
-import { type Digest, digestOf } from '../oci/digest.ts'
+import { type Digest, digestOf, Hasher } from '../oci/digest.ts'
 import type { Dialect } from '../oci/media-type.ts'
 import type { Named } from '../oci/named.ts'
 import { type Rewritten, rewriteImage, rewriteIndex } from '../oci/rewrite.ts'
 import { fullName } from '../oci/repository.ts'
-import type { BlobStat, BlobStore, ConvertedImage, RawManifest, Repository } from '../ports.ts'
+import type { BlobStore, ConvertedImage, RawManifest, Repository } from '../ports.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { ImageTask } from './image-task.ts'
@@ -42,11 +42,46 @@ export interface Beside {
   readonly blobs: readonly Named[]
 }
 
+/** Where that goes which assembling makes beside the manifest. */
+export interface Keeping {
+  write(bytes: ByteStream): Promise<{ readonly digest: Digest; readonly size: number }>
+  put(document: { readonly digest: Digest; readonly bytes: Uint8Array }): Promise<void>
+}
+
 export interface AssemblerDeps {
-  readonly store: BlobStore
-  readonly manifests: Manifests
+  readonly keeping: Keeping
   readonly blobs: Pick<Blobs, 'openStored'>
   readonly regenerations: Pick<Regenerations, 'open'>
+}
+
+/** Durable in the store. */
+export function keptIn(
+  store: Pick<BlobStore, 'create'>,
+  manifests: Pick<Manifests, 'put'>,
+): Keeping {
+  return {
+    put: (document) => manifests.put(document),
+    async write(bytes) {
+      const writer = await store.create({})
+      try {
+        for await (const chunk of bytes) await writer.write(chunk)
+        return await writer.commit()
+      } catch (error) {
+        await writer.abort(error)
+        throw error
+      }
+    },
+  }
+}
+
+/** Nowhere: for whoever only asks what would come out. */
+export const FORGOTTEN: Keeping = {
+  async put() {},
+  async write(bytes) {
+    const hasher = new Hasher()
+    for await (const chunk of bytes) hasher.update(chunk)
+    return { size: hasher.size, digest: hasher.digest() }
+  },
 }
 
 export class Assembler {
@@ -69,7 +104,7 @@ export class Assembler {
       options,
       read: (piece, range) => this.#read(repository, piece.target, range),
       write: async (bytes) => {
-        const stat = await this.#write(bytes)
+        const stat = await this.#deps.keeping.write(bytes)
         blobs.push(stat)
         return stat
       },
@@ -79,7 +114,7 @@ export class Assembler {
     const what = { image, dialect, subject, ...source }
     const made = await this.#assembled(task, what, pieces, context)
     const config = made.config && { digest: digestOf(made.config), bytes: made.config }
-    if (config !== undefined) await this.#deps.manifests.put(config)
+    if (config !== undefined) await this.#deps.keeping.put(config)
     const documents = await Promise.all((made.documents ?? []).map((one) => this.#keep(one)))
     const manifest = rewriteImage(image, {
       dialect,
@@ -115,22 +150,10 @@ export class Assembler {
     yield* blob.read(range)
   }
 
-  async #write(bytes: ByteStream): Promise<BlobStat> {
-    const writer = await this.#deps.store.create({})
-    try {
-      for await (const chunk of bytes) await writer.write(chunk)
-      return await writer.commit()
-    } catch (error) {
-      await writer.abort(error)
-      throw error
-    }
-  }
-
   async #keep({ mediaType, bytes, blobs, isReferrer }: SideDocument): Promise<BesideManifest> {
-    for (const blob of blobs)
-      await this.#deps.manifests.put({ digest: digestOf(blob), bytes: blob })
+    for (const blob of blobs) await this.#deps.keeping.put({ digest: digestOf(blob), bytes: blob })
     const raw = { mediaType, bytes, digest: digestOf(bytes) }
-    await this.#deps.manifests.put(raw)
+    await this.#deps.keeping.put(raw)
     return { ...raw, ...(isReferrer && { isReferrer }) }
   }
 }

@@ -4,14 +4,17 @@ import type { ByteStream } from '../lib/streams.ts'
 import { algorithmOf, type Digest, Hasher } from '../oci/digest.ts'
 import type { LayerTask } from './layer-task.ts'
 
+/** Whose the tar is, and what it may come to together with others. */
+type Weighed = Pick<LayerTask, 'allowance'> & { readonly source: { readonly digest: Digest } }
+
 export class HashedTar {
   readonly #tar: ByteStream
-  readonly #task: LayerTask
+  readonly #task: Weighed
   readonly #hasher = new Hasher()
   readonly #hasher512: Hasher | undefined
 
   /** `wanted`: diffIDs that those who wait for it take. */
-  constructor(tar: ByteStream, task: LayerTask, wanted: ReadonlySet<Digest>) {
+  constructor(tar: ByteStream, task: Weighed, wanted: ReadonlySet<Digest>) {
     this.#tar = tar
     this.#task = task
     this.#hasher512 = wants512(wanted) ? new Hasher('sha512') : undefined

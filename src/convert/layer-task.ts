@@ -55,6 +55,10 @@ export function sourceDiffId(layer: ConvertedLayer): Digest {
   return (layer.facts[SOURCE_DIFF_ID] as Digest | undefined) ?? layer.diffId
 }
 
+export function diffId512Of({ facts }: ConvertedLayer): Digest | undefined {
+  return facts[SOURCE_DIFF_ID_512] as Digest | undefined
+}
+
 export function factsOf(diffId512: Digest | undefined): Readonly<Record<string, string>> {
   return diffId512 === undefined ? {} : { [SOURCE_DIFF_ID_512]: diffId512 }
 }
@@ -62,7 +66,7 @@ export function factsOf(diffId512: Digest | undefined): Readonly<Record<string, 
 /** What the source unpacks to, in the algorithm that this asker's image says it in; `undefined`: nobody has looked. */
 export function findDiffId({ diffId }: LayerTask, layer: ConvertedLayer): Digest | undefined {
   if (algorithmOf(diffId) === 'sha256') return sourceDiffId(layer)
-  return layer.facts[SOURCE_DIFF_ID_512] as Digest | undefined
+  return diffId512Of(layer)
 }
 
 /** Throws `badDigest` unless the layer unpacks to what this asker's image says. */

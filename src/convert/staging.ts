@@ -4,7 +4,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, Platform } from '../oci/manifest.ts'
 import { isAttestation } from '../oci/image-kind.ts'
 import { findMediaType } from '../oci/media-type.ts'
-import { blobsOf, isInRegistry, type Outline } from '../oci/outline.ts'
+import { blobsOf, referredBy, isInRegistry, type Outline } from '../oci/outline.ts'
 import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
 import { fullName } from '../oci/repository.ts'
 import type { RawManifest, Repository } from '../ports.ts'
@@ -174,7 +174,8 @@ export class Staging {
   }
 
   async #fetch(repository: Repository, image: Outline, job: Job): Promise<void> {
-    const wanted = blobsOf(image).filter(isInRegistry)
+    const referred = referredBy(image).map((digest) => ({ digest, size: 0 }))
+    const wanted = [...blobsOf(image).filter(isInRegistry), ...referred]
     const rows = wanted.map(
       (blob): LayerProgress => ({
         digest: blob.digest,

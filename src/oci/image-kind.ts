@@ -44,6 +44,9 @@ const ARTIFACT_TYPES: readonly (readonly [prefix: string, reason: string])[] = [
 /** Which sibling an attestation speaks of. */
 export const REFERENCE_DIGEST = 'vnd.docker.reference.digest'
 
+/** Of a Nydus blob that only describes a layer: that layer, which no manifest lists and whose data are read all the same. */
+export const DESCRIBED_LAYER = 'containerd.io/snapshot/nydus-ref'
+
 /** BuildKit's provenance and SBOMs: children of an index that speak of a sibling. */
 export function isAttestation(descriptor: Descriptor): boolean {
   if (descriptor.annotations?.['vnd.docker.reference.type'] === 'attestation-manifest') return true

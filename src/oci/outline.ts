@@ -3,7 +3,8 @@
  * and carried byte for byte, with whatever they name as far as that can be made out. Nothing is ever made of them.
  */
 import type { CrossdockError } from '../errors.ts'
-import type { Digest } from './digest.ts'
+import { type Digest, isDigest } from './digest.ts'
+import { DESCRIBED_LAYER } from './image-kind.ts'
 import { isJsonObject, type JsonObject, type JsonValue } from './json.ts'
 import type { Descriptor, Manifest, ManifestSource } from './manifest.ts'
 import { findMediaType } from './media-type.ts'
@@ -78,6 +79,13 @@ export function blobsOf(outline: Outline): readonly Named[] {
   if (outline.kind === 'index') return []
   if (outline.kind === 'opaque') return outline.named.filter((one) => one.mediaType === undefined)
   return [{ ...outline.config, role: 'config' }, ...outline.layers]
+}
+
+/** Blobs that an image's readers need beside those that it lists, of unknown size. */
+export function referredBy(outline: Outline): readonly Digest[] {
+  if (outline.kind === 'index') return []
+  const all = outline.layers.map(({ annotations }) => annotations?.[DESCRIBED_LAYER])
+  return [...new Set(all.filter((text) => text !== undefined).filter(isDigest))]
 }
 
 /** False for a layer that lies where the registry does not reach. */

@@ -1,7 +1,7 @@
 /** Everything in the store that a manifest leads to. */
 import { Walk } from '../lib/walk.ts'
 import type { Digest } from '../oci/digest.ts'
-import { blobsOf, childrenOf } from '../oci/outline.ts'
+import { blobsOf, childrenOf, referredBy } from '../oci/outline.ts'
 import type { Catalog, Repository } from '../ports.ts'
 import type { Manifests } from '../pull/manifests.ts'
 
@@ -38,6 +38,7 @@ export class Below {
       const outline = this.#manifests.outline(raw)
       for (const child of childrenOf(outline)) open.push({ repository, digest: child.digest })
       for (const blob of blobsOf(outline)) this.found.add(blob.digest)
+      for (const blob of referredBy(outline)) this.found.add(blob)
     }
   }
 }

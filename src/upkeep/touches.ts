@@ -1,7 +1,7 @@
 /** Notes what was served, so that eviction takes the rest: a manifest that was handed out counts for every blob it names. */
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../oci/digest.ts'
-import { blobsOf, childrenOf, type Outline } from '../oci/outline.ts'
+import { blobsOf, childrenOf, type Outline, referredBy } from '../oci/outline.ts'
 import type { Catalog, Clock, RawManifest } from '../ports.ts'
 
 /** A manifest's blobs are touched again after this part of the lease, or after a minute, ms. */
@@ -42,6 +42,7 @@ export class Touches {
 
   #named(raw: RawManifest): readonly Digest[] {
     const outline = this.#deps.outline(raw)
-    return [...childrenOf(outline), ...blobsOf(outline)].map(({ digest }) => digest)
+    const listed = [...childrenOf(outline), ...blobsOf(outline)].map(({ digest }) => digest)
+    return [...listed, ...referredBy(outline)]
   }
 }

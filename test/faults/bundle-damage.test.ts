@@ -1,11 +1,11 @@
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { BundleDescription } from '../../src/bundle/description.ts'
 import { blobPath } from '../../src/bundle/layout-files.ts'
 import { type Digest, digestOf, hexOf } from '../../src/oci/digest.ts'
 import { type Hosts, must, openHosts, serving, storeOf, UPSTREAM } from '../helpers/bundle-hosts.ts'
 import { type FakeImage, fakeImage } from '../helpers/fake-image.ts'
+import { ForgedBundle, swap } from '../helpers/forged-bundle.ts'
 
 describe('a damaged bundle', () => {
   let hosts: Hosts
@@ -303,70 +303,6 @@ describe('a bundle whose conversions are not what it says', () => {
     expect(await storeOf(far)).toEqual(before)
   })
 })
-
-/** A bundle in a folder that somebody has changed by hand. */
-class ForgedBundle {
-  readonly #folder: string
-  #text: string
-  conversions: Conversion[]
-
-  constructor(folder: string, text: string) {
-    this.#folder = folder
-    this.#text = text
-    this.conversions = (JSON.parse(text) as { conversions: Conversion[] }).conversions
-  }
-
-  static async open(folder: string): Promise<ForgedBundle> {
-    return new ForgedBundle(folder, await readFile(join(folder, 'bundle.json'), 'utf8'))
-  }
-
-  async read(digest: string): Promise<string> {
-    return await readFile(join(this.#folder, blobPath(digest as Digest)), 'utf8')
-  }
-
-  /** Puts a changed blob in the place of one, wherever the description names that. */
-  async rewrite(digest: string, change: (text: string) => string): Promise<Digest> {
-    const before = await this.read(digest)
-    const bytes = Buffer.from(change(before))
-    const forged = digestOf(bytes)
-    expect(forged).not.toBe(digest)
-    await writeFile(join(this.#folder, blobPath(forged)), bytes)
-    const document = { ...JSON.parse(this.#text), conversions: this.conversions }
-    const renamed = JSON.parse(
-      JSON.stringify(document).replaceAll(digest, forged),
-    ) as BundleDescription
-    for (const list of [renamed.manifests, renamed.blobs]) {
-      for (const one of list) if (one.digest === forged) Object.assign(one, { size: bytes.length })
-    }
-    this.#text = JSON.stringify(renamed)
-    const changed = (renamed as unknown as { conversions: Conversion[] }).conversions
-    for (const [i, made] of this.conversions.entries()) Object.assign(made, changed[i])
-    return forged
-  }
-
-  async save(): Promise<void> {
-    const document = { ...JSON.parse(this.#text), conversions: this.conversions }
-    await writeFile(join(this.#folder, 'bundle.json'), JSON.stringify(document))
-  }
-}
-
-interface Conversion {
-  readonly repository: { name: string }
-  source: string
-  target: string
-  readonly layers: { target: string; diffId: string; size: number }[]
-}
-
-function swap<K extends string>(
-  one: Record<K, string> | undefined,
-  two: Record<K, string> | undefined,
-  key: K,
-): void {
-  if (one === undefined || two === undefined) throw new Error(`nothing to swap the ${key} of`)
-  const first = one[key]
-  one[key] = two[key]
-  two[key] = first
-}
 
 /** Changes one bit at a place in the file. */
 async function flip(path: string, at: number): Promise<void> {

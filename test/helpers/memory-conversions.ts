@@ -1,5 +1,5 @@
 /** Conversions of whole images with nothing but memory below: an upstream that has what it is given, store and catalog. */
-import { Assembler } from '../../src/convert/assembly.ts'
+import { Assembler, keptIn } from '../../src/convert/assembly.ts'
 import { Contents } from '../../src/convert/contents.ts'
 import type { ImageTask } from '../../src/convert/image-task.ts'
 import { ImageWriter } from '../../src/convert/image-writer.ts'
@@ -93,7 +93,7 @@ export class MemoryConversions {
     const capacity = { jobs: 4, maxFlights: 100, abandonedRate: 1, maxUncompressed: 1e9 }
     const layers = new Layers({ ...around, blobs, origins, conversion, capacity })
     const regenerations = new Regenerations({ ...around, layers })
-    const assembler = new Assembler({ store, manifests, blobs, regenerations })
+    const assembler = new Assembler({ keeping: keptIn(store, manifests), blobs, regenerations })
     const publisher = new Publisher({ ...around, manifests })
     const setbacks = new Setbacks({ left: () => undefined })
     const progress = new Progress(() => clock.now())

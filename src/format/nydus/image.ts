@@ -1,6 +1,7 @@
 /** What an image of nydus blobs is made of (containerd/nydus-snapshotter pkg/converter): the blobs, and a bootstrap over all of them. */
 import { collect } from '../../lib/streams.ts'
 import { appendLayer } from '../../oci/config-layers.ts'
+import { DESCRIBED_LAYER } from '../../oci/image-kind.ts'
 import type { LayerChange } from '../../oci/rewrite.ts'
 import {
   type Assembled,
@@ -23,8 +24,6 @@ const BOOTSTRAP_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip'
 const BLOB = 'containerd.io/snapshot/nydus-blob'
 const BOOTSTRAP = 'containerd.io/snapshot/nydus-bootstrap'
 const FS_VERSION = 'containerd.io/snapshot/nydus-fs-version'
-/** The layer that a blob describes: its data are read from there, though the manifest does not list it. */
-export const REFERENCE = 'containerd.io/snapshot/nydus-ref'
 
 const HISTORY = { created_by: 'Nydus Converter', comment: 'Nydus Bootstrap Layer' }
 
@@ -90,5 +89,5 @@ function checkReference(blob: BlobEntry | undefined, layer: string): void {
 }
 
 function referenceOf({ id, meta }: BlobEntry): Readonly<Record<string, string>> {
-  return meta === undefined ? {} : { [REFERENCE]: `sha256:${id}` }
+  return meta === undefined ? {} : { [DESCRIBED_LAYER]: `sha256:${id}` }
 }

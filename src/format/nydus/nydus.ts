@@ -1,4 +1,5 @@
 /** Nydus images (RAFS v6), mounted lazily by nydus-snapshotter: with data of their own, or with those of the original gzip layers. */
+import { beyondLimit } from '../../codec/failure.ts'
 import type { ByteStream } from '../../lib/streams.ts'
 import { Hasher } from '../../oci/digest.ts'
 import { findMediaType } from '../../oci/media-type.ts'
@@ -105,13 +106,14 @@ async function* encodeBlob(
 
 async function* encodeReference(
   source: ByteStream,
-  { signal, wants512, unpacked }: SourceContext,
+  { signal, wants512, unpacked, limits: { maxOutput } }: SourceContext,
 ): AsyncGenerator<Uint8Array, Encoded & { readonly unpacked: Unpacked }> {
   const tar = new Hasher()
   const tar512 = wants512 ? new Hasher('sha512') : undefined
   const onTar = (bytes: Uint8Array) => {
     tar.update(bytes)
     tar512?.update(bytes)
+    if (tar.size > maxOutput) throw beyondLimit('gzip', maxOutput)
     unpacked(tar.size)
   }
   const tree = yield* encodeZran(source, { onTar, signal })
