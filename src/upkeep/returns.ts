@@ -29,12 +29,7 @@ export class Returns {
     const origin = this.#originAmong(holders)
     if (origin !== undefined) return { from: origin }
     const made = holders.find(isMade)
-    if (made !== undefined) {
-      const isManifest = made.mediaType !== undefined
-      return isManifest || made.role === 'config'
-        ? await this.#rewritten(digest)
-        : await this.#remade(digest)
-    }
+    if (made !== undefined) return await this.#made(digest, made)
     return { lost: this.#whyLost(holders) }
   }
 
@@ -48,7 +43,16 @@ export class Returns {
     return origin && `${fullName(origin)}`
   }
 
-  /** A manifest or config is written again from its source's, by what is recorded of its layers. */
+  /** A blob without a recipe of its own was made of several layers, and is made again with the image that names it. */
+  async #made(digest: Digest, { mediaType, role }: Link): Promise<Return> {
+    const isPiece =
+      mediaType === undefined &&
+      role !== 'config' &&
+      (await this.#deps.catalog.conversions.findLayerByTarget(digest)) !== undefined
+    return isPiece ? await this.#remade(digest) : await this.#rewritten(digest)
+  }
+
+  /** What is made of a whole image is written again from its source's, by what is recorded of its layers. */
   async #rewritten(digest: Digest): Promise<Return> {
     const { conversions } = this.#deps.catalog
     const [target] = await conversions.listImages({ target: digest })

@@ -65,7 +65,7 @@ describe.each(FORMS)('-%s', (form) => {
   it('is copied to another registry and into a layout with all that it needs', async () => {
     await using hosts = await openPieces()
     await using target = await FakePushRegistry.start()
-    const { near } = hosts
+    const { near, far } = hosts
     await pushMixed(hosts)
 
     await must(near, 'copy', `team/app:1-${form}`, `${target.host}/base/app:1`)
@@ -87,6 +87,9 @@ describe.each(FORMS)('-%s', (form) => {
       const file = join(near.folder, 'layout/blobs', digest.replace(':', '/'))
       expect(digestOf(await readFile(file))).toBe(digest)
     }
+    const { out } = await must(far, 'import', join(near.folder, 'layout'), '--json')
+    const [imported] = JSON.parse(out).images ?? JSON.parse(out)[0].images
+    await serving(far, (get) => pullAll(get, imported.name.replace(/:[^/]*$/, ''), imported.digest))
   })
 
   it('is staged, listed, inspected, pinned, verified, kept by gc and removed', async () => {
