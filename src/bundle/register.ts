@@ -79,6 +79,7 @@ export class Register {
     if (source === undefined || target === undefined) return
     const { beside, layers = made.layers } = remade.get(made) ?? {}
     const making = { ...made, layers, convertedAt: this.#deps.clock.now(), seconds: 0 }
+    for (const one of beside?.documents ?? []) await this.#deps.manifests.put(one)
     await this.#deps.publisher.publish(target.raw, source.raw, making, beside)
     await this.#linkOwnList(made, plan)
     // What was converted for the near side is what pullers on the far side will want converted.

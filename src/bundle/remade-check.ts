@@ -85,7 +85,9 @@ class RemadeCheck {
       parsed.layers.map(({ digest }) => pieces.get(digest)),
     )
     if (manifest.digest !== made.target) throw misfiled(made, 'it comes out differently')
-    for (const { digest } of [manifest, ...beside.documents]) this.#checkCarried(made, digest)
+    // What refers to the source is named by nothing, and does not travel: it has been made just now.
+    const carried = beside.documents.filter(({ isReferrer }) => !isReferrer)
+    for (const { digest } of [manifest, ...carried]) this.#checkCarried(made, digest)
     this.remade.set(made, { layers, beside })
     this.#note(made, manifest.bytes.byteLength, manifest.mediaType, beside)
   }
