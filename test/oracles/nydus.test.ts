@@ -6,7 +6,8 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { seededBytes, seededText } from '../helpers/bytes.ts'
 import { describeWith, LAYOUT } from '../helpers/fixtures.ts'
-import { judgeFolder, layersIn, makeFolder } from '../helpers/nydus-folders.ts'
+import { judgeFolder, layersIn, makeFolder, type TarReaders } from '../helpers/nydus-folders.ts'
+import type { Form } from '../helpers/nydus-images.ts'
 import { END, record, richTar, type TarItem, tarOf } from '../helpers/tars.ts'
 
 const FORMS = ['zstd', 'ref'] as const
@@ -24,7 +25,7 @@ const THEMES = [
   ...['byte-names', 'control-names', 'devices', 'end-missing', 'end-one-block', 'end-padded'],
   ...['gnu-names', 'gzip-fields', 'gzip-latin1-name', 'gzip-members', 'gzip-split', 'gzip-stored'],
   ...['implied-folders', 'links', 'old-headers', 'owners', 'pax-binary-charset', 'pax-names'],
-  ...['pax-oddities', 'pax-path-bytes', 'times', 'ustar-prefix', 'whiteouts', 'xattrs'],
+  ...['pax-path-bytes', 'times', 'ustar-prefix', 'whiteouts', 'xattrs'],
   ...['xattrs-elsewhere', 'zstd-frames', 'zstd-skippables', 'zstd-window'],
 ]
 
@@ -38,11 +39,11 @@ afterAll(async () => {
 })
 
 /** A folder of its own for each image. */
-async function judge(layers: readonly string[], form: (typeof FORMS)[number] | 'none') {
+async function judge(layers: readonly string[], form: Form, readers: TarReaders = 'both') {
   const made = await makeFolder(await mkdtemp(join(folder, 'image-')), layers, form)
-  await judgeFolder(made)
+  const tree = await judgeFolder(made, readers)
   await rm(made.folder, { recursive: true })
-  return made
+  return { ...made, tree }
 }
 
 /** Files with gzip layers of tars. */
@@ -79,7 +80,20 @@ describeWith(['registry', 'nydus'], 'nydus images before their oracles', () => {
   })
 
   test.each(FORMS)('hold odd names, times, owners, devices and links: %s', async (form) => {
-    for (const theme of THEMES) await judge(await layersIn(LAYOUT, `tricky:${theme}`), form)
+    for (const theme of THEMES) {
+      await judge(await layersIn(LAYOUT, `tricky:${theme}`), form, 'python')
+    }
+  })
+
+  test.each([
+    ['through-symlink', '/real/file', '/alias/file'],
+    ['whiteout-aufs', '/etc', '/.wh..wh.plnk'],
+    ['pax-oddities', '/pax/last-header-wins', '/pax/not-this'],
+  ])('hold what containerd makes of %s', async (theme, present, absent) => {
+    const { tree } = await judge(await layersIn(LAYOUT, `tricky:${theme}`), 'zstd', 'nobody')
+
+    expect(tree).toContain(JSON.stringify(present))
+    expect(tree).not.toContain(JSON.stringify(absent))
   })
 
   test.each(Object.entries(REFUSED))('are refused for %s', async (theme, reason) => {
@@ -122,6 +136,6 @@ describeWith(['registry', 'nydus'], 'nydus images before their oracles', () => {
 
   test('hold everything that a tar can say', async () => {
     const whiteouts = tarOf({ name: 'opt/', type: '5' })
-    await judge(await layersOf(whiteouts, richTar()), 'zstd')
+    await judge(await layersOf(whiteouts, richTar()), 'zstd', 'python')
   })
 })
