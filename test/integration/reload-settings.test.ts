@@ -1,7 +1,7 @@
 /** A configuration that changes under a running server: what counts at once, by what clients get; what stays; what is refused. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
 import { type RunningCommand, Workplace } from '../helpers/command.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
@@ -17,19 +17,26 @@ let reloads: number
 let base: string
 let admin: string
 
-beforeEach(async () => {
+beforeAll(async () => {
   registry = await FakeRegistry.start()
   other = await FakeRegistry.start()
   place = await Workplace.create()
   await registry.pushImage('app', '1')
   await other.pushImage('tool', '1')
+  await start()
 })
 afterEach(async () => {
+  // As it was, for the next one.
+  const back = await reload({})
+  expect(back.event).toBe('reloaded')
+})
+afterAll(async () => {
   server?.signal()
   await server?.done
-  server = undefined
   await Promise.all([registry, other, place].map((one) => one[Symbol.asyncDispose]()))
 })
+
+const SAID = '"event":"(?:reloaded|reload_refused)"'
 
 function configure(settings: Settings = {}): Promise<string> {
   const all = {
@@ -43,8 +50,8 @@ function configure(settings: Settings = {}): Promise<string> {
   return place.write('crossdock.yaml', JSON.stringify(all))
 }
 
-async function start(settings: Settings = {}): Promise<void> {
-  await configure(settings)
+async function start(): Promise<void> {
+  await configure()
   server = place.start('serve')
   reloads = 0
   const line = await server.logged(/^.*"event":"started".*$/m)
@@ -58,11 +65,13 @@ async function reload(settings: Settings | string): Promise<Settings> {
   if (typeof settings === 'string') await place.write('crossdock.yaml', settings)
   else await configure(settings)
   reloads += 1
-  const times = `(?:"event":"(?:reloaded|reload_refused)"[^]*?){${reloads}}`
-  const seen = server?.logged(new RegExp(`${times}.*$`, 'm'))
+  // Nothing for the expression to try twice.
+  const times = `(?:${SAID}(?:(?!${SAID})[^])*){${reloads}}`
+  const seen = server?.logged(new RegExp(times))
   server?.reload()
-  const last = (await seen)?.trim().split('\n').at(-1) ?? ''
-  return JSON.parse(`{${last.slice(last.indexOf('"event"'))}`)
+  const text = (await seen) ?? ''
+  const [line = ''] = text.slice(text.lastIndexOf('"event":"reload')).split('\n')
+  return JSON.parse(`{${line}`)
 }
 
 const get = (path: string, headers = {}) => ask(`${base}/${path}`, { headers })
@@ -96,8 +105,9 @@ describe('a reload takes', () => {
       'another address of an upstream',
       () => ({ upstreams: { local: { url: other.url } } }),
       async () => {
+        const asked = other.requests.length
         await statusOf(`tool/manifests/${reloads}`)
-        return other.requests.length > 0
+        return other.requests.length > asked
       },
       ...([false, true] as const),
     ],
@@ -152,7 +162,6 @@ describe('a reload takes', () => {
       ...(['logged', 'not'] as const),
     ],
   ])('%s', async (_, change, probe, before, after) => {
-    await start()
     expect(await probe()).toBe(before)
 
     const said = await reload(change())
@@ -162,7 +171,7 @@ describe('a reload takes', () => {
   })
 
   test('how long clients wait for a conversion', async () => {
-    await start({ convert: { headerWait: '10m' } })
+    await reload({ convert: { headerWait: '10m' } })
     const image = await registry.pushImage('slow', '1', { layers: [{ size: 300_000 }] })
     const digest = image.layers[0]?.digest ?? ''
     const hold = registry.hold({ blob: digest, method: 'GET' }, { afterBytes: 100_000 })
@@ -175,8 +184,6 @@ describe('a reload takes', () => {
   })
 
   test('says what has changed and what a restart would bring', async () => {
-    await start()
-
     const said = await reload({ admin: 'off', cache: { lease: '2h', offline: true } })
 
     expect(said).toMatchObject({
@@ -209,7 +216,7 @@ describe('a configuration that cannot be used', () => {
       /crossdock\.yaml:2:\d+: listen\[0\]\.tls\.cert: cannot read the file.*c\.pem/,
     ],
   ])('%s changes nothing, and is said with its place', async (_, text, problem) => {
-    await start({ profiles: { mine: { format: 'zstd' } } })
+    await reload({ profiles: { mine: { format: 'zstd' } } })
 
     const said = await reload(text)
 
@@ -227,11 +234,11 @@ describe('a reload over HTTP', () => {
   const JSON_BODY = { 'content-type': 'application/json' }
 
   test('says what changed, or what is wrong and where', async () => {
-    await start()
     await configure({ cache: { lease: '2h' } })
     const done = await post(JSON_BODY)
     await place.write('crossdock.yaml', 'cache:\n  lease: soon\n')
     const refused = await post(JSON_BODY)
+    reloads += 2
 
     expect(done).toEqual({ status: 200, body: { changed: ['cache.lease'], restart: [] } })
     expect(refused.status).toBe(400)
@@ -239,8 +246,6 @@ describe('a reload over HTTP', () => {
   })
 
   test('is nothing that a form of another page can ask for', async () => {
-    await start()
-
     expect((await post({ 'content-type': 'text/plain' })).status).toBe(400)
     expect((await post({ ...JSON_BODY, origin: 'http://evil.example' })).status).toBe(403)
   })
@@ -250,7 +255,6 @@ describe('what is under way at a reload', () => {
   test('a download of an upstream that goes ends as it began', async () => {
     const image = await registry.pushImage('big', '1', { layers: [{ size: 300_000 }] })
     const digest = image.layers[0]?.digest ?? ''
-    await start()
     await statusOf('big/manifests/1')
     const hold = registry.hold({ blob: digest, method: 'GET' }, { afterBytes: 100_000 })
     const running = get(`big/blobs/${digest}`)
@@ -273,7 +277,7 @@ describe('what is under way at a reload', () => {
       const url = `http://127.0.0.1:${(broken.address() as AddressInfo).port}`
       const limits = { retries: 0, breakerFailures: 1, breakerWait: '1h' }
       const upstreams = { local: { url: registry.url }, broken: { url } }
-      await start({ upstreams, limits })
+      await reload({ upstreams, limits })
       expect(await statusOf('broken/app/manifests/1')).toBe(502)
       const before = asked
 
