@@ -65,6 +65,14 @@ export default defineConfig({
       },
       {
         test: {
+          ...withPrograms,
+          name: 'nodes',
+          include: ['test/nodes/**/*.test.ts'],
+          testTimeout: 600_000,
+        },
+      },
+      {
+        test: {
           name: 'packaging',
           include: ['test/packaging/**/*.test.ts'],
           // Builds and installs fill the machine.

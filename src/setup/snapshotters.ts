@@ -56,6 +56,7 @@ export function sociSteps(setup: Setup): Step[] {
     note(
       'The snapshotter asks the host in the name of the image and no mirror, and waits 3 s: stage images ahead. What it has not',
       'found it does not look for again before it is restarted.',
+      `Images that keep their digest (attach on a rule of the server) are found with "[pull_modes.soci_v1] enable = true" in ${path}.`,
     ),
   ]
 }
@@ -71,6 +72,8 @@ export function nydusSteps(setup: Setup): Step[] {
     ...pullSteps(setup, NYDUS),
     note(
       'nydusd asks the host in the name of the image and no mirror of containerd, and waits 5 s: stage images ahead.',
+      'Images that keep their digest (attach on a rule of the server) are found with "[experimental] enable_referrer_detect = true"',
+      "in the snapshotter's own configuration, /etc/nydus/config.toml.",
     ),
   ]
 }

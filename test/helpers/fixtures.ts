@@ -24,6 +24,8 @@ const NEEDS = {
   nydus: [join(TOOLS, 'oracle-nydus')],
   clients: [SHARED, program('ctr'), program('dockerd'), join(ROOTFS, 'usr/bin/podman')],
   containerd: [join(ROOTFS, 'rc/ctrd/containerd')],
+  nydusNode: [SHARED, ...programsOf('nydus', 'nydusd', 'containerd-nydus-grpc')],
+  sociNode: [SHARED, ...programsOf('soci', 'soci-snapshotter-grpc')],
   peers: [join(TOOLS, 'registry'), program('skopeo'), program('zstd')],
 } as const
 
@@ -41,10 +43,16 @@ export function describeWith(needs: readonly Need[], name: string, body: () => v
     describe(name, body)
     return
   }
-  const reason = `${missing} is not there; run test/setup.sh`
+  const isNode = needs.some((need) => need.endsWith('Node'))
+  const reason = `${missing} is not there; run test/${isNode ? 'nodes-setup' : 'setup'}.sh`
   if (process.env.CI === 'true') throw new Error(`cannot run "${name}": ${reason}`)
   console.warn(`skipped "${name}": ${reason}`)
   describe.skip(name, body)
+}
+
+/** What test/nodes-setup.sh builds for a node, and the containerd that it runs. */
+function programsOf(node: string, ...names: readonly string[]): readonly string[] {
+  return [...names.map((name) => join(CACHE, node, 'client/bin', name)), program('containerd')]
 }
 
 /** The path of a program in PATH, or where Debian would put it. */
