@@ -51,6 +51,21 @@ describe('references of the configuration', () => {
     expect(more).toEqual([])
   })
 
+  it('attaches profiles whose forms can be found among referrers, and no others', async () => {
+    const own = { lazy: { format: 'soci', minLayerSize: '1MiB' } }
+    const rule = (...attach: string[]) => ({ profiles: own, rules: [{ match: '**', attach }] })
+    expect(await problemsOf(rule('lazy', 'nydus', 'nydus-ref'))).toEqual([])
+    for (const [name, why] of [
+      ['zstd', 'cannot stand by as a referrer; profiles of soci, nydus, nydus-ref can'],
+      ['original', 'cannot stand by'],
+      ['nyduss', 'no such profile'],
+    ] as const) {
+      const problems = await problemsOf(rule('soci', name))
+      expect(problems).toHaveLength(1)
+      expect(problems[0]).toContain(`rules[0].attach[1]: ${why}`)
+    }
+  })
+
   it.each([
     [
       'an unknown format',
