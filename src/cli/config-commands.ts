@@ -1,6 +1,6 @@
 /** `crossdock config check|show|schema`. */
 import { readFile } from 'node:fs/promises'
-import { readAccessRules } from '../access/rules.ts'
+import { readAccessRules, readAdminRules } from '../access/rules.ts'
 import { refuseOpenCredentials } from '../config/credentials.ts'
 import { checkListenerFiles } from '../config/listener-files.ts'
 import { ConfigError, type PlaceOf, problemLine } from '../config/problem.ts'
@@ -22,6 +22,7 @@ export async function checkCommand(options: CommonOptions, system: System): Prom
     () => checkListenerFiles(config, origin.of),
     () => upstreamSettings(config, origin.of),
     () => readAccessRules(config, async () => false, origin.of),
+    () => readAdminRules(config, async () => false, origin.of),
     () => checkRecordFiles(config, origin.of),
   )
   const file = origin.file ?? 'no file; defaults, environment and flags'

@@ -107,6 +107,7 @@ describe('the command line', () => {
     const config = {
       listen: [{ address: '127.0.0.1:5000', tls: { cert: 'absent.crt', key: 'absent.key' } }],
       auth: { mode: 'htpasswd', htpasswd: 'users' },
+      adminUsers: 'admins',
       upstreams: { 'docker.io': { ca: 'ca.pem' } },
       rules: [{ match: '**', record: './absent.json' }],
     }
@@ -121,6 +122,7 @@ describe('the command line', () => {
     expect(err).toMatch(/users:1: the password of bob is no bcrypt hash/)
     expect(err).toMatch(/upstreams\["docker\.io"\]\.ca: cannot read the file/)
     expect(err).toMatch(/rules\[0\]\.record: .*absent\.json/)
+    expect(err).toMatch(/adminUsers: cannot be used: ENOENT/)
   })
 
   it('refuses a key that is not that of its certificate in a check and at the start', async () => {
