@@ -119,6 +119,7 @@ export class Assembler {
     const manifest = rewriteImage(image, {
       dialect,
       layers: made.layers,
+      configType: made.configType,
       annotations: { ...made.annotations, ...annotationsOf(task, raw.digest) },
       ...(config && { config: { digest: config.digest, size: config.bytes.byteLength } }),
     })

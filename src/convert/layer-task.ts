@@ -38,9 +38,15 @@ export function keyOf(source: Digest, encoding: Encoding, options: FormatOptions
   return {
     source,
     encoding: encoding.name,
-    options: canonicalOptions(options),
+    options: canonicalOptions(usedBy(encoding, options)),
     revision: encoding.revision,
   }
+}
+
+/** So that formats which differ in how they put an image together share its blobs. */
+function usedBy({ uses }: Encoding, options: FormatOptions): FormatOptions {
+  if (uses === undefined) return options
+  return Object.fromEntries(Object.entries(options).filter(([name]) => uses.includes(name)))
 }
 
 export function waiting({ source }: LayerTask): LayerProgress {

@@ -77,6 +77,8 @@ export interface EncodingTraits {
   /** Raise when the same input may give other bytes; old blobs then stop matching. */
   readonly revision: number
   readonly tar: TarFate
+  /** Options that the blob depends on; left out: all of the format's. */
+  readonly uses?: readonly string[]
   /** True when a priority list says which files of a layer come first; else it means nothing. */
   readonly takesPriorities?: boolean
   /** What makes a layer that this encoding must refuse (an ambiguous tar, say): a plainer one's name. */
@@ -143,6 +145,8 @@ export interface Assembled {
   readonly layers: readonly LayerChange[]
   /** Present where it is another one than the source's. */
   readonly config?: Uint8Array
+  /** Media type of the config, where clients of other forms must not take it for theirs. */
+  readonly configType?: string
   /** Of the manifest, added to its own. */
   readonly annotations?: Readonly<Record<string, string>>
   readonly documents?: readonly SideDocument[]

@@ -51,6 +51,8 @@ export interface ImageChange {
   readonly annotations: Annotations
   /** Left out: the config stays. */
   readonly config?: { readonly digest: Digest; readonly size: number }
+  /** Left out: that of the dialect. */
+  readonly configType?: string | undefined
 }
 
 export interface IndexChange {
@@ -122,7 +124,7 @@ export function rewriteImage(image: ImageManifest, change: ImageChange): Rewritt
   const config = {
     ...rawObject(image.raw.config),
     ...change.config,
-    mediaType: CONFIG_TYPES[change.dialect],
+    mediaType: change.configType ?? CONFIG_TYPES[change.dialect],
     urls: undefined,
   }
   const raws = rawList(image.raw.layers)

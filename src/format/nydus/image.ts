@@ -18,6 +18,7 @@ import { BLOB_CHUNKS, type Layer, mergeLayers } from './merge.ts'
 import { readLayer } from './read-blob.ts'
 
 const BLOB_TYPE = 'application/vnd.oci.image.layer.nydus.blob.v1'
+const CONFIG_TYPE = 'application/vnd.nydus.image.config.v1+json'
 const BOOTSTRAP_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip'
 
 /** Keys of annotations, all of which containerd hands to the snapshotter. */
@@ -34,7 +35,7 @@ const CONCURRENCY = 2
 export async function assembleNydus(
   { image, config }: SourceImage,
   pieces: readonly (Piece | undefined)[],
-  { read, write }: AssemblyContext,
+  { read, write, options }: AssemblyContext,
 ): Promise<Assembled> {
   const blobs = pieces.filter((piece) => piece !== undefined)
   if (blobs.length < image.layers.length) {
@@ -58,6 +59,8 @@ export async function assembleNydus(
     layers: [...changes, { kind: 'made', ...stat, mediaType: BOOTSTRAP_TYPE, annotations }],
     // A blob counts as unpacked.
     config: appendLayer(config, [...blobs.map(({ target }) => target), layer.diffId()], HISTORY),
+    // Beside its original, no other client may take it for one of the same platform.
+    ...(options.index === 'both' && { configType: CONFIG_TYPE }),
   }
 }
 

@@ -52,6 +52,7 @@ const nativeEncoding: Encoding = {
   name: 'nydus',
   revision: 1,
   tar: 'absent',
+  uses: ['compression'],
   reads: 'tar',
   encode: (tar, { compression }, context) =>
     refusing(encodeBlob(tar, compression === 'none' ? 'none' : 'zstd', context)),
@@ -61,6 +62,8 @@ const zranEncoding: Encoding = {
   name: 'nydus-ref',
   revision: 1,
   tar: 'absent',
+  // Where a layer falls back to a blob of its own.
+  uses: ['compression'],
   reads: 'source',
   fallback: 'nydus',
   encode: (source, _options, context) => refusing(encodeReference(source, context)),

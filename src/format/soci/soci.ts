@@ -58,7 +58,14 @@ export const soci: Format = {
       doc: 'Smaller layers, as they are stored, are pulled whole.',
     },
   },
-  encoding: { name: 'ztoc', revision: 1, tar: 'absent', reads: 'source', encode },
+  encoding: {
+    name: 'ztoc',
+    revision: 1,
+    tar: 'absent',
+    uses: ['spanSize'],
+    reads: 'source',
+    encode,
+  },
   dialects: ['oci'],
   convertsAllPlatforms: false,
   deed: (layer, _mayKeep, options) =>

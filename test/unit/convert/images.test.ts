@@ -2,7 +2,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { digestOf } from '../../../src/oci/digest.ts'
-import { FORMATS } from '../../../src/format/formats.ts'
+import { defaultOptions, FORMATS } from '../../../src/format/formats.ts'
+import { nydus } from '../../../src/format/nydus/nydus.ts'
 import { namedIn } from '../../../src/oci/named.ts'
 import type { ConvertedImage } from '../../../src/ports.ts'
 import { type FakeImage, type FakeIndex, fakeImage, fakeIndex } from '../../helpers/fake-image.ts'
@@ -76,6 +77,36 @@ describe('a format that describes layers and adds to image and index', () => {
       ['odd', 'amd64'],
       ['odd', 'arm64'],
     ])
+  })
+})
+
+describe('nydus images beside their originals', () => {
+  it('stand behind them in an index, marked so that nobody else takes them, of the same blobs', async () => {
+    const all = new MemoryConversions()
+    const image = await fakeImage({ layers: [{ files: [{ name: 'file', body: 'x' }] }] })
+    all.upstream.add(image)
+    const options = defaultOptions(nydus)
+    const alone = await all.images.convert(all.task(image, nydus, options), undefined).result
+    const both = { ...options, index: 'both' }
+    const outcome = await all.images.convert(all.task(image, nydus, both), undefined).result
+    if (outcome.kind === 'original' || alone.kind === 'original') throw new Error('not converted')
+
+    const index = JSON.parse(text(await all.read(outcome.image.target)))
+    const [original, beside] = index.manifests
+    expect(index.manifests).toHaveLength(2)
+    expect(original.digest).toBe(image.digest)
+    expect(beside).toMatchObject({
+      artifactType: 'application/vnd.nydus.image.manifest.v1+json',
+      platform: { architecture: 'amd64', os: 'linux' },
+    })
+    const manifest = JSON.parse(text(await all.read(beside.digest)))
+    const single = JSON.parse(text(await all.read(alone.image.target)))
+    expect(manifest.config.mediaType).toBe('application/vnd.nydus.image.config.v1+json')
+    expect(manifest.layers).toEqual(single.layers)
+    const recipes = await all.store.catalog.conversions.listLayers(
+      image.layers[0]?.digest ?? image.digest,
+    )
+    expect(recipes).toHaveLength(1)
   })
 })
 
