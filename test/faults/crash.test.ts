@@ -12,7 +12,7 @@ import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { type PulledImage, pull } from '../helpers/faults-puller.ts'
 import { Dice, patienceOf, roundsOf, seedOf } from '../helpers/faults-seed.ts'
 
-const FORMATS = ['zstd', 'none', 'estargz', 'zstdchunked'] as const
+const FORMATS = ['zstd', 'none', 'estargz', 'zstdchunked', 'soci', 'nydus', 'nydus-ref'] as const
 const SIZE = 2_000_000
 /** Temp files are swept and the catalog is looked at: no start may take long. */
 const LONGEST_START_MS = 10_000

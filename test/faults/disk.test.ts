@@ -13,7 +13,7 @@ import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { PoisonError, pull } from '../helpers/faults-puller.ts'
 import { Dice, patienceOf, roundsOf, seedOf } from '../helpers/faults-seed.ts'
 
-const FORMATS = ['original', 'zstd', 'none', 'estargz'] as const
+const FORMATS = ['original', 'zstd', 'none', 'estargz', 'soci', 'nydus', 'nydus-ref'] as const
 
 let origin: FakeRegistry
 

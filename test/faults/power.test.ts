@@ -12,7 +12,16 @@ import { PoisonError, type PulledImage, pull } from '../helpers/faults-puller.ts
 import { Dice, patienceOf, roundsOf, seedOf } from '../helpers/faults-seed.ts'
 import { cutPower } from '../helpers/power-cut.ts'
 
-const PROFILES = ['original', 'zstd', 'none', 'estargz', 'zstdchunked'] as const
+const PROFILES = [
+  'original',
+  'zstd',
+  'none',
+  'estargz',
+  'zstdchunked',
+  'soci',
+  'nydus',
+  'nydus-ref',
+] as const
 const CLIENTS = 12
 
 let origin: FakeRegistry

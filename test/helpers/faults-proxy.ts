@@ -105,6 +105,8 @@ function settled(options: ProxyOptions, registry: FakeRegistry, data: string): C
     config: {
       convert: { defaultPlatforms: ['linux/amd64'] },
       limits: { retries: 0 },
+      // Small layers have ztocs as well.
+      profiles: { soci: { format: 'soci', minLayerSize: 0 } },
       ...config,
     },
   }

@@ -1,6 +1,7 @@
 /** A puller that believes nothing: hashes every byte, unpacks every layer, and compares diffIDs with the config. */
 import { gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
+import { DESCRIBED_LAYER } from '../../src/oci/image-kind.ts'
 import { type Answer, type Ask, ask } from './faults-http.ts'
 
 export interface PulledLayer {
@@ -41,6 +42,7 @@ interface Document {
     readonly mediaType: string
     readonly digest: string
     readonly size: number
+    readonly annotations?: Readonly<Record<string, string>>
   }[]
   readonly manifests: readonly ChildDescriptor[]
 }
@@ -109,7 +111,7 @@ export async function getBlob(
   return answer.bytes
 }
 
-/** Pulls one image (no index) to its last byte. */
+/** Pulls an image to its last byte; of an index all that it names. */
 export async function pull(
   base: string,
   name: string,
@@ -117,22 +119,43 @@ export async function pull(
   how: PullAsk = {},
 ): Promise<PulledImage> {
   const manifest = await getManifest(base, name, reference, how)
-  const { document } = manifest
-  if (document.config === undefined) throw new Error(`${name} ${reference} is an index`)
+  const { digest, mediaType, bytes, conversion, document } = manifest
+  const all = { digest, mediaType, bytes, conversion }
+  if (document.config === undefined) {
+    const children: PulledImage[] = []
+    for (const child of manifest.manifests) {
+      children.push(await pull(base, name, child.digest, how))
+    }
+    const layers = children.flatMap((child) => child.layers)
+    return { ...all, config: children[0]?.config ?? '', layers }
+  }
   const config = await getBlob(base, name, document.config, how)
-  const diffIds = (JSON.parse(config.toString()) as { rootfs: { diff_ids: string[] } }).rootfs
-    .diff_ids
+  const diffIds = diffIdsIn(config)
   const layers: PulledLayer[] = []
   for (const [i, layer] of document.layers.entries()) {
-    const tar = unpack(await getBlob(base, name, layer, how))
-    const diffId = digestOf(tar, algorithmIn(diffIds[i]))
-    if (diffId !== diffIds[i]) {
-      throw new PoisonError(`layer ${layer.digest} unpacks to ${diffId} instead of ${diffIds[i]}`)
-    }
+    const body = await getBlob(base, name, layer, how)
+    const diffId = checkedDiffId(layer, body, diffIds?.[i])
     layers.push({ mediaType: layer.mediaType, digest: layer.digest, diffId })
+    const described = layer.annotations?.[DESCRIBED_LAYER]
+    if (described === undefined) continue
+    const original = await getBlob(base, name, { digest: described }, how)
+    layers.push({ mediaType: 'described', digest: described, diffId: digestOf(unpack(original)) })
   }
-  const { digest, mediaType, bytes, conversion } = manifest
-  return { digest, mediaType, bytes, conversion, config: document.config.digest, layers }
+  return { ...all, config: document.config.digest, layers }
+}
+
+/** None in what is no config of an image. */
+function diffIdsIn(config: Buffer): readonly string[] | undefined {
+  const { rootfs } = JSON.parse(config.toString()) as { rootfs?: { diff_ids: string[] } }
+  return rootfs?.diff_ids
+}
+
+/** What is no tar counts as unpacked. */
+function checkedDiffId(layer: Document['layers'][0], body: Buffer, said?: string): Digest {
+  const isTar = /\.tar(?:$|[.+])/.test(layer.mediaType)
+  const diffId = digestOf(isTar ? unpack(body) : body, algorithmIn(said))
+  if (diffId === said || (said === undefined && !isTar)) return diffId
+  throw new PoisonError(`layer ${layer.digest} unpacks to ${diffId} instead of ${said}`)
 }
 
 function algorithmIn(digest: string | undefined): 'sha256' | 'sha512' {
