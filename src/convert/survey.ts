@@ -144,10 +144,11 @@ export class Surveyor {
     // In another order everything is written again.
     if (listIn(options) !== undefined) return () => false
     const layers = image.layers.filter((layer) => layer.size > 0 && isInRegistry(layer))
-    const kept = layers.filter((layer) => format.deed(layer, true, options) !== 'replace')
+    const deeds = layers.map((layer) => format.deed(layer, true, options))
+    const kept = layers.filter((_, i) => deeds[i] !== 'replace')
     if (kept.length === 0) return () => true
     // Of an image that is converted the layers that stay are fetched all the same, so that looking at them costs no request.
-    const isFetched = kept.length < layers.length || dialect !== image.dialect
+    const isFetched = deeds.some((deed) => deed !== 'keep') || dialect !== image.dialect
     const by = isFetched ? interest : undefined
     const mislabelled = await this.#deps.contents.mislabelled(repository, kept, by)
     return ({ digest }) => !mislabelled.has(digest)

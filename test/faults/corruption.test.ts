@@ -30,6 +30,9 @@ let folder: string
 let template: string
 let plain: PulledImage
 let zstd: PulledImage
+/** Whose parts no layer of the manifest shows: what stands beside, what is made of several layers. */
+let others: ReadonlyMap<string, PulledImage>
+const OTHERS = ['soci', 'nydus', 'nydus-ref'] as const
 
 beforeAll(async () => {
   origin = await FakeRegistry.start()
@@ -39,6 +42,9 @@ beforeAll(async () => {
   await using proxy = await TestProxy.start({ registry: origin })
   plain = await pull(proxy.base, 'app', '1')
   zstd = await pull(proxy.base, 'app', '1-zstd')
+  const made = new Map<string, PulledImage>()
+  for (const form of OTHERS) made.set(form, await pull(proxy.base, 'app', `1-${form}`))
+  others = made
   await proxy.stop()
   await cp(proxy.data, template, { recursive: true })
 }, START_MS)
@@ -73,6 +79,11 @@ async function servesAsBefore(proxy: TestProxy): Promise<void> {
   const converted = await pull(proxy.base, 'app', '1-zstd')
   expect(converted.bytes).toEqual(zstd.bytes)
   expect(converted.conversion).toBe('hit')
+  for (const [form, image] of others) {
+    const again = await pull(proxy.base, 'app', `1-${form}`)
+    expect({ ...again, conversion: image.conversion }).toEqual(image)
+    expect(again.conversion).toBe('hit')
+  }
 }
 
 describe('the catalog', () => {
@@ -168,7 +179,7 @@ describe('a blob', () => {
   })
 
   test.each(damages)('that is a manifest %s: it is made or fetched again', async (_, damage) => {
-    for (const image of [plain, zstd]) {
+    for (const image of [plain, zstd, ...others.values()]) {
       await onCopy(
         false,
         (data) => damage(layoutOf(data).blob(image.digest as Digest)),
@@ -179,6 +190,26 @@ describe('a blob', () => {
       )
     }
   })
+
+  test.each(OTHERS)(
+    'of a -%s image is gone, whichever: it is made again to the same digest',
+    async (form) => {
+      const image = others.get(form)
+      const parts = new Set((image?.layers ?? []).map((one) => one.digest as Digest))
+      await onCopy(
+        false,
+        async (data) => {
+          for (const digest of parts) await rm(layoutOf(data).blob(digest))
+        },
+        async (proxy) => {
+          for (const digest of [...parts].reverse()) {
+            expect(digestOf((await ask(`${proxy.base}/app/blobs/${digest}`)).bytes)).toBe(digest)
+          }
+          expect((await pull(proxy.base, 'app', `1-${form}`)).layers).toEqual(image?.layers)
+        },
+      )
+    },
+  )
 
   test('with any byte flipped is never completed wrong', async () => {
     const dice = new Dice(seedOf('flips in blobs'))

@@ -13,6 +13,7 @@ import { getBlob, getManifest, type PulledImage, pull } from '../helpers/faults-
 const BUDGET = 1_500_000
 const IMAGES = 16
 const PULLERS = 6
+const FORMS = ['zstd', 'soci', 'nydus', 'nydus-ref'] as const
 
 let proxy: TestProxy
 let origin: FakeRegistry
@@ -33,7 +34,7 @@ describe('a store with a small budget', () => {
     for (let i = 0; i < IMAGES; i += 1) {
       const name = `many/image-${i % 4}`
       await origin.pushImage(name, String(i), { layers: [shared, { size: 150_000 }] })
-      asks.push([name, `${i}`], [name, `${i}-zstd`])
+      asks.push([name, `${i}`], [name, `${i}-${FORMS[i % FORMS.length]}`])
     }
     const first = await pullAll([...asks, ...asks])
 
