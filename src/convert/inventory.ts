@@ -1,11 +1,10 @@
 /** What is in the store, for people: names, what became of them, what they cost, and how to forget them. */
 import type { Profiles } from '../config/profiles.ts'
 import { CrossdockError } from '../errors.ts'
-import { NOTE } from '../format/format.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, Platform } from '../oci/manifest.ts'
 import { isAttestation } from '../oci/image-kind.ts'
-import { blobsOf, childrenOf, type Outline } from '../oci/outline.ts'
+import { blobsOf, childrenOf, type Outline, referredBy } from '../oci/outline.ts'
 import { splitSuffix } from '../oci/reference.ts'
 import type {
   BlobStore,
@@ -20,6 +19,7 @@ import type { Manifests } from '../pull/manifests.ts'
 import { isSameRepository } from '../oci/repository.ts'
 import type { Tags } from '../pull/tags.ts'
 import { currentOnes, distinctOnes } from './current.ts'
+import { notesOf } from './notes.ts'
 import { dialectFor, type FormatChoice, keptBy } from './plan.ts'
 import { reasonToKeep } from '../oci/image-kind.ts'
 import { isChosen } from '../oci/chosen-children.ts'
@@ -170,7 +170,7 @@ export class Inventory {
       const { profile, convertedAt, seconds } = one
       if (converted === undefined) continue
       const form = await this.#form(repository, converted, profile, originals)
-      const notes = await this.#notes(repository, form)
+      const notes = await notesOf(this.#deps.catalog, repository, form.members)
       conversions.push({ ...form, convertedAt, seconds, isCurrent, notes })
     }
     return {
@@ -236,19 +236,6 @@ export class Inventory {
       .sort((a, b) => b.convertedAt - a.convertedAt)
   }
 
-  async #notes(repository: Repository, { members }: Form): Promise<readonly string[]> {
-    const notes = new Set<string>()
-    for (const { digest: target } of members) {
-      const made = await this.#deps.catalog.conversions.listImages({ target })
-      const layers = made.filter((one) => isSameRepository(one.repository, repository))
-      for (const { source, fallback, facts } of layers.flatMap((one) => one.layers)) {
-        if (fallback !== undefined) notes.add(`layer ${source} has its plain form: ${fallback}`)
-        if (facts[NOTE] !== undefined) notes.add(`layer ${source} is ${facts[NOTE]}`)
-      }
-    }
-    return [...notes]
-  }
-
   async #entry(
     repository: Repository,
     tag: string,
@@ -308,6 +295,10 @@ export class Inventory {
     for await (const { raw: one, manifest, descriptor } of visits) {
       if (manifest.kind === 'index' || childrenOf(manifest).length > 0) continue
       const own = new Map(blobsOf(manifest).map((blob) => [blob.digest, blob.size]))
+      for (const digest of referredBy(manifest)) {
+        const link = await this.#deps.catalog.links.find(repository, digest)
+        own.set(digest, link?.size ?? 0)
+      }
       for (const [digest, size] of own) blobs.set(digest, size)
       // What stands beside an image is none.
       if (descriptor?.artifactType !== undefined) continue

@@ -157,7 +157,11 @@ export class Staging {
         digest: one.digest,
         platform: descriptor?.platform,
         image: manifest,
-        source: await this.#sourceSize(task.repository, manifest),
+        // What stands beside an image has no source of its own.
+        source:
+          descriptor?.artifactType === undefined
+            ? await this.#sourceSize(task.repository, manifest)
+            : 0,
       })
     }
     const [first] = missing

@@ -7,7 +7,7 @@ import { Walk } from '../lib/walk.ts'
 import { algorithmOf, type Digest, Hasher } from '../oci/digest.ts'
 import { describeUnconvertible } from '../oci/image-kind.ts'
 import { type ImageManifest, type ModelLimits, parseImageConfig } from '../oci/manifest.ts'
-import { childrenOf, type Outline } from '../oci/outline.ts'
+import { childrenOf, type Outline, referredBy } from '../oci/outline.ts'
 import { findMediaType } from '../oci/media-type.ts'
 import type {
   BlobStore,
@@ -100,7 +100,8 @@ export class Verifier {
     if (!(await this.#isMerelyNamed(image.config.digest))) {
       yield* this.#kept(image.config.digest, round)
     }
-    for (const { digest } of image.layers) {
+    const layers = [...image.layers.map(({ digest }) => digest), ...referredBy(image)]
+    for (const digest of layers) {
       if (!round.blobs.has(digest)) yield* this.#blob(digest, round)
     }
     if (round.decode) yield* this.#diffIds(image, round)

@@ -1,0 +1,23 @@
+/** What people should know of a conversion: layers that have a plainer form than the profile's, or do not hold everything. */
+import { NOTE } from '../format/format.ts'
+import type { Digest } from '../oci/digest.ts'
+import { isSameRepository, type Repository } from '../oci/repository.ts'
+import type { Catalog } from '../ports.ts'
+
+/** Of the images that a form consists of, each note once. */
+export async function notesOf(
+  { conversions }: Pick<Catalog, 'conversions'>,
+  repository: Repository,
+  images: readonly { readonly digest: Digest }[],
+): Promise<readonly string[]> {
+  const notes = new Set<string>()
+  for (const { digest: target } of images) {
+    const made = await conversions.listImages({ target })
+    const here = made.filter((one) => isSameRepository(one.repository, repository))
+    for (const { source, fallback, facts } of here.flatMap(({ layers }) => layers)) {
+      if (fallback !== undefined) notes.add(`layer ${source} has its plain form: ${fallback}`)
+      if (facts[NOTE] !== undefined) notes.add(`layer ${source} is ${facts[NOTE]}`)
+    }
+  }
+  return [...notes]
+}
