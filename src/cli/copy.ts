@@ -41,7 +41,7 @@ export async function copyCommand(
 ): Promise<number> {
   const source = resolvePlace(parsePlace(from), system)
   const target = resolvePlace(parsePlace(to), system)
-  const platforms = platformsOf(options.platform)
+  const platforms = platformsOf(options.platform, source)
   const signal = interruptionOf(system, target.kind === 'local' ? NOTHING : PARTS)
   await using stack = new AsyncDisposableStack()
   const app =
@@ -56,7 +56,7 @@ export async function copyCommand(
   let copied: Copied
   {
     using _view = showProgress(app.progress, system.output)
-    copied = await copyTo(target, push, { ...wanted, platforms }, app, signal)
+    copied = await copyTo(target, push, { ...wanted, ...platforms }, app, signal)
   }
   for (const warning of copied.warnings) complain(system.output, `warning: ${warning}`)
   system.output.out(options.json ? formatJson(target, copied) : formatSummary(target, copied))
@@ -213,10 +213,15 @@ function resolvePlace(place: Place, system: System): Place {
   return place.kind === 'local' ? { ...place, path: resolve(system.cwd, place.path) } : place
 }
 
-function platformsOf(given: readonly string[] | undefined): StageTask['platforms'] {
-  if (given === undefined || given.includes('all')) return 'all'
+/** Of what is served a copy must not change what others are served; what nobody is served is converted whole. */
+function platformsOf(
+  given: readonly string[] | undefined,
+  source: Place,
+): Pick<StageTask, 'platforms' | 'isAsServed'> {
+  if (given === undefined) return { platforms: 'all', isAsServed: source.kind === 'registry' }
+  if (given.includes('all')) return { platforms: 'all' }
   try {
-    return given.map(parsePlatform)
+    return { platforms: given.map(parsePlatform) }
   } catch (error) {
     throw new UsageError(`--platform: ${describeError(error)}`, { cause: error })
   }

@@ -202,7 +202,7 @@ function addBundles(
     .argument('<dest>', 'HOST/NAME:TAG, or a layout or archive as above; a profile suffix converts')
     .option(
       '--platform <os/arch>',
-      'platform of an index to copy, or all; may be repeated',
+      'platform of an index to convert and copy, or all; may be repeated; default: the index as pullers get it, with all that it names',
       collect,
     )
     .option('--json', 'print JSON')

@@ -25,6 +25,8 @@ export interface StageTask {
   readonly platforms: 'all' | readonly Platform[]
   /** True: nobody asked for these platforms, so that an image without a choice may be for another one. */
   readonly isPlatformAssumed?: boolean
+  /** True: `platforms` say what is fetched alone, and no more is converted than pullers are served without it. */
+  readonly isAsServed?: boolean
 }
 
 export interface Staged {
@@ -128,9 +130,10 @@ export class Staging {
       return await this.#deps.pulls.byDigest(repository, reference.digest, wanted?.profile)
     }
     const { tag } = reference
-    const { platforms } = task
+    const { platforms, isAsServed = false } = task
     const ask: TagAsk = {
-      ...{ repository, tag, wanted, platforms, acceptance: 'any', isLook },
+      ...{ repository, tag, wanted, acceptance: 'any', isLook },
+      ...(!isAsServed && { platforms }),
       cannotRead: () => undefined,
     }
     const answer = await this.#deps.pulls.byTag(ask)

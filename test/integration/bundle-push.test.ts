@@ -21,6 +21,30 @@ describe('copy to a registry', () => {
     expect(JSON.parse(again.out).pushed).toMatchObject({ uploaded: 0, mounted: 0, reused: 6 })
   })
 
+  it('takes the index as pullers get it, and changes nothing for them unless told to', async () => {
+    await using hosts = await openHosts()
+    await using target = await FakePushRegistry.start()
+    const { registry, near } = hosts
+    const platforms = ['linux/amd64', 'linux/arm64']
+    const source = await registry.pushIndex('team/app', '1', { platforms })
+    const stage = ['stage', 'team/app:1-zstd', '--json']
+    const served = async () => JSON.parse((await must(near, ...stage)).out)[0].digest
+    const copy = async (...more: string[]) => {
+      const args = ['copy', 'team/app:1-zstd', `${target.host}/base/app:1`, '--json', ...more]
+      return JSON.parse((await must(near, ...args)).out).digest
+    }
+
+    const before = await served()
+    expect(await copy()).toBe(before)
+    expect(await served()).toBe(before)
+    const index = JSON.parse(String(target.manifests.get('base/app 1')))
+    expect(index.manifests[0].digest).not.toBe(source.images[0]?.digest)
+    expect(index.manifests[1].digest).toBe(source.images[1]?.digest)
+    expect(target.manifests.has(`base/app ${source.images[1]?.digest}`)).toBe(true)
+
+    expect(await copy('--platform', 'all')).not.toBe(before)
+  })
+
   it('mounts what the same registry has under another name', async () => {
     await using hosts = await openHosts()
     await using target = await FakePushRegistry.start()
