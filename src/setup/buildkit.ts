@@ -1,5 +1,5 @@
 /** BuildKit on its own. */
-import { byNameAlone, file, note, type Setup, type Step } from './setup.ts'
+import { belowPathNotes, byNameAlone, file, note, type Setup, type Step } from './setup.ts'
 
 const FOLDER = '/etc/buildkit'
 
@@ -14,7 +14,7 @@ export function buildkitSteps(setup: Setup): Step[] {
       'BuildKit: /etc/buildkit/buildkitd.toml, or docker buildx create --buildkitd-config FILE --use',
       "(the BuildKit inside dockerd uses dockerd's own set-up: crossdock config client docker)",
     ),
-    ...(hosts.length === 0 ? [byNameAlone(setup)] : []),
+    ...(hosts.length === 0 ? [byNameAlone(setup)] : belowPathNotes(setup, 'list of mirrors')),
     note(`By this server's names: FROM ${address}/${examples[0]}-${profile}`),
     ...(text === '' ? [] : [file(`${FOLDER}/buildkitd.toml`, text)]),
     ...(ca === undefined ? [] : [file(`${FOLDER}/crossdock-ca.crt`, ca)]),

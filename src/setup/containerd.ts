@@ -1,6 +1,6 @@
 /** containerd, and what pulls through it: nerdctl and the nodes of a Kubernetes cluster. */
 import { certificateNotes, hostsTomls } from './hosts-toml.ts'
-import { byNameAlone, note, run, type Setup, type Step } from './setup.ts'
+import { belowPathNotes, byNameAlone, note, run, type Setup, type Step } from './setup.ts'
 
 const FOLDER = '/etc/containerd/certs.d'
 
@@ -29,6 +29,7 @@ export function containerdSteps(setup: Setup): Step[] {
     ),
     ...hostsTomls(setup, FOLDER),
     ...certificateNotes(setup, FOLDER),
+    ...belowPathNotes(setup, 'hosts.toml'),
     otherLevers(setup),
   ]
 }

@@ -9,10 +9,7 @@ export function dockerSteps(setup: Setup): Step[] {
   const { address, profile, hosts, examples, login, isZstd } = setup
   const pulls = examples.map((image) => `docker pull ${address}/${image}-${profile}`)
   return [
-    note(
-      'Docker',
-      '1. By name, one image at a time. Nothing to set up on 127.0.0.1; elsewhere see "insecure-registries" below.',
-    ),
+    note('Docker', `1. By name, one image at a time. ${needOf(setup)}`),
     ...(login === 'htpasswd' ? [run(`docker login ${address}`)] : []),
     run(...pulls),
     ...(isZstd
@@ -25,12 +22,29 @@ export function dockerSteps(setup: Setup): Step[] {
         ]
       : []),
     ...daemonSteps(setup),
-    ...(hosts.length === 0 ? [] : anyRegistry(setup)),
+    ...(hosts.length === 0 ? authority(setup) : anyRegistry(setup)),
     ...certificateNotes(setup, FOLDER),
     ...(login === 'mtls' && isLocal(setup)
       ? [note('Docker shows no certificate to loopback addresses: use a name of this machine.')]
       : []),
   ]
+}
+
+/** What has to be there before the first pull. */
+function needOf(setup: Setup): string {
+  const { address, scheme, ca } = setup
+  if (scheme === 'http') {
+    return isLocal(setup)
+      ? 'Nothing to set up on this machine.'
+      : 'For plain HTTP see "insecure-registries" below.'
+  }
+  return ca === undefined
+    ? 'Nothing to set up where its certificate is of an authority that everybody knows.'
+    : `Its certificate is trusted by ${FOLDER}/${address}/ca.crt below, without a restart.`
+}
+
+function authority({ address, ca }: Setup): Step[] {
+  return ca === undefined ? [] : [file(`${FOLDER}/${address}/ca.crt`, ca)]
 }
 
 /** Mirrors are asked for names of Docker Hub alone, and without saying so: the default upstream has to be it. */

@@ -1,6 +1,6 @@
 /** podman, buildah, skopeo and CRI-O, which share their configuration. */
 import { certificateNotes } from './hosts-toml.ts'
-import { byNameAlone, file, note, run, type Setup, type Step } from './setup.ts'
+import { byNameAlone, file, note, run, type Setup, type Step, type UpstreamHost } from './setup.ts'
 
 const CERTIFICATES = '/etc/containers/certs.d'
 const REGISTRIES = '/etc/containers/registries.conf.d/crossdock.conf'
@@ -38,21 +38,25 @@ function registriesConf(setup: Setup): string {
   const { address, scheme, hosts } = setup
   const own = `[[registry]]\nlocation = "${address}"\ninsecure = true\n`
   const parts = [
-    ...hosts.map(({ name }) => registryOf(name, setup)),
+    ...hosts.map((host) => registryOf(host, setup)),
     ...(scheme === 'http' ? [own] : []),
   ]
   return parts.length === 0 ? `# Nothing is needed for ${address}.\n` : parts.join('\n')
 }
 
-/** podman sends neither `ns` nor a header, and takes no port within a name: such a host can only be the default upstream. */
-function registryOf(host: string, setup: Setup): string {
+/**
+ * podman sends neither `ns` nor a header, and takes no port within a name: a host with one goes by the upstream's own name, or is the
+ * default upstream.
+ */
+function registryOf({ name: host, upstream }: UpstreamHost, setup: Setup): string {
   const { address, scheme, profile, defaultUpstream } = setup
-  if (host.includes(':') && host !== defaultUpstream) {
+  const name = [host, upstream].find((one) => !one.includes(':'))
+  if (name === undefined && upstream !== defaultUpstream) {
     return `# ${host}: podman takes no port in a mirror's path; give the upstream a name without one, with "url", and
 # pull ${address}/as/${profile}/NAME/REPOSITORY:TAG
 `
   }
-  const path = host.includes(':') ? '' : `/${host}`
+  const path = name === undefined ? '' : `/${name}`
   return `[[registry]]
 prefix = "${host}"
 location = "${host}"

@@ -11,12 +11,23 @@ export interface Reach {
   readonly scheme: 'http' | 'https'
 }
 
+export interface UpstreamHost {
+  /** `docker.io`, `10.0.0.7:5000` */
+  readonly name: string
+  /** URL where its images come from without this server. */
+  readonly server: string
+  /** What this server calls it. */
+  readonly upstream: string
+}
+
 export interface Setup extends Reach {
   readonly profile: string
   /** True when the profile gives what Docker before 23 cannot read. */
   readonly isZstd: boolean
-  /** Upstreams that clients know by a host name, and where images come from without this server. */
-  readonly hosts: readonly { readonly name: string; readonly server: string }[]
+  /** Upstreams that clients know by a host name. */
+  readonly hosts: readonly UpstreamHost[]
+  /** Names of upstreams that lie below a path of a host, where their images have other names. */
+  readonly belowPath: readonly string[]
   readonly defaultUpstream: string
   /** What to pull by the names of this server, without the profile's suffix; the first one lies in the default upstream. */
   readonly examples: readonly [string, ...string[]]
@@ -55,12 +66,18 @@ export function setupOf(
   profile: Pick<Profile, 'name' | 'format'>,
   ca?: string,
 ): Setup {
+  const hosts = hostsOf(config)
+  const known = new Set(hosts.map(({ upstream }) => upstream))
   return {
     ...reach,
     profile: profile.name,
     isZstd: profile.format?.compression === 'zstd',
-    hosts: hostsOf(config),
-    defaultUpstream: config.defaultUpstream,
+    // Of several upstreams at one host the last one is known by it.
+    hosts: [...new Map(hosts.map((one) => [one.name, one])).values()],
+    belowPath: Object.keys(config.upstreams).filter(
+      (name) => !known.has(name) && !DOCKER_HUB.has(name),
+    ),
+    defaultUpstream: DOCKER_HUB.has(config.defaultUpstream) ? 'docker.io' : config.defaultUpstream,
     examples: examplesOf(config),
     login: config.auth.mode,
     ca,
@@ -83,15 +100,18 @@ function formatStep(step: Step): string {
  * there it has other names.
  */
 function hostsOf({ upstreams }: Pick<Config, 'upstreams'>): Setup['hosts'] {
-  const hosts = Object.entries(upstreams).flatMap(([name, { url }]) => {
-    if (DOCKER_HUB.has(name)) return [{ name: 'docker.io', server: 'https://registry-1.docker.io' }]
+  return Object.entries(upstreams).flatMap(([upstream, { url }]) => {
+    if (DOCKER_HUB.has(upstream)) {
+      return [{ name: 'docker.io', server: 'https://registry-1.docker.io', upstream: 'docker.io' }]
+    }
     const location = url === undefined ? undefined : parseLocation(url)
     const isWhole = location?.base === '' && location.namespace === ''
     const origin = isWhole ? location.origin : undefined
-    if (/[.:]/.test(name)) return [{ name, server: origin?.origin ?? `https://${name}` }]
-    return origin === undefined ? [] : [{ name: origin.host, server: origin.origin }]
+    if (/[.:]/.test(upstream)) {
+      return [{ name: upstream, server: origin?.origin ?? `https://${upstream}`, upstream }]
+    }
+    return origin === undefined ? [] : [{ name: origin.host, server: origin.origin, upstream }]
   })
-  return [...new Map(hosts.map((one) => [one.name, one])).values()]
 }
 
 /** No client takes a port within a name: such an upstream can only be the default one. */
@@ -118,6 +138,22 @@ export function byNameAlone({ address, profile, examples }: Setup): Step {
     "No upstream here is a host, so that images are pulled by this server's names alone:",
     ...examples.map((image) => `  ${address}/${image}-${profile}`),
   )
+}
+
+/** Why upstreams below a path are in no `files`, and how their images are pulled. */
+export function belowPathNotes(setup: Setup, files: string): Step[] {
+  const { address, profile, belowPath, defaultUpstream, examples } = setup
+  if (belowPath.length === 0) return []
+  const pulls = belowPath.map((name) => {
+    const image = name === defaultUpstream ? examples[0] : `${name}/REPOSITORY:TAG`
+    return `  ${address}/${image}-${profile}`
+  })
+  return [
+    note(
+      `Upstreams below a path of their host are in no ${files}, since their images have other names there; by this server's:`,
+      ...pulls,
+    ),
+  ]
 }
 
 /** True for an address that clients on the same machine use, which all of them take plain HTTP from. */

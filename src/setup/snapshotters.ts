@@ -25,7 +25,6 @@ const NYDUS: Snapshotter = {
 }
 
 export function stargzSteps(setup: Setup): Step[] {
-  const { address } = setup
   const path = '/etc/containerd-stargz-grpc/config.toml'
   return [
     note('stargz-snapshotter', '1. containerd must know it; merge this, then restart containerd:'),
@@ -34,14 +33,26 @@ export function stargzSteps(setup: Setup): Step[] {
     ...trustSteps(setup, 'stargz-snapshotter'),
     ...loginSteps(setup, 'stargz-snapshotter'),
     ...pullSteps(setup, STARGZ),
-    note(
-      'Names that stay as they are need "crossdock config client containerd" as well, and here, for each registry:',
-      '  [[resolver.host."docker.io".mirrors]]',
-      `    host = "${address}"`,
-      ...(setup.scheme === 'http' ? ['    insecure = true'] : []),
-      'The snapshotter says neither path nor upstream there, so that this works for the default upstream alone.',
-    ),
+    namesThatStay(setup),
   ]
+}
+
+function namesThatStay({ address, scheme, hosts, defaultUpstream }: Setup): Step {
+  const known = hosts.find(({ upstream }) => upstream === defaultUpstream)?.name
+  const host = known ?? (/[.:]/.test(defaultUpstream) ? defaultUpstream : undefined)
+  if (host === undefined) {
+    return note(
+      "Images are pulled by this server's names alone: the snapshotter says neither path nor upstream to a mirror, so that names",
+      'stay as they are for the default upstream alone, which no client knows by a host here.',
+    )
+  }
+  return note(
+    'Names of the default upstream stay as they are with "crossdock config client containerd" as well, and here:',
+    `  [[resolver.host."${host}".mirrors]]`,
+    `    host = "${address}"`,
+    ...(scheme === 'http' ? ['    insecure = true'] : []),
+    'The snapshotter says neither path nor upstream there, so that this works for the default upstream alone.',
+  )
 }
 
 export function sociSteps(setup: Setup): Step[] {

@@ -71,11 +71,66 @@ describe('the set-up of a client', () => {
     })
 
     expect(setup.hosts).toEqual([
-      { name: 'docker.io', server: 'https://registry-1.docker.io' },
-      { name: 'ghcr.io', server: 'https://ghcr.io' },
+      { name: 'docker.io', server: 'https://registry-1.docker.io', upstream: 'docker.io' },
+      { name: 'ghcr.io', server: 'https://ghcr.io', upstream: 'ghcr.io' },
     ])
     expect(formatSetup('docker', setup)).toContain(
       'docker pull proxy.example:5000/harbor/REPOSITORY:TAG-zstd\n',
+    )
+  })
+
+  it.each(['containerd', 'kubernetes', 'buildkit'])(
+    'of %s says of an upstream below a path how its images are pulled',
+    async (client) => {
+      const upstreams = { 'docker.io': {}, harbor: { url: 'https://harbor.example/v2/team' } }
+
+      expect(formatSetup(client, await setupFor({ upstreams }))).toMatch(
+        /below a path .*\n#.* proxy\.example:5000\/harbor\/REPOSITORY:TAG-zstd\n/,
+      )
+      expect(formatSetup(client, await setupFor())).not.toMatch(/below a path/)
+    },
+  )
+
+  it('of podman reaches a host with a port by the plain name of its upstream', async () => {
+    const path = '/etc/containers/registries.conf.d/crossdock.conf'
+    const local = { url: 'http://127.0.0.1:15000' }
+    const named = await setupFor({ upstreams: { 'docker.io': {}, local } })
+    const byPort = await setupFor({ upstreams: { 'docker.io': {}, '127.0.0.1:15000': {} } })
+
+    expect(filesOf('podman', named).get(path)).toContain(
+      '[[registry]]\nprefix = "127.0.0.1:15000"\nlocation = "127.0.0.1:15000"\n\n[[registry.mirror]]\nlocation = "proxy.example:5000/as/zstd/local"\n',
+    )
+    expect(filesOf('podman', named).get(path)).not.toMatch(/give the upstream a name/)
+    expect(filesOf('podman', byPort).get(path)).toMatch(/give the upstream a name/)
+  })
+
+  it('of Docker points at nothing that does not follow', async () => {
+    const http = formatSetup('docker', await setupFor())
+    const https = formatSetup('docker', await setupFor({ reach: HTTPS, ca: CA }))
+    const upstreams = { harbor: { url: 'https://harbor.example/v2/team' } }
+    const hostless = { upstreams, defaultUpstream: 'harbor', reach: HTTPS, ca: CA }
+
+    expect(http).toMatch(/see "insecure-registries" below[\s\S]*"insecure-registries": \[/)
+    expect(https).not.toContain('insecure-registries')
+    expect(https).toMatch(
+      /ca\.crt below[\s\S]*# \/etc\/docker\/certs\.d\/proxy\.example:5000\/ca\.crt\n/,
+    )
+    expect([...filesOf('docker', await setupFor(hostless)).values()]).toEqual([CA])
+  })
+
+  it('of stargz names the default upstream as its example, and none that is not there', async () => {
+    const profile = 'estargz'
+    const local = { local: { url: 'http://10.0.0.7:5010' } }
+    const below = { harbor: { url: 'https://harbor.example/v2/team' } }
+    const ofLocal = await setupFor({ profile, upstreams: local, defaultUpstream: 'local' })
+    const ofBelow = await setupFor({ profile, upstreams: below, defaultUpstream: 'harbor' })
+
+    expect(formatSetup('stargz', ofLocal)).toContain('[[resolver.host."10.0.0.7:5010".mirrors]]')
+    expect(formatSetup('stargz', ofLocal)).not.toContain('docker.io')
+    expect(formatSetup('stargz', ofBelow)).not.toContain('docker.io')
+    expect(formatSetup('stargz', ofBelow)).toMatch(/names alone/)
+    expect(formatSetup('stargz', await setupFor({ profile }))).toContain(
+      '[[resolver.host."docker.io".mirrors]]',
     )
   })
 
