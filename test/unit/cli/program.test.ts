@@ -2,6 +2,9 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { formatPath, type Path } from '../../../src/config/problem.ts'
+import { configSchema } from '../../../src/config/schema.ts'
+import type { SchemaNode } from '../../../src/config/schema-node.ts'
 import { Workplace } from '../../helpers/command.ts'
 
 let place: Workplace
@@ -125,6 +128,25 @@ describe('the command line', () => {
     expect(err).toMatch(/adminUsers: cannot be used: ENOENT/)
   })
 
+  it('fails a check for whatever key of the schema names a file that is not there', async () => {
+    const paths = filesIn(configSchema())
+    const tree = {}
+    setPath(tree, ['listen', 0, 'address'], '127.0.0.1:0')
+    setPath(tree, ['auth', 'mode'], 'htpasswd')
+    setPath(tree, ['upstreams', 'a.example', 'username'], 'me')
+    setPath(tree, ['upstreams', 'docker.io', 'url'], 'https://docker.io')
+    // The folder of the data is made where it is not there.
+    const files = paths.filter((path) => path.join() !== 'data')
+    for (const path of files) setPath(tree, path, 'absent')
+    await place.write('crossdock.yaml', JSON.stringify(tree))
+
+    const { code, err } = await place.run('config', 'check')
+
+    expect(code).toBe(2)
+    expect(files.length).toBeGreaterThan(7)
+    for (const path of files) expect(err).toContain(` ${formatPath(path)}: cannot `)
+  })
+
   it('refuses a key that is not that of its certificate in a check and at the start', async () => {
     const fixture = (name: string) =>
       fileURLToPath(new URL(`../../fixtures/tls/${name}`, import.meta.url))
@@ -209,3 +231,21 @@ describe('client set-up', () => {
     expect(out).toContain('# b.example:5000: podman takes no port')
   })
 })
+
+/** Where the schema has the path of a file, with one name and one place of each map and list. */
+function filesIn(node: SchemaNode, path: Path = []): readonly Path[] {
+  if (node.path === true) return [path]
+  const { properties = {}, additionalProperties: rest, items } = node
+  return [
+    ...Object.entries(properties).flatMap(([key, one]) => filesIn(one, [...path, key])),
+    ...(typeof rest === 'object' ? filesIn(rest, [...path, 'a.example']) : []),
+    ...(items === undefined ? [] : filesIn(items, [...path, 0])),
+  ]
+}
+
+function setPath(tree: object, path: Path, value: string): void {
+  const [key = '', ...rest] = path
+  const node = tree as Record<PropertyKey, object | string>
+  if (rest.length === 0) node[key] = value
+  else setPath((node[key] ??= typeof rest[0] === 'number' ? [] : {}) as object, rest, value)
+}
