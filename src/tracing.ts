@@ -1,5 +1,5 @@
 /**
- * `node --import .../tracing.js`: OpenTelemetry spans of requests, conversions, layers and questions to upstreams. It needs the packages
+ * `node --import .../bin/tracing.mjs`: OpenTelemetry spans of requests, conversions, layers and questions to upstreams. It needs the packages
  * @opentelemetry/api and @opentelemetry/sdk-node, which nothing else of crossdock does; the SDK is told what to do by its own
  * variables (OTEL_EXPORTER_OTLP_ENDPOINT, ...).
  */

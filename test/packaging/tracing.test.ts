@@ -36,7 +36,7 @@ test('spans of a pull lead from the request to its layers and to what upstream w
   await using server = await startCrossdock({
     upstream: registry.host,
     env: {
-      NODE_OPTIONS: `--import=${join(ROOT, 'src/tracing.ts')}`,
+      NODE_OPTIONS: `--import=${join(ROOT, 'bin/tracing.mjs')}`,
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
       OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
     },
