@@ -1,13 +1,13 @@
 /** Pure: the metadata files of a bundle and the order of its content, the same for the same images on any machine. */
 import { CrossdockError } from '../errors.ts'
 import { type Digest, digestOf } from '../oci/digest.ts'
-import { describeUnconvertible, isAttestation } from '../oci/image-kind.ts'
+import { describeUnconvertible, isAttestation, lazyKind } from '../oci/image-kind.ts'
 import type { ImageManifest, Platform } from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
-import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
+import { matchesPlatform } from '../oci/platform.ts'
 import { fullName } from '../oci/repository.ts'
-import type { Repository } from '../ports.ts'
-import { type Cargo, type CargoBlob, platformsOf, type Shipment } from './cargo.ts'
+import { type ExportedImage, type Named, named } from './bundle-names.ts'
+import { type Cargo, type CargoBlob, platformsOf } from './cargo.ts'
 import {
   type BundleDescription,
   type BundledBlob,
@@ -30,15 +30,6 @@ import {
   nameAnnotations,
 } from './layout-files.ts'
 import { typeOf } from './referrers-index.ts'
-
-export interface ExportedImage extends Shipment {
-  readonly repository: Repository
-  readonly reference: string
-  /** What a client on the far side asks for: without profile suffix. */
-  readonly baseName: string
-  /** That names the source; `undefined`: it was asked for by digest. */
-  readonly tag: string | undefined
-}
 
 /** Everything about a bundle but the blobs' bytes. */
 export interface Manifesto {
@@ -99,47 +90,6 @@ export function writeManifesto(
       : []),
   ]
   return { files, content, description }
-}
-
-interface Named extends ExportedImage {
-  readonly name: string
-}
-
-/** An original has the first claim to its name; of several conversions the first one gets it, the others keep their suffix. */
-function named(exported: readonly ExportedImage[]): readonly Named[] {
-  const sorted = merged(exported).sort((a, b) => compare(a.reference, b.reference))
-  const names = new Map<string, ExportedImage>()
-  const byClaim = [...sorted].sort(
-    (a, b) => Number(a.conversion !== undefined) - Number(b.conversion !== undefined),
-  )
-  for (const one of byClaim) {
-    names.set(names.has(one.baseName) ? one.reference : one.baseName, one)
-  }
-  const nameOf = new Map([...names].map(([name, one]) => [one, name]))
-  return sorted.map((one) => ({ ...one, name: nameOf.get(one) ?? one.reference }))
-}
-
-/** A reference that was asked for twice, for other platforms, is one image with all of them. */
-function merged(exported: readonly ExportedImage[]): ExportedImage[] {
-  const found = new Map<string, ExportedImage>()
-  for (const one of exported) {
-    const known = found.get(one.reference)
-    if (known === undefined) {
-      found.set(one.reference, one)
-      continue
-    }
-    const images = [...known.images, ...one.images].sort((a, b) =>
-      compare(textOf(a.platform), textOf(b.platform)),
-    )
-    const leftOut = known.leftOut.filter((platform) => one.leftOut.includes(platform))
-    const originals = [...new Set([...known.originals, ...one.originals])]
-    found.set(one.reference, { ...known, images, leftOut, originals })
-  }
-  return [...found.values()]
-}
-
-function textOf(platform: Platform | undefined): string {
-  return platform === undefined ? '' : formatPlatform(platform)
 }
 
 /** Manifests, then configs and layers, each once; sorted where the order of arguments would show. */
@@ -264,6 +214,13 @@ function refuseForDocker(images: readonly Named[], docker: ReadonlyMap<Named, Do
   for (const image of images) {
     const chosen = docker.get(image)
     if (chosen === undefined) {
+      const lazy = unreadable(image)
+      if (lazy !== undefined) {
+        throw new CrossdockError(
+          'refused',
+          `${image.reference} is a ${lazy} image, which Docker cannot load; export its -gzip or -none form, or use --format oci`,
+        )
+      }
       throw new CrossdockError(
         'refused',
         `${image.reference} cannot go into a docker-archive: it is no image of layers, or parts of it lie elsewhere; use --format oci`,
@@ -279,6 +236,12 @@ function refuseForDocker(images: readonly Named[], docker: ReadonlyMap<Named, Do
       `${image.reference} has zstd layers, which docker load before Docker 23 cannot read; export its -gzip or -none form, or use --format oci`,
     )
   }
+}
+
+/** Of an image whose layers only a snapshotter of their own reads. */
+function unreadable({ images }: Named): string | undefined {
+  const found = images.find(({ manifest }) => describeUnconvertible(manifest) !== undefined)
+  return found && lazyKind(found.manifest)
 }
 
 function plainBlob({ digest, size }: BundledBlob): BundledBlob {

@@ -4,8 +4,9 @@ import type { Job, LayerProgress, Progress } from '../convert/progress.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import { blobsOf } from '../oci/outline.ts'
+import type { ExportedImage } from './bundle-names.ts'
 import type { ExportTarget } from './export-task.ts'
-import type { ExportedImage, Manifesto } from './manifesto.ts'
+import type { Manifesto } from './manifesto.ts'
 import { OUTER_LEVELS, type OuterOptions } from './outer-compression.ts'
 
 /** What belongs to no single image. */
