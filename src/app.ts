@@ -1,7 +1,7 @@
 /** The composition root: configuration in, everything wired together out. The only file that knows every concrete class. */
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { Access } from './access/access.ts'
+import { Access, ADMIN_DOOR } from './access/access.ts'
 import { createBcrypt } from './access/bcrypt.ts'
 import { readAccessRules, readAdminRules } from './access/rules.ts'
 import { Activity } from './admin/activity.ts'
@@ -275,7 +275,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   const bcrypt = createBcrypt()
   const access = new Access(await readAccessRules(config, bcrypt, around.placeOf))
   const adminRules = await readAdminRules(config, bcrypt, around.placeOf)
-  const adminAccess = adminRules && new Access(adminRules)
+  const adminAccess = adminRules && new Access(adminRules, ADMIN_DOOR)
   return {
     config: settings.config,
     settings,

@@ -44,11 +44,30 @@ export interface AccessRules {
   readonly policy: Policy
 }
 
+/** What who is not let in is told: what asks for a login, and how one is given to it. */
+export interface Door {
+  readonly name: string
+  readonly login: string
+}
+
+const REGISTRY: Door = {
+  name: 'this registry',
+  login: 'log in with docker login, podman login or nerdctl login',
+}
+
+export const ADMIN_DOOR: Door = {
+  name: 'this listener',
+  login:
+    'say one of adminUsers: commands with --server http://USER:PASSWORD@HOST:PORT, curl with -u USER:PASSWORD, browsers ask at /',
+}
+
 export class Access {
   #rules: AccessRules
+  readonly #door: Door
 
-  constructor(rules: AccessRules) {
+  constructor(rules: AccessRules, door: Door = REGISTRY) {
     this.#rules = rules
+    this.#door = door
   }
 
   /** Takes new users and rules; pulls under way go on. True when there are other users or passwords than before. */
@@ -69,13 +88,13 @@ export class Access {
   async identify(credentials: Credentials): Promise<Principal | undefined> {
     const { mode } = this.#rules
     if (mode.mode === 'none') return undefined
-    if (mode.mode === 'mtls') return principalOf(credentials.certificate)
+    if (mode.mode === 'mtls') return principalOf(credentials.certificate, this.#door)
     const basic = parseBasic(credentials.authorization)
-    if (basic === undefined) throw unauthorized('this registry asks for a login')
+    if (basic === undefined) throw unauthorized(`${this.#door.name} asks for a login`, this.#door)
     if (await mode.users.isRight(basic.name, basic.password, credentials.client)) {
       return { name: basic.name, groups: [] }
     }
-    throw unauthorized('the user name or the password is wrong')
+    throw unauthorized('the user name or the password is wrong', this.#door)
   }
 
   allows(principal: Principal | undefined, ask: PolicyAsk): boolean {
@@ -93,9 +112,9 @@ export class Access {
   }
 }
 
-function principalOf(certificate: CertificateSubject | undefined): Principal {
+function principalOf(certificate: CertificateSubject | undefined, door: Door): Principal {
   if (certificate?.commonName === undefined || certificate.commonName === '') {
-    throw unauthorized('this registry asks for a client certificate with one common name')
+    throw unauthorized(`${door.name} asks for a client certificate with one common name`, door)
   }
   return { name: certificate.commonName, groups: certificate.units }
 }
@@ -112,12 +131,6 @@ export function parseBasic(
   return { name: text.slice(0, colon), password: text.slice(colon + 1) }
 }
 
-function unauthorized(what: string): CrossdockError {
-  return new CrossdockError(
-    'unauthorized',
-    `${what}; log in with docker login, podman login or nerdctl login`,
-    {
-      reason: 'login',
-    },
-  )
+function unauthorized(what: string, { login }: Door): CrossdockError {
+  return new CrossdockError('unauthorized', `${what}; ${login}`, { reason: 'login' })
 }

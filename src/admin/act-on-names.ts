@@ -89,6 +89,10 @@ export async function unpin(
   return results
 }
 
+export function checkRemove(deps: Pick<NamesDeps, 'parseImage'>, ask: ImagesAsk) {
+  return taggedIn(deps, ask, 'only names are forgotten')
+}
+
 export async function remove(
   deps: NamesDeps,
   { images }: ImagesAsk,
@@ -96,10 +100,7 @@ export async function remove(
   const inventory = new Inventory(deps)
   const releases = new Releases(deps)
   const results: RemoveResult[] = []
-  for (const one of images.map((text) =>
-    tagged(deps.parseImage(text), 'only names are forgotten'),
-  )) {
-    const { repository, tag, name } = one
+  for (const { repository, tag, name } of checkRemove(deps, { images })) {
     const conversions = await conversionsOf(name, inventory)
     const removed = await releases.after(() => inventory.remove(repository, tag))
     results.push({ name, removed, conversions })
@@ -107,15 +108,18 @@ export async function remove(
   return results
 }
 
+export function checkRecheck(deps: Pick<NamesDeps, 'parseImage' | 'offline'>, ask: ImagesAsk) {
+  if (deps.offline) throw offline()
+  return taggedIn(deps, ask, 'only tags move')
+}
+
 /** Asks upstream now, however short ago it was asked. Throws what upstream fails with. */
 export async function recheck(
   deps: NamesDeps,
   { images }: ImagesAsk,
 ): Promise<readonly RecheckResult[]> {
-  if (deps.offline) throw offline()
   const results: RecheckResult[] = []
-  for (const text of images) {
-    const one = tagged(deps.parseImage(text), 'only tags move')
+  for (const one of checkRecheck(deps, { images })) {
     const { repository } = one
     const tag = await sourceTag(deps, repository, one.tag)
     const before = (await deps.catalog.tags.find(repository, tag))?.digest ?? null
@@ -126,15 +130,18 @@ export async function recheck(
   return results
 }
 
+export function checkSignatures(deps: Pick<NamesDeps, 'parseImage' | 'offline'>, ask: ImagesAsk) {
+  if (deps.offline) throw offline()
+  return taggedIn(deps, ask, 'only tags are looked up')
+}
+
 /** Asks upstream what signs the sources of these images. */
 export async function signatures(
   deps: NamesDeps,
   { images }: ImagesAsk,
 ): Promise<readonly SignaturesResult[]> {
-  if (deps.offline) throw offline()
   const results: SignaturesResult[] = []
-  for (const text of images) {
-    const one = tagged(deps.parseImage(text), 'only tags are looked up')
+  for (const one of checkSignatures(deps, { images })) {
     const { repository } = one
     const tag = await sourceTag(deps, repository, one.tag)
     const digest = (await deps.tags.resolve(repository, tag))?.digest ?? null
@@ -160,6 +167,10 @@ export function tagged(image: NamedImage, why: string) {
   const { repository, reference, text } = image
   if ('tag' in reference) return { repository, tag: reference.tag, name: formatImage(image) }
   throw new CrossdockError('requestInvalid', `${text}: ${why}; say a tag instead of the digest`)
+}
+
+function taggedIn(deps: Pick<NamesDeps, 'parseImage'>, { images }: ImagesAsk, why: string) {
+  return images.map((text) => tagged(deps.parseImage(text), why))
 }
 
 function namedPin(image: NamedImage): { readonly name: string; readonly pin: Pin } {

@@ -1,6 +1,9 @@
 /** Everything that an operator can have done, in one table: commands run it here or in a server, the API lets anybody ask for it. */
 import { CrossdockError } from '../errors.ts'
 import {
+  checkRecheck,
+  checkRemove,
+  checkSignatures,
   type PinResult,
   pin,
   type RecheckResult,
@@ -22,7 +25,12 @@ import {
   type StageAsk,
   type VerifyAsk,
 } from './asks.ts'
-import { type ConvertAgainDeps, type ConvertAgainResult, convertAgain } from './convert-again.ts'
+import {
+  type ConvertAgainDeps,
+  type ConvertAgainResult,
+  checkConvertAgain,
+  convertAgain,
+} from './convert-again.ts'
 import { type StageOutcome, stage } from './stage.ts'
 import type { TaskProgress } from './tasks.ts'
 import {
@@ -61,6 +69,8 @@ interface Action<A, R> {
   readonly parse: (body: unknown) => A
   /** What it is about, for people. */
   readonly subject: (ask: A) => string
+  /** Throws `requestInvalid` for what could never be done, before anything begins. */
+  readonly check?: (deps: ActionDeps, ask: A) => void
   readonly run: (deps: ActionDeps, ask: A, watch: Watch) => Promise<R>
 }
 
@@ -68,10 +78,20 @@ const ACTIONS: { readonly [N in ActionName]: Action<AskOf<N>, ResultOf<N>> } = {
   stage: { parse: parseStageAsk, subject: stageSubject, run: stage },
   pin: { parse: parseImagesAsk, subject: imagesSubject, run: pin },
   unpin: { parse: parseImagesAsk, subject: imagesSubject, run: unpin },
-  recheck: { parse: parseImagesAsk, subject: imagesSubject, run: recheck },
-  convert: { parse: parseImagesAsk, subject: imagesSubject, run: convertAgain },
-  remove: { parse: parseImagesAsk, subject: imagesSubject, run: remove },
-  signatures: { parse: parseImagesAsk, subject: imagesSubject, run: signatures },
+  recheck: { parse: parseImagesAsk, subject: imagesSubject, check: checkRecheck, run: recheck },
+  convert: {
+    parse: parseImagesAsk,
+    subject: imagesSubject,
+    check: checkConvertAgain,
+    run: convertAgain,
+  },
+  remove: { parse: parseImagesAsk, subject: imagesSubject, check: checkRemove, run: remove },
+  signatures: {
+    parse: parseImagesAsk,
+    subject: imagesSubject,
+    check: checkSignatures,
+    run: signatures,
+  },
   gc: { parse: parseCollectAsk, subject: () => 'the store', run: collect },
   verify: { parse: parseVerifyAsk, subject: ({ image = 'the store' }) => image, run: verify },
 }
@@ -98,6 +118,7 @@ export class Actions {
     const action = ACTIONS[name]
     const ask = action.parse(body)
     for (const text of namesIn(ask)) this.#deps.parseImage(text)
+    action.check?.(this.#deps, ask)
     return {
       subject: action.subject(ask),
       run: (tell: (progress: TaskProgress) => void) =>

@@ -1,5 +1,6 @@
 /** What an action is told, out of JSON that anybody may have written: every key is known, every value of its type. */
 import { CrossdockError } from '../errors.ts'
+import { parsePlatform } from '../oci/platform.ts'
 
 export interface ImagesAsk {
   /** As one would type them after `docker pull`. */
@@ -46,7 +47,7 @@ export function parseStageAsk(body: unknown): StageAsk {
   ])
   return {
     images: listIn(images, 'images', MOST_IMAGES).map(parseWanted),
-    ...(platforms !== undefined && { platforms: platformsIn(platforms) }),
+    ...(platforms !== undefined && { platforms: platformsIn(platforms, 'platforms') }),
     ...(jobs !== undefined && { jobs: jobsIn(jobs) }),
     ...(failFast !== undefined && { failFast: flagIn(failFast, 'failFast') }),
   }
@@ -62,18 +63,38 @@ export function parseCollectAsk(body: unknown): CollectAsk {
   return dryRun === undefined ? {} : { dryRun: flagIn(dryRun, 'dryRun') }
 }
 
+/** Of what is told nothing. Throws `requestInvalid`. */
+export function parseEmptyAsk(body: unknown): void {
+  objectIn(body, 'the body', [])
+}
+
 function parseWanted(value: unknown, index: number): WantedImage {
   const where = `images[${index}]`
   if (typeof value === 'string') return { image: textIn(value, where) }
   const { image, platforms } = objectIn(value, where, ['image', 'platforms'])
   return {
     image: textIn(image, `${where}.image`),
-    ...(platforms !== undefined && { platforms: platformsIn(platforms) }),
+    ...(platforms !== undefined && { platforms: platformsIn(platforms, `${where}.platforms`) }),
   }
 }
 
-function platformsIn(value: unknown): readonly string[] {
-  return textsIn(value, 'platforms', MOST_PLATFORMS)
+function platformsIn(value: unknown, where: string): readonly string[] {
+  const texts = textsIn(value, where, MOST_PLATFORMS)
+  for (const [i, text] of texts.entries()) {
+    if (text !== 'all' && !isPlatform(text)) {
+      throw wrong(`${where}[${i}]`, 'a platform such as linux/arm64, or all')
+    }
+  }
+  return texts
+}
+
+function isPlatform(text: string): boolean {
+  try {
+    parsePlatform(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function objectIn(
@@ -81,12 +102,11 @@ function objectIn(
   where: string,
   known: readonly string[],
 ): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw wrong(where, `an object with ${known.join(', ')}`)
-  }
+  const what = known.length === 0 ? 'an empty object' : `an object with ${known.join(', ')}`
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(where, what)
   const unknown = Object.keys(value).find((key) => !known.includes(key))
   if (unknown === undefined) return value as Readonly<Record<string, unknown>>
-  throw wrong(where, `an object with ${known.join(', ')} and nothing else`)
+  throw wrong(where, `${what} and nothing else`)
 }
 
 function listIn(value: unknown, where: string, most: number): readonly unknown[] {

@@ -34,13 +34,17 @@ export interface ConvertAgainResult {
   readonly differing: readonly { readonly digest: Digest; readonly reason: string }[]
 }
 
+/** Throws `requestInvalid` where no profile is named. */
+export function checkConvertAgain(deps: ConvertAgainDeps, { images }: ImagesAsk) {
+  return images.map((text) => wantedOf(deps.parseImage(text), deps))
+}
+
 export async function convertAgain(
   deps: ConvertAgainDeps,
-  { images }: ImagesAsk,
+  ask: ImagesAsk,
 ): Promise<readonly ConvertAgainResult[]> {
-  const wanted = images.map((text) => wantedOf(deps.parseImage(text), deps))
   const results: ConvertAgainResult[] = []
-  for (const one of wanted) results.push(await convertOne(deps, one))
+  for (const one of checkConvertAgain(deps, ask)) results.push(await convertOne(deps, one))
   return results
 }
 
@@ -73,7 +77,6 @@ async function convertOne(deps: ConvertAgainDeps, one: WantedAgain): Promise<Con
   }
 }
 
-/** Throws `requestInvalid` where no profile is named. */
 function wantedOf(image: NamedImage, { profiles }: ConvertAgainDeps): WantedAgain {
   const { repository, tag, name } = tagged(image, 'what is converted has a name')
   const split = splitSuffix(tag, profiles.suffixes)

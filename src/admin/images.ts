@@ -8,6 +8,7 @@ import { formatPlatform } from '../oci/platform.ts'
 import type { Pins } from '../pins.ts'
 import type { Catalog, Repository, TagName } from '../ports.ts'
 import type { Pinned } from '../upkeep/pinned.ts'
+import { sourceTag } from './act-on-names.ts'
 import type { Activity } from './activity.ts'
 import { knownSignatures } from './signatures.ts'
 
@@ -67,9 +68,10 @@ function describeRow(entries: readonly Entry[], isPinned: PinTest) {
   }
 }
 
-/** Of what the store knows; nobody upstream is asked. Throws `manifestUnknown` for what is not in it. */
-export async function describeImage(deps: ImagesDeps, repository: Repository, tag: string) {
+/** Of what the store knows, with a profile's suffix or without; nobody upstream is asked. Throws `manifestUnknown` for what is not in it. */
+export async function describeImage(deps: ImagesDeps, repository: Repository, asked: string) {
   const { catalog, manifests } = deps
+  const tag = await sourceTag(deps, repository, asked)
   const known = await catalog.tags.find(repository, tag)
   const image = `${repository.upstream}/${repository.name}:${tag}`
   if (known === undefined) throw notHere(image)

@@ -1,5 +1,6 @@
 /** The admin API and the dashboard's page, as docs/api.md describes them: one table of what there is, one guard before all of it. */
 import type { ActionName, Actions } from '../admin/actions.ts'
+import { parseEmptyAsk } from '../admin/asks.ts'
 import type { Broadcast } from '../admin/broadcast.ts'
 import { describeImage, type ImagesDeps, listImages } from '../admin/images.ts'
 import type { NamedImage } from '../admin/named-image.ts'
@@ -69,7 +70,7 @@ const ROUTES: readonly Route[] = [
   { method: 'GET', path: /^\/api\/store()$/, answer: store },
   { method: 'GET', path: /^\/api\/conversions()$/, answer: conversions },
   { method: 'GET', path: /^\/api\/tasks()$/, answer: tasks },
-  { method: 'GET', path: /^\/api\/tasks\/(\d{1,15})$/, answer: task },
+  { method: 'GET', path: /^\/api\/tasks\/([^/]+)$/, answer: task },
   { method: 'POST', path: /^\/api\/reload()$/, answer: reload },
   { method: 'POST', path: /^\/api\/actions\/([a-z-]+)$/, answer: act },
 ]
@@ -152,7 +153,7 @@ async function conversions({ exchange }: Ask, { progress, ending }: AdminDeps): 
 
 async function reload({ exchange }: Ask, deps: AdminDeps): Promise<void> {
   // Only what is said to be JSON, and so comes from no form of another page.
-  await readJsonBody(exchange.incoming)
+  parseEmptyAsk(await readJsonBody(exchange.incoming))
   sendJson(exchange, await deps.reload())
 }
 
@@ -163,6 +164,7 @@ function tasks({ exchange }: Ask, deps: AdminDeps): void {
 }
 
 async function task({ exchange, rest }: Ask, deps: AdminDeps): Promise<void> {
+  if (!/^\d{1,15}$/.test(rest)) throw noSuchTask(rest)
   await sendTask(exchange, Number(rest), deps)
 }
 
@@ -187,9 +189,7 @@ async function sendTask(exchange: Exchange, id: number, deps: AdminDeps): Promis
   const signal = AbortSignal.any([deps.ending, over.signal])
   const waitMs = Math.min(MOST_WAIT, Number(seconds)) * 1_000
   const found = await deps.tasks.wait(id, waitMs, signal)
-  if (found === undefined) {
-    throw new CrossdockError('notFound', `there is no task ${id}, or it ended long ago`)
-  }
+  if (found === undefined) throw noSuchTask(String(id))
   sendJson(exchange, found, found.state === 'running' ? 202 : 200)
 }
 
@@ -228,6 +228,13 @@ function unknownPath(path: string): CrossdockError {
   return new CrossdockError(
     'notFound',
     `${path.slice(0, 200)} is not here: the admin listener has /healthz, /readyz, /metrics, /api/... (docs/api.md), and the dashboard at / for browsers`,
+  )
+}
+
+function noSuchTask(id: string): CrossdockError {
+  return new CrossdockError(
+    'notFound',
+    `no such task: ${id.slice(0, 40)}; it ended long ago, or never was`,
   )
 }
 

@@ -155,6 +155,8 @@ describe('what it tells', () => {
     expect(made[0]).toMatchObject({ current: true, platforms: [{ layers: 1, fallbacks: [] }] })
     expect(made[0].seconds).toBeGreaterThan(0)
     expect(body.signatures).toEqual([])
+    expect((await get('/api/image?image=team/paged:2-none')).body).toEqual(body)
+    expect((await get('/api/image?image=team/paged:2-absent')).status).toBe(404)
   })
 
   test('why a layer has a plainer form than was asked for', async () => {
@@ -281,10 +283,6 @@ describe('what it does', () => {
         differing: [],
       }),
     ])
-    expect((await act('convert', { images: ['team/again:1'] })).body).toMatchObject({
-      state: 'failed',
-      error: { message: expect.stringContaining('names no profile') },
-    })
   })
 
   test('looks for signatures upstream', async () => {
@@ -343,6 +341,29 @@ describe('what it refuses', () => {
     expect(response.status).toBe(status)
   })
 
+  test.each([
+    ['stage', { images: ['a:1'], platforms: ['foo'] }, 'platforms[0] must be a platform'],
+    ['stage', { images: [{ image: 'a:1', platforms: ['x'] }] }, 'images[0].platforms[0] must be'],
+    ['convert', { images: ['a:1'] }, 'names no profile to convert to'],
+    ['remove', { images: [`a@sha256:${'0'.repeat(64)}`] }, 'only names are forgotten'],
+    ['recheck', { images: [`a@sha256:${'0'.repeat(64)}`] }, 'only tags move'],
+  ])('%s of %j, before anything begins', async (name, asked, why) => {
+    const before = (await get('/api/tasks')).body.tasks.length
+    const { status, body } = await act(name, asked)
+    expect([status, body.errors?.[0].message]).toEqual([400, expect.stringContaining(why)])
+    expect((await get('/api/tasks')).body.tasks).toHaveLength(before)
+  })
+
+  test('a reload that is told something', async () => {
+    const headers = { 'content-type': 'application/json' }
+    const body = JSON.stringify({ a: 1 })
+    const response = await fetch(`${admin}/api/reload`, { method: 'POST', headers, body })
+    expect([response.status, await response.text()]).toEqual([
+      400,
+      expect.stringContaining('the body must be an empty object'),
+    ])
+  })
+
   test('pages of others, and names that are not its own', async () => {
     const body = { images: ['a:1'] }
     for (const headers of [{ origin: 'http://evil.example' }, { 'sec-fetch-site': 'cross-site' }]) {
@@ -357,7 +378,13 @@ describe('what it refuses', () => {
     const response = await fetch(`${admin}/api/actions/pin`)
     expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST'])
     expect((await act('reboot', {})).status).toBe(404)
-    expect((await get('/api/tasks/999')).status).toBe(404)
+    for (const id of ['999', 'xyz']) {
+      const { status, body } = await get(`/api/tasks/${id}`)
+      expect([status, body.errors[0].message]).toEqual([
+        404,
+        expect.stringContaining('no such task'),
+      ])
+    }
     expect((await fetch(`${door}/api/state`)).status).toBe(404)
   })
 })
@@ -387,6 +414,9 @@ describe('whom it lets in', () => {
         401,
         expect.stringContaining('Basic'),
       ])
+      const told = await asked.text()
+      expect(told).toContain('--server http://USER:PASSWORD@HOST:PORT')
+      expect(told).not.toContain('docker login')
       expect((await fetch(`${served.admin}/api/state`, { headers: login })).status).toBe(200)
       const url = served.admin.replace('//', '//alice:secret@')
       expect(await place.run('gc', '--dry-run', '--server', url)).toMatchObject({ code: 0 })

@@ -245,7 +245,12 @@ function filesIn(node: SchemaNode, path: Path = []): readonly Path[] {
 
 function setPath(tree: object, path: Path, value: string): void {
   const [key = '', ...rest] = path
-  const node = tree as Record<PropertyKey, object | string>
-  if (rest.length === 0) node[key] = value
-  else setPath((node[key] ??= typeof rest[0] === 'number' ? [] : {}) as object, rest, value)
+  const node = tree as Record<PropertyKey, unknown>
+  if (rest.length === 0) {
+    node[key] = value
+    return
+  }
+  const inner = node[key] ?? (typeof rest[0] === 'number' ? [] : {})
+  node[key] = inner
+  setPath(inner as object, rest, value)
 }
