@@ -7,7 +7,7 @@ import type { ImageTask } from '../convert/image-task.ts'
 import { indexOfOne } from '../convert/index-of-one.ts'
 import { CrossdockError } from '../errors.ts'
 import { diffId512Of, keyOf as layerKeyOf } from '../convert/layer-task.ts'
-import { isUnsuitable } from '../convert/unsuitable.ts'
+import { Unsuitable } from '../convert/unsuitable.ts'
 import { type Format, LayerRefusedError } from '../format/format.ts'
 import { findFormat } from '../format/formats.ts'
 import { parseRecipe } from '../format/recipe.ts'
@@ -154,7 +154,7 @@ class RemadeCheck {
     try {
       return await this.#context.assembler.image(...how)
     } catch (error) {
-      if (!isUnsuitable(error)) throw error
+      if (!(error instanceof Unsuitable)) throw error
       throw misfiled(made, error.message, error)
     }
   }

@@ -20,7 +20,7 @@ import type { Manifests } from '../pull/manifests.ts'
 import type { ImageTask } from './image-task.ts'
 import type { Regenerations } from './regenerations.ts'
 import type { ImageSurvey, IndexSurvey } from './survey.ts'
-import { unsuitable } from './unsuitable.ts'
+import { Unsuitable } from './unsuitable.ts'
 
 /** A manifest, and what was made for it that it does not name as a layer. Everything but the manifest is in the store. */
 export interface AssembledImage {
@@ -134,7 +134,7 @@ export class Assembler {
       return await format.assemble(...how)
     } catch (error) {
       if (!(error instanceof LayerRefusedError)) throw error
-      throw unsuitable(`image ${digest}`, repository, format.name, error)
+      throw new Unsuitable(`image ${digest}`, repository, format.name, error.message)
     }
   }
 

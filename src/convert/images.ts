@@ -25,7 +25,7 @@ import { selectChildren } from '../oci/chosen-children.ts'
 import type { Job, Progress } from './progress.ts'
 import type { Setbacks } from './setbacks.ts'
 import { leftBelow, mediaTypeOf, type Survey, Surveyor } from './survey.ts'
-import { isUnsuitable, UNSUITABLE } from './unsuitable.ts'
+import { UNSUITABLE, Unsuitable } from './unsuitable.ts'
 
 export interface ImageEvents {
   converted?(image: {
@@ -175,7 +175,7 @@ export class Images {
       this.#end(task, job, began, 'converted')
       return { kind: 'converted', image, isHit: false }
     } catch (error) {
-      if (isUnsuitable(error)) {
+      if (error instanceof Unsuitable) {
         const { message: why } = error
         const outcome = { kind: 'original', reason: UNSUITABLE, why } as const
         this.#unsuitable.set(text, outcome)

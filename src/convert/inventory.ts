@@ -23,6 +23,7 @@ import { notesOf } from './notes.ts'
 import { dialectFor, type FormatChoice, keptBy } from './plan.ts'
 import { reasonToKeep } from '../oci/image-kind.ts'
 import { isChosen } from '../oci/chosen-children.ts'
+import { findRefusal } from './unsuitable.ts'
 
 /** One tag, or one conversion of it. */
 export interface Entry {
@@ -215,7 +216,10 @@ export class Inventory {
       const isKept =
         dialectFor(format, image.dialect, 'any') === image.dialect &&
         image.layers.every((layer) => format.deed(layer, true, options) === 'keep')
-      const reason = reasonToKeep(image) ?? (isKept ? keptBy(format) : undefined)
+      const reason =
+        reasonToKeep(image) ??
+        (isKept ? keptBy(format) : undefined) ??
+        (await findRefusal(this.#deps.catalog, repository, image.layers, format))
       if (reason === undefined) return undefined
       reasons.push(reason)
     }

@@ -20,7 +20,7 @@ import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
 import { type Content, contentOf } from './contents.ts'
 import { HashedTar, wants512 } from './hashed-tar.ts'
-import { unsuitable } from './unsuitable.ts'
+import { REFUSED, refusalOf, Unsuitable } from './unsuitable.ts'
 import {
   checkSize,
   checkWanted,
@@ -32,31 +32,11 @@ import {
   sourceDiffId,
   wrongDiffId,
 } from './layer-task.ts'
+import type { LayerEvents } from './layer-events.ts'
 import type { Origin, Origins } from './origins.ts'
 import { listIn, readList } from '../priorities/stored-lists.ts'
 import type { LayerProgress } from './progress.ts'
 import { arrival, ENOUGH, type Turn } from './turn.ts'
-
-export interface LayerEvents {
-  converted?(layer: {
-    readonly encoding: string
-    readonly result: 'converted' | 'failed'
-    readonly seconds: number
-    readonly bytesIn: number
-    readonly bytesOut: number
-  }): void
-  /** The format cannot carry the layer, which is made in the plainer form. */
-  fellBack?(layer: {
-    readonly source: Digest
-    readonly encoding: string
-    readonly plain: string
-    readonly reason: string
-  }): void
-  /** A layer that is not here any more came out differently than before, so that what was made first cannot be had again. */
-  replaced?(before: ConvertedLayer): Promise<void>
-  /** A blob was read or found for a conversion, which counts as being served. */
-  used?(digest: Digest): void
-}
 
 export interface ConversionRun {
   readonly progress: LayerProgress
@@ -155,9 +135,8 @@ export class LayerConversion {
         return await this.#fallBack(key, task, run, error)
       }
       if (!run.turn.isSetBack) this.#converted(key, 'failed', began, task.source.size, 0)
-      if (error instanceof LayerRefusedError) {
-        throw unsuitable(`layer ${task.source.digest}`, task.repository, key.encoding, error)
-      }
+      if (error instanceof LayerRefusedError)
+        throw await this.#refused(key, task, run, error.message)
       throw naming(task, error)
     }
   }
@@ -210,7 +189,9 @@ export class LayerConversion {
       (await this.#contentOf(task)) === format.compression
     const plain = isPlain
       ? await this.#keep(key, task, run)
-      : await this.#convertPlain(task, format, run)
+      : await this.#convertPlain(task, format, run).catch(async (error) => {
+          throw error instanceof Unsuitable ? await this.#refused(key, task, run, error.why) : error
+        })
     const facts = { ...plain.facts, [FALLBACK_REVISION]: String(format.encoding.revision) }
     const layer: ConvertedLayer = { ...plain, ...key, facts, fallback: refusal.message }
     await this.#deps.catalog.conversions.recordLayer(layer)
@@ -231,6 +212,20 @@ export class LayerConversion {
       `blob ${target} cannot be made again: ${cause.message}; pull the tag again`,
       { cause, subject: target },
     )
+  }
+
+  /** Noted for good, so that nobody finds it out once more: the layer, the encoding and this revision of it do not change. */
+  async #refused(
+    key: LayerKey,
+    task: LayerTask,
+    run: ConversionRun,
+    why: string,
+  ): Promise<Unsuitable> {
+    const kept = await this.#keep(key, task, run)
+    const facts = { ...kept.facts, [REFUSED]: why }
+    await this.#deps.catalog.conversions.recordLayer({ ...kept, facts })
+    const layer = `layer ${task.source.digest}`
+    return new Unsuitable(layer, task.repository, key.encoding, why)
   }
 
   /** The source is in the plainer form already: checked, and left as it is. */
@@ -281,6 +276,8 @@ export class LayerConversion {
     const options = defaultOptions(format)
     const key = keyOf(task.source.digest, encoding, options)
     const known = await this.#deps.catalog.conversions.findLayer(key)
+    const refusal = known && refusalOf(task.repository, known)
+    if (refusal !== undefined) throw refusal
     const isHere = known !== undefined && (await this.#deps.store.stat(known.target)) !== undefined
     return isHere
       ? known

@@ -11,11 +11,13 @@ import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { isAbandoned } from '../pull/downloads.ts'
 import { isSameRepository, fullName } from '../oci/repository.ts'
 import { isBeyondAllowance } from './allowance.ts'
-import type { LayerConversion, LayerEvents } from './layer-conversion.ts'
+import type { LayerConversion } from './layer-conversion.ts'
+import type { LayerEvents } from './layer-events.ts'
 import { checkDiffId, checkSize, findDiffId, keyOf, type LayerTask, waiting } from './layer-task.ts'
 import type { Origins } from './origins.ts'
 import type { LayerProgress } from './progress.ts'
 import { type SlotResult, Slots } from './slots.ts'
+import { refusalOf } from './unsuitable.ts'
 import type { Turn } from './turn.ts'
 
 export interface LayerFlight {
@@ -152,6 +154,11 @@ export class Layers {
     wanted: ReadonlySet<Digest>,
   ): Promise<ConvertedLayer> {
     const known = await this.#deps.catalog.conversions.findLayer(key)
+    const refusal = known && refusalOf(task.repository, known)
+    if (refusal !== undefined) {
+      await this.#mayRead(task)
+      throw refusal
+    }
     if (known !== undefined && (await this.#deps.store.stat(known.target)) !== undefined) {
       await this.#mayRead(task)
       progress.stage = 'reused'

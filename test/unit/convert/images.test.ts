@@ -3,7 +3,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { digestOf } from '../../../src/oci/digest.ts'
 import { defaultOptions, FORMATS } from '../../../src/format/formats.ts'
-import { nydus } from '../../../src/format/nydus/nydus.ts'
+import { findRefusal } from '../../../src/convert/unsuitable.ts'
+import { nydus, nydusRef } from '../../../src/format/nydus/nydus.ts'
 import { namedIn } from '../../../src/oci/named.ts'
 import type { ConvertedImage } from '../../../src/ports.ts'
 import { type FakeImage, type FakeIndex, fakeImage, fakeIndex } from '../../helpers/fake-image.ts'
@@ -107,6 +108,26 @@ describe('nydus images beside their originals', () => {
       image.layers[0]?.digest ?? image.digest,
     )
     expect(recipes).toHaveLength(1)
+  })
+})
+
+describe('an image with a layer that a format cannot express', () => {
+  it('stays the original, is told why, and is not tried again', async () => {
+    const all = new MemoryConversions()
+    const image = await fakeImage({ layers: [{ files: [{ name: 'x'.repeat(300) }] }] })
+    all.upstream.add(image)
+    const outcome = await all.images.convert(all.task(image, nydus), undefined).result
+    const why = expect.stringContaining('cannot be expressed as nydus')
+    expect(outcome).toMatchObject({ kind: 'original', reason: 'unsuitable', why })
+
+    const { catalog } = all.store
+    expect(await findRefusal(catalog, HERE, image.layers, nydus)).toMatch(/^unsuitable, layer /)
+    expect(await findRefusal(catalog, HERE, image.layers, nydusRef)).toMatch(/^unsuitable, layer /)
+    expect(await findRefusal(catalog, HERE, image.layers, ODD)).toBeUndefined()
+    // With everything but the record gone, nothing is fetched once more to find it out.
+    for (const { digest } of image.layers) all.store.blobs.contents.delete(digest)
+    const again = await all.images.convert(all.task(image, nydusRef), undefined).result
+    expect(again).toMatchObject({ kind: 'original', reason: 'unsuitable' })
   })
 })
 
