@@ -59,24 +59,27 @@ export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] 
   ['CROSSDOCK_CONFIG', 'the configuration file, where --config names none'],
   ['CROSSDOCK_...', 'any key of it: CROSSDOCK_CACHE__MAX_SIZE=10GiB is cache.maxSize'],
   ['DOCKER_CONFIG', "folder of the Docker client's configuration, for credentials of upstreams"],
-  ['HTTP_PROXY, HTTPS_PROXY, NO_PROXY', 'the way to upstreams'],
+  ['HTTP_PROXY, HTTPS_PROXY', 'the way to upstreams'],
+  ['NO_PROXY', 'hosts of upstreams that are reached without it'],
 ]
 
 const PROFILES = `Profiles (a suffix of any tag, "alpine:3-zstd"; crossdock config show lists yours as well):
   ${BUILT_INS.map(({ name }) => name).join(', ')}`
 
-const DOCUMENTATION =
-  'Documentation: README.md and docs/ of the source; config/crossdock.yaml explains every key.'
+const DOCUMENTATION = `Documentation:
+  man crossdock, man crossdock-export, ...   of an installed package (npm install --global)
+  crossdock config schema                    every key of the configuration; config/crossdock.yaml explains them
+  README.md, docs/                           of the source; README.md is in the package, too`
 
 /** Gives every command its examples and its own line below usage errors. */
 export function addHelp(program: Command): void {
-  const variables = ENVIRONMENT.map(([name, what]) => `  ${name.padEnd(24)} ${what}`)
+  const width = Math.max(...ENVIRONMENT.map(([name]) => name.length))
+  const variables = ENVIRONMENT.map(([name, what]) => `  ${name.padEnd(width)}  ${what}`)
   const environment = ['Environment:', ...variables].join('\n')
   program.addHelpText('after', `\n${PROFILES}\n\n${environment}\n\n${DOCUMENTATION}`)
   for (const command of allCommands(program)) {
-    const words = wordsOf(command)
-    command.showHelpAfterError(helpHint(words))
-    const examples = EXAMPLES[words] ?? []
+    command.showHelpAfterError(helpHint(wordsOf(command)))
+    const examples = examplesOf(command)
     if (examples.length === 0) continue
     const lines = examples.map((example) => `  ${example}`).join('\n')
     command.addHelpText(
@@ -84,6 +87,13 @@ export function addHelp(program: Command): void {
       `\nExamples:\n${lines}\n\nEnvironment, profiles and documentation: crossdock --help`,
     )
   }
+}
+
+/** Of a group of commands the first one of each. */
+export function examplesOf(command: Command): readonly string[] {
+  const own = EXAMPLES[wordsOf(command)] ?? []
+  if (own.length > 0 || command.parent === null) return own
+  return command.commands.flatMap((one) => EXAMPLES[wordsOf(one)]?.[0] ?? [])
 }
 
 /** `words`: `record show`; none for the program itself. */

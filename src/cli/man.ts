@@ -1,7 +1,7 @@
 /** Pages for man(1), one for the program and one for each command, made from what `--help` is made of. */
 import type { Argument, Command, Option } from 'commander'
 import { BUILT_INS } from '../config/profiles.ts'
-import { allCommands, ENVIRONMENT, EXAMPLES, wordsOf } from './help.ts'
+import { allCommands, ENVIRONMENT, examplesOf, wordsOf } from './help.ts'
 
 export interface ManPage {
   /** `crossdock-record-show.1` */
@@ -52,7 +52,7 @@ function pageOf(command: Command, all: readonly Command[], version: string): str
     ),
     section('ARGUMENTS', command.registeredArguments.flatMap(argumentEntry)),
     section('OPTIONS', options.flatMap(optionEntry)),
-    section('EXAMPLES', examplesOf(command)),
+    section('EXAMPLES', exampleLines(command)),
     ...(isProgram ? programSections() : []),
     section(
       'EXIT STATUS',
@@ -109,8 +109,8 @@ function entry(term: string, text: string): string[] {
   return ['.TP', `\\fB${roff(term)}\\fR`, roff(text)]
 }
 
-function examplesOf(command: Command): string[] {
-  const examples = EXAMPLES[wordsOf(command)] ?? []
+function exampleLines(command: Command): string[] {
+  const examples = examplesOf(command)
   return examples.length === 0 ? [] : ['.EX', ...examples.map(roff), '.EE']
 }
 

@@ -20,7 +20,8 @@ async function optionsOf(words: string): Promise<string[]> {
 describe('help', () => {
   it('has examples for every command, and no option in them that there is not', async () => {
     const { out } = await place.run('--help')
-    const names = [...out.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name ?? '')
+    const [list = ''] = out.split('\nProfiles ')
+    const names = [...list.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name ?? '')
 
     for (const name of names.filter((one) => one !== 'help')) {
       const words = Object.keys(EXAMPLES).filter((one) => one.split(' ')[0] === name)
@@ -44,6 +45,21 @@ describe('help', () => {
     expect(out).toMatch(/zstdchunked/)
     expect(out).toMatch(/CROSSDOCK_CONFIG/)
     expect(out).toMatch(/docs\//)
+    expect(out).toMatch(/man crossdock-export/)
+    const [, table = ''] = /^Environment:\n((?: .*\n)+)/m.exec(out) ?? []
+    const lines = table.trimEnd().split('\n')
+    const columns = lines.map((line) => /^ {2}\S+(?: \S+)*? {2,}/.exec(line)?.[0].length)
+    expect(table).toMatch(/NO_PROXY/)
+    expect(new Set(columns).size).toBe(1)
+  })
+
+  it.each(['config', 'record'])('of the group %s has an example of each command', async (group) => {
+    const { out } = await place.run(group, '--help')
+    const commands = Object.keys(EXAMPLES).filter((words) => words.startsWith(`${group} `))
+
+    expect(commands.length).toBeGreaterThan(2)
+    for (const words of commands) expect(out).toContain(`\n  ${EXAMPLES[words]?.[0]}\n`)
+    expect(out).toMatch(/documentation: crossdock --help\n/)
   })
 
   it.each([
