@@ -252,7 +252,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     setbacks,
     substitutes: offline ? new Substitutes({ catalog, manifests, blobs, origins }) : undefined,
   })
-  const staging = new Staging({ learned, pulls, manifests, progress })
+  const staging = new Staging({ learned, pulls, manifests, progress, store })
   const pinned = new Pinned({ pins, catalog, manifests, profiles })
   const collector = new Collector({
     store,

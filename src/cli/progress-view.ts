@@ -109,7 +109,17 @@ function formatTotal(jobs: readonly Job[], ended: readonly Job[], rates: Rates):
   const received = sum(layers, receivedOf)
   const size = sum(layers, (layer) => layer.size)
   const rest = formatRate(rates.of(rates, received), size - received)
-  return `in all: ${ended.length} of ${all.length} done, ${formatBytes(received)} / ${formatBytes(size)}${rest}`
+  const images = Map.groupBy(all, (job) => imageOf(job, all))
+  const done = [...images.values()].filter((own) =>
+    own.every(({ endedAt }) => endedAt !== undefined),
+  )
+  return `in all: ${done.length} of ${images.size} done, ${formatBytes(received)} / ${formatBytes(size)}${rest}`
+}
+
+/** What is fetched beside a conversion (the name has the suffix then) is of the same image. */
+function imageOf(job: Job, all: readonly Job[]): Job {
+  if (job.profile !== 'fetch') return job
+  return all.find((one) => `${nameOf(one)}-${one.profile}` === job.image) ?? job
 }
 
 /** By the tag that somebody asked for, else by digest. */

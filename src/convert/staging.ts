@@ -7,13 +7,13 @@ import { findMediaType } from '../oci/media-type.ts'
 import { blobsOf, referredBy, isInRegistry, type Outline } from '../oci/outline.ts'
 import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
 import { fullName } from '../oci/repository.ts'
-import type { RawManifest, Repository } from '../ports.ts'
+import type { BlobStore, RawManifest, Repository } from '../ports.ts'
 import { blobUnknown } from '../pull/blobs.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { isPending, type ManifestAnswer, type TagAsk } from './asks.ts'
 import type { LearnedPlatforms } from './learned-platforms.ts'
-import type { Job, LayerProgress, Progress } from './progress.ts'
+import type { LayerProgress, Progress } from './progress.ts'
 import type { Pulls } from './pulls.ts'
 
 export interface StageTask {
@@ -59,6 +59,7 @@ export interface StagingDeps {
   readonly pulls: Pulls
   readonly manifests: Manifests
   readonly progress: Progress
+  readonly store: Pick<BlobStore, 'stat'>
 }
 
 export class Staging {
@@ -76,27 +77,14 @@ export class Staging {
       for (const one of task.platforms) await this.#deps.learned.learn(task.repository, one)
     }
     const images = await this.#images(task, answer)
-    let size = 0
-    let sourceSize = 0
-    const job = this.#deps.progress.begin(describe(task), 'fetch')
-    try {
-      for (const { image, source } of images) {
-        await this.#fetch(task.repository, image, job)
-        size += sizeOf(image)
-        sourceSize += source
-      }
-      this.#deps.progress.end(job, 'done')
-    } catch (error) {
-      this.#deps.progress.end(job, 'failed', error instanceof Error ? error.message : String(error))
-      throw error
-    }
+    await this.#fetch(task, images)
     const { digest, mediaType, conversion } = answer
     return {
       digest,
       mediaType,
       conversion,
-      size,
-      sourceSize,
+      size: images.reduce((sum, { image }) => sum + sizeOf(image), 0),
+      sourceSize: images.reduce((sum, { source }) => sum + source, 0),
       warnings: describeLeft(task, answer, images),
     }
   }
@@ -180,49 +168,72 @@ export class Staging {
     return sizeOf(raw ? this.#deps.manifests.outline(raw) : image)
   }
 
-  async #fetch(repository: Repository, image: Outline, job: Job): Promise<void> {
-    const referred = referredBy(image).map((digest) => ({ digest, size: 0 }))
-    const wanted = [...blobsOf(image).filter(isInRegistry), ...referred]
-    const rows = wanted.map(
-      (blob): LayerProgress => ({
-        digest: blob.digest,
-        size: blob.size,
-        stage: 'waiting',
-        received: 0,
-        written: 0,
-      }),
+  /** A job of its own for what no conversion has brought; whoever looks on has seen the rest. */
+  async #fetch(task: StageTask, images: readonly StagedImage[]): Promise<void> {
+    const blobs = new Map(
+      images.flatMap(({ image }) => blobsBelow(image)).map((blob) => [blob.digest, blob]),
     )
-    job.state = 'converting'
-    job.layers = [...job.layers, ...rows]
-    this.#deps.progress.changed(job)
-    const queue = rows.values()
-    const worker = async () => {
-      for (const row of queue) await this.#fetchBlob(repository, row)
+    const rows = await this.#rowsOf(blobs.values())
+    const job = rows.size === 0 ? undefined : this.#deps.progress.begin(describe(task), 'fetch')
+    if (job !== undefined) {
+      job.state = 'converting'
+      job.layers = [...rows.values()]
+      this.#deps.progress.changed(job)
     }
-    await Promise.all(Array.from({ length: FETCHES }, worker))
+    const queue = blobs.keys()
+    const worker = async () => {
+      for (const digest of queue) await this.#fetchBlob(task.repository, digest, rows.get(digest))
+    }
+    try {
+      await Promise.all(Array.from({ length: FETCHES }, worker))
+      if (job !== undefined) this.#deps.progress.end(job, 'done')
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error)
+      if (job !== undefined) this.#deps.progress.end(job, 'failed', why)
+      throw error
+    }
   }
 
-  async #fetchBlob(repository: Repository, row: LayerProgress): Promise<void> {
-    const blob = await this.#deps.pulls.blob(repository, row.digest)
-    if (blob === undefined) throw blobUnknown(repository, row.digest)
+  /** Of the blobs that are not here. */
+  async #rowsOf(blobs: Iterable<Blob>): Promise<ReadonlyMap<Digest, LayerProgress>> {
+    const rows = new Map<Digest, LayerProgress>()
+    for (const { digest, size } of blobs) {
+      if ((await this.#deps.store.stat(digest)) !== undefined) continue
+      rows.set(digest, { digest, size, stage: 'waiting', received: 0, written: 0 })
+    }
+    return rows
+  }
+
+  async #fetchBlob(
+    repository: Repository,
+    digest: Digest,
+    row: LayerProgress | undefined,
+  ): Promise<void> {
+    const blob = await this.#deps.pulls.blob(repository, digest)
+    if (blob === undefined) throw blobUnknown(repository, digest)
     const { growing } = blob
     if (growing === undefined) {
-      row.stage = 'reused'
-      row.received = row.size
+      if (row !== undefined) Object.assign(row, { stage: 'reused', received: row.size })
       return
     }
-    row.stage = 'converting'
+    if (row !== undefined) row.stage = 'converting'
     const watch = setInterval(() => {
-      row.received = growing.received
+      if (row !== undefined) row.received = growing.received
     }, 100)
     try {
       await (blob.kept ?? growing.stored)
-      row.stage = 'done'
-      row.received = row.size
+      if (row !== undefined) Object.assign(row, { stage: 'done', received: row.size })
     } finally {
       clearInterval(watch)
     }
   }
+}
+
+type Blob = Pick<LayerProgress, 'digest' | 'size'>
+
+function blobsBelow(image: Outline): readonly Blob[] {
+  const referred = referredBy(image).map((digest) => ({ digest, size: 0 }))
+  return [...blobsOf(image).filter(isInRegistry), ...referred]
 }
 
 function isWanted(child: Descriptor, platforms: 'all' | readonly Platform[]): boolean {

@@ -50,6 +50,19 @@ describe('progress bars', () => {
     expect(drawJobs([running], rates, 24).at(-1)).not.toMatch(/^in all/)
   })
 
+  it('count an image once whose other blobs are fetched beside its conversion', () => {
+    const made = { ...job([layer(1, 'done')]), tag: '3', endedAt: 1 }
+    const fetched = (name: string, id: number): Job => ({
+      ...job([layer(id, 'waiting')]),
+      ...{ id, profile: 'fetch', image: `docker.io/library/${name}` },
+    })
+    const running = [fetched('alpine:3-zstd', 2), fetched('busybox:1', 3)]
+
+    const total = drawJobs(running, new Rates(), 24, [made]).at(-1)
+
+    expect(total).toBe('in all: 0 of 2 done, 10.0 MiB / 30.0 MiB')
+  })
+
   it('shows a stall as no rate at all', () => {
     let now = 0
     const rates = new Rates(() => now)

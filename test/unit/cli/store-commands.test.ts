@@ -338,6 +338,8 @@ describe('commands on a store', () => {
     await registry.pushImage('lines/app', '1')
 
     const { err } = await place.run('stage', 'lines/app:1-zstd')
+    // Of what the conversion has brought nothing is fetched.
+    expect(err).not.toContain('(fetch)')
 
     expect(err).toMatch(/local\/lines\/app:1 \(zstd\): done in /)
     expect(err).not.toContain('\x1b[')
