@@ -30,8 +30,9 @@ export interface PackedPiece<P extends Bytes = Piece> {
 const MAX_PIECES = 1024
 const MAX_BYTES = 32 * 1024 * 1024
 
-/** Plain bytes that go on at a time: enough to be worth a call, little enough for one turn. */
+/** What goes on at a time: enough to be worth a call, little enough for one turn. Bytes, and what a piece costs beside its own. */
 const BATCH = 1024 * 1024
+const HANDOVER = 4 * 1024
 
 /** Short pieces that libuv has at a time, bytes: to wake a thread for each costs more than some of them. */
 const SHORT_QUEUE = 128 * 1024
@@ -72,7 +73,7 @@ export async function* compressPieces<F, P extends Bytes = Piece>(
         const packed = queue.takeReady()
         if (packed === undefined) break
         batch.push(packed)
-        batchSize += packed.piece.size
+        batchSize += packed.piece.size + HANDOVER
         if (batchSize < BATCH) continue
         yield batch
         batch = []

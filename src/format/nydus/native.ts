@@ -46,14 +46,18 @@ export async function* encodeNative(
   })
   let step = await batches.next()
   for (; !step.done; step = await batches.next()) {
-    const bytes = step.value.map(({ piece, bytes: packed }) => {
+    let at = data.size
+    const parts = step.value.map(({ piece, bytes: packed }) => {
       // Readers take a chunk for compressed when its size differs.
       const smaller = packed.byteLength < piece.size ? packed : join(piece.parts)
-      chunks.store(piece.chunk, data.size, smaller.byteLength)
-      data.update(smaller)
+      chunks.store(piece.chunk, at, smaller.byteLength)
+      at += smaller.byteLength
       return smaller
     })
-    yield* bytes
+    // To write, hash and hand on the many of small files one by one would cost more than to make them.
+    const bytes = join(parts)
+    data.update(bytes)
+    yield bytes
   }
   const tree = step.value
   const { size } = data
