@@ -8,6 +8,7 @@ import { findMissing } from '../helpers/fixtures.ts'
 import { setup } from '../helpers/fixtures-setup.ts'
 import { bundles } from './bundling.ts'
 import { lazyFormats, recompression } from './encoding.ts'
+import { pieces } from './pieces.ts'
 import { coldConversion, coldPull, eventLoop, singleFlight } from './pulling.ts'
 import { ranges } from './ranges.ts'
 import { type AnyRow, formatRows, isMet, type Section } from './row.ts'
@@ -22,6 +23,7 @@ const SECTIONS: readonly Section[] = [
   warm,
   ranges,
   lazyFormats,
+  pieces,
   singleFlight,
   largeLayer,
   largeCatalog,
