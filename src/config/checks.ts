@@ -60,10 +60,8 @@ function checkShadow(name: string, format: string): Problem[] {
 
 function checkProfileNames(parts: ConfigParts): Problem[] {
   if (parts.profiles === undefined) return []
-  const names = [
-    ...BUILT_INS.flatMap((one) => [one.name, ...one.aliases]),
-    ...Object.keys(parts.profiles),
-  ]
+  const builtIn = BUILT_INS.flatMap((one) => [one.name, ...one.aliases])
+  const names = [...new Set([...builtIn, ...Object.keys(parts.profiles)])]
   const check = (name: string | undefined, path: Path): Problem[] => {
     if (name === undefined || names.includes(name)) return []
     return [

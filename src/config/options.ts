@@ -1,7 +1,7 @@
 /** Options of a format as a profile writes them, checked against the format's table and filled in. */
 import type { Format, FormatOptions, OptionSpec } from '../format/format.ts'
 import { type Problem, suggestion } from './problem.ts'
-import { parseSize } from './units.ts'
+import { formatSize, parseSize } from './units.ts'
 
 /** Keys of a profile that are no options of its format. */
 const COMMON_KEYS: ReadonlySet<string> = new Set(['format', 'platforms', 'onSlow'])
@@ -46,8 +46,9 @@ function readOption(value: unknown, spec: OptionSpec): number | string | undefin
 
 function expectation(spec: OptionSpec): string {
   if (spec.type === 'choice') return `must be one of ${spec.choices.join(', ')}`
-  const what = spec.unit === 'bytes' ? 'a size such as 4MiB' : 'a whole number'
-  return `must be ${what} from ${spec.min} to ${spec.max}`
+  const { min, max } = spec
+  if (spec.unit !== 'bytes') return `must be a whole number from ${min} to ${max}`
+  return `must be a size such as 4MiB from ${formatSize(min)} to ${formatSize(max)}`
 }
 
 function commonKeys({ encoding }: OptionsOwner): ReadonlySet<string> {

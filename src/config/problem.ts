@@ -21,9 +21,19 @@ export class ConfigError extends Error {
   readonly exitCode = 2
 
   constructor(problems: readonly string[], cause?: unknown) {
-    super(problems.join('\n'), cause === undefined ? undefined : { cause })
-    this.problems = problems
+    const ordered = inOrder(problems)
+    super(ordered.join('\n'), cause === undefined ? undefined : { cause })
+    this.problems = ordered
   }
+}
+
+/** As the file has them; what stands nowhere in a file comes first. */
+function inOrder(problems: readonly string[]): readonly string[] {
+  const placed = problems.map((text) => {
+    const [, line = '0', column = '0'] = /:(\d+):(\d+): /.exec(text) ?? []
+    return { text, line: Number(line), column: Number(column) }
+  })
+  return placed.sort((a, b) => a.line - b.line || a.column - b.column).map(({ text }) => text)
 }
 
 /** `crossdock.yaml:3:5: listen[0].tls.cert: cannot be read` */

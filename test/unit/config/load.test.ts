@@ -98,9 +98,21 @@ describe('loading the configuration', () => {
     const path = await write('cache:\n  maxSize: 1GiB\n  maxsize: 2GiB\n  lease: soon\n')
 
     expect(await problems()).toEqual([
-      expect.stringMatching(new RegExp(`^${path}:4:10: cache.lease: must be a duration`)),
       expect.stringMatching(new RegExp(`^${path}:3:12: cache.maxsize: unknown key.*mean maxSize`)),
+      expect.stringMatching(new RegExp(`^${path}:4:10: cache.lease: must be a duration`)),
     ])
+  })
+
+  it('says mistakes in the order of lines, whatever finds them', async () => {
+    const path = await write(
+      'rules: [{ match: "**", profile: none-such }]\nadmin: nowhere\n\nprofiles:\n  soci: { format: soci, spanSize: 1 }\n\n\n\n\ncache: { lease: soon }\n',
+    )
+    const found = await problems()
+    expect(found.map((one) => Number(one.slice(path.length + 1).split(':')[0]))).toEqual([
+      1, 2, 5, 10,
+    ])
+    expect(found[0]?.match(/\bsoci\b/g)).toHaveLength(1)
+    expect(found[2]).toContain('from 64KiB to 64MiB')
   })
 
   it('refuses an unknown variable of ours, but not those of a Kubernetes service', async () => {
