@@ -4,6 +4,7 @@ import type { Catalog, Clock } from '../ports.ts'
 import type { MeteredBlobs } from '../upkeep/metered-blobs.ts'
 import { SCRUB } from '../upkeep/keeper.ts'
 import type { Activity } from './activity.ts'
+import { type ExampleDeps, exampleImage } from './example-image.ts'
 import type { Tasks } from './tasks.ts'
 import { describeWork, type WorkDeps } from './work.ts'
 
@@ -16,15 +17,15 @@ export interface Entrance {
   readonly profile: string | null
 }
 
-export interface StateDeps extends WorkDeps {
+export interface StateDeps extends WorkDeps, ExampleDeps {
   readonly activity: Activity
-  readonly catalog: Pick<Catalog, 'retention'>
+  readonly catalog: Pick<Catalog, 'retention'> & ExampleDeps['catalog']
   readonly clock: Clock
   readonly config: Pick<Config, 'cache' | 'defaultUpstream'>
   readonly profiles: { readonly names: readonly string[] }
   readonly store: Pick<MeteredBlobs, 'bytes' | 'room'>
   readonly tasks: Tasks
-  readonly upstreams: { readonly names: readonly string[]; restMs(name: string): number }
+  readonly upstreams: ExampleDeps['upstreams'] & { restMs(name: string): number }
   readonly version: string
   readonly listeners: () => readonly Entrance[]
 }
@@ -34,10 +35,14 @@ export type Parts = Awaited<ReturnType<AdminState['read']>>
 /** How long it is believed when the last scrub was, ms. */
 const SCRUB_LOOK_MS = 30_000
 
+/** How often an image is looked for that could be tried, ms. */
+const EXAMPLE_LOOK_MS = 15_000
+
 export class AdminState {
   readonly #deps: StateDeps
   readonly #startedAt: number
   #lastScrub: { readonly readAt: number; readonly at: number | null } = { readAt: 0, at: null }
+  #example: { readonly readAt: number; readonly image: string | null } | undefined
 
   constructor(deps: StateDeps) {
     this.#deps = deps
@@ -48,7 +53,7 @@ export class AdminState {
   async read() {
     const { activity } = this.#deps
     return {
-      server: this.#server(),
+      server: await this.#server(),
       work: describeWork(this.#deps),
       traffic: { ...activity.traffic.summary(), savings: activity.blobs.savings },
       upstreams: this.#upstreams(),
@@ -63,7 +68,7 @@ export class AdminState {
     return this.#deps.activity.traffic.history(minutes)
   }
 
-  #server() {
+  async #server() {
     const { config, profiles, version, listeners } = this.#deps
     return {
       version,
@@ -72,6 +77,8 @@ export class AdminState {
       profiles: profiles.names,
       defaultUpstream: config.defaultUpstream,
       offline: config.cache.offline,
+      /** What a client could pull to see something happen, without suffix. */
+      example: await this.#exampleImage(),
       listeners: listeners(),
     }
   }
@@ -101,6 +108,15 @@ export class AdminState {
       scrub: { lastAt: await this.#scrubbedAt(), intervalMs: scrub.interval, rate: scrub.rate },
       upkeep: activity.upkeep.summary(),
     }
+  }
+
+  async #exampleImage(): Promise<string | null> {
+    const now = this.#deps.clock.monotonic()
+    const known = this.#example
+    if (known !== undefined && now - known.readAt < EXAMPLE_LOOK_MS) return known.image
+    const image = (await exampleImage(this.#deps)) ?? null
+    this.#example = { readAt: now, image }
+    return image
   }
 
   async #scrubbedAt(): Promise<number | null> {

@@ -1,7 +1,9 @@
 /** What a server says when it answers: an event for programs, and for people what to type next. */
+import { exampleImage } from '../admin/example-image.ts'
 import type { App } from '../app.ts'
 import { isLoopback } from '../config/address.ts'
 import { formatHost, type Listener } from '../http/server.ts'
+import { CLIENTS } from '../setup/clients.ts'
 import { readVersion } from './version.ts'
 
 export function tellStart(
@@ -29,7 +31,7 @@ export async function greeting(app: App, listeners: readonly Listener[]): Promis
   const [door] = doors
   if (door === undefined) throw new Error('a server has at least one listener')
   const address = `${hostFor(door.config.host)}:${door.port}`
-  const image = await exampleImage(app)
+  const image = await pullName(app)
   const lines = [
     `crossdock serves on ${doors.map((one) => one.url).join(', ')}`,
     ...(admin ? [adminLine(admin, app)] : []),
@@ -38,7 +40,7 @@ export async function greeting(app: App, listeners: readonly Listener[]): Promis
     'Try it:',
     `  docker pull ${address}/${image}`,
     '',
-    'More ways for every client: crossdock config client docker|containerd|podman|buildkit|kubernetes',
+    `More ways for every client: crossdock config client ${CLIENTS.join('|')}`,
     '',
   ]
   return `${lines.join('\n')}\n`
@@ -58,14 +60,11 @@ export function hostFor(host: string): string {
   return host === '::' || isLoopback(host) ? 'localhost' : formatHost(host)
 }
 
-/** Something that is there: an image of the default upstream that was pulled before, else one of Docker Hub; else its form. */
-async function exampleImage({ upstreams, catalog }: App): Promise<string> {
-  if (upstreams.default.name === 'docker.io') return 'alpine:3-zstd'
-  for await (const { upstream, name, tag } of catalog.tags.list()) {
-    if (upstream === upstreams.default.name) return `${name}:${tag}-zstd`
-  }
-  if (upstreams.names.includes('docker.io')) return 'docker.io/library/alpine:3-zstd'
-  return `REPOSITORY:TAG-zstd   # any image of the upstream ${upstreams.default.name}`
+/** What follows the address: an image, or where none is known what its name looks like. */
+async function pullName(app: App): Promise<string> {
+  const image = await exampleImage(app)
+  if (image !== undefined) return `${image}-zstd`
+  return `REPOSITORY:TAG-zstd   # any image of the upstream ${app.upstreams.default.name}`
 }
 
 function sorted({ config }: App, listeners: readonly Listener[]) {

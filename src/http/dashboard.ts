@@ -95,7 +95,7 @@ function now() {
 <section aria-labelledby="jobs-title">
 <h2 id="jobs-title">Conversions</h2>
 <ul class="cards" id="jobs"></ul>
-<p class="empty" id="jobs-empty">Nothing is being converted. Pull <code id="try-it">alpine:3-zstd</code> through here and watch.</p>
+<p class="empty" id="jobs-empty">Nothing is being converted. Pull <code id="try-it">REPOSITORY:TAG-zstd</code> through here and watch.</p>
 </section>
 <section aria-labelledby="downloads-title">
 <h2 id="downloads-title">Downloads</h2>

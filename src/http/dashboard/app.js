@@ -87,7 +87,10 @@ function showServer({ server, known }) {
   known()
   setText(byId('version'), server.version)
   const [profile = ''] = server.profiles.filter((one) => one === 'zstd')
-  setText(byId('try-it'), `alpine:3${profile === '' ? '' : `-${profile}`}`)
+  setText(
+    byId('try-it'),
+    `${server.example ?? 'REPOSITORY:TAG'}${profile === '' ? '' : `-${profile}`}`,
+  )
 }
 
 function showCounts({ work, upstreams, troubles }) {

@@ -52,7 +52,7 @@ function busyState() {
     profiles: { names: ['zstd'] },
     store: { bytes: 1, room: async () => undefined },
     tasks: new Tasks(clock),
-    upstreams: { names: upstreams, restMs: () => 0 },
+    upstreams: { names: upstreams, default: { name: 'docker.io' }, restMs: () => 0 },
     blobs: { listDownloads: () => [], downloadsWaiting: 0 },
     layers: { queued: 3 },
   })

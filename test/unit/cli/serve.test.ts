@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { readVersion } from '../../../src/cli/version.ts'
+import { CLIENTS } from '../../../src/setup/clients.ts'
 import { Workplace } from '../../helpers/command.ts'
 import { FakeRegistry } from '../../helpers/fake-registry.ts'
 
@@ -49,6 +50,15 @@ describe('serve', () => {
       ...{ version: expect.stringMatching(/^\d/), data: `${place.folder}/data`, config: file },
       ...{ addresses: [expect.stringMatching(/^http:/)], admin: expect.stringMatching(/^http:/) },
     })
+  })
+
+  it('names every client that a set-up can be printed for', async () => {
+    await configure()
+    const server = place.start()
+    const clients = await server.said(/crossdock config client (.*)$/m)
+    server.signal()
+    await server.done
+    expect(clients.split('|')).toEqual(CLIENTS)
   })
 
   it('names no image of a registry that is not configured', async () => {
