@@ -12,23 +12,17 @@ const FORMS = ['soci', 'nydus', 'nydus-ref'] as const
 /** Small layers have ztocs as well. */
 const PROFILES = '\nprofiles: { soci: { format: soci, minLayerSize: 0 } }\n'
 
-it('leaves the plain name to the form that most clients read, in any order', async () => {
+it('leaves the plain name to SOCI beside nydus', async () => {
   await using hosts = await openPieces()
   const { near } = hosts
   await pushMixed(hosts)
-  const forms = ['nydus', 'nydus-ref', 'soci', 'estargz', 'zstdchunked', 'none', 'zstd', 'gzip']
+  const refs = ['team/app:1-nydus', 'team/app:1-soci']
 
-  // One after the other takes part, and so has the name; two nydus forms have no other to give way to.
-  for (const [i, form] of forms.entries()) {
-    if (i < 2) continue
-    const refs = forms.slice(0, i + 1).map((one) => `team/app:1-${one}`)
-    const { out } = await must(near, 'export', ...refs, '-o', 'b.tar', '--json')
+  const { out } = await must(near, 'export', ...refs, '-o', 'b.tar', '--json')
 
-    const { images } = JSON.parse(out) as { images: { name: string; profile: string }[] }
-    const plain = images.filter(({ name }) => name.endsWith('/app:1'))
-    expect(plain).toMatchObject([{ profile: form }])
-    expect(new Set(images.map(({ name }) => name)).size).toBe(i + 1)
-  }
+  const { images } = JSON.parse(out) as { images: { name: string; profile: string }[] }
+  const plain = images.filter(({ name }) => name.endsWith('/app:1'))
+  expect(plain).toMatchObject([{ profile: 'soci' }])
 })
 
 it.each(['nydus', 'nydus-ref'])('says that Docker loads no -%s', async (form) => {
