@@ -101,8 +101,8 @@ function unionOf<C>(placed: Placed<C>, blockSize: number, rules: MetadataRules<C
   return blocksAt === 0 ? 0 : rules.metaBlock + blocksAt / blockSize
 }
 
-/** Bytes of a part. */
-const PART_SIZE = 256 * 1024
+/** Bytes of a part: what takes a few milliseconds to make. */
+const PART_SIZE = 64 * 1024
 
 /** Puts pieces that come in the order of their places into parts, with zeros between them. */
 class Gatherer {

@@ -6,8 +6,8 @@ import { type Digest, Hasher } from '../../oci/digest.ts'
 import { plainHeader, paddingOf } from '../../tar/writer.ts'
 import type { Bootstrap } from './bootstrap.ts'
 
-/** Bytes that are written in one turn of the event loop. */
-const TURN = 512 * 1024
+/** Bytes that are made, node by node, and hashed in one turn of the event loop. */
+const TURN = 128 * 1024
 const LEVEL = 6
 const END_SIZE = 1024
 

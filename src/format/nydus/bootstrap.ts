@@ -41,13 +41,14 @@ export async function planBootstrap<C>(
 ): Promise<Bootstrap> {
   const chunksOf = (content: C) => rules.chunksOf(content).length
   const placement = await placeTree(root, { blockSize: BLOCK_SIZE, chunksOf })
-  const uses = await findUses(placement, rules)
+  const survey = await surveyOf(placement, rules)
+  const { uses } = survey
   const places = placesOf(placement, uses)
   return {
     size: places.end,
     blobs: uses.map(({ blob }) => blob),
     *parts() {
-      yield* head(placement, uses, places)
+      yield* head(placement, survey, places)
       yield* area(placement, uses, places, rules)
       yield* chunkTable(uses, places)
     },
@@ -64,11 +65,24 @@ interface BlobUse {
   readonly ordinals: Int32Array
 }
 
-async function findUses<C>({ placed }: Placement<C>, rules: ContentRules<C>): Promise<BlobUse[]> {
+interface Survey {
+  /** In the order of their first use. */
+  readonly uses: readonly BlobUse[]
+  /** Names of all nodes, and of the root. */
+  readonly entries: number
+  readonly hasXattrs: boolean
+}
+
+async function surveyOf<C>({ placed }: Placement<C>, rules: ContentRules<C>): Promise<Survey> {
   const uses = new Map<BlobEntry, BlobUse>()
   const turns = new Turns(NODES_A_TURN)
-  for (const { node } of placed) {
+  let entries = 1
+  let hasXattrs = false
+  for (const one of placed) {
+    const { node } = one
     await turns.spend()
+    if (isPlacedFolder(one)) entries += one.names.length
+    if (one.xattrsSize > 0) hasXattrs = true
     if (node.kind !== 'reg') continue
     const chunks = rules.chunksOf(node.content)
     if (chunks.length === 0) continue
@@ -82,7 +96,7 @@ async function findUses<C>({ placed }: Placement<C>, rules: ContentRules<C>): Pr
       if (use.ordinals[chunk] === -1) use.ordinals[chunk] = i
     }
   }
-  return [...uses.values()]
+  return { uses: [...uses.values()], entries, hasXattrs }
 }
 
 interface Places {
@@ -119,13 +133,11 @@ const RAFS_V6 = 0x40000000
 
 function* head(
   placement: Placement<unknown>,
-  uses: readonly BlobUse[],
+  { uses, entries, hasXattrs }: Survey,
   places: Places,
 ): Generator<Uint8Array> {
   const bytes = Buffer.alloc(places.meta)
   const blobs = uses.map(({ blob }) => blob)
-  let entries = 1
-  for (const one of placement.placed) if (isPlacedFolder(one)) entries += one.names.length
   writeSuperblock(
     {
       compatFeatures: RAFS_V6,
@@ -140,7 +152,6 @@ function* head(
     },
     bytes,
   )
-  const hasXattrs = placement.placed.some(({ xattrsSize }) => xattrsSize > 0)
   writeExtended(bytes, flagsOf(blobs, hasXattrs), places)
   bytes.set(deviceSlots(blobs, places.end), SLOTS_OFFSET)
   bytes.set(blobTable(blobs), places.blobTable)
@@ -208,7 +219,7 @@ function area<C>(
 }
 
 /** Entries that are written in one part. */
-const BATCH = 4096
+const BATCH = 1024
 
 function* chunkTable(uses: readonly BlobUse[], places: Places): Generator<Uint8Array> {
   let part = Buffer.alloc(BATCH * CHUNK_ENTRY_SIZE)

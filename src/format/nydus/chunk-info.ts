@@ -3,6 +3,7 @@
  * in a gzip layer, and a header of 4096 bytes behind it.
  */
 import { writeUInt64 } from '../../erofs/inode.ts'
+import { Turns } from '../../lib/turns.ts'
 import { ChunkTable, DIGEST_SIZE } from './chunks.ts'
 import { BLOCK_SIZE, type BlobForm, COMPRESSORS, type Compressor } from './constants.ts'
 
@@ -10,13 +11,18 @@ export const INFO_SIZE = 16
 /** Of a chunk in a gzip layer. */
 export const ZRAN_INFO_SIZE = 24
 
+/** What is written or read in one turn of the event loop. */
+export const INFOS_A_TURN = 8192
+
 /**
  * u64: bits 63..44 low 20 bits of size-1, 43..12 plain offset in place, 11..8 high 4 bits of size-1; u64: bits 63..44 low 20 bits of
  * stored size-1, 43..40 its high 4 bits, 39..0 stored offset. A chunk is compressed when both sizes differ.
  */
-export function chunkInfos(chunks: ChunkTable): Buffer {
+export async function chunkInfos(chunks: ChunkTable): Promise<Buffer> {
   const infos = Buffer.alloc(chunks.count * INFO_SIZE)
+  const turns = new Turns(INFOS_A_TURN)
   for (let i = 0; i < chunks.count; i += 1) {
+    await turns.spend()
     const at = i * INFO_SIZE
     const size = chunks.sizeAt(i) - 1
     const stored = chunks.storedSizeAt(i) - 1
@@ -34,12 +40,18 @@ export function chunkInfos(chunks: ChunkTable): Buffer {
 const HALF = 2 ** 32
 
 /** The chunks again, from their infos and digests. Throws RangeError for what does not fit together. */
-export function readChunkInfos(form: BlobForm, infos: Uint8Array, digests: Uint8Array): ChunkTable {
+export async function readChunkInfos(
+  form: BlobForm,
+  infos: Uint8Array,
+  digests: Uint8Array,
+): Promise<ChunkTable> {
   const bytes = Buffer.from(infos.buffer, infos.byteOffset, infos.byteLength)
   const chunks = new ChunkTable()
   const size = form === 'native' ? INFO_SIZE : ZRAN_INFO_SIZE
   const isNative = form === 'native'
+  const turns = new Turns(INFOS_A_TURN)
   for (let at = 0; at < digests.byteLength; at += DIGEST_SIZE) {
+    await turns.spend()
     const place = (at / DIGEST_SIZE) * size
     const word = (n: 0 | 1 | 2 | 3) => bytes.readUInt32LE(place + 4 * n)
     const chunk = chunks.add(

@@ -34,15 +34,21 @@ export const BLOB_CHUNKS: ContentRules<BlobChunks> = {
 /** Lowest layer first. Throws LayerRefusedError for a hard link to nothing. */
 export async function mergeLayers(layers: readonly Layer[]): Promise<Folder<BlobChunks>> {
   const root: Folder<BlobChunks> = { kind: 'dir', attributes: IMPLIED, children: new Map() }
+  const turns = new Turns(NAMES_A_TURN)
   for (const layer of layers) {
     await new Merge(layer).folder(root, layer.tree.root)
-    for (const [path, target] of layer.tree.lowerLinks) link(root, path, target)
+    for (const [path, target] of layer.tree.lowerLinks) {
+      link(root, path, target)
+      await turns.spend(LINK_WORK)
+    }
   }
   return root
 }
 
 /** What is merged in one turn of the event loop. */
 const NAMES_A_TURN = 2048
+/** Two ways through the tree, in names. */
+const LINK_WORK = 8
 
 class Merge {
   readonly #layer: Layer
@@ -57,6 +63,7 @@ class Merge {
     if (upper.children.has(OPAQUE)) lower.children.clear()
     for (const name of upper.children.keys()) {
       if (isWhiteout(name)) lower.children.delete(hiddenName(name))
+      await this.#turns.spend()
     }
     for (const [name, child] of upper.children) {
       await this.#turns.spend()

@@ -67,7 +67,7 @@ export async function* encodeNative(
     form: 'native',
     chunks,
     infoCompressor: compression,
-    infos: chunkInfos(chunks),
+    infos: await chunkInfos(chunks),
     // Upstream's digest covers the header behind the data, and nobody checks it.
     ...(chunks.count > 0 && { data: { size, digest: bytesOf(data.update(header)) } }),
     record: { tree, compressor: compression },

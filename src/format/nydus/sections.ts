@@ -11,6 +11,8 @@ const LEVEL = 3
 export const FRAME_SIZE = 4 * 1024 * 1024
 /** Bytes that are hashed in one turn of the event loop. */
 const TURN = 1024 * 1024
+/** Bytes that are made by who hands them over, node by node. */
+const MAKING_TURN = 128 * 1024
 
 export type SectionCompressor = TocEntry['compressor']
 
@@ -45,7 +47,7 @@ export class Sections {
     const turns = new Turns(TURN)
     let plainSize = 0
     let stored: SectionCompressor = compressor
-    for (const piece of pieces(parts, frameSize)) {
+    for await (const piece of pieces(parts, frameSize)) {
       for (let done = 0; done < piece.byteLength; done += TURN) {
         digest.update(piece.subarray(done, done + TURN))
         await turns.spend(TURN)
@@ -78,10 +80,12 @@ export class Sections {
 }
 
 /** Pieces of this size, the last one shorter. */
-function* pieces(parts: Iterable<Uint8Array>, size: number): Generator<Uint8Array> {
+async function* pieces(parts: Iterable<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
+  const turns = new Turns(MAKING_TURN)
   let held: Uint8Array[] = []
   let missing = size
   for (const part of parts) {
+    await turns.spend(part.byteLength)
     for (let at = 0; at < part.byteLength; ) {
       const piece = part.subarray(at, at + missing)
       held.push(piece)

@@ -3,7 +3,8 @@
  * bytes a slice, then the slices' dictionaries.
  */
 import { writeUInt64 } from '../../erofs/inode.ts'
-import { type InfoHeader, ZRAN_INFO_SIZE } from './chunk-info.ts'
+import { Turns } from '../../lib/turns.ts'
+import { INFOS_A_TURN, type InfoHeader, ZRAN_INFO_SIZE } from './chunk-info.ts'
 import type { ChunkTable } from './chunks.ts'
 import { BLOCK_SIZE } from './constants.ts'
 import type { ChunkPlace, Slice } from './zran-slices.ts'
@@ -21,17 +22,21 @@ export interface ZranInfos {
 }
 
 /** One place for each chunk. */
-export function zranInfos(
+export async function zranInfos(
   chunks: ChunkTable,
   places: readonly ChunkPlace[],
   slices: readonly Slice[],
-): ZranInfos {
+): Promise<ZranInfos> {
   const at = chunks.count * ZRAN_INFO_SIZE
   const dictionariesAt = slices.length * CONTEXT_SIZE
   const dictionaries = slices.reduce((sum, { dictionary }) => sum + dictionary.byteLength, 0)
   const size = dictionariesAt + dictionaries
   const bytes = Buffer.alloc(at + size)
-  for (const [i, place] of places.entries()) writeInfo(chunks, i, place, bytes)
+  const turns = new Turns(INFOS_A_TURN)
+  for (const [i, place] of places.entries()) {
+    writeInfo(chunks, i, place, bytes)
+    await turns.spend()
+  }
   let dictionaryAt = 0
   for (const [i, slice] of slices.entries()) {
     writeContext(slice, dictionaryAt, bytes, at + i * CONTEXT_SIZE)

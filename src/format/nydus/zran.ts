@@ -24,8 +24,9 @@ export interface ZranContext {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Bytes of tar in one turn of the event loop. */
+/** Work in one turn of the event loop: bytes of tar, and what a step costs beside its bytes. */
 const TURN = 512 * 1024
+const STEP_WORK = 4 * 1024
 
 /**
  * The blob that describes a gzip layer; returns the tree that is in it. Throws LayerRefusedError for a layer that readers could not
@@ -46,11 +47,11 @@ export async function* encodeZran(
     signal?.throwIfAborted()
     reader.push(piece)
     for (let size = reader.step(); size > 0; size = reader.step()) {
-      await turns.spend(size)
+      await turns.spend(size + STEP_WORK)
     }
   }
   const { tree, chunks, places, slices, original } = reader.finish()
-  const { bytes, contexts } = zranInfos(chunks, places, slices)
+  const { bytes, contexts } = await zranInfos(chunks, places, slices)
   yield* blobTail({
     form: 'zran',
     chunks,

@@ -19,25 +19,25 @@ function tableOf(chunks: readonly (readonly [number, number, number])[]): ChunkT
 }
 
 describe('chunk infos', () => {
-  it('are the 16 bytes that upstream writes', () => {
-    expect(chunkInfos(tableOf(CHUNKS)).toString('hex')).toBe(
+  it('are the 16 bytes that upstream writes', async () => {
+    expect((await chunkInfos(tableOf(CHUNKS))).toString('hex')).toBe(
       `${'00000000002022040000000000b02d01'}${'0050000000704503dc12000000d0b900'}`,
     )
   })
 
-  it('are read as they were written, up to the largest', () => {
+  it('are read as they were written, up to the largest', async () => {
     const chunks = tableOf([...CHUNKS, [2 ** 24, 2 ** 24, 2 ** 40 - 1], [1, 1, 0]])
-    const read = readChunkInfos('native', chunkInfos(chunks), chunks.digests)
+    const read = await readChunkInfos('native', await chunkInfos(chunks), chunks.digests)
 
     expect(read).toEqual(chunks)
   })
 
-  it('are the 24 bytes that upstream writes of a gzip layer', () => {
+  it('are the 24 bytes that upstream writes of a gzip layer', async () => {
     const chunks = tableOf([[1404, 649, 184]])
-    const { bytes } = zranInfos(chunks, [{ slice: 0, offset: 1024 }], [])
+    const { bytes } = await zranInfos(chunks, [{ slice: 0, offset: 1024 }], [])
 
     expect(bytes.toString('hex')).toBe('000000007b050003b8000000008902000004000000000000')
-    expect(readChunkInfos('zran', bytes, chunks.digests)).toEqual(chunks)
+    expect(await readChunkInfos('zran', bytes, chunks.digests)).toEqual(chunks)
   })
 })
 

@@ -1,4 +1,8 @@
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { chunkInfos, readChunkInfos } from '../../../../src/format/nydus/chunk-info.ts'
+import { ChunkTable } from '../../../../src/format/nydus/chunks.ts'
+import { FRAME_SIZE, Sections } from '../../../../src/format/nydus/sections.ts'
 import { compressPieces, type Bytes } from '../../../../src/format/pieces.ts'
 import { encodeNative } from '../../../../src/format/nydus/native.ts'
 import { streamOf } from '../../../../src/lib/streams.ts'
@@ -34,4 +38,51 @@ describe('a layer of very many small files', () => {
     expect(Math.max(...sizes)).toBeLessThan(300)
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(FILES)
   })
+
+  it('leaves the event loop to others while its chunks are written and read', async () => {
+    const chunks = new ChunkTable()
+    for (let i = 0; i < 20_000; i += 1) chunks.add(Buffer.alloc(32, i), 1)
+
+    const infos = await whileOthersWait(() => chunkInfos(chunks))
+    await whileOthersWait(() => readChunkInfos('native', infos, chunks.digests))
+  })
+
+  it('leaves the event loop to others while its nodes are written', async () => {
+    let inTurn = 0
+    let most = 0
+    const isDone = new AbortController()
+    const watcher = countTurns(isDone.signal, () => (inTurn = 0))
+    function* parts() {
+      for (let i = 0; i < 64; i += 1) {
+        inTurn += 1
+        most = Math.max(most, inTurn)
+        yield Buffer.alloc(64 * 1024)
+      }
+    }
+
+    for await (const _ of new Sections(0).add('image.boot', parts(), 'none', FRAME_SIZE));
+    isDone.abort()
+    await watcher
+
+    expect(most).toBeLessThanOrEqual(4)
+  })
 })
+
+/** Fails unless somebody else has had a turn by the end of the work. */
+async function whileOthersWait<T>(work: () => Promise<T>): Promise<T> {
+  let turns = 0
+  const isDone = new AbortController()
+  const watcher = countTurns(isDone.signal, () => (turns += 1))
+  const made = await work()
+  expect(turns).toBeGreaterThan(0)
+  isDone.abort()
+  await watcher
+  return made
+}
+
+async function countTurns(until: AbortSignal, onTurn: () => void): Promise<void> {
+  while (!until.aborted) {
+    await setImmediate()
+    onTurn()
+  }
+}
