@@ -25,7 +25,19 @@ export interface DirectoryEntry {
 
 /** Names as they are written: all of them, and the two that every folder has. */
 export function withDots(sorted: readonly ByteText[]): ByteText[] {
-  return [...sorted, '.', '..'].sort()
+  const [one, two] = [placeIn(sorted, '.'), placeIn(sorted, '..')]
+  return [...sorted.slice(0, one), '.', ...sorted.slice(one, two), '..', ...sorted.slice(two)]
+}
+
+/** How many come before a name. */
+function placeIn(sorted: readonly ByteText[], name: ByteText): number {
+  let [low, high] = [0, sorted.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((sorted[middle] ?? '') < name) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 /**
@@ -58,27 +70,28 @@ export function directorySize(names: readonly ByteText[], blockSize: number): nu
   return size
 }
 
-/** The data, as many bytes as `directorySize` says. */
-export function directoryData(entries: readonly DirectoryEntry[], blockSize: number): Buffer {
-  const names = entries.map(({ name }) => name)
-  const data = Buffer.alloc(directorySize(names, blockSize))
+/** Names by the blocks of the data that they are in. */
+export function inBlocks(names: readonly ByteText[], blockSize: number): ByteText[][] {
   let first = 0
-  for (const [block, end] of blockEnds(names, blockSize).entries()) {
-    writeBlock(entries.slice(first, end), data, block * blockSize)
+  return blockEnds(names, blockSize).map((end) => {
+    const block = names.slice(first, end)
     first = end
-  }
-  return data
+    return block
+  })
 }
 
-function writeBlock(entries: readonly DirectoryEntry[], data: Buffer, start: number): void {
+/** One block of the data, without the zeros at its end. */
+export function directoryBlock(entries: readonly DirectoryEntry[]): Buffer {
   let nameAt = entries.length * RECORD_SIZE
+  const data = Buffer.alloc(entries.reduce((size, { name }) => size + name.length, nameAt))
   for (const [i, { name, nid, kind }] of entries.entries()) {
-    const at = start + i * RECORD_SIZE
+    const at = i * RECORD_SIZE
     data.writeUInt32LE(nid % 2 ** 32, at)
     data.writeUInt32LE(Math.floor(nid / 2 ** 32), at + 4)
     data.writeUInt16LE(nameAt, at + 8)
     data[at + 10] = TYPES[kind]
-    data.write(name, start + nameAt, 'latin1')
+    data.write(name, nameAt, 'latin1')
     nameAt += name.length
   }
+  return data
 }

@@ -1,5 +1,5 @@
 /** The bytes of an EROFS's metadata area, in order and in parts, so that an area of any size takes little memory. */
-import { type DirectoryEntry, directoryData, withDots } from './directory.ts'
+import { directoryBlock, inBlocks, withDots } from './directory.ts'
 import { deviceNumber, INODE_SIZE, INODE_UNIT, writeInode } from './inode.ts'
 import {
   CHUNK_INDEX_SIZE,
@@ -31,28 +31,41 @@ export function* metadataArea<C>(
 ): Generator<Uint8Array> {
   const gatherer = new Gatherer()
   for (const placed of placement.placed) {
-    const data = dataOf(placed, placement)
-    const blocks =
-      data.byteLength - (placed.layout === 'inline' ? data.byteLength % placement.blockSize : 0)
-    yield* gatherer.put(placed.at, inodeOf(placed, data.subarray(blocks), placement, rules))
-    if (blocks > 0) yield* gatherer.put(placed.blocksAt, data.subarray(0, blocks))
+    const blocks = dataOf(placed, placement)
+    const tail = placed.layout === 'inline' ? blocks.pop()?.() : undefined
+    yield* gatherer.put(placed.at, inodeOf(placed, tail ?? NOTHING, placement, rules))
+    for (const [i, block] of blocks.entries()) {
+      yield* gatherer.put(placed.blocksAt + i * placement.blockSize, block())
+    }
   }
   yield* gatherer.finish(placement.size)
 }
 
-/** What the area itself holds of an inode's data: that of folders and symlinks. */
-function dataOf<C>(placed: Placed<C>, placement: Placement<C>): Buffer {
+/** What the area itself holds of an inode's data, which is that of folders and symlinks: its blocks, made when they are needed. */
+function dataOf<C>(placed: Placed<C>, placement: Placement<C>): (() => Buffer)[] {
+  const { blockSize } = placement
   if (isPlacedFolder(placed)) {
-    return directoryData(entriesOf(placed, placement), placement.blockSize)
+    return inBlocks(withDots(placed.names), blockSize).map(
+      (names) => () => blockOf(placed, names, placement),
+    )
   }
-  return placed.node.kind === 'symlink' ? Buffer.from(placed.node.target, 'latin1') : NOTHING
+  if (placed.node.kind !== 'symlink') return []
+  const { target } = placed.node
+  return Array.from({ length: Math.ceil(target.length / blockSize) }, (_, i) => {
+    return () => Buffer.from(target.slice(i * blockSize, (i + 1) * blockSize), 'latin1')
+  })
 }
 
-function entriesOf<C>(folder: PlacedFolder<C>, placement: Placement<C>): DirectoryEntry[] {
-  return withDots(folder.names).map((name) => {
+function blockOf<C>(
+  folder: PlacedFolder<C>,
+  names: readonly ByteText[],
+  placement: Placement<C>,
+): Buffer {
+  const entries = names.map((name) => {
     const placed = findEntry(folder, name, placement)
     return { name, nid: nidOf(placed), kind: placed.node.kind }
   })
+  return directoryBlock(entries)
 }
 
 function findEntry<C>(

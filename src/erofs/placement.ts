@@ -64,7 +64,7 @@ export async function placeTree<C>(
 ): Promise<Placement<C>> {
   const placer = new Placer(rules)
   const turns = new Turns(NAMES_A_TURN)
-  const placedRoot = placer.placeFolder(root, undefined)
+  const placedRoot = await placer.placeFolder(root, undefined)
   // The next folder is the last of the list.
   const open = [placedRoot]
   for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
@@ -78,7 +78,7 @@ export async function placeTree<C>(
     folder.links += later.length
     const folders: PlacedFolder<C>[] = []
     for (const child of later) {
-      folders.push(placer.placeFolder(child, folder))
+      folders.push(await placer.placeFolder(child, folder))
       await turns.spend()
     }
     for (let last = folders.pop(); last !== undefined; last = folders.pop()) open.push(last)
@@ -98,8 +98,11 @@ class Placer<C> {
     this.#cursor = rules.blockSize
   }
 
-  placeFolder(node: Folder<C>, parent: PlacedFolder<C> | undefined): PlacedFolder<C> {
-    const names = sortedNames(node)
+  async placeFolder(
+    node: Folder<C>,
+    parent: PlacedFolder<C> | undefined,
+  ): Promise<PlacedFolder<C>> {
+    const names = await sortedNames(node)
     const place = this.#placeData(node, directorySize(withDots(names), this.#rules.blockSize))
     const folder: PlacedFolder<C> = { ...place, node, parent, names, links: 2 }
     this.#add(folder)

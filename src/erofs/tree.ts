@@ -1,4 +1,5 @@
 /** A file system as it is written: folders and what lies in them. What the bytes of a file are made of is the writer's business. */
+import { sortTexts } from '../lib/sort-texts.ts'
 
 /** A name or a link's target as bytes, one character (U+0000 to U+00FF) each: any bytes can be held, and `<` sorts bytewise. */
 export type ByteText = string
@@ -60,6 +61,6 @@ export type Node<C> = Folder<C> | Leaf<C>
 export type NodeKind = Node<unknown>['kind']
 
 /** Names of a folder in the order of their bytes. */
-export function sortedNames(folder: Folder<unknown>): ByteText[] {
-  return [...folder.children.keys()].sort()
+export async function sortedNames(folder: Folder<unknown>): Promise<ByteText[]> {
+  return await sortTexts(folder.children.keys())
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { directoryData, directorySize, withDots } from '../../../src/erofs/directory.ts'
+import { directoryBlock, directorySize, inBlocks, withDots } from '../../../src/erofs/directory.ts'
 import { describeInodeProblem, deviceNumber } from '../../../src/erofs/inode.ts'
 import { placeTree } from '../../../src/erofs/placement.ts'
 import type { Attributes, Folder, Node } from '../../../src/erofs/tree.ts'
@@ -27,13 +27,10 @@ describe('a directory', () => {
   })
 
   it('begins each block with its records, and names follow', () => {
-    const data = directoryData(
-      [
-        { name: '.', nid: 128, kind: 'dir' },
-        { name: 'ab', nid: 2 ** 33, kind: 'reg' },
-      ],
-      4096,
-    )
+    const data = directoryBlock([
+      { name: '.', nid: 128, kind: 'dir' },
+      { name: 'ab', nid: 2 ** 33, kind: 'reg' },
+    ])
 
     expect(data.toString('hex')).toBe(
       `${'8000000000000000'}1800${'02'}00${'0000000002000000'}1900${'01'}00${'2e6162'}`,
@@ -47,6 +44,7 @@ describe('a directory', () => {
     expect(directorySize(names.slice(0, 15), 4096)).toBe(15 * 256)
     expect(directorySize(names, 4096)).toBe(4096 + 256)
     expect(directorySize([...names, 'x'], 4096)).toBe(4096 + 13)
+    expect(inBlocks(names, 4096)).toEqual([names.slice(0, 15), names.slice(15)])
   })
 })
 
