@@ -8,6 +8,7 @@ import { ByteReader, ByteWriter } from './byte-record.ts'
 import { COMPRESSORS, type Compressor } from './constants.ts'
 import type { Chunks, LayerTree } from './layer-tree.ts'
 import { IMPLIED } from './names.ts'
+import { SharedAttributes } from './shared-attributes.ts'
 
 const VERSION = 1
 
@@ -166,6 +167,7 @@ class TreeReader<C> {
   readonly #contentOf: (chunks: Chunks) => C
   readonly #turns = new Turns(NODES_A_TURN)
   readonly #leaves: Leaf<C>[] = []
+  readonly #shared = new SharedAttributes()
 
   constructor(input: ByteReader, contentOf: (chunks: Chunks) => C) {
     this.#input = input
@@ -214,20 +216,20 @@ class TreeReader<C> {
     const [mode, uid, gid] = [this.#input.number(), this.#input.number(), this.#input.number()]
     const mtime = { seconds: this.#input.signed(), nanos: this.#input.number() }
     const count = this.#input.count()
-    if (count === 0) return { mode, uid, gid, mtime, xattrs: IMPLIED.xattrs }
+    if (count === 0) return this.#shared.of({ mode, uid, gid, mtime, xattrs: IMPLIED.xattrs })
     const xattrs = new Map<ByteText, Uint8Array>()
     for (let left = count; left > 0; left -= 1) xattrs.set(this.#input.text(), this.#input.bytes())
     return { mode, uid, gid, mtime, xattrs }
   }
 
   #content(): C {
-    const chunks: number[] = []
     let expected = 0
-    for (let left = this.#input.count(); left > 0; left -= 1) {
+    // An array that grows would take the memory of 17 numbers for one.
+    const chunks = Array.from({ length: this.#input.count() }, () => {
       const chunk = this.#input.signed() + expected
-      chunks.push(chunk)
       expected = chunk + 1
-    }
+      return chunk
+    })
     return this.#contentOf(chunks)
   }
 }

@@ -10,6 +10,7 @@ import { LayerRefusedError } from '../format.ts'
 import { isReserved } from '../toc.ts'
 import { LowerLinks } from './lower-links.ts'
 import { IMPLIED, shown } from './names.ts'
+import { SharedAttributes } from './shared-attributes.ts'
 import { findParent, makeParent, splitPath } from './paths.ts'
 
 /** The chunks of a file in order, by their numbers in the layer. */
@@ -37,6 +38,7 @@ export class LayerTreeBuilder {
   readonly #implied = new Set([this.#root])
   readonly #links = new LowerLinks()
   readonly #dropped = new Map<ByteText, number>()
+  readonly #shared = new SharedAttributes()
   #entries = 0
   #words = 0
 
@@ -163,7 +165,7 @@ export class LayerTreeBuilder {
   #attributesOf(entry: TarEntry): Attributes {
     const { uid, gid, mtime } = entry
     const attributes = { mode: entry.mode & 0o7777, uid, gid, mtime, xattrs: this.#xattrsOf(entry) }
-    return checked({ kind: 'fifo', attributes } as const, entry).attributes
+    return this.#shared.of(checked({ kind: 'fifo', attributes } as const, entry).attributes)
   }
 
   #xattrsOf(entry: TarEntry): Attributes['xattrs'] {

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { chunkInfos, readChunkInfos } from '../../../../src/format/nydus/chunk-info.ts'
 import { ChunkTable } from '../../../../src/format/nydus/chunks.ts'
+import { SharedAttributes } from '../../../../src/format/nydus/shared-attributes.ts'
 import { FRAME_SIZE, Sections } from '../../../../src/format/nydus/sections.ts'
 import { compressPieces, type Bytes } from '../../../../src/format/pieces.ts'
 import { encodeNative } from '../../../../src/format/nydus/native.ts'
@@ -37,6 +38,28 @@ describe('a layer of very many small files', () => {
 
     expect(Math.max(...sizes)).toBeLessThan(300)
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(FILES)
+  })
+
+  it('has one object for attributes of files that are alike', () => {
+    const plain = () => ({
+      ...{ mode: 0o644, uid: 1, gid: 2 },
+      ...{ mtime: { seconds: 3, nanos: 4 }, xattrs: new Map() },
+    })
+    const shared = new SharedAttributes()
+    const first = shared.of(plain())
+
+    expect(shared.of(plain())).toBe(first)
+    for (const change of [
+      { mode: 0 },
+      { uid: 0 },
+      { gid: 0 },
+      { mtime: { seconds: 3, nanos: 0 } },
+      { xattrs: new Map([['user.x', Buffer.from('1')]]) },
+    ]) {
+      const other = { ...plain(), ...change }
+      expect(shared.of(plain())).toEqual(first)
+      expect(shared.of(other)).toBe(other)
+    }
   })
 
   it('leaves the event loop to others while its chunks are written and read', async () => {
