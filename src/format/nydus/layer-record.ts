@@ -37,6 +37,7 @@ export async function encodeLayerRecord({
   original,
 }: LayerRecord): Promise<Uint8Array> {
   const writer = new TreeWriter(tree)
+  const turns = new Turns(NODES_A_TURN)
   const { out } = writer
   out.number(VERSION)
   out.number(COMPRESSORS[compressor])
@@ -45,6 +46,7 @@ export async function encodeLayerRecord({
   for (const pairs of [tree.dropped, tree.lowerLinks]) {
     out.number(pairs.size)
     for (const [name, value] of pairs) {
+      await turns.spend()
       out.text(name)
       out.text(String(value))
     }

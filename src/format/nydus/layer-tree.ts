@@ -2,6 +2,7 @@
  * The tree of one layer, as a container runtime would unpack it alone: whiteouts are still files of their names. Later entries replace
  * earlier ones, folders keep what is in them, and a path may lead through symlinks of the same layer (containerd archive/tar.go).
  */
+import { Turns } from '../../lib/turns.ts'
 import { describeInodeProblem } from '../../erofs/inode.ts'
 import type { Attributes, ByteText, Folder, Leaf, Node } from '../../erofs/tree.ts'
 import { describeXattrProblem, hasKnownPrefix } from '../../erofs/xattrs.ts'
@@ -12,6 +13,9 @@ import { LowerLinks } from './lower-links.ts'
 import { IMPLIED, shown } from './names.ts'
 import { SharedAttributes } from './shared-attributes.ts'
 import { findParent, makeParent, splitPath } from './paths.ts'
+
+/** Hard links that are looked up in one turn of the event loop. */
+const LINKS_PER_TURN = 2_000
 
 /** The chunks of a file in order, by their numbers in the layer. */
 export type Chunks = readonly number[]
@@ -75,8 +79,10 @@ export class LayerTreeBuilder {
   }
 
   /** Throws AmbiguousTarError when a hard link comes before its target. */
-  finish(): LayerTree {
+  async finish(): Promise<LayerTree> {
+    const turns = new Turns(LINKS_PER_TURN)
     for (const [path, target] of this.#links.all) {
+      await turns.spend()
       if (this.#find(target) === undefined) continue
       throw new AmbiguousTarError(`${shown(path)} is a hard link to what comes later`)
     }

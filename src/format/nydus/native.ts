@@ -100,7 +100,7 @@ class ChunkCutter {
   ): AsyncGenerator<readonly ChunkPiece[], LayerTree> {
     for await (const events of batches) yield [...this.#cutBatch(events)]
     this.#known.clear()
-    return this.#tree.finish()
+    return await this.#tree.finish()
   }
 
   *#cutBatch(events: Iterable<TarEvent>): Generator<ChunkPiece> {

@@ -1,3 +1,4 @@
+/** Attributes of a layer, shared by files that are alike. */
 import type { Attributes } from '../../erofs/tree.ts'
 import { IMPLIED } from './names.ts'
 

@@ -50,7 +50,7 @@ export async function* encodeZran(
       await turns.spend(size + STEP_WORK)
     }
   }
-  const { tree, chunks, places, slices, original } = reader.finish()
+  const { tree, chunks, places, slices, original } = await reader.finish()
   const { bytes, contexts } = await zranInfos(chunks, places, slices)
   yield* blobTail({
     form: 'zran',
@@ -107,7 +107,7 @@ class ZranReader {
     return bytes.byteLength
   }
 
-  finish() {
+  async finish() {
     this.#inflater.finish()
     while (this.step() > 0);
     this.#tar.finish()
@@ -115,7 +115,8 @@ class ZranReader {
     this.#slices.finish(this.#inflater.produced)
     const original = { size: this.#layer.size, id: hexOf(this.#layer.digest()) }
     const [chunks, places] = [this.#chunks, this.#places]
-    return { tree: this.#tree.finish(), chunks, places, slices: this.#slices.all, original }
+    const tree = await this.#tree.finish()
+    return { tree, chunks, places, slices: this.#slices.all, original }
   }
 
   /** Bytes up to the end of the chunk under way. */
