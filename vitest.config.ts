@@ -47,6 +47,14 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'commands',
+          include: ['test/commands/**/*.test.ts'],
+          testTimeout: 60_000,
+          maxWorkers: WORKERS,
+        },
+      },
+      {
+        test: {
           name: 'faults',
           include: ['test/faults/**/*.test.ts'],
           testTimeout: 120_000,
