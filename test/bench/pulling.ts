@@ -12,7 +12,7 @@ import type { Row, Section } from './row.ts'
 import { IMAGE, openFolder, shell, sourceLayers } from './source.ts'
 
 /** Of an upstream on the far side of a good line, bytes/s. */
-const UPSTREAM_RATE = 50_000_000
+export const UPSTREAM_RATE = 50_000_000
 const MAX_SLOWDOWN = 1.25
 const PULLERS = 200
 
