@@ -128,15 +128,15 @@ export class LayerConversion {
     } catch (error) {
       abort.abort()
       await writer.abort(error)
-      if (error instanceof LayerRefusedError && task.encoding.fallback !== undefined) {
-        if (run.expected?.digest !== undefined) {
-          throw await this.#refusedNow(key, task, run, run.expected.digest, error)
-        }
+      const isRefused = error instanceof LayerRefusedError
+      if (isRefused && run.expected?.digest !== undefined) {
+        throw await this.#refusedNow(key, task, run, run.expected.digest, error)
+      }
+      if (isRefused && task.encoding.fallback !== undefined) {
         return await this.#fallBack(key, task, run, error)
       }
       if (!run.turn.isSetBack) this.#converted(key, 'failed', began, task.source.size, 0)
-      if (error instanceof LayerRefusedError)
-        throw await this.#refused(key, task, run, error.message)
+      if (isRefused) throw await this.#refused(key, task, run, error.message)
       throw naming(task, error)
     }
   }

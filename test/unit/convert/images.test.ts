@@ -3,12 +3,21 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { digestOf } from '../../../src/oci/digest.ts'
 import { defaultOptions, FORMATS } from '../../../src/format/formats.ts'
+import { recipeOf } from '../../../src/convert/image-task.ts'
+import { keyOf } from '../../../src/convert/layer-task.ts'
 import { findRefusal } from '../../../src/convert/unsuitable.ts'
 import { nydus, nydusRef } from '../../../src/format/nydus/nydus.ts'
 import { namedIn } from '../../../src/oci/named.ts'
 import type { ConvertedImage } from '../../../src/ports.ts'
-import { type FakeImage, type FakeIndex, fakeImage, fakeIndex } from '../../helpers/fake-image.ts'
+import {
+  type FakeImage,
+  type FakeIndex,
+  type FakeLayer,
+  fakeImage,
+  fakeIndex,
+} from '../../helpers/fake-image.ts'
 import { HERE, MemoryConversions } from '../../helpers/memory-conversions.ts'
+import { settled } from '../../helpers/tap-upstream.ts'
 import { ODD } from '../../helpers/odd-format.ts'
 
 /** So that small layers are enough. */
@@ -131,6 +140,25 @@ describe('an image with a layer that a format cannot express', () => {
   })
 })
 
+describe('a blob that an earlier build has made and this one refuses', () => {
+  it('is forgotten with the images that name it, so that nobody is sent to it again', async () => {
+    const all = new MemoryConversions()
+    const image = await fakeImage({ layers: [{ files: [{ name: 'x'.repeat(300) }] }] })
+    const [layer] = image.layers
+    if (layer === undefined) throw new Error('it has a layer')
+    all.upstream.add(image)
+    await all.manifests.get(HERE, image.digest)
+    const { catalog } = all.store
+    const made = madeBefore(all, image, layer)
+    await catalog.publish(made)
+
+    const [lost] = made.layers
+    await expect(all.read(lost?.target ?? made.target)).rejects.toThrow('a name above 255 bytes')
+    await settled()
+    expect(await catalog.conversions.listImages({ target: made.target })).toEqual([])
+  })
+})
+
 describe('every format', () => {
   it('gives back everything that was evicted, to the same digest, whatever was', async () => {
     await fc.assert(
@@ -188,6 +216,25 @@ describe('every format', () => {
     }
   })
 })
+
+/** As a build that took this layer would have recorded it. */
+function madeBefore(
+  all: MemoryConversions,
+  image: FakeImage,
+  { digest: source, diffId, bytes }: FakeLayer,
+): ConvertedImage {
+  const task = all.task(image, nydus)
+  const [target, manifest] = ['blob', 'manifest'].map((text) => digestOf(Buffer.from(text)))
+  if (target === undefined || manifest === undefined) throw new Error('there are two')
+  const key = keyOf(source, nydus.encoding, task.options)
+  const size = bytes.byteLength
+  const layer = { ...key, target, size, diffId, uncompressedSize: size, facts: {} }
+  return {
+    ...{ repository: HERE, source: image.digest, recipe: recipeOf(task, 'oci') },
+    ...{ target: manifest, size: 8, mediaType: image.mediaType, profile: 'nydus' },
+    ...{ layers: [layer], outputs: [{ digest: target, size }], convertedAt: 0, seconds: 0 },
+  }
+}
 
 interface Named {
   readonly digest: string
