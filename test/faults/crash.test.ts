@@ -8,11 +8,11 @@ import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { fsck, tempFiles } from '../helpers/faults-fsck.ts'
 import { open } from '../helpers/faults-http.ts'
 import type { Failpoint } from '../helpers/faults-preload.ts'
+import { CONVERTED } from '../helpers/faults-profiles.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { type PulledImage, pull } from '../helpers/faults-puller.ts'
 import { Dice, patienceOf, roundsOf, seedOf } from '../helpers/faults-seed.ts'
 
-const FORMATS = ['zstd', 'none', 'estargz', 'zstdchunked', 'soci', 'nydus', 'nydus-ref'] as const
 const SIZE = 2_000_000
 /** Temp files are swept and the catalog is looked at: no start may take long. */
 const LONGEST_START_MS = 10_000
@@ -55,7 +55,7 @@ beforeAll(async () => {
   await proxy.start({}, { trace })
   before = await linesOf(trace)
   const made = new Map<string, PulledImage>()
-  for (const format of FORMATS) {
+  for (const format of CONVERTED) {
     made.set(format, await pull(proxy.base, 'app', `1-${format}`))
     await note(format)
   }
@@ -205,7 +205,7 @@ describe('stages of the disk and the catalog', () => {
     'any step of any pull',
     async () => {
       const dice = new Dice(seedOf('any step of any pull'))
-      const all = ['plain', ...FORMATS].flatMap((what) =>
+      const all = ['plain', ...CONVERTED].flatMap((what) =>
         (steps.get(what) ?? []).map((_, line) => ({ what, line })),
       )
       const chosen = process.env.FAULTS_EVERY_STEP ? all : dice.shuffled(all).slice(0, roundsOf(6))

@@ -7,21 +7,12 @@ import { fakeLayer } from '../helpers/fake-image.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { fsck, tempFiles } from '../helpers/faults-fsck.ts'
 import { loseUnsynced } from '../helpers/faults-power.ts'
+import { PROFILES } from '../helpers/faults-profiles.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { PoisonError, type PulledImage, pull } from '../helpers/faults-puller.ts'
 import { Dice, patienceOf, roundsOf, seedOf } from '../helpers/faults-seed.ts'
 import { cutPower } from '../helpers/power-cut.ts'
 
-const PROFILES = [
-  'original',
-  'zstd',
-  'none',
-  'estargz',
-  'zstdchunked',
-  'soci',
-  'nydus',
-  'nydus-ref',
-] as const
 const CLIENTS = 12
 
 let origin: FakeRegistry

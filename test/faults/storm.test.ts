@@ -5,21 +5,12 @@ import { fakeLayer } from '../helpers/fake-image.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { fsck, tempFiles } from '../helpers/faults-fsck.ts'
 import { ask, open } from '../helpers/faults-http.ts'
+import { PROFILES } from '../helpers/faults-profiles.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { getManifest, PoisonError, type PulledImage, pull } from '../helpers/faults-puller.ts'
 import { Dice, patienceOf, roundsOf, seedOf } from '../helpers/faults-seed.ts'
 import { anyFault } from '../helpers/faults-upstream.ts'
 
-const PROFILES = [
-  'original',
-  'zstd',
-  'none',
-  'estargz',
-  'zstdchunked',
-  'soci',
-  'nydus',
-  'nydus-ref',
-] as const
 const IMPATIENT = {
   limits: { retries: 1, upstreamHeaders: '500ms', upstreamIdle: '500ms' },
   cache: { tagWindow: '0s' },

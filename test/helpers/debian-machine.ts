@@ -1,11 +1,10 @@
 /** A clean Debian with systemd as its first process, in namespaces of its own: what a new user's machine is before crossdock comes. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { FirstProcess } from './first-process.ts'
 import { CACHE } from './fixtures.ts'
-import { type CommandResult, runCommand } from './fixtures-command.ts'
+import type { CommandResult } from './fixtures-command.ts'
 
 /** What test/packaging-setup.sh makes; it is never written to. */
 export const DEBIAN = join(CACHE, 'servers/debian/root')
@@ -46,19 +45,10 @@ exec env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin container=test \
 const BOOT_MS = 30_000
 
 export class DebianMachine implements AsyncDisposable {
-  readonly #folder: string
-  readonly #process: ChildProcess
-  #pid = 0
-  #said = ''
+  readonly #first: FirstProcess
 
-  private constructor(folder: string, process: ChildProcess) {
-    this.#folder = folder
-    this.#process = process
-    for (const stream of [process.stdout, process.stderr]) {
-      stream?.setEncoding('utf8').on('data', (text: string) => {
-        this.#said += text
-      })
-    }
+  private constructor(first: FirstProcess) {
+    this.#first = first
   }
 
   /** `local`: a folder that is its /usr/local. */
@@ -66,12 +56,10 @@ export class DebianMachine implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), 'crossdock-debian-'))
     await mkdir(join(folder, 'root'))
     await mkdir(join(folder, 'upper'))
-    const flags = ['--pid', '--fork', '--mount', '--uts', '--ipc', '--cgroup', '--kill-child']
-    const args = [...flags, 'sh', '-c', BOOT, 'sh', folder, DEBIAN, local]
-    const child = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'pipe'] })
-    const machine = new DebianMachine(folder, child)
-    await machine.#untilUp()
-    return machine
+    const args = ['sh', '-c', BOOT, 'sh', folder, DEBIAN, local]
+    const path = 'PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin'
+    const inside = ['--root', '--wd', 'env', '-i', path, 'HOME=/root']
+    return new DebianMachine(await FirstProcess.start({ folder, args, inside, ms: BOOT_MS }))
   }
 
   /** Runs a line in a shell inside, as root; throws when it fails. */
@@ -86,32 +74,10 @@ export class DebianMachine implements AsyncDisposable {
 
   /** The same, whatever comes of it. */
   try(line: string): Promise<CommandResult> {
-    const inside = ['--target', `${this.#pid}`, '--mount', '--pid', '--cgroup', '--root', '--wd']
-    const path = 'PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin'
-    return runCommand('nsenter', [...inside, 'env', '-i', path, 'HOME=/root', 'sh', '-c', line])
+    return this.#first.run('sh', '-c', line)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#process.exitCode === null && this.#process.signalCode === null) {
-      const ended = once(this.#process, 'exit')
-      this.#process.kill('SIGKILL')
-      await ended
-    }
-    await rm(this.#folder, { recursive: true, force: true })
-  }
-
-  async #untilUp(): Promise<void> {
-    const { pid } = this.#process
-    for (const until = Date.now() + BOOT_MS; Date.now() < until; ) {
-      const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
-      this.#pid = Number(children.trim())
-      const isUp = this.#pid > 0 && (await this.try('systemctl is-active basic.target'))
-      if (isUp && isUp.stdout.trim() === 'active') return
-      if (this.#process.exitCode !== null) break
-      // Its first socket is not there yet, so there is nothing to wait at.
-      await new Promise((resolve) => setTimeout(resolve, 100))
-    }
-    await this[Symbol.asyncDispose]()
-    throw new Error(`systemd did not start: ${this.#said}`)
+    await this.#first[Symbol.asyncDispose]()
   }
 }

@@ -1,11 +1,10 @@
 /** systemd as the first process of namespaces of its own, with nothing but this clone's unit, installed as docs/install.md says. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { FirstProcess } from './first-process.ts'
 import { ROOT } from './fixtures.ts'
-import { type CommandResult, runCommand } from './fixtures-command.ts'
+import type { CommandResult } from './fixtures-command.ts'
 
 export const SYSTEMD = '/lib/systemd/systemd'
 
@@ -34,18 +33,11 @@ const BOOT_MS = 20_000
 
 export class SystemdMachine implements AsyncDisposable {
   readonly #folder: string
-  readonly #process: ChildProcess
-  #pid = 0
-  #said = ''
+  readonly #first: FirstProcess
 
-  private constructor(folder: string, process: ChildProcess) {
+  private constructor(folder: string, first: FirstProcess) {
     this.#folder = folder
-    this.#process = process
-    for (const stream of [process.stdout, process.stderr]) {
-      stream?.setEncoding('utf8').on('data', (text: string) => {
-        this.#said += text
-      })
-    }
+    this.#first = first
   }
 
   static async boot(): Promise<SystemdMachine> {
@@ -60,12 +52,9 @@ export class SystemdMachine implements AsyncDisposable {
     // There is no journal here.
     const outputs = `StandardOutput=file:${folder}/out\nStandardError=append:${folder}/log`
     await writeFile(join(units, 'crossdock.service.d/log.conf'), `[Service]\n${outputs}\n`)
-    const flags = ['--pid', '--fork', '--mount', '--uts', '--ipc', '--cgroup', '--kill-child']
-    const args = [...flags, '--mount-proc', 'sh', '-c', BOOT, 'sh', folder, ROOT]
-    const child = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'pipe'] })
-    const machine = new SystemdMachine(folder, child)
-    await machine.#untilUp()
-    return machine
+    const args = ['--mount-proc', 'sh', '-c', BOOT, 'sh', folder, ROOT]
+    const first = await FirstProcess.start({ folder, args, inside: ['--'], ms: BOOT_MS })
+    return new SystemdMachine(folder, first)
   }
 
   /** Writes the configuration. */
@@ -75,8 +64,7 @@ export class SystemdMachine implements AsyncDisposable {
 
   /** Runs a program inside. */
   run(program: string, ...args: readonly string[]): Promise<CommandResult> {
-    const inside = ['--target', `${this.#pid}`, '--mount', '--pid', '--cgroup', '--', program]
-    return runCommand('nsenter', [...inside, ...args])
+    return this.#first.run(program, ...args)
   }
 
   /** What `systemctl show` says of the unit. */
@@ -99,26 +87,6 @@ export class SystemdMachine implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#process.exitCode === null && this.#process.signalCode === null) {
-      const ended = once(this.#process, 'exit')
-      this.#process.kill('SIGKILL')
-      await ended
-    }
-    await rm(this.#folder, { recursive: true, force: true })
-  }
-
-  async #untilUp(): Promise<void> {
-    const { pid } = this.#process
-    for (const until = Date.now() + BOOT_MS; Date.now() < until; ) {
-      const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
-      this.#pid = Number(children.trim())
-      const isUp = this.#pid > 0 && (await this.run('systemctl', 'is-active', 'basic.target'))
-      if (isUp && isUp.stdout.trim() === 'active') return
-      if (this.#process.exitCode !== null) break
-      // Its first socket is not there yet, so there is nothing to wait at.
-      await new Promise((resolve) => setTimeout(resolve, 100))
-    }
-    await this[Symbol.asyncDispose]()
-    throw new Error(`systemd did not start: ${this.#said}`)
+    await this.#first[Symbol.asyncDispose]()
   }
 }
