@@ -121,7 +121,7 @@ describe('the catalog', () => {
     async (kept) => {
       await using proxy = await TestProxy.start({ registry: origin })
       await pull(proxy.base, 'app', '1')
-      await pull(proxy.base, 'app', '1-zstd')
+      for (const form of ['zstd', ...OTHERS]) await pull(proxy.base, 'app', `1-${form}`)
       await proxy.stop('SIGKILL')
       await cutPower(proxy.data, kept)
       await proxy.start({ cache: { offline: true } })
