@@ -1,6 +1,6 @@
 /** The one real clock; tests bring their own. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Clock } from './ports.ts'
+import type { Clock } from './ports/clock.ts'
 
 export const systemClock: Clock = {
   now: () => Date.now(),

@@ -3,7 +3,8 @@ import type { Profile, Profiles } from './config/profiles.ts'
 import { CrossdockError } from './errors.ts'
 import { compileGlob, type Glob } from './lib/glob.ts'
 import { parseName } from './oci/reference.ts'
-import type { Repository, Upstreams } from './ports.ts'
+import type { Repository } from './oci/repository.ts'
+import type { Upstreams } from './ports/upstream.ts'
 
 export interface Names {
   readonly upstreams: Upstreams

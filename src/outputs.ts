@@ -3,7 +3,9 @@
  * rebuilds a converted image asks here.
  */
 import { type Named, namedIn } from './oci/named.ts'
-import type { ConvertedImage, ConvertedLayer, Link, Output, RawManifest } from './ports.ts'
+import type { ConvertedImage, ConvertedLayer, Output } from './ports/conversions.ts'
+import type { Link } from './ports/links.ts'
+import type { RawManifest } from './ports/upstream.ts'
 
 /**
  * What the converted document names and its source's does not have: layers that were written, a config that was changed,

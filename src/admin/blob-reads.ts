@@ -1,7 +1,7 @@
 /** What went out of each blob, whole and by range, and how much that is of the same bytes' source: what a conversion saves. */
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../oci/digest.ts'
-import type { Catalog } from '../ports.ts'
+import type { Catalog } from '../ports/catalog.ts'
 
 /** What clients took of one blob since the start, as far as it is remembered. */
 export interface BlobRead {

@@ -1,5 +1,6 @@
 /** An image to try a server with: one that can be pulled as it stands here, so that nobody has to fill in a form. */
-import type { Catalog, Upstreams } from '../ports.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Upstreams } from '../ports/upstream.ts'
 
 /** Names that are looked at for one of the default upstream. */
 const LOOKED_AT = 1_000

@@ -1,6 +1,8 @@
 /** What is known of an image's signatures: by the tags that signers leave in the store, or, when asked for, by its upstream. */
 import type { Digest } from '../oci/digest.ts'
-import type { Catalog, Repository, Upstreams } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Upstreams } from '../ports/upstream.ts'
 
 /** Tags that cosign makes beside an image, by what they say about it. */
 const TAGS = { signature: 'sig', attestation: 'att', sbom: 'sbom' } as const

@@ -1,8 +1,8 @@
 /** Images pulled and converted ahead, several at a time. The same for the command and the API. */
-import type { Staged, Staging, StageTask } from '../convert/staging.ts'
+import type { Staged, StageTask, Staging } from '../convert/staging.ts'
 import { CrossdockError } from '../errors.ts'
 import { parsePlatform } from '../oci/platform.ts'
-import type { Clock } from '../ports.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { StageAsk } from './asks.ts'
 import { formatImage, type NamedImage } from './named-image.ts'
 

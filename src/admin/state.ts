@@ -1,8 +1,9 @@
 /** What the dashboard shows live, in parts that change at a pace of their own, as plain data. */
 import type { Config } from '../config/schema.ts'
-import type { Catalog, Clock } from '../ports.ts'
-import type { MeteredBlobs } from '../upkeep/metered-blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
 import { SCRUB } from '../upkeep/keeper.ts'
+import type { MeteredBlobs } from '../upkeep/metered-blobs.ts'
 import type { Activity } from './activity.ts'
 import { type ExampleDeps, exampleImage } from './example-image.ts'
 import type { Tasks } from './tasks.ts'

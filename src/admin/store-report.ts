@@ -5,7 +5,9 @@
 import { setImmediate } from 'node:timers/promises'
 import { SingleFlight } from '../lib/single-flight.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { BlobStore, Catalog, Clock } from '../ports.ts'
+import type { BlobStore } from '../ports/blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { Collector, Findings } from '../upkeep/collector.ts'
 
 export interface StoreReportDeps {

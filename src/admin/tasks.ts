@@ -1,6 +1,6 @@
 /** What was told to be done, and what became of it: work that outlives the request that began it, so many at a time. */
 import { CrossdockError, FAILURES } from '../errors.ts'
-import type { Clock } from '../ports.ts'
+import type { Clock } from '../ports/clock.ts'
 
 export interface TaskProgress {
   /** Bytes that were looked at. */

@@ -1,11 +1,12 @@
 /** Pure: what the images of a bundle are called. */
-import { FORMATS } from '../format/formats.ts'
+
 import type { TarFate } from '../format/format.ts'
+import { FORMATS } from '../format/formats.ts'
 import { parseRecipe } from '../format/recipe.ts'
 import { describeUnconvertible, isAttestation } from '../oci/image-kind.ts'
 import type { Platform } from '../oci/manifest.ts'
 import { formatPlatform } from '../oci/platform.ts'
-import type { Repository } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
 import type { Shipment } from './cargo.ts'
 
 export interface ExportedImage extends Shipment {

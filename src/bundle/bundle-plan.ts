@@ -1,8 +1,10 @@
 /** What an import makes known: names, manifests and conversions, whichever tool wrote the bundle. */
-import type { CarriedList } from '../priorities/known-lists.ts'
+
 import type { Digest } from '../oci/digest.ts'
 import type { Outline } from '../oci/outline.ts'
-import type { RawManifest, Repository } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { RawManifest } from '../ports/upstream.ts'
+import type { CarriedList } from '../priorities/known-lists.ts'
 import type { BundledConversion } from './description.ts'
 
 export interface PlannedManifest {

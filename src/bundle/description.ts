@@ -3,7 +3,7 @@ import { CrossdockError } from '../errors.ts'
 import { isCount, isObject, isText, isTextMap, parseObject } from '../lib/shapes.ts'
 import { type Digest, digestOf, isDigest } from '../oci/digest.ts'
 import { isName, isTag } from '../oci/reference.ts'
-import type { ConvertedImage } from '../ports.ts'
+import type { ConvertedImage } from '../ports/conversions.ts'
 import { DESCRIPTION_FILE } from './layout-files.ts'
 
 /** Raise when an older crossdock could not import what a newer one writes. */

@@ -8,7 +8,8 @@ import { algorithmOf, type Digest, digestOf, Hasher, isDigest } from '../oci/dig
 import type { ImageConfig } from '../oci/manifest.ts'
 import { CONFIG_TYPES, layerMediaType, MANIFEST_TYPES } from '../oci/media-type.ts'
 import { parseReference } from '../oci/reference.ts'
-import type { BlobStat, RawManifest } from '../ports.ts'
+import type { BlobStat } from '../ports/blobs.ts'
+import type { RawManifest } from '../ports/upstream.ts'
 import type { BundlePlan, PlanContext, PlannedImage, PlannedManifest } from './bundle-plan.ts'
 import { plannedImage } from './foreign-layout.ts'
 

@@ -2,7 +2,7 @@
 import { CrossdockError } from '../errors.ts'
 import { type ByteStream, streamOf } from '../lib/streams.ts'
 import { algorithmOf, type Digest, Hasher } from '../oci/digest.ts'
-import type { BlobStat } from '../ports.ts'
+import type { BlobStat } from '../ports/blobs.ts'
 
 export interface FileEntry {
   readonly kind: 'file'

@@ -2,7 +2,7 @@
 import { CrossdockError } from '../errors.ts'
 import { collect } from '../lib/streams.ts'
 import { type Digest, Hasher } from '../oci/digest.ts'
-import type { BlobStat, BlobStore } from '../ports.ts'
+import type { BlobStat, BlobStore } from '../ports/blobs.ts'
 import { checkDigest, damagedBlob, type Entry, type FileEntry } from './entry.ts'
 import { blobPath, digestOfPath, METADATA_FILES } from './layout-files.ts'
 

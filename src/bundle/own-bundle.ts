@@ -1,10 +1,12 @@
 /** The plan of a bundle that crossdock wrote: its description says everything, and all of it must be there. */
-import type { CarriedList } from '../priorities/known-lists.ts'
-import { MAX_LIST_BYTES } from '../priorities/stored-lists.ts'
+
 import { CrossdockError } from '../errors.ts'
 import { parseRecord } from '../format/priorities.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { BlobStat, Repository } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { BlobStat } from '../ports/blobs.ts'
+import type { CarriedList } from '../priorities/known-lists.ts'
+import { MAX_LIST_BYTES } from '../priorities/stored-lists.ts'
 import type { BundlePlan, PlanContext, PlannedManifest } from './bundle-plan.ts'
 import type { BundledBlob, IdentifiedBundle } from './description.ts'
 

@@ -2,7 +2,7 @@
 import { type Digest, digestOf } from '../oci/digest.ts'
 import { INDEX_TYPES } from '../oci/media-type.ts'
 import type { Outline } from '../oci/outline.ts'
-import type { RawManifest } from '../ports.ts'
+import type { RawManifest } from '../ports/upstream.ts'
 
 /** `before` with one more referrer in it, in an order that does not depend on who came first. */
 export function addReferrer(

@@ -12,7 +12,7 @@ import {
 import { defaultOptions, findFallback } from '../format/formats.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import { algorithmOf, type Digest, Hasher } from '../oci/digest.ts'
-import type { ConvertedLayer } from '../ports.ts'
+import type { ConvertedLayer } from '../ports/conversions.ts'
 
 export interface PieceContext {
   readonly stream: (digest: Digest) => ByteStream

@@ -1,7 +1,7 @@
 /** What the layers of one image may unpack to together; a layer that comes twice, or is begun again, counts once. */
 import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Repository } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
 
 const REASON = 'image-too-large'
 

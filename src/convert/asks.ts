@@ -4,7 +4,8 @@ import type { CrossdockError } from '../errors.ts'
 import type { Waiter } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
-import type { RawManifest, Repository } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { RawManifest } from '../ports/upstream.ts'
 import type { Acceptance } from './plan.ts'
 
 /**

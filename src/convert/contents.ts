@@ -14,7 +14,8 @@ import { within } from '../lib/within.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
-import type { Repository, Upstreams } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { Upstreams } from '../ports/upstream.ts'
 import type { Blobs } from '../pull/blobs.ts'
 
 /** `unreadable`: no tar in any compression that is read here. */

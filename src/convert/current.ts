@@ -1,8 +1,8 @@
 /** Which of the conversions that were made over time a puller of a profile gets now, and which profile and format have left behind. */
 import type { Profiles } from '../config/profiles.ts'
 import { canonicalOptions } from '../format/formats.ts'
-import type { ConvertedImage } from '../ports.ts'
 import { parseRecipe, type Recipe } from '../format/recipe.ts'
+import type { ConvertedImage } from '../ports/conversions.ts'
 import { withoutList } from '../priorities/stored-lists.ts'
 
 /**

@@ -5,7 +5,8 @@
 import { Interest, type Waiter } from '../lib/interest.ts'
 import { live } from '../lib/live.ts'
 import { Shares } from '../lib/shares.ts'
-import type { Clock, ConvertedImage } from '../ports.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { ConvertedImage } from '../ports/conversions.ts'
 import { abandoned } from '../pull/downloads.ts'
 import type { Job } from './progress.ts'
 

@@ -5,8 +5,8 @@ import type { Interest } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
 import type { Dialect } from '../oci/media-type.ts'
-import { fullName } from '../oci/repository.ts'
-import type { RawManifest, Repository } from '../ports.ts'
+import { fullName, type Repository } from '../oci/repository.ts'
+import type { RawManifest } from '../ports/upstream.ts'
 import type { Acceptance } from './plan.ts'
 
 /** What is asked of an image; everything here but the tag is part of its key. */

@@ -1,22 +1,18 @@
 /** Carries out what a survey found: layers first, then configs and manifests from the leaves up, each durable before it is named. */
 import type { CrossdockError } from '../errors.ts'
+import { childRecipe, parseRecipe, recipeWithout } from '../format/recipe.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import type { Digest } from '../oci/digest.ts'
 import { findMediaType } from '../oci/media-type.ts'
-import type {
-  Catalog,
-  Clock,
-  ConvertedImage,
-  ConvertedLayer,
-  ImageKey,
-  RawManifest,
-} from '../ports.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { ConvertedImage, ConvertedLayer, ImageKey } from '../ports/conversions.ts'
+import type { RawManifest } from '../ports/upstream.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { Allowance } from './allowance.ts'
 import { type Assembler, assembleIndex, type Beside } from './assembly.ts'
 import type { ImageTask, ImageWork } from './image-task.ts'
-import { childRecipe, parseRecipe, recipeWithout } from '../format/recipe.ts'
 import type { LayerFlight, Layers } from './layers.ts'
 import type { Job, Progress } from './progress.ts'
 import type { Publisher } from './publisher.ts'

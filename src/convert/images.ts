@@ -1,27 +1,29 @@
 /** Conversions of whole images and indexes: found, joined or started, once for everybody, owned by the server. */
 import { LRUCache } from 'lru-cache'
 import { CrossdockError, isPassing } from '../errors.ts'
+import { parseRecipe, recipeWithout } from '../format/recipe.ts'
 import type { Waiter } from '../lib/interest.ts'
 import { RecentFailures } from '../lib/recent-failures.ts'
 import { type SpanFacts, traced } from '../lib/spans.ts'
+import { selectChildren } from '../oci/chosen-children.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ImageIndex, ImageManifest } from '../oci/manifest.ts'
-import type { Catalog, Clock, ConvertedImage, ImageKey } from '../ports.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { ConvertedImage, ImageKey } from '../ports/conversions.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Contents } from './contents.ts'
 import {
   type FlightCapacity,
-  type FlightWork,
   Flights,
+  type FlightWork,
   type ImageFlight,
   type Outcome,
 } from './flights.ts'
-import { type ImageTask, nameOf, recipeOf } from './image-task.ts'
-import { parseRecipe, recipeWithout } from '../format/recipe.ts'
 import { HeldDocuments } from './held-documents.ts'
+import { type ImageTask, nameOf, recipeOf } from './image-task.ts'
 import type { ImageWriter } from './image-writer.ts'
 import { DOCKER_TYPES_ONLY, dialectFor } from './plan.ts'
-import { selectChildren } from '../oci/chosen-children.ts'
 import type { Job, Progress } from './progress.ts'
 import type { Setbacks } from './setbacks.ts'
 import { leftBelow, mediaTypeOf, type Survey, Surveyor } from './survey.ts'

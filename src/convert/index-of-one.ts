@@ -2,7 +2,7 @@
 import { digestOf } from '../oci/digest.ts'
 import type { ImageConfig, ImageIndex } from '../oci/manifest.ts'
 import { INDEX_TYPES } from '../oci/media-type.ts'
-import type { RawManifest } from '../ports.ts'
+import type { RawManifest } from '../ports/upstream.ts'
 import type { Manifests } from '../pull/manifests.ts'
 
 /** Its one child is the image, on the platform that its config names. Nobody but us sees it as it is. */

@@ -1,28 +1,24 @@
 /** What is in the store, for people: names, what became of them, what they cost, and how to forget them. */
 import type { Profiles } from '../config/profiles.ts'
 import { CrossdockError } from '../errors.ts'
+import { isChosen } from '../oci/chosen-children.ts'
 import type { Digest } from '../oci/digest.ts'
+import { isAttestation, reasonToKeep } from '../oci/image-kind.ts'
 import type { Descriptor, Platform } from '../oci/manifest.ts'
-import { isAttestation } from '../oci/image-kind.ts'
 import { blobsOf, childrenOf, type Outline, referredBy } from '../oci/outline.ts'
 import { splitSuffix } from '../oci/reference.ts'
-import type {
-  BlobStore,
-  Catalog,
-  ConvertedImage,
-  RawManifest,
-  Repository,
-  TagName,
-} from '../ports.ts'
+import { isSameRepository, type Repository } from '../oci/repository.ts'
+import type { BlobStore } from '../ports/blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { ConvertedImage } from '../ports/conversions.ts'
+import type { TagName } from '../ports/tags.ts'
+import type { RawManifest } from '../ports/upstream.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
 import type { Manifests } from '../pull/manifests.ts'
-import { isSameRepository } from '../oci/repository.ts'
 import type { Tags } from '../pull/tags.ts'
 import { currentOnes, distinctOnes } from './current.ts'
 import { notesOf } from './notes.ts'
 import { dialectFor, type FormatChoice, keptBy } from './plan.ts'
-import { reasonToKeep } from '../oci/image-kind.ts'
-import { isChosen } from '../oci/chosen-children.ts'
 import { findRefusal } from './unsuitable.ts'
 
 /** One tag, or one conversion of it. */

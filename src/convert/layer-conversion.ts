@@ -8,19 +8,15 @@ import { defaultOptions, findFallback } from '../format/formats.ts'
 import { type SpanFacts, traced } from '../lib/spans.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
-import type {
-  BlobStore,
-  Catalog,
-  ConvertedLayer,
-  ExpectedBlob,
-  GrowingBlob,
-  LayerKey,
-} from '../ports.ts'
+import type { BlobStore, ExpectedBlob, GrowingBlob } from '../ports/blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { ConvertedLayer, LayerKey } from '../ports/conversions.ts'
+import { listIn, readList } from '../priorities/stored-lists.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
 import { type Content, contentOf } from './contents.ts'
 import { HashedTar, wants512 } from './hashed-tar.ts'
-import { REFUSED, refusalOf, Unsuitable } from './unsuitable.ts'
+import type { LayerEvents } from './layer-events.ts'
 import {
   checkSize,
   checkWanted,
@@ -32,11 +28,10 @@ import {
   sourceDiffId,
   wrongDiffId,
 } from './layer-task.ts'
-import type { LayerEvents } from './layer-events.ts'
 import type { Origin, Origins } from './origins.ts'
-import { listIn, readList } from '../priorities/stored-lists.ts'
 import type { LayerProgress } from './progress.ts'
 import { arrival, ENOUGH, type Turn } from './turn.ts'
+import { REFUSED, refusalOf, Unsuitable } from './unsuitable.ts'
 
 export interface ConversionRun {
   readonly progress: LayerProgress

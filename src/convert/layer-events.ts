@@ -1,6 +1,6 @@
 /** What conversions of layers tell others, as they happen. */
 import type { Digest } from '../oci/digest.ts'
-import type { ConvertedLayer } from '../ports.ts'
+import type { ConvertedLayer } from '../ports/conversions.ts'
 
 export interface LayerEvents {
   converted?(layer: {

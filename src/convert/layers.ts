@@ -3,13 +3,16 @@
  * first. What one asker's image or registry gets wrong stays with that asker.
  */
 import { CrossdockError, isPassing } from '../errors.ts'
-import { RecentFailures } from '../lib/recent-failures.ts'
 import { Interest } from '../lib/interest.ts'
+import { RecentFailures } from '../lib/recent-failures.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { BlobStore, Catalog, Clock, ConvertedLayer, GrowingBlob, LayerKey } from '../ports.ts'
+import { fullName, isSameRepository } from '../oci/repository.ts'
+import type { BlobStore, GrowingBlob } from '../ports/blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { ConvertedLayer, LayerKey } from '../ports/conversions.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { isAbandoned } from '../pull/downloads.ts'
-import { isSameRepository, fullName } from '../oci/repository.ts'
 import { isBeyondAllowance } from './allowance.ts'
 import type { LayerConversion } from './layer-conversion.ts'
 import type { LayerEvents } from './layer-events.ts'
@@ -17,8 +20,8 @@ import { checkDiffId, checkSize, findDiffId, keyOf, type LayerTask, waiting } fr
 import type { Origins } from './origins.ts'
 import type { LayerProgress } from './progress.ts'
 import { type SlotResult, Slots } from './slots.ts'
-import { refusalOf } from './unsuitable.ts'
 import type { Turn } from './turn.ts'
+import { refusalOf } from './unsuitable.ts'
 
 export interface LayerFlight {
   readonly progress: LayerProgress

@@ -5,7 +5,9 @@
 import { LRUCache } from 'lru-cache'
 import type { Platform } from '../oci/manifest.ts'
 import { formatPlatform } from '../oci/platform.ts'
-import type { Clock, PlatformCatalog, Repository } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { PlatformCatalog } from '../ports/platforms.ts'
 
 /** Distinct pullers that make a habit. */
 const SEVERAL = 3

@@ -3,7 +3,7 @@ import { suggestion } from '../config/problem.ts'
 import type { Profiles } from '../config/profiles.ts'
 import { CrossdockError } from '../errors.ts'
 import { splitSuffix } from '../oci/reference.ts'
-import type { Repository } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
 
 export function manifestUnknown(
   { upstream, name }: Repository,

@@ -2,7 +2,7 @@
 import { NOTE } from '../format/format.ts'
 import type { Digest } from '../oci/digest.ts'
 import { isSameRepository, type Repository } from '../oci/repository.ts'
-import type { Catalog } from '../ports.ts'
+import type { Catalog } from '../ports/catalog.ts'
 
 /** Of the images that a form consists of, each note once. */
 export async function notesOf(

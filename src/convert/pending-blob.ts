@@ -1,6 +1,6 @@
 /** A blob whose writer does not exist yet, because its work waits for a slot: readers may come all the same. */
 import type { ByteStream } from '../lib/streams.ts'
-import type { BlobStat, ByteRange, ExpectedBlob, GrowingBlob } from '../ports.ts'
+import type { BlobStat, ByteRange, ExpectedBlob, GrowingBlob } from '../ports/blobs.ts'
 
 export class PendingBlob implements GrowingBlob {
   readonly expected: ExpectedBlob

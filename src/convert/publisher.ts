@@ -1,9 +1,13 @@
 /** Makes a converted manifest known: the one way in, for conversions of our own and for those that a bundle brings. */
-import { outputsOf } from '../outputs.ts'
-import type { Catalog, ConvertedImage, RawManifest, SidecarStore } from '../ports.ts'
-import type { Beside } from './assembly.ts'
-import type { Manifests } from '../pull/manifests.ts'
+
 import { isSameRepository } from '../oci/repository.ts'
+import { outputsOf } from '../outputs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { ConvertedImage } from '../ports/conversions.ts'
+import type { SidecarStore } from '../ports/sidecars.ts'
+import type { RawManifest } from '../ports/upstream.ts'
+import type { Manifests } from '../pull/manifests.ts'
+import type { Beside } from './assembly.ts'
 
 const NOTHING: Beside = { documents: [], blobs: [] }
 

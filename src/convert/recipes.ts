@@ -2,7 +2,8 @@
 import type { Encoding, FormatOptions } from '../format/format.ts'
 import { canonicalOptions, defaultOptions, findEncoding, findFallback } from '../format/formats.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Catalog, ConvertedLayer } from '../ports.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { ConvertedLayer } from '../ports/conversions.ts'
 import { FALLBACK_REVISION } from './layer-task.ts'
 
 export interface LayerRecipe {

@@ -1,23 +1,19 @@
 /** Converted manifests and configs that are gone, written again from what is recorded of them: nothing is converted. */
 import { findFormat } from '../format/formats.ts'
+import { parseRecipe } from '../format/recipe.ts'
 import { COMMAND, Interest, type Waiter } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import { type Dialect, findMediaType } from '../oci/media-type.ts'
-import type {
-  BlobStore,
-  Catalog,
-  Clock,
-  ConvertedImage,
-  ConvertedLayer,
-  RawManifest,
-  Repository,
-} from '../ports.ts'
+import { isSameRepository, type Repository } from '../oci/repository.ts'
+import type { BlobStore } from '../ports/blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { ConvertedImage, ConvertedLayer } from '../ports/conversions.ts'
+import type { RawManifest } from '../ports/upstream.ts'
 import type { Manifests } from '../pull/manifests.ts'
-import { isSameRepository } from '../oci/repository.ts'
 import { type AssembledImage, type Assembler, assembleIndex, type Beside } from './assembly.ts'
 import type { ImageWork } from './image-task.ts'
-import { parseRecipe } from '../format/recipe.ts'
 import { indexOfOne } from './index-of-one.ts'
 import type { Publisher } from './publisher.ts'
 

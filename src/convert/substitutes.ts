@@ -3,17 +3,19 @@
  * instead, and what to convert from.
  */
 import { findFormat } from '../format/formats.ts'
+import { parseRecipe } from '../format/recipe.ts'
+import { isChosen } from '../oci/chosen-children.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
-import type { Catalog, ConvertedImage, RawManifest, Repository } from '../ports.ts'
+import { isSameRepository, type Repository } from '../oci/repository.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { ConvertedImage } from '../ports/conversions.ts'
+import type { RawManifest } from '../ports/upstream.ts'
 import type { Blobs } from '../pull/blobs.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
 import type { Manifests } from '../pull/manifests.ts'
-import { isSameRepository } from '../oci/repository.ts'
 import type { ImageTask } from './image-task.ts'
-import { parseRecipe } from '../format/recipe.ts'
 import type { Origins } from './origins.ts'
-import { isChosen } from '../oci/chosen-children.ts'
 
 export type Remedy =
   /** A form of the profile that was carried. */

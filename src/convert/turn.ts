@@ -2,7 +2,7 @@
 import type { Interest } from '../lib/interest.ts'
 import { type ByteStream, close } from '../lib/streams.ts'
 import { within } from '../lib/within.ts'
-import type { GrowingBlob } from '../ports.ts'
+import type { GrowingBlob } from '../ports/blobs.ts'
 
 /** What makes it worth to begin a conversion, or to go on with one: so many bytes of its source more, or all of it. */
 export const ENOUGH = 256 * 1024

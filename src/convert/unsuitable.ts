@@ -4,7 +4,8 @@ import type { Format } from '../format/format.ts'
 import { findFallback } from '../format/formats.ts'
 import type { Digest } from '../oci/digest.ts'
 import { fullName, type Repository } from '../oci/repository.ts'
-import type { Catalog, ConvertedLayer } from '../ports.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { ConvertedLayer } from '../ports/conversions.ts'
 
 /** The reason of an original that is served for that. */
 export const UNSUITABLE = 'unsuitable'

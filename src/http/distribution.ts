@@ -7,20 +7,23 @@ import type { Attachments } from '../convert/attachments.ts'
 import type { Pulls } from '../convert/pulls.ts'
 import { CrossdockError } from '../errors.ts'
 import { streamOf } from '../lib/streams.ts'
+import { type CompiledRule, chooseAttached, chooseProfile, locate, type Names } from '../naming.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { BlobStat, ByteRange, Clock, RawManifest, Repository } from '../ports.ts'
-import { type Blobs, blobUnknown } from '../pull/blobs.ts'
-import { readToKeep } from '../pull/open-blob.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { ByteRange } from '../ports/blobs.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { RawManifest } from '../ports/upstream.ts'
+import type { Blobs } from '../pull/blobs.ts'
 import type { Reach } from '../setup/setup.ts'
+import { BlobAnswers } from './blob-answers.ts'
 import { acceptanceOf, cannotRead, platformsOf } from './client.ts'
 import { matchesEtag } from './etag.ts'
 import type { Exchange } from './exchange.ts'
-import type { Headers } from './headers.ts'
 import type { Gate } from './gate.ts'
+import type { Headers } from './headers.ts'
 import type { Lists } from './lists.ts'
-import { type Parts, rangeOf, refuseRange, sendParts } from './parts.ts'
+import { rangeOf, refuseRange, sendParts } from './parts.ts'
 import { parseRoute, type Reference, type Route, unknownProfile } from './route.ts'
-import { type CompiledRule, chooseAttached, chooseProfile, locate, type Names } from '../naming.ts'
 import { type Patience, waitFor } from './waiting.ts'
 import { sendWelcome, type WelcomeDeps, wantsWelcome } from './welcome.ts'
 
@@ -53,9 +56,6 @@ export interface DistributionDeps {
   readonly handedOut: (manifest: RawManifest) => void
 }
 
-/** The exchange is done with a chunk before it asks for the next one. */
-const REUSE = { reuse: true } as const
-
 interface Target {
   readonly principal: Principal | undefined
   readonly repository: Repository
@@ -68,9 +68,11 @@ interface Target {
 
 export class Distribution {
   readonly #deps: DistributionDeps
+  readonly #blobs: BlobAnswers
 
   constructor(deps: DistributionDeps) {
     this.#deps = deps
+    this.#blobs = new BlobAnswers(deps)
   }
 
   /** Answers one request. */
@@ -107,7 +109,7 @@ export class Distribution {
     const params = new URLSearchParams(query)
     const target = this.#target(exchange, principal, route, params, listener.profile)
     if (route.kind === 'manifest') await this.#manifest(exchange, target, route.reference, began)
-    else if (route.kind === 'blob') await this.#blob(exchange, target, route.digest)
+    else if (route.kind === 'blob') await this.#blobs.answer(exchange, target, route.digest)
     else if (route.kind === 'tags') {
       await this.#deps.lists.tags(exchange, target.repository, params, path, target.headers)
     } else {
@@ -153,8 +155,6 @@ export class Distribution {
     )
     return { ...asker, profile, attached, headers }
   }
-
-  // -------------------------------------------------------------------------------------------- manifests
 
   async #manifest(
     exchange: Exchange,
@@ -253,90 +253,6 @@ export class Distribution {
     }
     const open = ({ start, end }: ByteRange) => streamOf(bytes.subarray(start, end))
     await sendParts(exchange, { size, ranges: range.ranges, headers: typed, open, atHand: true })
-  }
-
-  // -------------------------------------------------------------------------------------------- blobs
-
-  async #blob(exchange: Exchange, target: Target, digest: Digest): Promise<void> {
-    const { repository } = target
-    const etag = `"${digest}"`
-    const headers = {
-      ...target.headers,
-      'Content-Type': 'application/octet-stream',
-      'Docker-Content-Digest': digest,
-      ETag: etag,
-      'Accept-Ranges': 'bytes',
-    }
-    const condition = exchange.header('if-none-match')
-    if (exchange.isHead || condition !== undefined) {
-      const { size } = await this.#stat(repository, digest)
-      if (matchesEtag(condition, etag)) {
-        exchange.send(304, headers)
-        return
-      }
-      if (exchange.isHead) {
-        exchange.send(200, { ...headers, 'Content-Length': size })
-        return
-      }
-    }
-    if (await this.#ranges(exchange, repository, digest, headers)) return
-    const blob = await this.#deps.pulls.blob(repository, digest, exchange)
-    if (blob === undefined) throw blobUnknown(repository, digest)
-    this.#deps.touch(digest)
-    this.#deps.served('blob', blob.growing === undefined ? 'store' : 'upstream')
-    exchange.begin(200, { ...headers, 'Content-Length': blob.size })
-    await exchange.stream(readToKeep(blob, REUSE))
-  }
-
-  /** Answers the ranges that were asked for; false when it was none, or the whole. */
-  async #ranges(
-    exchange: Exchange,
-    repository: Repository,
-    digest: Digest,
-    headers: Parts['headers'] & { readonly ETag: string },
-  ): Promise<boolean> {
-    if (exchange.header('range') === undefined) return false
-    const stated = await this.#deps.blobs.stated(repository, digest)
-    if (stated === undefined) throw blobUnknown(repository, digest)
-    const range = rangeOf(exchange, stated.size, headers.ETag)
-    if (range.kind === 'whole') return false
-    if (range.kind === 'unsatisfiable') {
-      const { size } = await this.#stat(repository, digest)
-      refuseRange(exchange, size, headers)
-    } else {
-      const parts = { size: stated.size, ranges: range.ranges, headers }
-      await this.#parts(exchange, repository, digest, parts)
-    }
-    return true
-  }
-
-  async #stat(repository: Repository, digest: Digest): Promise<BlobStat> {
-    const stat = await this.#deps.blobs.stat(repository, digest)
-    if (stat === undefined) throw blobUnknown(repository, digest)
-    return stat
-  }
-
-  async #parts(
-    exchange: Exchange,
-    repository: Repository,
-    digest: Digest,
-    parts: Omit<Parts, 'open' | 'atHand'>,
-  ): Promise<void> {
-    const openBlob = async () => {
-      const blob = await this.#deps.pulls.blob(repository, digest, exchange)
-      if (blob === undefined) throw blobUnknown(repository, digest)
-      this.#deps.touch(digest)
-      this.#deps.served('blob', blob.growing === undefined ? 'store' : 'upstream')
-      return blob
-    }
-    // All ranges of what is whole come from it; of what still grows each comes from where it is.
-    const [first] = parts.ranges
-    let known = await openBlob()
-    const open = async (range: ByteRange) => {
-      if (known.growing !== undefined && range !== first) known = await openBlob()
-      return known.read(range, REUSE)
-    }
-    await sendParts(exchange, { ...parts, open, atHand: known.growing === undefined })
   }
 }
 

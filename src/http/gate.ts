@@ -2,8 +2,8 @@
 import type { Access } from '../access/access.ts'
 import type { Principal } from '../access/policy.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Catalog, Repository } from '../ports.ts'
-import { isSameRepository, fullName } from '../oci/repository.ts'
+import { fullName, isSameRepository, type Repository } from '../oci/repository.ts'
+import type { Catalog } from '../ports/catalog.ts'
 
 export interface Asker {
   readonly principal: Principal | undefined

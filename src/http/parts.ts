@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { CrossdockError } from '../errors.ts'
 import { type ByteStream, streamOf } from '../lib/streams.ts'
-import type { ByteRange } from '../ports.ts'
+import type { ByteRange } from '../ports/blobs.ts'
 import type { Exchange } from './exchange.ts'
 import type { Headers } from './headers.ts'
 import { contentRange, multipartOf, parseRange, type RangeAnswer, type Ranges } from './range.ts'

@@ -1,6 +1,6 @@
 /** Pure RFC 9110 section 14 byte ranges, as the clients of registries need them: in the order asked, never merged. */
 import { CrossdockError } from '../errors.ts'
-import type { ByteRange } from '../ports.ts'
+import type { ByteRange } from '../ports/blobs.ts'
 
 /** podman asks for up to 1,024 ranges at once and halves the number on a 400. */
 const MAX_RANGES = 1024

@@ -7,9 +7,9 @@ import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Hono, type MiddlewareHandler } from 'hono'
 import { CrossdockError } from '../errors.ts'
+import { OPERATIONS, type RequestEvent } from '../lib/request-event.ts'
 import type { Shares } from '../lib/shares.ts'
 import { type SpanFacts, traced } from '../lib/spans.ts'
-import { OPERATIONS, type RequestEvent } from '../lib/request-event.ts'
 import { answerBadRequests } from './bad-requests.ts'
 import {
   type FollowedCertificates,

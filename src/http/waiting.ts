@@ -2,7 +2,7 @@
 import type { ManifestAnswer, PendingAnswer } from '../convert/asks.ts'
 import { CrossdockError } from '../errors.ts'
 import { within } from '../lib/within.ts'
-import type { Clock } from '../ports.ts'
+import type { Clock } from '../ports/clock.ts'
 import { waitsForHead } from './client.ts'
 import type { Exchange } from './exchange.ts'
 import type { Headers } from './headers.ts'

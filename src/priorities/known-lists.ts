@@ -4,10 +4,11 @@
  */
 import type { Profile } from '../config/profiles.ts'
 import { canonicalOptions } from '../format/formats.ts'
-import type { Digest } from '../oci/digest.ts'
-import type { Catalog, Repository, SidecarStore } from '../ports.ts'
-import { isSameRepository } from '../oci/repository.ts'
 import { parseRecipe } from '../format/recipe.ts'
+import type { Digest } from '../oci/digest.ts'
+import { isSameRepository, type Repository } from '../oci/repository.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { SidecarStore } from '../ports/sidecars.ts'
 import { linkToList, listIn, type PriorityList, withoutList } from './stored-lists.ts'
 
 /** For one profile of one source in one repository. */

@@ -8,28 +8,24 @@ import { CrossdockError, isOutage } from '../errors.ts'
 import { priorityPaths, type RecordLine } from '../format/priorities.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import { streamOf } from '../lib/streams.ts'
+import { selectChildren } from '../oci/chosen-children.ts'
 import type { Digest } from '../oci/digest.ts'
+import { reasonToKeep } from '../oci/image-kind.ts'
 import type { Descriptor, Platform } from '../oci/manifest.ts'
 import { childrenOf } from '../oci/outline.ts'
 import { parseReference, referrersTag } from '../oci/reference.ts'
-import { fullName } from '../oci/repository.ts'
-import type {
-  BlobStore,
-  Catalog,
-  Clock,
-  RawManifest,
-  Repository,
-  SidecarStore,
-  Upstreams,
-} from '../ports.ts'
+import { fullName, type Repository } from '../oci/repository.ts'
+import type { BlobStore } from '../ports/blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { SidecarStore } from '../ports/sidecars.ts'
+import type { RawManifest, Upstreams } from '../ports/upstream.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
 import { findCarriedList, findLastList } from './known-lists.ts'
-import { reasonToKeep } from '../oci/image-kind.ts'
-import { selectChildren } from '../oci/chosen-children.ts'
-import { linkToList, type PriorityList, putList, readList } from './stored-lists.ts'
 import { isRecordPath, readRecord } from './record-files.ts'
 import type { RecordImages } from './record-images.ts'
+import { linkToList, type PriorityList, putList, readList } from './stored-lists.ts'
 
 /** What a referrer that holds a record calls itself. */
 export const RECORD_ARTIFACT = 'application/vnd.crossdock.record.v1'

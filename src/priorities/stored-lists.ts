@@ -7,7 +7,8 @@ import type { FormatOptions } from '../format/format.ts'
 import { parseRecord, writeRecord } from '../format/priorities.ts'
 import { collect } from '../lib/streams.ts'
 import { type Digest, digestOf, isDigest } from '../oci/digest.ts'
-import type { BlobStore, Link } from '../ports.ts'
+import type { BlobStore } from '../ports/blobs.ts'
+import type { Link } from '../ports/links.ts'
 
 /** The option that names a list; no format has it in its own table. */
 const OPTION = 'priorities'

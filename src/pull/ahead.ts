@@ -4,7 +4,7 @@
  */
 import { Semaphore } from '../lib/semaphore.ts'
 import type { ByteStream } from '../lib/streams.ts'
-import type { ByteRange, GrowingBlob } from '../ports.ts'
+import type { ByteRange, GrowingBlob } from '../ports/blobs.ts'
 import type { Pace } from './pace.ts'
 import { Window } from './window.ts'
 

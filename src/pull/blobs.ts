@@ -8,18 +8,11 @@
 import { CrossdockError } from '../errors.ts'
 import { COMMAND, type Interest, type Waiter } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
-import { fullName } from '../oci/repository.ts'
-import type {
-  BlobStat,
-  BlobStore,
-  ByteRange,
-  Catalog,
-  Clock,
-  ReadOptions,
-  Repository,
-  Upstream,
-  Upstreams,
-} from '../ports.ts'
+import { fullName, type Repository } from '../oci/repository.ts'
+import type { BlobStat, BlobStore, ByteRange, ReadOptions } from '../ports/blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Upstream, Upstreams } from '../ports/upstream.ts'
 import { Ahead, AheadBudget } from './ahead.ts'
 import {
   type Download,

@@ -2,7 +2,8 @@
  * Pure: what a sidecar says of the tags and repositories that name its manifest. Every new one rewrites all of it, so only the
  * youngest stay: others may hang a thousand tags on one manifest, and the catalog, which knows them all, seldom needs the claims.
  */
-import type { Place, Repository } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { Place } from '../ports/sidecars.ts'
 
 /** Tags of one repository on one manifest; an image that people tag by hand has a dozen. */
 const MAX_TAGS = 128

@@ -9,7 +9,10 @@ import { live } from '../lib/live.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import { Volumes } from '../lib/volumes.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { BlobWriter, Catalog, Clock, Repository } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { BlobWriter } from '../ports/blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
 import { Pace } from './pace.ts'
 
 export interface DownloadLimits {

@@ -2,7 +2,7 @@
 import { Walk } from '../lib/walk.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import { childrenOf, type Outline } from '../oci/outline.ts'
-import type { RawManifest } from '../ports.ts'
+import type { RawManifest } from '../ports/upstream.ts'
 
 export interface Visit {
   readonly raw: RawManifest

@@ -15,16 +15,12 @@ import {
 } from '../oci/manifest.ts'
 import { type Named, namedIn } from '../oci/named.ts'
 import { type Outline, outlineOf } from '../oci/outline.ts'
-import { fullName } from '../oci/repository.ts'
-import type {
-  BlobStore,
-  Catalog,
-  Link,
-  RawManifest,
-  Repository,
-  SidecarStore,
-  Upstreams,
-} from '../ports.ts'
+import { fullName, type Repository } from '../oci/repository.ts'
+import type { BlobStore } from '../ports/blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Link } from '../ports/links.ts'
+import type { SidecarStore } from '../ports/sidecars.ts'
+import type { RawManifest, Upstreams } from '../ports/upstream.ts'
 import { type Blobs, blobUnknown } from './blobs.ts'
 import { claimPlace, type TagClaim } from './claims.ts'
 

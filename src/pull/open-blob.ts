@@ -2,7 +2,7 @@
 import { CrossdockError } from '../errors.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { ByteRange, GrowingBlob, ReadOptions } from '../ports.ts'
+import type { ByteRange, GrowingBlob, ReadOptions } from '../ports/blobs.ts'
 
 /** A blob that can be read at once, finished or not. */
 export interface OpenBlob {

@@ -6,7 +6,12 @@ import { CrossdockError } from '../errors.ts'
 import { COMMAND, Interest, type Waiter } from '../lib/interest.ts'
 import { within } from '../lib/within.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { BlobStat, BlobStore, Catalog, Clock, Link, Repository, Upstream } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { BlobStat, BlobStore } from '../ports/blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Link } from '../ports/links.ts'
+import type { Upstream } from '../ports/upstream.ts'
 import type { Download, DownloadLimits, Downloads } from './downloads.ts'
 
 /** What a reader who is refused a download is told to wait, seconds. */

@@ -3,19 +3,14 @@ import { LRUCache } from 'lru-cache'
 import { CrossdockError, isOutage } from '../errors.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import type { Digest } from '../oci/digest.ts'
-import type {
-  Catalog,
-  Clock,
-  Place,
-  Repository,
-  SidecarStore,
-  TagRecord,
-  Upstream,
-  Upstreams,
-} from '../ports.ts'
+import { fullName, isSameRepository, type Repository } from '../oci/repository.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Place, SidecarStore } from '../ports/sidecars.ts'
+import type { TagRecord } from '../ports/tags.ts'
+import type { Upstream, Upstreams } from '../ports/upstream.ts'
 import { claimTag } from './claims.ts'
 import type { Manifests } from './manifests.ts'
-import { isSameRepository, fullName } from '../oci/repository.ts'
 
 export interface ResolvedTag {
   readonly digest: Digest

@@ -1,6 +1,6 @@
 /** A piece of a blob in memory that fills up, for any number of readers. */
 import type { ByteStream } from '../lib/streams.ts'
-import type { ByteRange } from '../ports.ts'
+import type { ByteRange } from '../ports/blobs.ts'
 
 export class Window {
   /** Of the blob, as in ByteRange. */

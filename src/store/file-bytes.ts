@@ -1,6 +1,6 @@
 /** Bytes of an open file as a stream that stays one read ahead of its consumer. */
 import type { FileHandle } from 'node:fs/promises'
-import type { ByteRange, ReadOptions } from '../ports.ts'
+import type { ByteRange, ReadOptions } from '../ports/blobs.ts'
 
 /** Large enough that the trips to the thread pool cost nothing, small enough for many pullers at once. */
 export const READ_SIZE = 256 * 1024

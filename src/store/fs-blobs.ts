@@ -14,7 +14,7 @@ import type {
   ReadOptions,
   Soundness,
   StoredStat,
-} from '../ports.ts'
+} from '../ports/blobs.ts'
 import type { DiskSpace } from './disk-space.ts'
 import { codeOf, isMissing, storeFailure } from './failures.ts'
 import { fileBytes } from './file-bytes.ts'

@@ -1,5 +1,5 @@
 /** Pins as a journal beside the sidecars: appended to, never rewritten, so that commands beside a server need no lock. */
-import { isSamePin, type Pin, type Pins } from '../pins.ts'
+import { isSamePin, type Pin, type Pins } from '../ports/pins.ts'
 import type { Proofs } from './proofs.ts'
 
 export class FsPins implements Pins {

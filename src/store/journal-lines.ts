@@ -1,7 +1,8 @@
 /** The lines of the journal beside the catalog: what no manifest in the store says. */
 import type { Platform } from '../oci/manifest.ts'
-import type { Pin } from '../pins.ts'
-import type { Link, Repository } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { Link } from '../ports/links.ts'
+import type { Pin } from '../ports/pins.ts'
 
 /** Claims of this tag that are no younger than `at` (ms since 1970) are void. */
 export interface ForgottenTag extends Repository {

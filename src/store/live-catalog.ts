@@ -1,7 +1,7 @@
 /** The catalog while it is in use: made again under its users when its file is deleted or replaced, or found damaged. */
 import { stat } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
-import type { Clock } from '../ports.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { CatalogFile } from './catalog-file.ts'
 import { catalogDamaged, isMissing } from './failures.ts'
 import type { Database } from './sqlite-database.ts'

@@ -1,10 +1,11 @@
 /** Tells a catalog what the store says: sidecars, the manifests beside them, and the journals of proofs. Adds, and never takes back. */
 import type { Digest } from '../oci/digest.ts'
 import { type Named, namedIn } from '../oci/named.ts'
-import type { Place, Repository, Sidecar } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { Place, Sidecar } from '../ports/sidecars.ts'
+import type { Proof } from './journal-lines.ts'
 import type { Layout } from './layout.ts'
 import type { Proofs } from './proofs.ts'
-import type { Proof } from './journal-lines.ts'
 import type { FsSidecars } from './sidecars.ts'
 import type { SqliteCatalog } from './sqlite-catalog.ts'
 import { readDocument } from './stored-documents.ts'

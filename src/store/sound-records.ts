@@ -1,15 +1,10 @@
 /** Pure: whether a sidecar or a line of a journal has everything that the catalog is made of; what has rotted has not. */
 import { isCount, isListOf, isObject, isText, isTextMap, parseObject } from '../lib/shapes.ts'
 import { type Digest, isDigest } from '../oci/digest.ts'
-import type {
-  ConvertedImage,
-  ConvertedLayer,
-  Output,
-  Place,
-  Repository,
-  Sidecar,
-} from '../ports.ts'
-import type { ForgottenTag, LearnedPlatform, ProofLine, PinLine } from './journal-lines.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { ConvertedImage, ConvertedLayer, Output } from '../ports/conversions.ts'
+import type { Place, Sidecar } from '../ports/sidecars.ts'
+import type { ForgottenTag, LearnedPlatform, PinLine, ProofLine } from './journal-lines.ts'
 
 /** A conversion as a sidecar says it; older ones do not list outputs. */
 export type RecordedConversion = Omit<ConvertedImage, 'outputs'> &

@@ -6,7 +6,7 @@ import type {
   ConvertedLayer,
   ImageKey,
   LayerKey,
-} from '../ports.ts'
+} from '../ports/conversions.ts'
 import type { Database } from './sqlite-database.ts'
 import type { Row } from './sqlite-row.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'

@@ -1,6 +1,8 @@
 /** Links on SQLite: which repository may open which bytes. */
 import type { Digest } from '../oci/digest.ts'
-import type { Clock, Link, LinkCatalog, Repository } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Link, LinkCatalog } from '../ports/links.ts'
 import { catalogDamaged } from './failures.ts'
 import type { Proofs } from './proofs.ts'
 import type { Restore } from './restore.ts'

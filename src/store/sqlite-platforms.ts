@@ -1,6 +1,8 @@
 /** Learned platforms on SQLite. */
 import type { Platform } from '../oci/manifest.ts'
-import type { Clock, PlatformCatalog, Repository } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { PlatformCatalog } from '../ports/platforms.ts'
 import type { Proofs } from './proofs.ts'
 import type { Database } from './sqlite-database.ts'
 import type { Row } from './sqlite-row.ts'

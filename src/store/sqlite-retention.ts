@@ -1,6 +1,6 @@
 /** What decides how long a blob stays, on SQLite: who links to it since when, when it was served, whether it was let go. */
 import type { Digest } from '../oci/digest.ts'
-import type { Retention, RetentionCatalog, UsageCatalog } from '../ports.ts'
+import type { Retention, RetentionCatalog, UsageCatalog } from '../ports/retention.ts'
 import type { Restore } from './restore.ts'
 import type { Database } from './sqlite-database.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'

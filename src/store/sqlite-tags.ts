@@ -1,6 +1,8 @@
 /** Tags on SQLite. */
 import { setImmediate } from 'node:timers/promises'
-import type { Clock, Repository, TagCatalog, TagName, TagRecord } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { TagCatalog, TagName, TagRecord } from '../ports/tags.ts'
 import type { Proofs } from './proofs.ts'
 import type { Database } from './sqlite-database.ts'
 import type { Row } from './sqlite-row.ts'

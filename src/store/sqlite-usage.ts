@@ -1,6 +1,6 @@
 /** Last uses on SQLite: collected in memory, written now and then and at the end. */
 import type { Digest } from '../oci/digest.ts'
-import type { UsageCatalog } from '../ports.ts'
+import type { UsageCatalog } from '../ports/retention.ts'
 import type { Database } from './sqlite-database.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
 import { bytesOf, numberIn } from './sqlite-values.ts'

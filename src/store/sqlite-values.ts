@@ -1,7 +1,7 @@
 /** How values of the ports are kept in SQLite's columns. */
 import type { CrossdockError } from '../errors.ts'
 import { type Digest, hexOf, isDigest } from '../oci/digest.ts'
-import type { Repository } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
 import { catalogDamaged } from './failures.ts'
 import type { Database } from './sqlite-database.ts'
 import type { Row, Value } from './sqlite-row.ts'

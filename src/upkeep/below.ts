@@ -2,7 +2,8 @@
 import { Walk } from '../lib/walk.ts'
 import type { Digest } from '../oci/digest.ts'
 import { blobsOf, childrenOf, referredBy } from '../oci/outline.ts'
-import type { Catalog, Repository } from '../ports.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { Catalog } from '../ports/catalog.ts'
 import type { Manifests } from '../pull/manifests.ts'
 
 export interface Root {

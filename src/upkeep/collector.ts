@@ -1,6 +1,8 @@
 /** Garbage collection: looks at everything in the store, decides what goes, and deletes it, while pulls run. */
 import type { Digest } from '../oci/digest.ts'
-import type { BlobStore, Catalog, Clock } from '../ports.ts'
+import type { BlobStore } from '../ports/blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
 import {
   DESCRIBED_PART,
   type EvictionPlan,

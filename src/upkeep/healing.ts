@@ -2,8 +2,10 @@
 import type { Pulls } from '../convert/pulls.ts'
 import type { Remaker } from '../convert/remaker.ts'
 import type { Digest } from '../oci/digest.ts'
-import { fullName } from '../oci/repository.ts'
-import type { BlobStore, Catalog, Link, Repository } from '../ports.ts'
+import { fullName, type Repository } from '../oci/repository.ts'
+import type { BlobStore } from '../ports/blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Link } from '../ports/links.ts'
 import type { Manifests } from '../pull/manifests.ts'
 
 /** Texts for people: where the bytes came from, or why they did not come. */

@@ -1,5 +1,6 @@
 /** The server's housekeeping: collects when the store is over its budget and now and then, and scrubs at leisure. */
-import type { Catalog, Clock } from '../ports.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { Collected, Collector } from './collector.ts'
 import type { MeteredBlobs } from './metered-blobs.ts'
 import type { Check, Verifier } from './verification.ts'

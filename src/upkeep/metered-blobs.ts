@@ -11,7 +11,7 @@ import type {
   ReadOptions,
   Soundness,
   StoredStat,
-} from '../ports.ts'
+} from '../ports/blobs.ts'
 
 export class MeteredBlobs implements BlobStore {
   readonly #store: BlobStore

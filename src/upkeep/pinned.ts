@@ -2,10 +2,10 @@
 import type { Profiles } from '../config/profiles.ts'
 import { type Digest, isDigest } from '../oci/digest.ts'
 import { splitSuffix } from '../oci/reference.ts'
-import type { Pin, Pins } from '../pins.ts'
-import type { Catalog } from '../ports.ts'
-import type { Manifests } from '../pull/manifests.ts'
 import { isSameRepository } from '../oci/repository.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Pin, Pins } from '../ports/pins.ts'
+import type { Manifests } from '../pull/manifests.ts'
 import { Below } from './below.ts'
 
 export interface PinnedDeps {

@@ -1,6 +1,7 @@
 /** Which blobs names in the catalog lead to: what no name leads to any more when one was removed may go before its turn. */
 import type { Digest } from '../oci/digest.ts'
-import type { Catalog, Clock } from '../ports.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { Below } from './below.ts'
 

@@ -1,11 +1,15 @@
 /** Whether the bytes of a blob can be had again once they are gone, and from where: what cannot come back is not evicted. */
-import { parseRecipe } from '../format/recipe.ts'
-import { listIn } from '../priorities/stored-lists.ts'
+
 import { findRecipe } from '../convert/recipes.ts'
 import { findFormat } from '../format/formats.ts'
+import { parseRecipe } from '../format/recipe.ts'
 import type { Digest } from '../oci/digest.ts'
-import { fullName } from '../oci/repository.ts'
-import type { BlobStore, Catalog, Link, Repository, Upstreams } from '../ports.ts'
+import { fullName, type Repository } from '../oci/repository.ts'
+import type { BlobStore } from '../ports/blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Link } from '../ports/links.ts'
+import type { Upstreams } from '../ports/upstream.ts'
+import { listIn } from '../priorities/stored-lists.ts'
 
 /** `from` and `lost` are for people. */
 export type Return = { readonly from: string } | { readonly lost: string }

@@ -2,7 +2,9 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../oci/digest.ts'
 import { blobsOf, childrenOf, type Outline, referredBy } from '../oci/outline.ts'
-import type { Catalog, Clock, RawManifest } from '../ports.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { RawManifest } from '../ports/upstream.ts'
 
 /** A manifest's blobs are touched again after this part of the lease, or after a minute, ms. */
 const LEASE_PART = 0.25

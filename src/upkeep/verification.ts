@@ -7,16 +7,13 @@ import { Walk } from '../lib/walk.ts'
 import { algorithmOf, type Digest, Hasher } from '../oci/digest.ts'
 import { describeUnconvertible } from '../oci/image-kind.ts'
 import { type ImageManifest, type ModelLimits, parseImageConfig } from '../oci/manifest.ts'
-import { childrenOf, type Outline, referredBy } from '../oci/outline.ts'
 import { findMediaType } from '../oci/media-type.ts'
-import type {
-  BlobStore,
-  Catalog,
-  RawManifest,
-  Repository,
-  Sidecar,
-  SidecarStore,
-} from '../ports.ts'
+import { childrenOf, type Outline, referredBy } from '../oci/outline.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { BlobStore } from '../ports/blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Sidecar, SidecarStore } from '../ports/sidecars.ts'
+import type { RawManifest } from '../ports/upstream.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Healer } from './healing.ts'
 

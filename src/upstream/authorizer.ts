@@ -6,7 +6,7 @@
 import { LRUCache } from 'lru-cache'
 import { CrossdockError } from '../errors.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
-import type { Clock } from '../ports.ts'
+import type { Clock } from '../ports/clock.ts'
 import { Answer } from './answer.ts'
 import { type Challenge, isBearer, parseChallenges } from './challenge.ts'
 import { parseRetryAfter } from './content-range.ts'

@@ -3,7 +3,7 @@
  * A repository that fails alone rests alone: whoever can make some fail must not be able to shut out the others.
  */
 import { LRUCache } from 'lru-cache'
-import type { Clock } from '../ports.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { Outage } from './failures.ts'
 
 export interface BreakerPolicy {

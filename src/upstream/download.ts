@@ -3,7 +3,8 @@
  * never longer than it should be. The digest is for the store to check.
  */
 import { CrossdockError } from '../errors.ts'
-import type { ByteRange, Clock } from '../ports.ts'
+import type { ByteRange } from '../ports/blobs.ts'
+import type { Clock } from '../ports/clock.ts'
 import { type Answer, checkEncoding } from './answer.ts'
 import { parseContentRange, parseLength } from './content-range.ts'
 import { codeOf, isBroken, isTimeout, raise } from './failures.ts'

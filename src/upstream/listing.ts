@@ -2,7 +2,7 @@
 import { CrossdockError } from '../errors.ts'
 import { algorithmOf, type Digest, hexOf, isDigest } from '../oci/digest.ts'
 import type { Descriptor, Platform } from '../oci/manifest.ts'
-import type { TagPage } from '../ports.ts'
+import type { TagPage } from '../ports/upstream.ts'
 import type { Answer } from './answer.ts'
 import { parseObject } from './json.ts'
 import { nextPage } from './next-page.ts'

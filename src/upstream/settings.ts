@@ -1,5 +1,5 @@
 /** What the composition root says about upstreams: where they are, how to reach them, and how patient to be. */
-import type { Clock } from '../ports.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { Environment } from './proxies.ts'
 
 /** A text, or the file that holds it and may be replaced at any time. */

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
-import type { BlobStore, BlobWriter, ByteRange } from '../../src/ports.ts'
+import type { BlobStore, BlobWriter, ByteRange } from '../../src/ports/blobs.ts'
 
 export interface BlobStoreUnderTest extends AsyncDisposable {
   readonly blobs: BlobStore

@@ -1,7 +1,10 @@
 /** What every Catalog must do; run on each implementation. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
-import type { Catalog, ConvertedImage, ConvertedLayer, Link, Repository } from '../../src/ports.ts'
+import type { Repository } from '../../src/oci/repository.ts'
+import type { Catalog } from '../../src/ports/catalog.ts'
+import type { ConvertedImage, ConvertedLayer } from '../../src/ports/conversions.ts'
+import type { Link } from '../../src/ports/links.ts'
 import { toArray } from './blob-store.ts'
 
 export interface CatalogUnderTest extends AsyncDisposable {

@@ -1,7 +1,7 @@
 /** What every SidecarStore must do; run on each implementation. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
-import type { Sidecar, SidecarStore } from '../../src/ports.ts'
+import type { Sidecar, SidecarStore } from '../../src/ports/sidecars.ts'
 import { toArray } from './blob-store.ts'
 
 export interface SidecarsUnderTest extends AsyncDisposable {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { CrossdockError } from '../../src/errors.ts'
 import { digestOf, isDigest } from '../../src/oci/digest.ts'
-import type { Upstream } from '../../src/ports.ts'
+import type { Upstream } from '../../src/ports/upstream.ts'
 import { describeWith } from '../helpers/fixtures.ts'
 import { type HostileRegistry, startHostileRegistry } from '../helpers/fixtures-hostile.ts'
 import { bytesOf, type OpenedUpstream, openUpstream } from '../helpers/open-upstream.ts'

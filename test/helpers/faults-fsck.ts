@@ -5,7 +5,7 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { systemClock } from '../../src/clock.ts'
 import type { Digest } from '../../src/oci/digest.ts'
-import type { Sidecar } from '../../src/ports.ts'
+import type { Sidecar } from '../../src/ports/sidecars.ts'
 import { openStore } from '../../src/store/open.ts'
 
 export interface Findings {

@@ -10,7 +10,7 @@ import type {
   ExpectedBlob,
   Soundness,
   StoredStat,
-} from '../../src/ports.ts'
+} from '../../src/ports/blobs.ts'
 
 /** Chunks that readers get, bytes. */
 const CHUNK = 64 * 1024

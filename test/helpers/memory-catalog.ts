@@ -1,25 +1,20 @@
 /** A catalog in memory: for unit tests and as the model that the real one is held to. */
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Platform } from '../../src/oci/manifest.ts'
+import type { Repository } from '../../src/oci/repository.ts'
 import { isWritten, linksOf } from '../../src/outputs.ts'
+import type { Catalog } from '../../src/ports/catalog.ts'
 import type {
-  Catalog,
   ConversionCatalog,
   ConvertedImage,
   ConvertedLayer,
   ImageKey,
   LayerKey,
-  Link,
-  LinkCatalog,
-  PlatformCatalog,
-  Repository,
-  Retention,
-  RetentionCatalog,
-  TagCatalog,
-  TagName,
-  TagRecord,
-  UsageCatalog,
-} from '../../src/ports.ts'
+} from '../../src/ports/conversions.ts'
+import type { Link, LinkCatalog } from '../../src/ports/links.ts'
+import type { PlatformCatalog } from '../../src/ports/platforms.ts'
+import type { Retention, RetentionCatalog, UsageCatalog } from '../../src/ports/retention.ts'
+import type { TagCatalog, TagName, TagRecord } from '../../src/ports/tags.ts'
 
 export class MemoryCatalog implements Catalog {
   readonly tags = new MemoryTags()

@@ -1,6 +1,6 @@
 /** The whole store in memory: blobs, sidecars and catalog behind the same ports as the one on disk. */
 import type { Digest } from '../../src/oci/digest.ts'
-import type { Sidecar, SidecarStore } from '../../src/ports.ts'
+import type { Sidecar, SidecarStore } from '../../src/ports/sidecars.ts'
 import { MemoryBlobs } from './memory-blobs.ts'
 import { MemoryCatalog } from './memory-catalog.ts'
 

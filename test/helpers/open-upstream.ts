@@ -2,7 +2,8 @@
 
 import { systemClock } from '../../src/clock.ts'
 import type { ByteStream } from '../../src/lib/streams.ts'
-import type { Clock, Upstream } from '../../src/ports.ts'
+import type { Clock } from '../../src/ports/clock.ts'
+import type { Upstream } from '../../src/ports/upstream.ts'
 import type {
   UpstreamEvents,
   UpstreamLimits,

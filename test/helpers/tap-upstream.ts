@@ -1,13 +1,8 @@
 /** An upstream without a network whose blobs come as the test lets them, by a clock that the test moves. */
 import type { Digest } from '../../src/oci/digest.ts'
-import type {
-  BlobStat,
-  ByteRange,
-  Clock,
-  Upstream,
-  UpstreamBlob,
-  Upstreams,
-} from '../../src/ports.ts'
+import type { BlobStat, ByteRange } from '../../src/ports/blobs.ts'
+import type { Clock } from '../../src/ports/clock.ts'
+import type { Upstream, UpstreamBlob, Upstreams } from '../../src/ports/upstream.ts'
 
 /** A body on its way. */
 export class Tap {

@@ -4,7 +4,7 @@ import { Activity } from '../../../src/admin/activity.ts'
 import { overheard } from '../../../src/lib/overheard.ts'
 import type { RequestEvent } from '../../../src/lib/request-event.ts'
 import { createTelemetry } from '../../../src/lib/telemetry.ts'
-import type { ConvertedLayer } from '../../../src/ports.ts'
+import type { ConvertedLayer } from '../../../src/ports/conversions.ts'
 import { digest } from '../../contract/catalog.ts'
 import { MemoryCatalog } from '../../helpers/memory-catalog.ts'
 

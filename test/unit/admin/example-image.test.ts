@@ -1,7 +1,7 @@
 /** What a server has people try. */
 import { expect, it } from 'vitest'
 import { exampleImage } from '../../../src/admin/example-image.ts'
-import type { TagName, TagRecord } from '../../../src/ports.ts'
+import type { TagName, TagRecord } from '../../../src/ports/tags.ts'
 
 const HUB = ['docker.io', 'library/busybox', '1'] as const
 

@@ -5,7 +5,8 @@ import { Attachments, type AttachmentsDeps } from '../../../src/convert/attachme
 import type { ImageFlight, Outcome } from '../../../src/convert/flights.ts'
 import { CrossdockError } from '../../../src/errors.ts'
 import { digestOf } from '../../../src/oci/digest.ts'
-import type { ConvertedImage, RawManifest } from '../../../src/ports.ts'
+import type { ConvertedImage } from '../../../src/ports/conversions.ts'
+import type { RawManifest } from '../../../src/ports/upstream.ts'
 
 const REPOSITORY = { upstream: 'docker.io', name: 'library/app' }
 const raw = (text: string): RawManifest => {

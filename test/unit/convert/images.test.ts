@@ -1,14 +1,14 @@
 /** Whole images on ports of memory: what a format may do with an image, and that everything it made comes back. */
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { digestOf } from '../../../src/oci/digest.ts'
-import { defaultOptions, FORMATS } from '../../../src/format/formats.ts'
 import { recipeOf } from '../../../src/convert/image-task.ts'
 import { keyOf } from '../../../src/convert/layer-task.ts'
 import { findRefusal } from '../../../src/convert/unsuitable.ts'
+import { defaultOptions, FORMATS } from '../../../src/format/formats.ts'
 import { nydus, nydusRef } from '../../../src/format/nydus/nydus.ts'
+import { digestOf } from '../../../src/oci/digest.ts'
 import { namedIn } from '../../../src/oci/named.ts'
-import type { ConvertedImage } from '../../../src/ports.ts'
+import type { ConvertedImage } from '../../../src/ports/conversions.ts'
 import {
   type FakeImage,
   type FakeIndex,

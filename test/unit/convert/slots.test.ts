@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { Slots } from '../../../src/convert/slots.ts'
 import type { Turn } from '../../../src/convert/turn.ts'
 import type { Interest } from '../../../src/lib/interest.ts'
-import type { BlobWriter } from '../../../src/ports.ts'
+import type { BlobWriter } from '../../../src/ports/blobs.ts'
 import { MemoryBlobs } from '../../helpers/memory-blobs.ts'
 import { wantedBy } from '../../helpers/waiters.ts'
 

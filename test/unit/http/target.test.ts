@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { locate, type Names } from '../../../src/naming.ts'
-import type { Upstream } from '../../../src/ports.ts'
+import type { Upstream } from '../../../src/ports/upstream.ts'
 
 const upstream = { name: 'kiosk.example' } as Upstream
 const upstreams = {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { digestOf } from '../../../src/oci/digest.ts'
-import type { Place } from '../../../src/ports.ts'
+import type { Place } from '../../../src/ports/sidecars.ts'
 import { claimPlace } from '../../../src/pull/claims.ts'
 
 const app = { upstream: 'ghcr.io', name: 'acme/app' }

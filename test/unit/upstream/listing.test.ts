@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { TagPage } from '../../../src/ports.ts'
+import type { TagPage } from '../../../src/ports/upstream.ts'
 import type { Answer } from '../../../src/upstream/answer.ts'
 import { readTags } from '../../../src/upstream/listing.ts'
 

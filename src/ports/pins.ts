@@ -1,5 +1,5 @@
 /** The port for names that are never evicted, as types only; its adapter lies in store/. */
-import type { Repository } from './ports.ts'
+import type { Repository } from '../oci/repository.ts'
 
 /** A name whose image stays, whatever the budget says. */
 export interface Pin extends Repository {

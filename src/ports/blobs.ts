@@ -1,0 +1,82 @@
+/** The port of the store's bytes: content-addressed blobs, at rest and while they arrive. */
+import type { ByteStream } from '../lib/streams.ts'
+import type { Digest } from '../oci/digest.ts'
+
+export interface BlobStat {
+  readonly digest: Digest
+  /** Bytes. */
+  readonly size: number
+}
+
+/** A blob as it lies in the store. */
+export interface StoredStat extends BlobStat {
+  /** When its bytes were put there, ms since 1970. */
+  readonly storedAt: number
+}
+
+/** Bytes `start` (inclusive) to `end` (exclusive). */
+export interface ByteRange {
+  readonly start: number
+  readonly end: number
+}
+
+/** What a blob must turn out to be; what is left out is not checked. */
+export interface ExpectedBlob {
+  readonly digest?: Digest | undefined
+  readonly size?: number | undefined
+}
+
+export interface ReadOptions {
+  /** A chunk is valid only until the next one is asked for: its memory is used again. Saves the collector gigabytes. */
+  readonly reuse?: boolean
+}
+
+/** Content-addressed bytes. A digest is visible only when all its bytes are durable. */
+export interface BlobStore {
+  stat(digest: Digest): Promise<BlobStat | undefined>
+  /**
+   * Reads a blob or a part of it; the first full read after a start, or after the file changed, is verified, and its last
+   * block is held back until the digest matches. Throws `blobUnknown` when the blob is not there and `badDigest` when its
+   * bytes rotted (it is quarantined then).
+   */
+  read(digest: Digest, range?: ByteRange, options?: ReadOptions): ByteStream
+  /** Begins a blob in a temp file. */
+  create(expected: ExpectedBlob): Promise<BlobWriter>
+  /** True when there was something to delete. Open readers go on reading. */
+  delete(digest: Digest): Promise<boolean>
+  list(): AsyncIterable<StoredStat>
+  /**
+   * Hashes a blob anew, whatever is remembered of it, and quarantines it when it rotted. `pace` is told of each piece read
+   * and may hold up the next.
+   */
+  verify(digest: Digest, pace?: (bytes: number) => void | Promise<void>): Promise<Soundness>
+  /** Bytes that may still be written before the disk's reserve is touched, negative when it is; `undefined`: no limit. */
+  room(): Promise<number | undefined>
+}
+
+export type Soundness = 'sound' | 'rotten' | 'missing'
+
+/** A blob while it arrives: one writer, any number of readers that follow it. */
+export interface GrowingBlob {
+  readonly expected: ExpectedBlob
+  /** Bytes written so far. */
+  readonly received: number
+  /** Resolves when all bytes are here and match what was expected; rejects with the writer's failure. Never unhandled. */
+  readonly verified: Promise<BlobStat>
+  /** Resolves when the blob is durable and visible in the store; rejects with the writer's failure. Never unhandled. */
+  readonly stored: Promise<BlobStat>
+  /**
+   * Follows the writer from `range.start` (default 0) to `range.end` (default: the end). The blob's last block is held
+   * back until the blob is verified; a failure of the writer is thrown. Leaving early does not disturb the writer.
+   */
+  read(range?: ByteRange): ByteStream
+}
+
+export interface BlobWriter extends GrowingBlob {
+  /** Appends; rejects at once when more than `expected.size` arrives. Do not change `bytes` afterwards. */
+  write(bytes: Uint8Array): Promise<void>
+  /** Checks digest and size (`badDigest`, `badSize`), then fsync, rename, fsync of the folder. */
+  commit(): Promise<BlobStat>
+  /** Removes the temp file and fails all readers with `cause`. After commit: nothing. */
+  abort(cause: unknown): Promise<void>
+}
