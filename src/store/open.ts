@@ -1,5 +1,6 @@
 /** Opens the store in a data folder: sweeps temp files, opens the catalog, and keeps it sound while it is in use. */
 import { join } from 'node:path'
+import type { Digest } from '../oci/digest.ts'
 import type { BlobStore } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -9,17 +10,18 @@ import { CatalogFile } from './catalog-file.ts'
 import { DiskSpace } from './disk-space.ts'
 import { storeFailure } from './failures.ts'
 import { FsBlobs } from './fs-blobs.ts'
-import { FsPins } from './fs-pins.ts'
+import { FsJournal } from './fs-journal.ts'
+import { JournalPins } from './journal-pins.ts'
 import { layoutOf, makeFolder } from './layout.ts'
 import { type CatalogLoss, LiveCatalog } from './live-catalog.ts'
 import { FileLock } from './lock.ts'
 import { refusePlantedLinks } from './planted-links.ts'
-import { Proofs } from './proofs.ts'
 import { rebuildCatalog, restoreLinks } from './rebuild.ts'
 import type { Restore } from './restore.ts'
 import { FsSidecars } from './sidecars.ts'
 import { SqliteCatalog } from './sqlite-catalog.ts'
 import type { Database } from './sqlite-database.ts'
+import { readDocument } from './stored-documents.ts'
 import { TempFiles } from './temp-files.ts'
 
 export interface Store extends AsyncDisposable {
@@ -50,8 +52,11 @@ export async function openStore(deps: {
     const space = DiskSpace.of(layout.data, () => clock.monotonic())
     const blobs = new FsBlobs(layout, temp, space)
     const sidecars = new FsSidecars(layout, temp, lock)
-    const proofs = new Proofs(layout)
-    const truth = { layout, sidecars, proofs }
+    const journal = new FsJournal(layout)
+    const truth = {
+      ...{ sidecars, journal },
+      readDocument: (digest: Digest) => readDocument(layout, digest),
+    }
     const fill = (db: Database) => rebuildCatalog(new SqliteCatalog({ db, clock, data }), truth)
     const file = new CatalogFile(layout, temp, fill, deps.checkedBytes)
     const live = opening.use(
@@ -61,9 +66,9 @@ export async function openStore(deps: {
     const plain = new SqliteCatalog({ db, clock, data })
     const restore: Restore = (...asked) => restoreLinks(plain, truth, ...asked)
     const onClosing = () => live.repairNoMore()
-    const catalog = opening.use(new SqliteCatalog({ db, clock, data, proofs, restore, onClosing }))
+    const catalog = opening.use(new SqliteCatalog({ db, clock, data, journal, restore, onClosing }))
     const owned = opening.move()
-    const pins = new FsPins(proofs)
+    const pins = new JournalPins(journal)
     return { blobs, sidecars, catalog, pins, [Symbol.asyncDispose]: () => owned.disposeAsync() }
   } catch (error) {
     throw storeFailure(`open the data folder ${layout.data}`, error)

@@ -1,23 +1,20 @@
-/** Tells a catalog what the store says: sidecars, the manifests beside them, and the journals of proofs. Adds, and never takes back. */
+/** Tells a catalog what the store says: sidecars, the manifests beside them, and the journal. Adds, and never takes back. */
 import type { Digest } from '../oci/digest.ts'
 import { type Named, namedIn } from '../oci/named.ts'
 import type { Repository } from '../oci/repository.ts'
-import type { Place, Sidecar } from '../ports/sidecars.ts'
-import type { Proof } from './journal-lines.ts'
-import type { Layout } from './layout.ts'
-import type { Proofs } from './proofs.ts'
-import type { FsSidecars } from './sidecars.ts'
+import type { Journal, Proof } from '../ports/journal.ts'
+import type { Place, Sidecar, SidecarStore } from '../ports/sidecars.ts'
 import type { SqliteCatalog } from './sqlite-catalog.ts'
-import { readDocument } from './stored-documents.ts'
+import type { ReadDocument } from './stored-documents.ts'
 
 /** Written in one transaction: a few ms, for the catalog may be in use. */
 const AT_ONCE = 100
 
 /** Where everything lies that a catalog is made from. */
 export interface Truth {
-  readonly layout: Layout
-  readonly sidecars: FsSidecars
-  readonly proofs: Proofs
+  readonly sidecars: SidecarStore
+  readonly journal: Journal
+  readonly readDocument: ReadDocument
 }
 
 /** The same for the links of one blob or manifest; false when the store knows of none (of the repository, if one is given). */
@@ -29,7 +26,7 @@ export async function restoreLinks(
 ): Promise<boolean> {
   const [sidecar, proofs] = await Promise.all([
     from.sidecars.read(digest),
-    from.proofs.find(digest),
+    from.journal.findProofs(digest),
   ])
   const known: readonly Repository[] = [...(sidecar?.places ?? []), ...proofs]
   const isWanted = ({ upstream, name }: Repository) =>
@@ -50,23 +47,23 @@ function untagged({ places }: Sidecar): Place[] {
 export async function rebuildCatalog(catalog: SqliteCatalog, from: Truth): Promise<void> {
   for await (const some of inGroups(from.sidecars.list())) {
     const named = await Promise.all(
-      some.map(async ({ digest }) => namedIn(await readDocument(from.layout, digest))),
+      some.map(async ({ digest }) => namedIn(await from.readDocument(digest))),
     )
     catalog.transaction(() => {
       for (const [i, sidecar] of some.entries()) addSidecar(catalog, sidecar, named[i] ?? [])
     })
   }
-  for await (const some of inGroups(from.proofs.listForgotten())) {
+  for await (const some of inGroups(from.journal.listForgotten())) {
     catalog.transaction(() => {
       for (const { tag, at, ...repository } of some) catalog.tags.disclaim(repository, tag, at)
     })
   }
-  for await (const some of inGroups(from.proofs.list())) {
+  for await (const some of inGroups(from.journal.listProofs())) {
     catalog.transaction(() => {
       for (const proof of some) addProof(catalog, proof)
     })
   }
-  for await (const some of inGroups(from.proofs.listPlatforms())) {
+  for await (const some of inGroups(from.journal.listPlatforms())) {
     catalog.transaction(() => {
       for (const { platform, at, ...repository } of some) {
         catalog.platforms.put(repository, platform, at)

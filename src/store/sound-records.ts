@@ -3,8 +3,9 @@ import { isCount, isListOf, isObject, isText, isTextMap, parseObject } from '../
 import { type Digest, isDigest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { ConvertedImage, ConvertedLayer, Output } from '../ports/conversions.ts'
+import type { ForgottenTag, LearnedPlatform } from '../ports/journal.ts'
 import type { Place, Sidecar } from '../ports/sidecars.ts'
-import type { ForgottenTag, LearnedPlatform, PinLine, ProofLine } from './journal-lines.ts'
+import type { PinLine, ProofLine } from './journal-lines.ts'
 
 /** A conversion as a sidecar says it; older ones do not list outputs. */
 export type RecordedConversion = Omit<ConvertedImage, 'outputs'> &

@@ -5,8 +5,8 @@ import { linksOf } from '../outputs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { ConvertedImage } from '../ports/conversions.ts'
+import type { Journal } from '../ports/journal.ts'
 import { storeFailure } from './failures.ts'
-import type { Proofs } from './proofs.ts'
 import type { Restore } from './restore.ts'
 import { SqliteConversions } from './sqlite-conversions.ts'
 import type { Database } from './sqlite-database.ts'
@@ -20,8 +20,8 @@ export interface SqliteCatalogDeps {
   readonly db: Database
   readonly clock: Clock
   readonly data: string
-  /** Where proofs are kept beside the catalog; left out while rebuilding from them. */
-  readonly proofs?: Proofs | undefined
+  /** What is told beside the catalog; left out while rebuilding from it. */
+  readonly journal?: Journal | undefined
   /** Adds links of a digest that the store knows and the catalog lacks; false when there are none. */
   readonly restore?: Restore | undefined
   /** Called when it ends; what was not written yet is written after that. */
@@ -39,10 +39,10 @@ export class SqliteCatalog implements Catalog {
 
   constructor(deps: SqliteCatalogDeps) {
     this.#deps = deps
-    this.tags = new SqliteTags(deps.db, deps.clock, deps.proofs)
-    this.links = new SqliteLinks(deps.db, deps.clock, deps.proofs, deps.restore)
+    this.tags = new SqliteTags(deps.db, deps.clock, deps.journal)
+    this.links = new SqliteLinks(deps.db, deps.clock, deps.journal, deps.restore)
     this.conversions = new SqliteConversions(deps.db)
-    this.platforms = new SqlitePlatforms(deps.db, deps.clock, deps.proofs)
+    this.platforms = new SqlitePlatforms(deps.db, deps.clock, deps.journal)
     this.usage = new SqliteUsage(deps.db)
     this.retention = new SqliteRetention(deps.db, this.usage, deps.restore)
   }

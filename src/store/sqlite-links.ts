@@ -2,9 +2,9 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { Journal, ProvenLink } from '../ports/journal.ts'
 import type { Link, LinkCatalog } from '../ports/links.ts'
 import { catalogDamaged } from './failures.ts'
-import type { Proofs } from './proofs.ts'
 import type { Restore } from './restore.ts'
 import type { Database } from './sqlite-database.ts'
 import type { Row } from './sqlite-row.ts'
@@ -21,20 +21,20 @@ const COLUMNS = 'digest, size, media_type, standing, is_config, linked_at, sum'
 export class SqliteLinks implements LinkCatalog {
   readonly #db: Database
   readonly #clock: Clock
-  readonly #proofs: Proofs | undefined
+  readonly #journal: Journal | undefined
   readonly #restore: Restore | undefined
 
-  /** Without `proofs` (while rebuilding from them) none are written. */
+  /** Without a journal (while rebuilding from it) nothing is told to it. */
   constructor(
     db: Database,
     clock: Clock,
-    proofs: Proofs | undefined,
+    journal: Journal | undefined,
     restore: Restore | undefined,
   ) {
     this.#restore = restore
     this.#db = db
     this.#clock = clock
-    this.#proofs = proofs
+    this.#journal = journal
   }
 
   async find(repository: Repository, digest: Digest): Promise<Link | undefined> {
@@ -51,12 +51,15 @@ export class SqliteLinks implements LinkCatalog {
 
   /** Writes down beside the catalog what it will say, durably. */
   async prove(repository: Repository, links: readonly Link[]): Promise<void> {
+    if (this.#journal === undefined) return
+    const news: ProvenLink[] = []
     for (const link of links) {
-      if (await this.#needsProof(repository, link)) await this.#proofs?.add(repository, link)
+      if (isProvable(link) && (await this.#isNews(repository, link))) news.push(link)
     }
+    if (news.length > 0) await this.#journal.prove(repository, news)
   }
 
-  /** The same within a transaction, without proofs. `isNews`: false leaves the time of what says nothing new. */
+  /** The same within a transaction, without the journal. `isNews`: false leaves the time of what says nothing new. */
   put({ upstream, name }: Repository, links: readonly Link[], isNews = true): void {
     const repository = intern(this.#db, { upstream, name })
     for (const link of links) {
@@ -103,9 +106,8 @@ export class SqliteLinks implements LinkCatalog {
     })
   }
 
-  /** Manifests have sidecars that say it; what is proven already was written down then. */
-  async #needsProof(repository: Repository, link: Link): Promise<boolean> {
-    if (link.standing === 'named' || link.mediaType !== undefined) return false
+  /** What is proven already was written down then. */
+  async #isNews(repository: Repository, link: Link): Promise<boolean> {
     const known = await this.find(repository, link.digest)
     return known === undefined || known.standing === 'named'
   }
@@ -127,6 +129,11 @@ export class SqliteLinks implements LinkCatalog {
     )
     return row && soundIn('links', row, { upstream, name })
   }
+}
+
+/** Manifests have sidecars that say it. */
+function isProvable(link: Link): link is ProvenLink {
+  return link.standing !== 'named' && link.mediaType === undefined
 }
 
 function saysNothingNew(known: Row, { standing, mediaType, role }: Link): boolean {

@@ -2,8 +2,8 @@
 import type { Platform } from '../oci/manifest.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { Journal } from '../ports/journal.ts'
 import type { PlatformCatalog } from '../ports/platforms.ts'
-import type { Proofs } from './proofs.ts'
 import type { Database } from './sqlite-database.ts'
 import type { Row } from './sqlite-row.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
@@ -12,12 +12,12 @@ import { intern, numberIn, REPOSITORY_ID, textIn } from './sqlite-values.ts'
 export class SqlitePlatforms implements PlatformCatalog {
   readonly #db: Database
   readonly #clock: Clock
-  readonly #proofs: Proofs | undefined
+  readonly #journal: Journal | undefined
 
-  constructor(db: Database, clock: Clock, proofs: Proofs | undefined) {
+  constructor(db: Database, clock: Clock, journal: Journal | undefined) {
     this.#db = db
     this.#clock = clock
-    this.#proofs = proofs
+    this.#journal = journal
   }
 
   async list({ upstream, name }: Repository, since: number): Promise<readonly Platform[]> {
@@ -54,11 +54,11 @@ export class SqlitePlatforms implements PlatformCatalog {
         return this.put(repository, platform, at)
       }),
     )
-    await this.#proofs?.addPlatform(repository, platform, at)
+    await this.#journal?.learnPlatform(repository, platform, at)
     return isNew
   }
 
-  /** The same within a transaction, without proofs; one whose time nobody wrote down counts as used now. */
+  /** The same within a transaction, without the journal; one whose time nobody wrote down counts as used now. */
   put(repository: Repository, platform: Platform, at = this.#clock.now()): boolean {
     const { upstream, name } = repository
     const { os, architecture, variant = '', osVersion = '' } = platform

@@ -2,8 +2,8 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Repository } from '../oci/repository.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { Journal } from '../ports/journal.ts'
 import type { TagCatalog, TagName, TagRecord } from '../ports/tags.ts'
-import type { Proofs } from './proofs.ts'
 import type { Database } from './sqlite-database.ts'
 import type { Row } from './sqlite-row.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
@@ -17,12 +17,12 @@ const TURN = 200
 export class SqliteTags implements TagCatalog {
   readonly #db: Database
   readonly #clock: Clock
-  readonly #proofs: Proofs | undefined
+  readonly #journal: Journal | undefined
 
-  constructor(db: Database, clock: Clock, proofs: Proofs | undefined) {
+  constructor(db: Database, clock: Clock, journal: Journal | undefined) {
     this.#db = db
     this.#clock = clock
-    this.#proofs = proofs
+    this.#journal = journal
   }
 
   async find(repository: Repository, tag: string): Promise<TagRecord | undefined> {
@@ -61,7 +61,7 @@ export class SqliteTags implements TagCatalog {
 
   async forget(repository: Repository, tag: string): Promise<boolean> {
     if ((await this.find(repository, tag)) === undefined) return false
-    await this.#proofs?.addForgotten(repository, tag, this.#clock.now())
+    await this.#journal?.forgetTag(repository, tag, this.#clock.now())
     await this.#db.mending(() => this.#delete(repository, tag))
     return true
   }

@@ -7,6 +7,8 @@ import type { Layout } from './layout.ts'
 const MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 
 /** The JSON of a manifest; `undefined` when its bytes are gone, rotten or too many. */
+export type ReadDocument = (digest: Digest) => Promise<unknown>
+
 export async function readDocument(layout: Layout, digest: Digest): Promise<unknown> {
   const path = layout.blob(digest)
   try {

@@ -18,7 +18,7 @@ import { digestOf } from '../../src/oci/digest.ts'
 import { parseReference } from '../../src/oci/reference.ts'
 import { layoutOf } from '../../src/store/layout.ts'
 import type { FileLock } from '../../src/store/lock.ts'
-import { Proofs } from '../../src/store/proofs.ts'
+import { FsJournal } from '../../src/store/fs-journal.ts'
 import { FsSidecars } from '../../src/store/sidecars.ts'
 import type { TempFiles } from '../../src/store/temp-files.ts'
 import { DockerCredentials } from '../../src/upstream/credentials.ts'
@@ -105,14 +105,14 @@ async function runJournal(bytes: Buffer): Promise<void> {
   const under = (path: string) => path.slice(layout.data.length - 4)
   place(under(layout.proofs(DIGEST)), bytes)
   for (const name of ['platforms.jsonl', 'forgotten.jsonl']) place(`data/sidecars/${name}`, bytes)
-  const proofs = new Proofs(layout)
-  for await (const { upstream, size } of proofs.list()) {
+  const journal = new FsJournal(layout)
+  for await (const { upstream, size } of journal.listProofs()) {
     mustHold(typeof upstream === 'string' && Number.isSafeInteger(size), 'a link')
   }
-  for await (const { name, platform } of proofs.listPlatforms()) {
+  for await (const { name, platform } of journal.listPlatforms()) {
     mustHold(typeof name === 'string' && typeof platform.os === 'string', 'a platform')
   }
-  for await (const { tag, at } of proofs.listForgotten()) {
+  for await (const { tag, at } of journal.listForgotten()) {
     mustHold(typeof tag === 'string' && typeof at === 'number', 'a forgotten tag')
   }
 }

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { digestOf } from '../../../src/oci/digest.ts'
 import { layoutOf, makeFolder } from '../../../src/store/layout.ts'
-import { Proofs } from '../../../src/store/proofs.ts'
+import { FsJournal } from '../../../src/store/fs-journal.ts'
 
 const APP = { upstream: 'origin', name: 'app' }
 
@@ -86,15 +86,15 @@ describe('a journal of proofs', () => {
   const link = { digest, size: 4, standing: 'proven' as const }
 
   test('that another task has begun is durable with its name', async () => {
-    const proofs = new Proofs(layoutOf(data))
+    const journal = new FsJournal(layoutOf(data))
     const folder = dirname(layoutOf(data).proofs(digest))
     await makeFolder(folder)
     const gate = Promise.withResolvers<void>()
     gates.set(folder, gate.promise)
     const ready: string[] = []
-    const first = proofs.add(APP, link).then(() => ready.push('first'))
+    const first = journal.prove(APP, [link]).then(() => ready.push('first'))
     await vi.waitFor(() => expect(syncs).toContain(folder))
-    const second = proofs.add({ ...APP, name: 'other' }, link).then(() => ready.push('second'))
+    const second = journal.prove({ ...APP, name: 'other' }, [link]).then(() => ready.push('second'))
     await vi.waitFor(() => expect(syncs.filter((path) => path === folder)).toHaveLength(2))
     expect(ready).toEqual([])
     gate.resolve()
@@ -108,11 +108,11 @@ describe('a journal of proofs', () => {
     const layout = layoutOf(data)
     await makeFolder(dirname(layout.proofs(digest)))
     await writeFile(layout.proofs(digest), torn)
-    const proofs = new Proofs(layout)
-    await proofs.add(APP, link)
-    await proofs.add({ ...APP, name: 'other' }, link)
+    const journal = new FsJournal(layout)
+    await journal.prove(APP, [link])
+    await journal.prove({ ...APP, name: 'other' }, [link])
     const found: string[] = []
-    for await (const { name } of proofs.list()) found.push(name)
+    for await (const { name } of journal.listProofs()) found.push(name)
     expect(found).toEqual(['app', 'other'])
   })
 })

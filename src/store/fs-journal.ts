@@ -1,19 +1,14 @@
-/**
- * Journals of what no sidecar says, so that a rebuilt catalog opens no more and no less than the lost one: which repository
- * has proven or made which blob, which platforms were learned, which tags were forgotten. A manifest that names a blob
- * proves nothing: anybody can push one.
- */
+/** The journal on disk: a file of lines for each blob, and one for each other kind of fact. */
 import { constants } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Digest } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
 import type { Repository } from '../oci/repository.ts'
-import type { Link } from '../ports/links.ts'
+import type { ForgottenTag, Journal, LearnedPlatform, Proof, ProvenLink } from '../ports/journal.ts'
 import type { Pin } from '../ports/pins.ts'
 import { isMissing, storeFailure } from './failures.ts'
 import { readFanOut } from './fan-out.ts'
-import type { ForgottenTag, LearnedPlatform, PinLine, Proof } from './journal-lines.ts'
 import { FILE_MODE, type Layout, makeFolder, syncFolder } from './layout.ts'
 import { isForgottenTag, isPinLine, isPlatformLine, isProofLine } from './sound-records.ts'
 import { parseSummedJson, summedJson } from './summed-json.ts'
@@ -26,40 +21,43 @@ const PINS = 'pins.jsonl'
 /** Appended at once, never rewritten: two processes cannot tear each other's lines. */
 const APPEND = constants.O_APPEND | constants.O_WRONLY
 
-export class Proofs {
+export class FsJournal implements Journal {
   readonly #layout: Layout
 
   constructor(layout: Layout) {
     this.#layout = layout
   }
 
-  /** Durable when it resolves. */
-  async add({ upstream, name }: Repository, link: Link): Promise<void> {
-    const { digest, size, standing, role } = link
-    await this.#append(this.#layout.proofs(digest), { upstream, name, size, standing, role })
+  async prove({ upstream, name }: Repository, links: readonly ProvenLink[]): Promise<void> {
+    for (const { digest, size, standing, role } of links) {
+      await this.#append(this.#layout.proofs(digest), { upstream, name, size, standing, role })
+    }
   }
 
-  async addPlatform({ upstream, name }: Repository, platform: Platform, at: number): Promise<void> {
+  async learnPlatform(
+    { upstream, name }: Repository,
+    platform: Platform,
+    at: number,
+  ): Promise<void> {
     await this.#append(join(this.#layout.sidecars, PLATFORMS), { upstream, name, platform, at })
   }
 
-  /** A tag that has moved is claimed by every manifest it ever named; none of them may bring it back. */
-  async addForgotten({ upstream, name }: Repository, tag: string, at: number): Promise<void> {
+  async forgetTag({ upstream, name }: Repository, tag: string, at: number): Promise<void> {
     await this.#append(join(this.#layout.sidecars, FORGOTTEN), { upstream, name, tag, at })
   }
 
-  async addPin({ upstream, name, reference }: Pin, isPinned: boolean): Promise<void> {
+  async pin({ upstream, name, reference }: Pin, isPinned: boolean): Promise<void> {
     await this.#append(join(this.#layout.sidecars, PINS), { upstream, name, reference, isPinned })
   }
 
-  async *list(): AsyncGenerator<Proof> {
-    for await (const some of readFanOut(this.#layout.sidecars, SUFFIX, (one) => this.find(one))) {
+  async *listProofs(): AsyncGenerator<Proof> {
+    const find = (digest: Digest) => this.findProofs(digest)
+    for await (const some of readFanOut(this.#layout.sidecars, SUFFIX, find)) {
       yield* some
     }
   }
 
-  /** All of one blob. */
-  async find(digest: Digest): Promise<readonly Proof[]> {
+  async findProofs(digest: Digest): Promise<readonly Proof[]> {
     const lines = await readLines(this.#layout.proofs(digest))
     return lines.filter(isProofLine).map(({ upstream, name, size, standing, role }) => ({
       ...{ upstream, name, digest, size, standing },
@@ -72,9 +70,15 @@ export class Proofs {
     yield* lines.filter(isPlatformLine)
   }
 
-  async *listPins(): AsyncGenerator<PinLine> {
+  async *listPins(): AsyncGenerator<Pin> {
+    const pins = new Map<string, Pin>()
     const lines = await readLines(join(this.#layout.sidecars, PINS))
-    yield* lines.filter(isPinLine)
+    for (const { upstream, name, reference, isPinned } of lines.filter(isPinLine)) {
+      const key = `${upstream} ${name} ${reference}`
+      if (isPinned) pins.set(key, { upstream, name, reference })
+      else pins.delete(key)
+    }
+    yield* pins.values()
   }
 
   async *listForgotten(): AsyncGenerator<ForgottenTag> {
