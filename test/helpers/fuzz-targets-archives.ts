@@ -1,7 +1,7 @@
 /** Parsers of layers and of image archives. */
 import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import type { PlanContext } from '../../src/bundle/bundle-plan.ts'
-import { formatDescription, parseDescription } from '../../src/bundle/description.ts'
+import { formatDescription, parseDescription } from '../../src/bundle/description-file.ts'
 import { type ArchiveContext, planDockerArchive } from '../../src/bundle/docker-archive.ts'
 import { planLayout } from '../../src/bundle/foreign-layout.ts'
 import { decompressOuter } from '../../src/bundle/outer-compression.ts'
