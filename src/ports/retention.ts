@@ -23,6 +23,12 @@ export interface RetentionCatalog {
   describe(digest: Digest): Promise<Retention | undefined>
   /** Lets a blob go at the next collection, unless it is touched or linked again after `at`, ms since 1970. */
   release(digests: readonly Digest[], at: number): Promise<void>
+  /**
+   * Asks to delete a blob that was looked at when its last touch was at `seen`, ms since 1970, in one step: false when it was
+   * touched or linked after that; otherwise a manifest or config is released as of `at`, so that whoever verifies the store sees
+   * that it was let go and not lost. A touch that another process has not flushed yet does not count.
+   */
+  claimForDeletion(digest: Digest, seen: number, at: number): Promise<boolean>
   /** When a chore was last done, ms since 1970. */
   lastDone(chore: string): Promise<number | undefined>
   done(chore: string, at: number): Promise<void>

@@ -1,47 +1,38 @@
 /** What decides how long a blob stays, on SQLite: who links to it since when, when it was served, whether it was let go. */
 import type { Digest } from '../oci/digest.ts'
-import type { Retention, RetentionCatalog, UsageCatalog } from '../ports/retention.ts'
+import type { Retention, RetentionCatalog } from '../ports/retention.ts'
 import type { Restore } from './restore.ts'
 import type { Database } from './sqlite-database.ts'
+import type { SqliteUsage } from './sqlite-usage.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
 import { bytesOf, numberIn } from './sqlite-values.ts'
 
 export class SqliteRetention implements RetentionCatalog {
   readonly #db: Database
-  readonly #usage: UsageCatalog
+  readonly #usage: SqliteUsage
   readonly #restore: Restore | undefined
 
-  constructor(db: Database, usage: UsageCatalog, restore: Restore | undefined) {
+  constructor(db: Database, usage: SqliteUsage, restore: Restore | undefined) {
     this.#restore = restore
     this.#db = db
     this.#usage = usage
   }
 
   async describe(digest: Digest): Promise<Retention | undefined> {
-    let known = await this.#db.mending(() => this.#known(digest))
+    const known = await this.#db.mending(() => this.#describe(digest))
     // What nothing links to is deleted: so its links must not merely have been lost.
-    if (known === undefined && (await this.#restore?.(digest))) known = this.#known(digest)
-    if (known === undefined) return undefined
-    const used = await this.#usage.find(digest)
-    const touchedAt = Math.max(known.linkedAt, used ?? 0)
-    const { role, releasedAt } = known
-    return { role, touchedAt, isReleased: releasedAt !== undefined && touchedAt <= releasedAt }
+    if (known !== undefined || !(await this.#restore?.(digest))) return known
+    return await this.#db.mending(() => this.#describe(digest))
   }
 
   async release(digests: readonly Digest[], at: number): Promise<void> {
-    await this.#db.mending(() =>
-      this.#db.transaction(() => {
-        for (const digest of digests) {
-          const row = { digest: bytesOf(digest), released_at: at }
-          this.#db.run(
-            'INSERT OR REPLACE INTO released (digest, released_at, sum) VALUES (?, ?, ?)',
-            row.digest,
-            at,
-            sumOf('released', row),
-          )
-        }
-      }),
-    )
+    await this.#db.mending(() => this.#db.transaction(() => this.#release(digests, at)))
+  }
+
+  async claimForDeletion(digest: Digest, seen: number, at: number): Promise<boolean> {
+    // Restores its links if they were lost.
+    if ((await this.describe(digest)) === undefined) return true
+    return await this.#db.mending(() => this.#db.transaction(() => this.#claim(digest, seen, at)))
   }
 
   async lastDone(chore: string): Promise<number | undefined> {
@@ -60,6 +51,34 @@ export class SqliteRetention implements RetentionCatalog {
         sumOf('chores', { chore, done_at: at }),
       ),
     )
+  }
+
+  #claim(digest: Digest, seen: number, at: number): boolean {
+    const kept = this.#describe(digest)
+    if (kept === undefined) return true
+    if (kept.touchedAt > seen) return false
+    if (kept.role !== 'layer' && !kept.isReleased) this.#release([digest], at)
+    return true
+  }
+
+  #release(digests: readonly Digest[], at: number): void {
+    for (const digest of digests) {
+      const row = { digest: bytesOf(digest), released_at: at }
+      this.#db.run(
+        'INSERT OR REPLACE INTO released (digest, released_at, sum) VALUES (?, ?, ?)',
+        row.digest,
+        at,
+        sumOf('released', row),
+      )
+    }
+  }
+
+  #describe(digest: Digest): Retention | undefined {
+    const known = this.#known(digest)
+    if (known === undefined) return undefined
+    const touchedAt = Math.max(known.linkedAt, this.#usage.latest(digest) ?? 0)
+    const { role, releasedAt } = known
+    return { role, touchedAt, isReleased: releasedAt !== undefined && touchedAt <= releasedAt }
   }
 
   /** What decides is read row by row: a collection must not delete what a damaged row speaks of. */

@@ -35,7 +35,12 @@ export class SqliteUsage implements UsageCatalog {
   }
 
   async find(digest: Digest): Promise<number | undefined> {
-    const known = await this.#db.mending(() => this.#read(digest))
+    return await this.#db.mending(() => this.latest(digest))
+  }
+
+  /** The same within a transaction. */
+  latest(digest: Digest): number | undefined {
+    const known = this.#read(digest)
     const pending = this.#pending.get(digest)
     return known === undefined ? pending : Math.max(known, pending ?? 0)
   }

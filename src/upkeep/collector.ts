@@ -80,14 +80,10 @@ export class Collector {
     const findings = await this.plan()
     const gone: Victim[] = []
     for (const victim of findings.plan.victims) {
-      const now = await this.#deps.catalog.retention.describe(victim.digest)
-      const isWanted = now !== undefined && now.touchedAt > victim.touchedAt
-      if (isWanted) continue
-      // Whoever verifies the store shall see that it was let go, and not lost.
-      if (now !== undefined && now.role !== 'layer' && !now.isReleased) {
-        await this.#deps.catalog.retention.release([victim.digest], this.#deps.clock.now())
-      }
-      if (await this.#deps.store.delete(victim.digest)) gone.push(victim)
+      const { digest, touchedAt } = victim
+      const now = this.#deps.clock.now()
+      const isOurs = await this.#deps.catalog.retention.claimForDeletion(digest, touchedAt, now)
+      if (isOurs && (await this.#deps.store.delete(digest))) gone.push(victim)
     }
     return { ...findings, gone }
   }

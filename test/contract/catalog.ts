@@ -368,6 +368,29 @@ function describeTheRest(start: () => Promise<Catalog>): void {
     expect(await usage.find(digest('a'))).toBe(5)
   })
 
+  it('gives away for deletion only what nobody touched or linked since it was looked at', async () => {
+    const catalog = await start()
+    const { links, usage, retention } = catalog
+    const manifest = { ...link('manifest', 'proven'), mediaType: MANIFEST_TYPE }
+    await links.record(ALPINE, [manifest, link('layer', 'proven')])
+    const look = async (one: Digest) => (await retention.describe(one))?.touchedAt ?? 0
+    const seen = await look(manifest.digest)
+    const later = seen + 1_000
+
+    usage.touch(manifest.digest, later)
+    expect(await retention.claimForDeletion(manifest.digest, seen, later)).toBe(false)
+    expect((await retention.describe(manifest.digest))?.isReleased).toBe(false)
+    expect(await retention.claimForDeletion(manifest.digest, later, later)).toBe(true)
+    expect((await retention.describe(manifest.digest))?.isReleased).toBe(true)
+    expect(await retention.claimForDeletion(manifest.digest, later, later)).toBe(true)
+
+    const layer = digest('layer')
+    expect(await retention.claimForDeletion(layer, await look(layer), later)).toBe(true)
+    // What merely made room may stay where it is had again.
+    expect((await retention.describe(layer))?.isReleased).toBe(false)
+    expect(await retention.claimForDeletion(digest('nobody links to it'), 0, later)).toBe(true)
+  })
+
   it('passes its check', async () => {
     const catalog = await start()
 

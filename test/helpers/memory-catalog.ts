@@ -259,6 +259,15 @@ class MemoryRetention implements RetentionCatalog {
     for (const digest of digests) this.#released.set(digest, at)
   }
 
+  async claimForDeletion(digest: Digest, seen: number, at: number): Promise<boolean> {
+    const kept = await this.describe(digest)
+    if (kept !== undefined && kept.touchedAt > seen) return false
+    if (kept !== undefined && kept.role !== 'layer' && !kept.isReleased) {
+      await this.release([digest], at)
+    }
+    return true
+  }
+
   async lastDone(chore: string): Promise<number | undefined> {
     return this.#chores.get(chore)
   }
