@@ -15,12 +15,10 @@ import type {
   Soundness,
   StoredStat,
 } from '../ports/blobs.ts'
-import type { DiskSpace } from './disk-space.ts'
 import { codeOf, isMissing, storeFailure } from './failures.ts'
 import { fileBytes } from './file-bytes.ts'
-import { FileBlobWriter } from './growing-blob.ts'
-import { FILE_MODE, type Layout, makeFolder, publish, syncFolder } from './layout.ts'
-import type { TempFiles } from './temp-files.ts'
+import { type Layout, makeFolder, publish, syncFolder } from './layout.ts'
+import type { BlobHome, Spool } from './spool.ts'
 
 /** How many blobs are remembered as verified; one that was forgotten is verified again. */
 const REMEMBERED = 500_000
@@ -28,17 +26,15 @@ const REMEMBERED = 500_000
 /** Neither follows a link nor waits for a pipe's writer. */
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
-export class FsBlobs implements BlobStore {
+export class FsBlobs implements BlobStore, BlobHome {
   readonly #layout: Layout
-  readonly #temp: TempFiles
-  readonly #space: DiskSpace
+  readonly #spool: Spool
   /** What a blob's file looked like when its digest was last found right. */
   readonly #sound = new Map<Digest, string>()
 
-  constructor(layout: Layout, temp: TempFiles, space: DiskSpace) {
+  constructor(layout: Layout, spool: Spool) {
     this.#layout = layout
-    this.#temp = temp
-    this.#space = space
+    this.#spool = spool
   }
 
   async stat(digest: Digest): Promise<BlobStat | undefined> {
@@ -70,21 +66,22 @@ export class FsBlobs implements BlobStore {
   }
 
   async create(expected: ExpectedBlob): Promise<BlobWriter> {
-    const path = this.#temp.next()
+    return await this.#spool.create(expected, this)
+  }
+
+  async adopt(from: string, { digest }: BlobStat): Promise<void> {
+    const to = this.#layout.blob(digest)
+    const handle = await open(from, 'r')
     try {
-      await this.#space.expect(expected.size ?? 0)
-      return await FileBlobWriter.open(
-        {
-          open: () => open(path, 'wx+', FILE_MODE),
-          publish: (stat) => this.#publish(path, stat),
-          discard: () => rm(path, { force: true }),
-          claim: (bytes) => this.#space.claim(bytes),
-          read: (digest, range) => this.read(digest, range),
-        },
-        expected,
-      )
-    } catch (error) {
-      throw storeFailure(`begin blob ${expected.digest ?? '(a converted one)'}`, error)
+      await publish(from, to).catch(async (error) => {
+        // A folder stands in the way of a file, and nothing else does.
+        if (!(await this.#setAside(digest, to))) throw error
+        await publish(from, to)
+      })
+      // Its digest was computed while it was written.
+      this.#remember(digest, (await identify(handle)).identity)
+    } finally {
+      await handle.close()
     }
   }
 
@@ -129,7 +126,7 @@ export class FsBlobs implements BlobStore {
   }
 
   async room(): Promise<number | undefined> {
-    return await this.#space.room()
+    return await this.#spool.room()
   }
 
   async *list(): AsyncGenerator<StoredStat> {
@@ -176,22 +173,6 @@ export class FsBlobs implements BlobStore {
         'blobUnknown',
         `blob ${digest} is not in the store; pull it through its repository`,
       )
-    }
-  }
-
-  async #publish(from: string, { digest }: BlobStat): Promise<void> {
-    const to = this.#layout.blob(digest)
-    const handle = await open(from, 'r')
-    try {
-      await publish(from, to).catch(async (error) => {
-        // A folder stands in the way of a file, and nothing else does.
-        if (!(await this.#setAside(digest, to))) throw error
-        await publish(from, to)
-      })
-      // Its digest was computed while it was written.
-      this.#remember(digest, (await identify(handle)).identity)
-    } finally {
-      await handle.close()
     }
   }
 

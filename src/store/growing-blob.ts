@@ -17,8 +17,8 @@ export const HELD_BACK = 64 * 1024
 /** Bytes that may wait for the disk while it is busy with as many. */
 const MAX_QUEUED = 512 * 1024
 
-/** What the writer needs from the store that it writes for. */
-export interface BlobHome {
+/** What the writer needs from the spool that it writes in. */
+export interface GrowingFile {
   /** Opens the temp file for writing and reading. */
   open(): Promise<FileHandle>
   /** Makes the synced temp file visible under its digest, durably. */
@@ -35,7 +35,7 @@ type State = 'writing' | 'committing' | 'verified' | 'stored' | 'failed'
 
 export class FileBlobWriter implements BlobWriter {
   readonly expected: ExpectedBlob
-  readonly #home: BlobHome
+  readonly #file: GrowingFile
   readonly #handle: FileHandle
   readonly #hasher: Hasher
   readonly #verified = Promise.withResolvers<BlobStat>()
@@ -57,8 +57,8 @@ export class FileBlobWriter implements BlobWriter {
   /** The writer and each reader; the last one closes the file. */
   #users = 1
 
-  private constructor(home: BlobHome, handle: FileHandle, expected: ExpectedBlob) {
-    this.#home = home
+  private constructor(file: GrowingFile, handle: FileHandle, expected: ExpectedBlob) {
+    this.#file = file
     this.#handle = handle
     this.expected = expected
     this.#hasher = new Hasher(expected.digest ? algorithmOf(expected.digest) : 'sha256')
@@ -66,8 +66,8 @@ export class FileBlobWriter implements BlobWriter {
     this.#stored.promise.catch(() => undefined)
   }
 
-  static async open(home: BlobHome, expected: ExpectedBlob): Promise<FileBlobWriter> {
-    return new FileBlobWriter(home, await home.open(), expected)
+  static async open(file: GrowingFile, expected: ExpectedBlob): Promise<FileBlobWriter> {
+    return new FileBlobWriter(file, await file.open(), expected)
   }
 
   get received(): number {
@@ -111,7 +111,7 @@ export class FileBlobWriter implements BlobWriter {
     this.#tell()
     try {
       await this.#handle.sync()
-      await this.#home.publish(stat)
+      await this.#file.publish(stat)
     } catch (error) {
       await this.#failWith(storeFailure(`store ${this.#name()}`, error))
     }
@@ -179,7 +179,7 @@ export class FileBlobWriter implements BlobWriter {
   }
 
   async #writeBatch(batch: readonly Uint8Array[], size: number): Promise<void> {
-    await this.#home.claim(size)
+    await this.#file.claim(size)
     await writeFully(this.#handle, batch, this.#written, size)
   }
 
@@ -203,7 +203,7 @@ export class FileBlobWriter implements BlobWriter {
 
   #readClosed(range: ByteRange): ByteStream {
     if (this.#stat === undefined || this.#state === 'failed') throw this.#failure
-    return this.#home.read(this.#stat.digest, {
+    return this.#file.read(this.#stat.digest, {
       start: Math.min(range.start, this.#stat.size),
       end: Math.min(range.end, this.#stat.size),
     })
@@ -236,7 +236,7 @@ export class FileBlobWriter implements BlobWriter {
     this.#stored.reject(cause)
     this.#tell()
     // What cannot be tidied up now is swept at the next start; the cause is what matters.
-    await this.#home.discard().catch(() => undefined)
+    await this.#file.discard().catch(() => undefined)
     // Readers that hold the file open must not hold its space.
     if (this.#stat === undefined) await this.#handle.truncate(0).catch(() => undefined)
     await this.#leave().catch(() => undefined)

@@ -21,6 +21,7 @@ import type { Restore } from './restore.ts'
 import { FsSidecars } from './sidecars.ts'
 import { SqliteCatalog } from './sqlite-catalog.ts'
 import type { Database } from './sqlite-database.ts'
+import { Spool } from './spool.ts'
 import { readDocument } from './stored-documents.ts'
 import { TempFiles } from './temp-files.ts'
 
@@ -50,7 +51,7 @@ export async function openStore(deps: {
     const lock = new FileLock(join(layout.locks, 'sidecars'))
     opening.defer(() => lock.close())
     const space = DiskSpace.of(layout.data, () => clock.monotonic())
-    const blobs = new FsBlobs(layout, temp, space)
+    const blobs = new FsBlobs(layout, new Spool(temp, space))
     const sidecars = new FsSidecars(layout, temp, lock)
     const journal = new FsJournal(layout)
     const truth = {

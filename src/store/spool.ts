@@ -1,0 +1,56 @@
+/**
+ * Where blobs grow, on this machine: temp files that readers follow, apart from the store that adopts them when they are whole
+ * and right, wherever that lies.
+ */
+import { open, rm } from 'node:fs/promises'
+import type { ByteStream } from '../lib/streams.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { BlobStat, BlobWriter, ByteRange, ExpectedBlob } from '../ports/blobs.ts'
+import type { DiskSpace } from './disk-space.ts'
+import { storeFailure } from './failures.ts'
+import { FileBlobWriter } from './growing-blob.ts'
+import { FILE_MODE } from './layout.ts'
+import type { TempFiles } from './temp-files.ts'
+
+/** What a blob grows for. */
+export interface BlobHome {
+  /** Makes the bytes of a synced file visible under their digest, durably; the file is its own from then on. */
+  adopt(path: string, stat: BlobStat): Promise<void>
+  /** Reads what was adopted. */
+  read(digest: Digest, range?: ByteRange): ByteStream
+}
+
+export class Spool {
+  readonly #temp: TempFiles
+  readonly #space: DiskSpace
+
+  constructor(temp: TempFiles, space: DiskSpace) {
+    this.#temp = temp
+    this.#space = space
+  }
+
+  /** Throws `storeFull` when so many bytes will not fit. */
+  async create(expected: ExpectedBlob, home: BlobHome): Promise<BlobWriter> {
+    const path = this.#temp.next()
+    try {
+      await this.#space.expect(expected.size ?? 0)
+      return await FileBlobWriter.open(
+        {
+          open: () => open(path, 'wx+', FILE_MODE),
+          publish: (stat) => home.adopt(path, stat),
+          discard: () => rm(path, { force: true }),
+          claim: (bytes) => this.#space.claim(bytes),
+          read: (digest, range) => home.read(digest, range),
+        },
+        expected,
+      )
+    } catch (error) {
+      throw storeFailure(`begin blob ${expected.digest ?? '(a converted one)'}`, error)
+    }
+  }
+
+  /** Bytes that may still be written before the disk's reserve is touched. */
+  async room(): Promise<number> {
+    return await this.#space.room()
+  }
+}
