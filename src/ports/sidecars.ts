@@ -26,7 +26,10 @@ export interface Sidecar {
 
 export interface SidecarStore {
   read(digest: Digest): Promise<Sidecar | undefined>
-  /** Reads, changes and writes one sidecar durably, one caller at a time; `undefined` from `change` removes it. */
+  /**
+   * Reads, changes and writes one sidecar durably, as if one caller came after the other; `undefined` from `change` removes it.
+   * `change` is pure: it is called again with what another has written meanwhile, and its last result counts.
+   */
   update(
     digest: Digest,
     change: (current: Sidecar | undefined) => Sidecar | undefined,

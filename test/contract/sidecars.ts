@@ -60,6 +60,21 @@ export function describeSidecars(name: string, open: () => Promise<SidecarsUnder
       expect(await sidecars.read(digest)).toEqual(sidecar('a'))
     })
 
+    it('gives every change what the one before it has left', async () => {
+      const sidecars = await start()
+      const { digest } = sidecar('a')
+      const sizes = Array.from({ length: 8 }, () =>
+        sidecars.update(digest, (current = { ...sidecar('a'), size: 0 }) => ({
+          ...current,
+          size: current.size + 1,
+        })),
+      )
+
+      const seen = (await Promise.all(sizes)).map((one) => one?.size)
+      expect(seen.sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+      expect((await sidecars.read(digest))?.size).toBe(8)
+    })
+
     it('loses no change when many happen at once', async () => {
       const sidecars = await start()
       const { digest } = sidecar('a')
