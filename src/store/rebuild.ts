@@ -4,7 +4,7 @@ import { type Named, namedIn } from '../oci/named.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { Journal, Proof } from '../ports/journal.ts'
 import type { Place, Sidecar, SidecarStore } from '../ports/sidecars.ts'
-import type { SqliteCatalog } from './sqlite-catalog.ts'
+import type { Puts, Rebuilt } from './rebuilt.ts'
 import type { ReadDocument } from './stored-documents.ts'
 
 /** Written in one transaction: a few ms, for the catalog may be in use. */
@@ -19,7 +19,7 @@ export interface Truth {
 
 /** The same for the links of one blob or manifest; false when the store knows of none (of the repository, if one is given). */
 export async function restoreLinks(
-  catalog: SqliteCatalog,
+  catalog: Rebuilt,
   from: Truth,
   digest: Digest,
   repository?: Repository,
@@ -32,9 +32,9 @@ export async function restoreLinks(
   const isWanted = ({ upstream, name }: Repository) =>
     repository === undefined || (upstream === repository.upstream && name === repository.name)
   if (!known.some(isWanted)) return false
-  catalog.transaction(() => {
-    if (sidecar !== undefined) addSidecar(catalog, { ...sidecar, places: untagged(sidecar) }, [])
-    for (const proof of proofs) addProof(catalog, proof)
+  await catalog.tell((put) => {
+    if (sidecar !== undefined) addSidecar(put, { ...sidecar, places: untagged(sidecar) }, [])
+    for (const proof of proofs) addProof(put, proof)
   })
   return true
 }
@@ -44,30 +44,28 @@ function untagged({ places }: Sidecar): Place[] {
   return places.map((place) => ({ ...place, tags: {} }))
 }
 
-export async function rebuildCatalog(catalog: SqliteCatalog, from: Truth): Promise<void> {
+export async function rebuildCatalog(catalog: Rebuilt, from: Truth): Promise<void> {
   for await (const some of inGroups(from.sidecars.list())) {
     const named = await Promise.all(
       some.map(async ({ digest }) => namedIn(await from.readDocument(digest))),
     )
-    catalog.transaction(() => {
-      for (const [i, sidecar] of some.entries()) addSidecar(catalog, sidecar, named[i] ?? [])
+    await catalog.tell((put) => {
+      for (const [i, sidecar] of some.entries()) addSidecar(put, sidecar, named[i] ?? [])
     })
   }
   for await (const some of inGroups(from.journal.listForgotten())) {
-    catalog.transaction(() => {
-      for (const { tag, at, ...repository } of some) catalog.tags.disclaim(repository, tag, at)
+    await catalog.tell((put) => {
+      for (const { tag, at, ...repository } of some) put.disclaim(repository, tag, at)
     })
   }
   for await (const some of inGroups(from.journal.listProofs())) {
-    catalog.transaction(() => {
-      for (const proof of some) addProof(catalog, proof)
+    await catalog.tell((put) => {
+      for (const proof of some) addProof(put, proof)
     })
   }
   for await (const some of inGroups(from.journal.listPlatforms())) {
-    catalog.transaction(() => {
-      for (const { platform, at, ...repository } of some) {
-        catalog.platforms.put(repository, platform, at)
-      }
+    await catalog.tell((put) => {
+      for (const { platform, at, ...repository } of some) put.platform(repository, platform, at)
     })
   }
 }
@@ -82,12 +80,12 @@ async function* inGroups<T>(all: AsyncIterable<T>): AsyncGenerator<readonly T[]>
   if (group.length > 0) yield group
 }
 
-function addProof(catalog: SqliteCatalog, { upstream, name, ...link }: Proof): void {
-  catalog.links.put({ upstream, name }, [link], false)
+function addProof(put: Puts, { upstream, name, ...link }: Proof): void {
+  put.links({ upstream, name }, [link])
 }
 
 /** What a converted manifest names is in the list of its outputs, or the source's own, which the source's sidecar says. */
-function addSidecar(catalog: SqliteCatalog, sidecar: Sidecar, named: readonly Named[]): void {
+function addSidecar(put: Puts, sidecar: Sidecar, named: readonly Named[]): void {
   const { digest, size, mediaType, conversion } = sidecar
   const made = conversion?.repository
   for (const { upstream, name, tags } of sidecar.places) {
@@ -95,11 +93,11 @@ function addSidecar(catalog: SqliteCatalog, sidecar: Sidecar, named: readonly Na
     if (!isMade) {
       const links = named.map((one) => ({ ...one, standing: 'named' }) as const)
       const own = { digest, size, mediaType, standing: 'proven' } as const
-      catalog.links.put({ upstream, name }, [own, ...links], false)
+      put.links({ upstream, name }, [own, ...links])
     }
     for (const [tag, checkedAt] of Object.entries(tags)) {
-      catalog.tags.claim({ upstream, name }, tag, { digest, checkedAt })
+      put.claim({ upstream, name }, tag, { digest, checkedAt })
     }
   }
-  if (conversion !== undefined) catalog.put(conversion, false)
+  if (conversion !== undefined) put.image(conversion)
 }

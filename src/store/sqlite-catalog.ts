@@ -7,6 +7,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { ConvertedImage } from '../ports/conversions.ts'
 import type { Journal } from '../ports/journal.ts'
 import { storeFailure } from './failures.ts'
+import type { Puts, Rebuilt } from './rebuilt.ts'
 import type { Restore } from './restore.ts'
 import { SqliteConversions } from './sqlite-conversions.ts'
 import type { Database } from './sqlite-database.ts'
@@ -28,7 +29,7 @@ export interface SqliteCatalogDeps {
   readonly onClosing?: (() => void) | undefined
 }
 
-export class SqliteCatalog implements Catalog {
+export class SqliteCatalog implements Catalog, Rebuilt {
   readonly #deps: SqliteCatalogDeps
   readonly tags: SqliteTags
   readonly links: SqliteLinks
@@ -47,18 +48,25 @@ export class SqliteCatalog implements Catalog {
     this.retention = new SqliteRetention(deps.db, this.usage, deps.restore)
   }
 
-  /** For parts that are put in together: all of them or none. */
-  transaction(work: () => void): void {
-    this.#deps.db.transaction(work)
+  async tell(work: (put: Puts) => void): Promise<void> {
+    this.#deps.db.transaction(() =>
+      work({
+        links: (repository, links) => this.links.put(repository, links, false),
+        claim: (...claim) => this.tags.claim(...claim),
+        disclaim: (...claim) => this.tags.disclaim(...claim),
+        platform: (...learned) => void this.platforms.put(...learned),
+        image: (image) => this.#put(image, false),
+      }),
+    )
   }
 
   async publish(image: ConvertedImage): Promise<void> {
     await this.links.prove(image.repository, linksOf(image))
-    await this.#deps.db.mending(() => this.transaction(() => this.put(image)))
+    await this.#deps.db.mending(() => this.#deps.db.transaction(() => this.#put(image, true)))
   }
 
-  /** The same within a transaction, for what is written down already. `isNews`: as for links. */
-  put(image: ConvertedImage, isNews = true): void {
+  /** Within a transaction; `isNews`: as for links. */
+  #put(image: ConvertedImage, isNews: boolean): void {
     for (const layer of image.layers) this.conversions.putLayer(layer)
     this.conversions.putImage(image)
     this.links.put(image.repository, linksOf(image), isNews)
