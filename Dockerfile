@@ -16,7 +16,7 @@ LABEL org.opencontainers.image.title="crossdock" \
 WORKDIR /app
 # Everything but the data folder belongs to root and is only read. The lock file tells scanners what is inside.
 COPY --from=dependencies /app/node_modules ./node_modules
-COPY package.json package-lock.json LICENSE ./
+COPY package.json package-lock.json LICENSE NOTICE ./
 COPY bin ./bin
 COPY src ./src
 # Any user of group 0 may write there, too: some clusters choose the user. Commands: docker exec CONTAINER crossdock list
