@@ -1,11 +1,19 @@
 #!/usr/bin/env bash
-# Makes a machine ready for the suites with real programs: test/setup.sh [--peers]
+# Makes a machine ready for the suites with real programs: test/setup.sh [--peers | --postgres]
 #
 # Installs Debian packages (root), a root file system with current clients, builds the oracles, containerd and the stargz
 # snapshotter, makes the fixture images and pushes them to a docker-registry on loopback. Everything that can be kept is in one
 # folder, ${CROSSDOCK_TEST_CACHE:-~/.cache/crossdock-tests}; what is there already is left alone, so a second run takes seconds.
-# --peers also builds the programs that the benchmarks compare with.
+# --peers also builds the programs that the benchmarks compare with; --postgres installs PostgreSQL, and nothing else.
 set -euo pipefail
+postgres() { # the program alone: tests make clusters of their own, and Debian's would hold a port
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null && return
+  mkdir -p /etc/postgresql-common
+  [ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
+  apt-get -q -o DPkg::Lock::Timeout=300 update
+  apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends postgresql-15
+}
+if [ "${1:-}" = --postgres ]; then DEBIAN_FRONTEND=noninteractive postgres; exit; fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 shared=${CROSSDOCK_TEST_SHARED:-$root/../shared}
 [ -d "$shared" ] || { echo "setup: $shared is not there, so the suites with real programs will be skipped"; exit 0; }

@@ -1,5 +1,7 @@
+import { afterAll, describe } from 'vitest'
 import { diskStore } from '../helpers/disk-store.ts'
 import { memoryStore } from '../helpers/memory-store.ts'
+import { hasPostgres, type TestDatabase, testDatabase } from '../helpers/postgres.ts'
 import { describeCatalog } from './catalog.ts'
 
 describeCatalog('on SQLite', () => diskStore())
@@ -7,3 +9,14 @@ describeCatalog('in memory', async () => ({
   catalog: memoryStore().catalog,
   async [Symbol.asyncDispose]() {},
 }))
+
+describe.skipIf(!hasPostgres)('with a server', () => {
+  let database: TestDatabase | undefined
+  afterAll(async () => await database?.[Symbol.asyncDispose]())
+
+  describeCatalog('on PostgreSQL', async () => {
+    database ??= await testDatabase()
+    const catalog = await database.open()
+    return { catalog, [Symbol.asyncDispose]: () => catalog[Symbol.asyncDispose]() }
+  })
+})

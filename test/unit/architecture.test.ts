@@ -75,6 +75,7 @@ const PACKAGE_HOMES: Readonly<Record<string, string>> = {
   bcryptjs: 'access',
   commander: 'cli',
   hono: 'http',
+  pg: 'store',
   pino: 'lib',
   'prom-client': 'lib',
   undici: 'upstream',

@@ -1,0 +1,71 @@
+/** Whether the server answers: once it does not, one prober asks until it does again, and nobody else waits longer than needed. */
+import type { Clock } from '../../ports/clock.ts'
+
+/** Between two tries while the server is away, ms. */
+const FIRST_PAUSE_MS = 50
+const LONGEST_PAUSE_MS = 1_000
+
+interface Away {
+  /** Monotonic ms. */
+  readonly since: number
+  readonly error: unknown
+  readonly back: Promise<void>
+}
+
+export class Availability {
+  readonly #clock: Clock
+  readonly #probe: () => Promise<void>
+  readonly #closing = new AbortController()
+  #away: Away | undefined
+
+  /** `probe` throws while nobody answers who could be asked. */
+  constructor(clock: Clock, probe: () => Promise<void>) {
+    this.#clock = clock
+    this.#probe = probe
+  }
+
+  /** Throws what the server was last found away with. */
+  assert(): void {
+    if (this.#away !== undefined) throw this.#away.error
+  }
+
+  /** Somebody was not answered. */
+  lost(error: unknown): void {
+    this.#away ??= { since: this.#clock.monotonic(), error, back: this.#untilBack() }
+  }
+
+  /** True when it is back; false when it was away for `patienceMs` already, or is so long away now. */
+  async isBackWithin(patienceMs: number): Promise<boolean> {
+    const away = this.#away
+    if (away === undefined) return true
+    const left = away.since + patienceMs - this.#clock.monotonic()
+    if (left <= 0) return false
+    const waiting = new AbortController()
+    const late = this.#clock.sleep(left, waiting.signal).then(
+      () => false,
+      () => false,
+    )
+    const isBack = await Promise.race([away.back.then(() => true), late])
+    waiting.abort()
+    return isBack
+  }
+
+  close(): void {
+    this.#closing.abort()
+  }
+
+  async #untilBack(): Promise<void> {
+    const { signal } = this.#closing
+    for (let pause = FIRST_PAUSE_MS; !signal.aborted; ) {
+      try {
+        await this.#probe()
+        break
+      } catch {
+        // Not only when it is away: whatever else it says now, it may not say when it is up.
+        await this.#clock.sleep(pause * (0.5 + Math.random() / 2), signal).catch(() => undefined)
+        pause = Math.min(pause * 2, LONGEST_PAUSE_MS)
+      }
+    }
+    this.#away = undefined
+  }
+}

@@ -1,0 +1,143 @@
+/** The catalog on PostgreSQL, which any number of replicas share. What another replica commits is seen by the next question. */
+import { linksOf } from '../../outputs.ts'
+import type { Repository } from '../../oci/repository.ts'
+import type { Catalog } from '../../ports/catalog.ts'
+import type { Clock } from '../../ports/clock.ts'
+import type { ConvertedImage } from '../../ports/conversions.ts'
+import type { Journal } from '../../ports/journal.ts'
+import type { Puts, Rebuilt } from '../rebuilt.ts'
+import type { Restore } from '../restore.ts'
+import { Answers } from './answers.ts'
+import { PostgresConversions } from './conversions.ts'
+import type { Database, Session } from './database.ts'
+import { standbyFailure } from './failures.ts'
+import { PostgresLinks } from './links.ts'
+import { tooNew } from './migrate.ts'
+import { PostgresPlatforms } from './platforms.ts'
+import { Repositories } from './repositories.ts'
+import { PostgresRetention } from './retention.ts'
+import { NOW_MS } from './shared-time.ts'
+import { PostgresTags } from './tags.ts'
+import { PostgresUsage } from './usage.ts'
+import { numberIn } from './values.ts'
+
+/** How often the check writes, ms: between two writes it only reads, for every commit costs all replicas a question. */
+const WRITE_MS = 60_000
+
+/** Something to write once all numbers of repositories are known. */
+interface Told {
+  readonly repository: Repository
+  readonly write: (session: Session, id: number) => Promise<unknown>
+}
+
+export interface PostgresCatalogDeps {
+  readonly db: Database
+  readonly address: string
+  readonly clock: Clock
+  /** Migrations that this build knows. */
+  readonly known: number
+  /** The tables were made just now. */
+  readonly isNew: boolean
+  /** Left out while rebuilding from it. */
+  readonly journal?: Journal | undefined
+}
+
+export class PostgresCatalog implements Catalog, Rebuilt {
+  /** True when it holds nothing yet, because its tables were made at this opening. */
+  readonly isNew: boolean
+  readonly tags: PostgresTags
+  readonly links: PostgresLinks
+  readonly conversions: PostgresConversions
+  readonly platforms: PostgresPlatforms
+  readonly usage: PostgresUsage
+  readonly retention: PostgresRetention
+  readonly #deps: PostgresCatalogDeps
+  readonly #repositories: Repositories
+  #wroteAt = Number.NEGATIVE_INFINITY
+
+  constructor(deps: PostgresCatalogDeps) {
+    const { db, clock, journal } = deps
+    this.#deps = deps
+    this.isNew = deps.isNew
+    this.#repositories = new Repositories(db)
+    const answers = new Answers(db)
+    this.tags = new PostgresTags(db, answers, this.#repositories, { clock, journal })
+    this.links = new PostgresLinks(db, answers, this.#repositories, journal)
+    this.conversions = new PostgresConversions(db, answers, this.#repositories)
+    this.platforms = new PostgresPlatforms(db, answers, this.#repositories, journal)
+    this.usage = new PostgresUsage(db)
+    this.retention = new PostgresRetention(db, this.usage)
+  }
+
+  /** From now on links that the store knows and the catalog lacks are added when they are asked for. */
+  restoreBy(restore: Restore): void {
+    this.links.restore = restore
+    this.retention.restore = restore
+  }
+
+  async publish(image: ConvertedImage): Promise<void> {
+    await this.links.prove(image.repository, linksOf(image))
+    const id = await this.#repositories.idOf(image.repository)
+    await this.#deps.db.transaction((session) => this.#putImage(session, id, image, true))
+  }
+
+  async tell(work: (put: Puts) => void): Promise<void> {
+    const told: Told[] = []
+    work(this.#putsInto(told))
+    const ids: number[] = []
+    for (const { repository } of told) ids.push(await this.#repositories.idOf(repository))
+    await this.#deps.db.transaction(async (session) => {
+      for (const [i, { write }] of told.entries()) await write(session, ids[i] ?? 0)
+    })
+  }
+
+  async check(): Promise<void> {
+    const { db, address, clock, known } = this.#deps
+    const isWrite = clock.monotonic() - this.#wroteAt >= WRITE_MS
+    const text = isWrite
+      ? `INSERT INTO crossdock.pulse (id, checked_at) VALUES (1, (${NOW_MS}))
+         ON CONFLICT (id) DO UPDATE SET checked_at = excluded.checked_at RETURNING ${CHECKED}`
+      : `SELECT ${CHECKED}`
+    const row = (await db.query(text)).rows[0] ?? {}
+    if (row.is_standby === true) throw standbyFailure(address)
+    const [version, least] = [numberIn(row, 'version'), numberIn(row, 'least')]
+    if (least > known) throw tooNew(address, version, known)
+    db.time.saw(numberIn(row, 'now_ms'))
+    if (isWrite) this.#wroteAt = clock.monotonic()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Last uses only order eviction.
+    await this.usage.flush().catch(() => undefined)
+    await this.#deps.db[Symbol.asyncDispose]()
+  }
+
+  #putsInto(told: Told[]): Puts {
+    const { links, tags, platforms } = this
+    const put = (repository: Repository, write: Told['write']) =>
+      void told.push({ repository, write })
+    return {
+      links: (repository, some) => put(repository, (to, id) => links.put(to, id, some, false)),
+      claim: (repository, ...claim) => put(repository, (to, id) => tags.claim(to, id, ...claim)),
+      disclaim: (repository, ...tag) => put(repository, (to, id) => tags.disclaim(to, id, ...tag)),
+      platform: (repository, ...learned) =>
+        put(repository, (to, id) => platforms.put(to, id, ...learned)),
+      image: (image) => put(image.repository, (to, id) => this.#putImage(to, id, image, false)),
+    }
+  }
+
+  async #putImage(
+    session: Session,
+    id: number,
+    image: ConvertedImage,
+    isNews: boolean,
+  ): Promise<void> {
+    await this.conversions.putLayers(session, image.layers)
+    await this.conversions.putImage(session, id, image)
+    await this.links.put(session, id, linksOf(image), isNews)
+  }
+}
+
+const CHECKED = `pg_is_in_recovery() AS is_standby, (${NOW_MS})::bigint AS now_ms,
+  (SELECT max(version) FROM crossdock.versions) AS version,
+  (SELECT max(least) FROM crossdock.versions) AS least`

@@ -1,0 +1,223 @@
+/** Conversions on PostgreSQL: recipes of layers and images, found by source, by target and by what they made. */
+import type { Digest } from '../../oci/digest.ts'
+import type {
+  ConversionCatalog,
+  ConvertedImage,
+  ConvertedLayer,
+  ImageKey,
+  LayerKey,
+} from '../../ports/conversions.ts'
+import type { Answers } from './answers.ts'
+import type { Database, Session } from './database.ts'
+import type { Row, Value } from './driver.ts'
+import { Lookup, type LookupQuery } from './lookup.ts'
+import type { Repositories } from './repositories.ts'
+import { bytesOf, digestIn, numberIn, sumOfText, textIn, textOf } from './values.ts'
+
+const IMAGE = `r.upstream, r.name, i.source, i.recipe, i.target, i.size, i.media_type, i.profile, i.layers,
+  i.outputs, i.converted_at, i.seconds`
+
+export const FIND_IMAGE: LookupQuery = {
+  types: ['text', 'text', 'bytea', 'bytea'],
+  find: `SELECT true AS is_found, ${IMAGE}
+    FROM crossdock.repositories r JOIN crossdock.images i ON i.repository = r.id
+    WHERE r.upstream = k.k1 AND r.name = k.k2 AND i.source = k.k3 AND i.recipe_sum = k.k4`,
+}
+
+export const FIND_LAYER = `SELECT * FROM crossdock.layers
+  WHERE source = $1 AND encoding = $2 AND options_sum = $3 AND revision = $4`
+
+/** The recipe that gave the bytes directly comes before one that fell back to it; newer revisions come first. */
+export const LAYER_BY_TARGET = `SELECT * FROM crossdock.layers WHERE target = $1 AND source <> target
+  ORDER BY fallback IS NOT NULL, revision DESC, source, encoding, options LIMIT 1`
+
+export const LIST_LAYERS =
+  'SELECT * FROM crossdock.layers WHERE source = $1 ORDER BY encoding, options, revision'
+
+const PUT_LAYERS = `INSERT INTO crossdock.layers (source, encoding, options, options_sum, revision, target,
+    size, diff_id, uncompressed_size, facts, fallback)
+  SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::bytea[], $5::integer[], $6::bytea[],
+    $7::bigint[], $8::bytea[], $9::bigint[], $10::text[], $11::text[])
+  ORDER BY 1, 2, 4, 5
+  ON CONFLICT (source, encoding, options_sum, revision) DO UPDATE SET
+    target = excluded.target, size = excluded.size, diff_id = excluded.diff_id,
+    uncompressed_size = excluded.uncompressed_size, facts = excluded.facts, fallback = excluded.fallback`
+
+const PUT_IMAGE = `INSERT INTO crossdock.images (repository, source, recipe, recipe_sum, target, size, media_type,
+    profile, layers, outputs, converted_at, seconds)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+  ON CONFLICT (source, repository, recipe_sum) DO UPDATE SET
+    target = excluded.target, size = excluded.size, media_type = excluded.media_type,
+    profile = excluded.profile, layers = excluded.layers, outputs = excluded.outputs,
+    converted_at = excluded.converted_at, seconds = excluded.seconds
+  RETURNING id`
+
+/** By which columns images can be listed. */
+const LISTED_BY = {
+  source: 'i.source = ',
+  target: 'i.target = ',
+  output: 'i.id IN (SELECT image FROM crossdock.outputs WHERE digest = ',
+} as const
+
+export class PostgresConversions implements ConversionCatalog {
+  readonly #db: Database
+  readonly #repositories: Repositories
+  readonly #lookup: Lookup<ConvertedImage | undefined>
+
+  constructor(db: Database, answers: Answers, repositories: Repositories) {
+    this.#db = db
+    this.#repositories = repositories
+    this.#lookup = new Lookup(db, answers, FIND_IMAGE, ([row]) => row && imageIn(row))
+  }
+
+  async findLayer(key: LayerKey): Promise<ConvertedLayer | undefined> {
+    const values = [
+      bytesOf(key.source),
+      textOf(key.encoding),
+      sumOfText(textOf(key.options)),
+      key.revision,
+    ]
+    return await this.#layer(FIND_LAYER, values)
+  }
+
+  async findLayerByTarget(target: Digest): Promise<ConvertedLayer | undefined> {
+    return await this.#layer(LAYER_BY_TARGET, [bytesOf(target)])
+  }
+
+  async listLayers(source: Digest): Promise<readonly ConvertedLayer[]> {
+    const { rows } = await this.#db.query(LIST_LAYERS, [bytesOf(source)])
+    return rows.map(layerIn)
+  }
+
+  async recordLayer(layer: ConvertedLayer): Promise<void> {
+    await this.putLayers(this.#db, [layer])
+  }
+
+  async putLayers(session: Session, layers: readonly ConvertedLayer[]): Promise<void> {
+    const last = [...new Map(layers.map((layer) => [keyOf(layer), layer])).values()]
+    if (last.length === 0) return
+    await session.query(PUT_LAYERS, [
+      last.map(({ source }) => bytesOf(source)),
+      last.map(({ encoding }) => textOf(encoding)),
+      last.map(({ options }) => textOf(options)),
+      last.map(({ options }) => sumOfText(textOf(options))),
+      last.map(({ revision }) => revision),
+      last.map(({ target }) => bytesOf(target)),
+      last.map(({ size }) => size),
+      last.map(({ diffId }) => bytesOf(diffId)),
+      last.map(({ uncompressedSize }) => uncompressedSize),
+      last.map(({ facts }) => JSON.stringify(facts)),
+      last.map(({ fallback }) => (fallback === undefined ? null : textOf(fallback))),
+    ])
+  }
+
+  async findImage({ repository, source, recipe }: ImageKey): Promise<ConvertedImage | undefined> {
+    const { upstream, name } = repository
+    const key = [textOf(upstream), textOf(name), bytesOf(source), sumOfText(textOf(recipe))]
+    return await this.#lookup.find(`image ${upstream}/${name}@${source} ${recipe}`, key)
+  }
+
+  async listImages(by: {
+    readonly source?: Digest
+    readonly target?: Digest
+    readonly output?: Digest
+  }): Promise<readonly ConvertedImage[]> {
+    const { text, values } = listImagesQuery(by)
+    const { rows } = await this.#db.query(text, values)
+    return rows.map(imageIn)
+  }
+
+  /** Within a transaction. */
+  async putImage(session: Session, id: number, image: ConvertedImage): Promise<void> {
+    const { rows } = await session.query(PUT_IMAGE, [
+      id,
+      bytesOf(image.source),
+      textOf(image.recipe),
+      sumOfText(textOf(image.recipe)),
+      bytesOf(image.target),
+      image.size,
+      textOf(image.mediaType),
+      textOf(image.profile),
+      JSON.stringify(image.layers),
+      JSON.stringify(image.outputs),
+      image.convertedAt,
+      image.seconds,
+    ])
+    const made = numberIn(rows[0] ?? {}, 'id')
+    await session.query('DELETE FROM crossdock.outputs WHERE image = $1', [made])
+    const digests = [...new Set(image.outputs.map(({ digest }) => digest))].map(bytesOf)
+    await session.query(
+      'INSERT INTO crossdock.outputs (digest, image) SELECT unnest($1::bytea[]), $2 ON CONFLICT DO NOTHING',
+      [digests, made],
+    )
+  }
+
+  async forgetImage({ repository, source, recipe }: ImageKey): Promise<boolean> {
+    const id = await this.#repositories.idOf(repository)
+    const { changes } = await this.#db.query(
+      'DELETE FROM crossdock.images WHERE source = $1 AND repository = $2 AND recipe_sum = $3',
+      [bytesOf(source), id, sumOfText(textOf(recipe))],
+    )
+    return changes > 0
+  }
+
+  async forgetLayer(target: Digest): Promise<boolean> {
+    const text = 'DELETE FROM crossdock.layers WHERE target = $1'
+    return (await this.#db.query(text, [bytesOf(target)])).changes > 0
+  }
+
+  async #layer(text: string, values: readonly Value[]): Promise<ConvertedLayer | undefined> {
+    const [row] = (await this.#db.query(text, values)).rows
+    return row && layerIn(row)
+  }
+}
+
+/** Exported for those who look at its plan. */
+export function listImagesQuery(by: Partial<Record<keyof typeof LISTED_BY, Digest | undefined>>) {
+  const values: Uint8Array[] = []
+  const where: string[] = []
+  for (const column of ['source', 'target', 'output'] as const) {
+    const digest = by[column]
+    if (digest === undefined) continue
+    values.push(bytesOf(digest))
+    where.push(`${LISTED_BY[column]}$${values.length}${column === 'output' ? ')' : ''}`)
+  }
+  const text = `SELECT ${IMAGE} FROM crossdock.images i JOIN crossdock.repositories r ON r.id = i.repository
+    ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''} ORDER BY i.converted_at, i.id`
+  return { text, values }
+}
+
+function keyOf({ source, encoding, options, revision }: LayerKey): string {
+  return [source, encoding, options, revision].join('\n')
+}
+
+function layerIn(row: Row): ConvertedLayer {
+  return {
+    source: digestIn(row, 'source'),
+    encoding: textIn(row, 'encoding'),
+    options: textIn(row, 'options'),
+    revision: numberIn(row, 'revision'),
+    target: digestIn(row, 'target'),
+    size: numberIn(row, 'size'),
+    diffId: digestIn(row, 'diff_id'),
+    uncompressedSize: numberIn(row, 'uncompressed_size'),
+    facts: JSON.parse(textIn(row, 'facts')) as ConvertedLayer['facts'],
+    ...(row.fallback !== null && { fallback: textIn(row, 'fallback') }),
+  }
+}
+
+function imageIn(row: Row): ConvertedImage {
+  return {
+    repository: { upstream: textIn(row, 'upstream'), name: textIn(row, 'name') },
+    source: digestIn(row, 'source'),
+    recipe: textIn(row, 'recipe'),
+    target: digestIn(row, 'target'),
+    size: numberIn(row, 'size'),
+    mediaType: textIn(row, 'media_type'),
+    profile: textIn(row, 'profile'),
+    layers: JSON.parse(textIn(row, 'layers')) as ConvertedImage['layers'],
+    outputs: JSON.parse(textIn(row, 'outputs')) as ConvertedImage['outputs'],
+    convertedAt: numberIn(row, 'converted_at'),
+    seconds: numberIn(row, 'seconds'),
+  }
+}

@@ -1,0 +1,205 @@
+/** PostgreSQL while it is in use: a pool of connections, statements prepared once each, and patience when the server goes away. */
+import type { Clock } from '../../ports/clock.ts'
+import { Availability } from './availability.ts'
+import type { Client, ClientBase, Driver, Pool, PoolClient, Row, Value } from './driver.ts'
+import { isAway, postgresFailure, troubleOf } from './failures.ts'
+import type { SharedTime } from './shared-time.ts'
+
+export interface Limits {
+  /** Connections of this process. */
+  readonly connections: number
+  /** How long a connection may take to be there, ms. */
+  readonly connectMs: number
+  /** How long the server works on one statement, ms. */
+  readonly statementMs: number
+  /** How long an answer may take to arrive, ms: more than the server works, for only a broken network takes longer. */
+  readonly answerMs: number
+  /** How long a question waits for a server that restarts or fails over, ms. */
+  readonly patienceMs: number
+}
+
+export const LIMITS: Limits = {
+  connections: 10,
+  connectMs: 5_000,
+  statementMs: 10_000,
+  answerMs: 15_000,
+  patienceMs: 10_000,
+}
+
+/** What meets a deadlock or a broken connection is tried so often, whatever time is left. */
+const MOST_TRIES = 10
+
+/** What a statement gave. */
+export interface Answer {
+  readonly rows: readonly Row[]
+  /** Rows that were written. */
+  readonly changes: number
+  /** Who said so, as `Greeting` named it. */
+  readonly server: string
+}
+
+/** Where statements go: one connection within a transaction. */
+export interface Session {
+  query(text: string, values?: readonly Value[]): Promise<Answer>
+}
+
+/** What a new connection is asked before it is used; throws when it is none to use. Tells a server from another, also after a restart. */
+export type Greeting = (client: ClientBase) => Promise<{ readonly server: string }>
+
+export interface DatabaseDeps {
+  readonly driver: Driver
+  readonly url: string
+  readonly address: string
+  readonly clock: Clock
+  readonly time: SharedTime
+  readonly limits: Limits
+  readonly greet: Greeting
+}
+
+export class Database implements Session, AsyncDisposable {
+  readonly time: SharedTime
+  readonly #deps: DatabaseDeps
+  readonly #pool: Pool
+  readonly #servers = new WeakMap<object, string>()
+  readonly #names = new Map<string, string>()
+  readonly #availability: Availability
+
+  constructor(deps: DatabaseDeps) {
+    this.#deps = deps
+    this.time = deps.time
+    this.#availability = new Availability(deps.clock, () => this.#probe())
+    this.#pool = deps.driver.pool({
+      ...connectionOf(deps.url, deps.limits),
+      max: deps.limits.connections,
+      // Of an idle pool one connection stays: the first asker must not wait for a new one.
+      min: 1,
+      idleTimeoutMillis: 30_000,
+      onConnect: async (client) => {
+        const { server } = await deps.greet(client)
+        this.#servers.set(client, server)
+      },
+    })
+    // A server that restarts ends idle connections, which is nobody's failure.
+    this.#pool.on('error', () => undefined)
+  }
+
+  /** One statement. It is repeated when its connection breaks, so twice must do no harm. */
+  async query(text: string, values: readonly Value[] = []): Promise<Answer> {
+    return await this.#patiently(() => this.#on((client) => this.#ask(client, text, values)))
+  }
+
+  /** The same once and without patience: throws at once while the server is known to be away. */
+  async ask(text: string, answerMs: number): Promise<Answer> {
+    try {
+      this.#availability.assert()
+      return await this.#on((client) => this.#ask(client, text, [], answerMs))
+    } catch (error) {
+      throw postgresFailure(this.#deps.address, error)
+    }
+  }
+
+  /** All of `work` or nothing; all of it again after a deadlock, or when the connection breaks. */
+  async transaction<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return await this.#patiently(() =>
+      this.#on(async (client) => {
+        await client.query('BEGIN')
+        try {
+          const result = await work({ query: (text, values) => this.#ask(client, text, values) })
+          await client.query('COMMIT')
+          return result
+        } catch (error) {
+          if (troubleOf(error) !== 'away') await client.query('ROLLBACK')
+          throw error
+        }
+      }),
+    )
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#availability.close()
+    await this.#pool.end()
+  }
+
+  async #on<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    let client: PoolClient | undefined
+    let broken: unknown
+    try {
+      client = await this.#pool.connect()
+      return await work(client)
+    } catch (error) {
+      // Also a connection on which an answer did not come in time: it may come to the next asker.
+      if (isAway(error)) {
+        broken = error
+        this.#availability.lost(error)
+      }
+      throw error
+    } finally {
+      client?.release(broken !== undefined)
+    }
+  }
+
+  /** Over a connection of its own: those of the pool may be what is broken. */
+  async #probe(): Promise<void> {
+    const { driver, url, limits, greet } = this.#deps
+    const client = driver.client(connectionOf(url, limits))
+    client.on('error', () => undefined)
+    try {
+      await client.connect()
+      await greet(client)
+    } finally {
+      await client.end().catch(() => undefined)
+    }
+  }
+
+  async #ask(
+    client: Client,
+    text: string,
+    values: readonly Value[] = [],
+    answerMs: number = this.#deps.limits.answerMs,
+  ): Promise<Answer> {
+    const query = { name: this.#nameOf(text), text, values: [...values], query_timeout: answerMs }
+    const { rows, rowCount } = await client.query<Row>(query)
+    return { rows, changes: rowCount ?? 0, server: this.#servers.get(client) ?? '' }
+  }
+
+  async #patiently<T>(work: () => Promise<T>): Promise<T> {
+    const { limits, address } = this.#deps
+    for (let tries = 1; ; tries += 1) {
+      try {
+        if (await this.#availability.isBackWithin(limits.patienceMs)) return await work()
+        this.#availability.assert()
+      } catch (error) {
+        if (troubleOf(error) === 'final' || tries >= MOST_TRIES)
+          throw postgresFailure(address, error)
+        if (isAway(error) && !(await this.#availability.isBackWithin(limits.patienceMs))) {
+          throw postgresFailure(address, error)
+        }
+      }
+    }
+  }
+
+  /** Names of prepared statements, the same on every connection. */
+  #nameOf(text: string): string {
+    const known = this.#names.get(text)
+    if (known !== undefined) return known
+    const name = `crossdock_${this.#names.size}`
+    this.#names.set(text, name)
+    return name
+  }
+}
+
+/** What every connection to the catalog is opened with. */
+export function connectionOf(url: string, limits: Limits) {
+  return {
+    connectionString: url,
+    connectionTimeoutMillis: limits.connectMs,
+    statement_timeout: limits.statementMs,
+    query_timeout: limits.answerMs,
+    lock_timeout: limits.statementMs,
+    // A replica that is stopped in a transaction must not hold its locks.
+    idle_in_transaction_session_timeout: limits.statementMs,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    fallback_application_name: 'crossdock',
+  }
+}

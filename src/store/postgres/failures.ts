@@ -1,0 +1,152 @@
+/** What PostgreSQL and its driver fail with, in words that say what to do. Codes: PostgreSQL's documentation, appendix A. */
+import { CrossdockError, type FailureKind } from '../../errors.ts'
+
+interface Advice {
+  readonly kind: FailureKind
+  readonly what: string
+  readonly advice: string
+  /** For logs, and for whoever decides by it. */
+  readonly reason: string
+}
+
+/** Nobody answers, or whoever answers is not the one to ask; what was asked may be asked again. */
+export const AWAY = 'postgres-away'
+export const STANDBY = 'postgres-standby'
+/** A newer build has changed the tables beyond what this one can use. */
+export const TOO_NEW = 'postgres-schema-too-new'
+export const NOT_OURS = 'postgres-not-ours'
+
+const UNREACHABLE: Advice = {
+  kind: 'overloaded',
+  what: 'PostgreSQL does not answer',
+  advice: 'see whether it runs and whether host and port of store.catalog are right',
+  reason: AWAY,
+}
+const STANDBY_ADVICE: Advice = {
+  kind: 'overloaded',
+  what: 'it is a standby, which only reads',
+  advice: 'let store.catalog name the primary, by an address that follows it',
+  reason: STANDBY,
+}
+const PASSWORD: Advice = {
+  kind: 'internal',
+  what: 'it refuses the user or the password',
+  advice: 'mend them in store.catalog, or PGPASSWORD, and see pg_hba.conf',
+  reason: 'postgres-password',
+}
+const RIGHTS: Advice = {
+  kind: 'internal',
+  what: 'the user may not do that',
+  advice: 'let it own the schema crossdock, or grant it CREATE on the database',
+  reason: 'postgres-rights',
+}
+const FULL: Advice = {
+  kind: 'storeFull',
+  what: 'its disk is full',
+  advice: 'free space on the machine of PostgreSQL',
+  reason: 'postgres-full',
+}
+const SLOW: Advice = {
+  kind: 'overloaded',
+  what: 'it took too long',
+  advice: 'look for long transactions and locks in pg_stat_activity',
+  reason: 'postgres-slow',
+}
+const LOST: Advice = {
+  kind: 'internal',
+  what: 'tables are missing or have another shape',
+  advice: 'give crossdock a database of its own; restart it to have missing tables made',
+  reason: NOT_OURS,
+}
+
+/** By SQLSTATE, or by its class (the first two letters). */
+const ADVICE: Readonly<Record<string, Advice>> = {
+  '08': UNREACHABLE,
+  '25006': STANDBY_ADVICE,
+  '28': PASSWORD,
+  '3D000': {
+    kind: 'internal',
+    what: 'there is no such database',
+    advice: 'create it (createdb), owned by the user of store.catalog',
+    reason: 'postgres-no-database',
+  },
+  '42501': RIGHTS,
+  '42P01': LOST,
+  '42703': LOST,
+  '3F000': LOST,
+  '53100': FULL,
+  '53300': {
+    ...UNREACHABLE,
+    what: 'it has no connection left',
+    advice: 'raise max_connections, or run fewer replicas',
+  },
+  '53': { ...UNREACHABLE, what: 'it lacks memory or other resources' },
+  '55P03': SLOW,
+  '57014': SLOW,
+  '57P': UNREACHABLE,
+}
+
+/** Transactions that PostgreSQL ended for the sake of others: serialization failure, deadlock. */
+const CONFLICTS = new Set(['40001', '40P01'])
+
+/** `away`: nobody answered, so ask again, over another connection; `conflict`: ask again at once; `final`: it would be the same again. */
+export function troubleOf(error: unknown): 'away' | 'conflict' | 'final' {
+  const code = sqlStateOf(error)
+  if (code !== undefined && CONFLICTS.has(code)) return 'conflict'
+  const reason = error instanceof CrossdockError ? error.reason : adviceOn(error)?.reason
+  return reason === AWAY || reason === STANDBY ? 'away' : 'final'
+}
+
+/** True when the catalog could not be asked, whatever it knows. */
+export function isAway(error: unknown): boolean {
+  return troubleOf(error) === 'away'
+}
+
+/** Turns a failure into a CrossdockError; `address` says of which database. */
+export function postgresFailure(address: string, cause: unknown): CrossdockError {
+  if (cause instanceof CrossdockError) return cause
+  const known = adviceOn(cause)
+  const said = cause instanceof Error ? cause.message : String(cause)
+  if (known === undefined) {
+    const message = `cannot use the catalog on PostgreSQL at ${address}: ${said}; look at the server's log`
+    return new CrossdockError('internal', message, { cause, reason: 'postgres-failed' })
+  }
+  const { kind, what, advice, reason } = known
+  return new CrossdockError(
+    kind,
+    `cannot use the catalog on PostgreSQL at ${address}: ${what} (${said}); ${advice}`,
+    { cause, reason, ...(kind === 'overloaded' && { retryAfter: 5 }) },
+  )
+}
+
+export function standbyFailure(address: string): CrossdockError {
+  const { kind, what, advice, reason } = STANDBY_ADVICE
+  const message = `cannot use the catalog on PostgreSQL at ${address}: ${what}; ${advice}`
+  return new CrossdockError(kind, message, { reason, retryAfter: 5 })
+}
+
+export function refusal(address: string, what: string, reason: string): CrossdockError {
+  return new CrossdockError(
+    'internal',
+    `cannot use the catalog on PostgreSQL at ${address}: ${what}`,
+    {
+      reason,
+    },
+  )
+}
+
+function adviceOn(error: unknown): Advice | undefined {
+  const code = sqlStateOf(error)
+  if (code !== undefined)
+    return ADVICE[code] ?? ADVICE[code.slice(0, 3)] ?? ADVICE[code.slice(0, 2)]
+  // What has no SQLSTATE never came from a server: no connection, one that broke, or one on which nothing came in time.
+  const isOurs = error instanceof TypeError || error instanceof RangeError
+  return error instanceof Error && !isOurs ? UNREACHABLE : undefined
+}
+
+const SQL_STATE = /^[0-9A-Z]{5}$/
+
+function sqlStateOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error) || !('severity' in error)) return undefined
+  return typeof error.code === 'string' && SQL_STATE.test(error.code) ? error.code : undefined
+}
