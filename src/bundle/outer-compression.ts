@@ -2,7 +2,7 @@
 import { extname } from 'node:path'
 import { decodeLayer } from '../codec/codecs.ts'
 import { DecodeError } from '../codec/failure.ts'
-import { zstd } from '../codec/zstd.ts'
+import { encodeLong } from '../codec/zstd-long.ts'
 import { CrossdockError } from '../errors.ts'
 import { type ByteStream, peek } from '../lib/streams.ts'
 import { pipeThrough } from './process-pipe.ts'
@@ -13,6 +13,7 @@ export type OuterCompression = (typeof OUTER_COMPRESSIONS)[number]
 export interface OuterOptions {
   readonly compression: OuterCompression
   readonly level?: number | undefined
+  /** Of xz; zstd has one. */
   readonly threads: number
 }
 
@@ -64,7 +65,7 @@ export function compressOuter(
   const { compression, threads } = options
   const level = options.level ?? OUTER_LEVELS[compression].default
   if (compression === 'none') return bytes
-  if (compression === 'zstd') return zstd.encode(bytes, level, { concurrency: threads })
+  if (compression === 'zstd') return encodeLong(bytes, level)
   return pipeThrough(
     {
       command: 'xz',

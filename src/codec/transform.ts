@@ -1,4 +1,4 @@
-/** Drives a decoder of node:zlib as a generator: back pressure both ways, one chunk ahead, clean-up on every way out. */
+/** Drives a stream of node:zlib as a generator, most of all a decoder: back pressure both ways, one chunk ahead, clean-up on every way out. */
 import type { Transform } from 'node:stream'
 import { type ByteStream, close } from '../lib/streams.ts'
 

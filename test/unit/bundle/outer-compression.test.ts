@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import {
@@ -11,7 +12,7 @@ import { collect, streamOf } from '../../../src/lib/streams.ts'
 import { chunked, seededText } from '../../helpers/bytes.ts'
 
 const LIMIT = 2 ** 26
-/** Two blocks of xz and several frames of zstd. */
+/** Two blocks of xz. */
 const TAR = tarLike(30 * 2 ** 20)
 const hasXz = has('xz')
 
@@ -55,6 +56,15 @@ describe('the outer compression', () => {
     },
     60_000,
   )
+
+  it('by zstd finds again what lies far back', async () => {
+    const once = randomBytes(6 * 2 ** 20)
+    const packed = compressOuter(streamOf(Buffer.concat([once, once])), {
+      ...{ compression: 'zstd', level: 1, threads: 1 },
+    })
+
+    expect((await collect(packed, LIMIT)).byteLength).toBeLessThan(1.01 * once.byteLength)
+  })
 
   it.runIf(hasXz)('is what xz itself reads', async () => {
     const tar = TAR.subarray(0, 2 ** 20)
