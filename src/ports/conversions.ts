@@ -59,6 +59,8 @@ export interface ConversionCatalog {
   /** Everything that was made of one source. */
   listLayers(source: Digest): Promise<readonly ConvertedLayer[]>
   recordLayer(layer: ConvertedLayer): Promise<void>
+  /** The same for a layer that no converted image names: a catalog that is made anew knows it, too. */
+  keepLayer(layer: ConvertedLayer): Promise<void>
   findImage(key: ImageKey): Promise<ConvertedImage | undefined>
   /** Conversions of a source, those that gave a manifest (`target`), those that made something (`output`), or all. */
   listImages(by: {

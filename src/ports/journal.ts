@@ -2,6 +2,7 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
 import type { Repository } from '../oci/repository.ts'
+import type { ConvertedLayer } from './conversions.ts'
 import type { Link } from './links.ts'
 import type { Pin } from './pins.ts'
 
@@ -35,11 +36,14 @@ export interface Journal {
   forgetTag(repository: Repository, tag: string, at: number): Promise<void>
   learnPlatform(repository: Repository, platform: Platform, at: number): Promise<void>
   pin(name: Pin, isPinned: boolean): Promise<void>
+  /** For blobs that no converted image names, so that no sidecar says what they are made of. */
+  keepRecipe(layer: ConvertedLayer): Promise<void>
   /** All of one blob. */
   findProofs(digest: Digest): Promise<readonly Proof[]>
   listProofs(): AsyncIterable<Proof>
   listForgotten(): AsyncIterable<ForgottenTag>
   listPlatforms(): AsyncIterable<LearnedPlatform>
+  listRecipes(): AsyncIterable<ConvertedLayer>
   /** Those that are pinned now, in the order in which they were. */
   listPins(): AsyncIterable<Pin>
 }

@@ -3,6 +3,7 @@ import { constants } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Digest } from '../oci/digest.ts'
+import type { ConvertedLayer } from '../ports/conversions.ts'
 import type { Platform } from '../oci/manifest.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { ForgottenTag, Journal, LearnedPlatform, Proof, ProvenLink } from '../ports/journal.ts'
@@ -10,13 +11,20 @@ import type { Pin } from '../ports/pins.ts'
 import { isMissing, storeFailure } from './failures.ts'
 import { readFanOut } from './fan-out.ts'
 import { FILE_MODE, type Layout, makeFolder, syncFolder } from './layout.ts'
-import { isForgottenTag, isPinLine, isPlatformLine, isProofLine } from './sound-records.ts'
+import {
+  isConvertedLayer,
+  isForgottenTag,
+  isPinLine,
+  isPlatformLine,
+  isProofLine,
+} from './sound-records.ts'
 import { parseSummedJson, summedJson } from './summed-json.ts'
 
 const SUFFIX = '.links'
 const PLATFORMS = 'platforms.jsonl'
 const FORGOTTEN = 'forgotten.jsonl'
 const PINS = 'pins.jsonl'
+const RECIPES = 'recipes.jsonl'
 
 /** Appended at once, never rewritten: two processes cannot tear each other's lines. */
 const APPEND = constants.O_APPEND | constants.O_WRONLY
@@ -48,6 +56,15 @@ export class FsJournal implements Journal {
 
   async pin({ upstream, name, reference }: Pin, isPinned: boolean): Promise<void> {
     await this.#append(join(this.#layout.sidecars, PINS), { upstream, name, reference, isPinned })
+  }
+
+  async keepRecipe(layer: ConvertedLayer): Promise<void> {
+    await this.#append(join(this.#layout.sidecars, RECIPES), layer)
+  }
+
+  async *listRecipes(): AsyncGenerator<ConvertedLayer> {
+    const lines = await readLines(join(this.#layout.sidecars, RECIPES))
+    yield* lines.filter(isConvertedLayer)
   }
 
   async *listProofs(): AsyncGenerator<Proof> {

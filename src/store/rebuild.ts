@@ -63,6 +63,11 @@ export async function rebuildCatalog(catalog: Rebuilt, from: Truth): Promise<voi
       for (const proof of some) addProof(put, proof)
     })
   }
+  for await (const some of inGroups(from.journal.listRecipes())) {
+    catalog.transaction(() => {
+      for (const layer of some) catalog.conversions.putLayer(layer)
+    })
+  }
   for await (const some of inGroups(from.journal.listPlatforms())) {
     await catalog.tell((put) => {
       for (const { platform, at, ...repository } of some) put.platform(repository, platform, at)

@@ -88,7 +88,7 @@ function isOutput(value: unknown): value is Output {
   )
 }
 
-function isConvertedLayer(value: unknown): value is ConvertedLayer {
+export function isConvertedLayer(value: unknown): value is ConvertedLayer {
   return (
     isObject(value) &&
     [value.source, value.target, value.diffId].every(isAnyDigest) &&

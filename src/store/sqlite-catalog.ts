@@ -42,7 +42,7 @@ export class SqliteCatalog implements Catalog, Rebuilt {
     this.#deps = deps
     this.tags = new SqliteTags(deps.db, deps.clock, deps.journal)
     this.links = new SqliteLinks(deps.db, deps.clock, deps.journal, deps.restore)
-    this.conversions = new SqliteConversions(deps.db)
+    this.conversions = new SqliteConversions(deps.db, deps.journal)
     this.platforms = new SqlitePlatforms(deps.db, deps.clock, deps.journal)
     this.usage = new SqliteUsage(deps.db)
     this.retention = new SqliteRetention(deps.db, this.usage, deps.restore)

@@ -7,6 +7,7 @@ import type {
   ImageKey,
   LayerKey,
 } from '../ports/conversions.ts'
+import type { Journal } from '../ports/journal.ts'
 import type { Database } from './sqlite-database.ts'
 import type { Row } from './sqlite-row.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
@@ -17,9 +18,12 @@ const IMAGES =
 
 export class SqliteConversions implements ConversionCatalog {
   readonly #db: Database
+  readonly #journal: Journal | undefined
 
-  constructor(db: Database) {
+  /** `journal`: left out while the catalog is made from it. */
+  constructor(db: Database, journal?: Journal) {
     this.#db = db
+    this.#journal = journal
   }
 
   async findLayer(key: LayerKey): Promise<ConvertedLayer | undefined> {
@@ -60,6 +64,11 @@ export class SqliteConversions implements ConversionCatalog {
 
   async recordLayer(layer: ConvertedLayer): Promise<void> {
     await this.#db.mending(() => this.putLayer(layer))
+  }
+
+  async keepLayer(layer: ConvertedLayer): Promise<void> {
+    await this.#journal?.keepRecipe(layer)
+    await this.recordLayer(layer)
   }
 
   putLayer(layer: ConvertedLayer): void {

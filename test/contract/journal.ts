@@ -1,6 +1,7 @@
 /** What every Journal must do; run on each implementation. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
+import type { ConvertedLayer } from '../../src/ports/conversions.ts'
 import type { Repository } from '../../src/oci/repository.ts'
 import type { Journal, ProvenLink } from '../../src/ports/journal.ts'
 import { toArray } from './blob-store.ts'
@@ -33,6 +34,24 @@ export function describeJournal(name: string, open: () => Promise<JournalUnderTe
       expect(await toArray(journal.listForgotten())).toEqual([])
       expect(await toArray(journal.listPlatforms())).toEqual([])
       expect(await toArray(journal.listPins())).toEqual([])
+      expect(await toArray(journal.listRecipes())).toEqual([])
+    })
+
+    it('says what blobs are made of that no image names', async () => {
+      const journal = await start()
+      const recipe: ConvertedLayer = {
+        source: digestOf(Buffer.from('source')),
+        ...{ encoding: 'corrections', options: '{}', revision: 1 },
+        ...{ target: digestOf(Buffer.from('target')), size: 300 },
+        ...{ diffId: digestOf(Buffer.from('tar')), uncompressedSize: 9_000 },
+        facts: { model: 'go-6' },
+      }
+      await journal.keepRecipe(recipe)
+      await journal.keepRecipe(recipe)
+
+      const [listed, ...again] = await toArray(journal.listRecipes())
+      expect(listed).toEqual(recipe)
+      for (const one of again) expect(one).toEqual(recipe)
     })
 
     it('says which repositories have proven or made a blob, each in its own way', async () => {

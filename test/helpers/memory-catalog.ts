@@ -158,6 +158,10 @@ class MemoryConversions implements ConversionCatalog {
     this.#layers.set(layerText(layer), layer)
   }
 
+  async keepLayer(layer: ConvertedLayer): Promise<void> {
+    await this.recordLayer(layer)
+  }
+
   async findImage(key: ImageKey): Promise<ConvertedImage | undefined> {
     return this.#images.get(imageText(key))
   }

@@ -1,6 +1,7 @@
 /** The journal in memory: for unit tests, and as the model that the real ones are held to. */
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Platform } from '../../src/oci/manifest.ts'
+import type { ConvertedLayer } from '../../src/ports/conversions.ts'
 import type { Repository } from '../../src/oci/repository.ts'
 import type {
   ForgottenTag,
@@ -16,6 +17,7 @@ export class MemoryJournal implements Journal {
   readonly #forgotten = new Map<string, ForgottenTag>()
   readonly #platforms = new Map<string, LearnedPlatform>()
   readonly #pins = new Map<string, Pin>()
+  readonly #recipes = new Map<string, ConvertedLayer>()
 
   async prove({ upstream, name }: Repository, links: readonly ProvenLink[]): Promise<void> {
     for (const link of links) {
@@ -60,6 +62,14 @@ export class MemoryJournal implements Journal {
 
   async *listPlatforms(): AsyncGenerator<LearnedPlatform> {
     yield* this.#platforms.values()
+  }
+
+  async keepRecipe(layer: ConvertedLayer): Promise<void> {
+    this.#recipes.set(JSON.stringify(layer), layer)
+  }
+
+  async *listRecipes(): AsyncGenerator<ConvertedLayer> {
+    yield* this.#recipes.values()
   }
 
   async *listPins(): AsyncGenerator<Pin> {
