@@ -24,6 +24,8 @@ import { Origins } from './convert/origins.ts'
 import { Progress } from './convert/progress.ts'
 import { Publisher } from './convert/publisher.ts'
 import { Pulls } from './convert/pulls.ts'
+import { Restorations } from './convert/restorations.ts'
+import { Slots } from './convert/slots.ts'
 import { Regenerations } from './convert/regenerations.ts'
 import { Remaker } from './convert/remaker.ts'
 import { Setbacks } from './convert/setbacks.ts'
@@ -135,6 +137,8 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       upstreamQuota: (quota) => telemetry.upstreamQuota(quota),
     },
   })
+  const slots = new Slots(capacity)
+  const restorations = new Restorations({ store, catalog, slots, limits: decodeLimits, clock })
   const blobs = new Blobs({
     store,
     catalog,
@@ -142,6 +146,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     offline,
     clock,
     limits: settings.downloads,
+    restorer: restorations,
     events: { fetched: (fetch) => telemetry.blobFetched(fetch) },
   })
   const manifests = new Manifests({ store, sidecars, catalog, upstreams, blobs, limits, offline })
@@ -163,7 +168,6 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   const conversion = new LayerConversion({
     store,
     catalog,
-    blobs,
     origins,
     limits: decodeLimits,
     concurrency: availableParallelism(),
@@ -176,7 +180,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     origins,
     conversion,
     clock,
-    capacity,
+    slots,
     events: layerEvents,
   })
   const regenerations = new Regenerations({

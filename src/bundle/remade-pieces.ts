@@ -68,8 +68,9 @@ async function* encode(
   const context = { concurrency: 1, signal }
   if (encoding.reads === 'source') {
     const wants512 = algorithmOf(diffId) === 'sha512'
-    const more = { limits, wants512, unpacked: () => undefined }
-    return yield* encoding.encode(stream(source), options, { ...context, ...more })
+    const open = () => stream(source)
+    const more = { limits, wants512, unpacked: () => undefined, reopen: open }
+    return yield* encoding.encode(open(), options, { ...context, ...more })
   }
   const reopen = () => decodeLayer(stream(source), limits)
   const tar = new HashedTar(reopen(), { source: { digest: source } }, new Set([diffId]))

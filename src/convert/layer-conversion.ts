@@ -12,7 +12,6 @@ import type { BlobStore, ExpectedBlob, GrowingBlob } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { ConvertedLayer, LayerKey } from '../ports/conversions.ts'
 import { listIn, readList } from '../priorities/stored-lists.ts'
-import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
 import { type Content, contentOf } from './contents.ts'
 import { HashedTar, wants512 } from './hashed-tar.ts'
@@ -48,7 +47,6 @@ export interface ConversionRun {
 export interface LayerConversionDeps {
   readonly store: BlobStore
   readonly catalog: Catalog
-  readonly blobs: Blobs
   readonly origins: Origins
   readonly limits: DecodeLimits
   /** Pieces of one layer compressed at a time. */
@@ -149,6 +147,7 @@ export class LayerConversion {
       const bytes = counted(run.turn.read(source.read(), source.growing), run.progress)
       return yield* encoding.encode(bytes, options, {
         ...context,
+        reopen: () => run.turn.read(source.read(), source.growing),
         limits: this.#deps.limits,
         wants512: wants512(run.wanted),
         unpacked: (size) => task.allowance?.count(task.source.digest, size),
@@ -225,9 +224,7 @@ export class LayerConversion {
 
   /** The source is in the plainer form already: checked, and left as it is. */
   async #keep(key: LayerKey, task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
-    const { repository, interest } = task
-    const source = await this.#deps.blobs.open(repository, task.source.digest, interest)
-    if (source === undefined) throw blobUnknown(repository, task.source.digest)
+    const source = await this.#source(task)
     const { diffId, diffId512, uncompressedSize } = await this.#factsOf(source, task, run)
     checkWanted(task, run.wanted, [diffId, diffId512])
     await source.growing?.stored
@@ -237,7 +234,7 @@ export class LayerConversion {
   }
 
   async #contentOf(task: LayerTask): Promise<Content> {
-    const { blob } = await this.#open(task)
+    const blob = await this.#source(task)
     return await contentOf(blob.read({ start: 0, end: Math.min(HEAD_SIZE, blob.size) }))
   }
 
@@ -279,8 +276,12 @@ export class LayerConversion {
       : await this.convert(key, { ...task, encoding, options }, { progress, wanted, turn })
   }
 
-  async #open({ repository, source, interest }: LayerTask): Promise<Origin> {
-    return await this.#deps.origins.open(repository, source.digest, interest)
+  async #open({ repository, source, encoding, interest }: LayerTask): Promise<Origin> {
+    return await this.#deps.origins.open(repository, source.digest, encoding.reads, interest)
+  }
+
+  async #source({ repository, source, interest }: LayerTask): Promise<OpenBlob> {
+    return (await this.#deps.origins.open(repository, source.digest, 'source', interest)).blob
   }
 
   #decode(

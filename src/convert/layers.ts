@@ -19,7 +19,7 @@ import type { LayerEvents } from './layer-events.ts'
 import { checkDiffId, checkSize, findDiffId, keyOf, type LayerTask, waiting } from './layer-task.ts'
 import type { Origins } from './origins.ts'
 import type { LayerProgress } from './progress.ts'
-import { type SlotResult, Slots } from './slots.ts'
+import type { SlotResult, Slots } from './slots.ts'
 import type { Turn } from './turn.ts'
 import { refusalOf } from './unsuitable.ts'
 
@@ -50,14 +50,13 @@ export interface LayersDeps {
   readonly origins: Origins
   readonly conversion: LayerConversion
   readonly clock: Clock
-  /** Layers converted at a time. */
-  readonly capacity: { readonly jobs: number }
+  /** For what takes a processor. */
+  readonly slots: Slots
   readonly events?: LayerEvents
 }
 
 export class Layers {
   readonly #deps: LayersDeps
-  readonly #slots: Slots
   readonly #events: LayerEvents
   /** By upstream and layer key: no registry waits for what another one sends. */
   readonly #flights = new Map<string, Flight>()
@@ -65,7 +64,6 @@ export class Layers {
 
   constructor(deps: LayersDeps) {
     this.#deps = deps
-    this.#slots = new Slots(deps.capacity)
     this.#events = deps.events ?? {}
   }
 
@@ -97,7 +95,7 @@ export class Layers {
   }
 
   get queued(): number {
-    return this.#slots.queued
+    return this.#deps.slots.queued
   }
 
   #board(task: LayerTask, joins: number): LayerFlight {
@@ -214,7 +212,7 @@ export class Layers {
     await this.#deps.conversion.fetch(task, from)
     const { repository, interest } = task
     const isWhole = from === 'whole'
-    return await this.#slots.run({ upstream: repository.upstream, interest, isWhole }, work)
+    return await this.#deps.slots.run({ upstream: repository.upstream, interest, isWhole }, work)
   }
 
   async #mayRead(task: LayerTask): Promise<void> {

@@ -11,6 +11,7 @@ import type { BlobStore } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
+import { isOpen } from '../pull/openings.ts'
 
 /** A blob that unpacks to the layer's tar. */
 export interface Origin {
@@ -34,16 +35,29 @@ export class Origins {
     this.#catalog = deps.catalog
   }
 
-  /** The source if it can be had. Throws `blobUnknown` when nothing of it is here, or why its upstream cannot be asked. */
-  async open(repository: Repository, source: Digest, by?: Interest): Promise<Origin> {
+  /**
+   * The source if it can be had; for its tar, first what lies here already. Throws `blobUnknown` when nothing of it is here, or why
+   * its upstream cannot be asked.
+   */
+  async open(
+    repository: Repository,
+    source: Digest,
+    reads: 'tar' | 'source',
+    by?: Interest,
+  ): Promise<Origin> {
+    if (reads === 'source') {
+      const blob = await this.#blobs.open(repository, source, by)
+      if (blob === undefined) throw blobUnknown(repository, source)
+      return { blob, isSource: true }
+    }
+    const atHand = await this.#atHand(repository, source)
+    if (atHand !== undefined) return { blob: atHand, isSource: false }
     const found = await this.#unlessOut(() => this.#blobs.open(repository, source, by))
     if (found !== undefined && !(found instanceof CrossdockError)) {
       return { blob: found, isSource: true }
     }
-    for (const made of await this.#made(repository, source)) {
-      const blob = await this.#blobs.openStored(made)
-      if (blob !== undefined) return { blob, isSource: false }
-    }
+    const blob = await this.#firstMade(repository, source)
+    if (blob !== undefined) return { blob, isSource: false }
     throw found ?? blobUnknown(repository, source)
   }
 
@@ -89,6 +103,21 @@ export class Origins {
       if (error instanceof CrossdockError && isOutage(error)) return error
       throw error
     }
+  }
+
+  /** In place of a source that was let go, and that upstream would be asked for again. */
+  async #atHand(repository: Repository, source: Digest): Promise<OpenBlob | undefined> {
+    const link = await this.#catalog.links.find(repository, source)
+    if (!isOpen(link) || (await this.#blobs.openStored(source)) !== undefined) return undefined
+    return await this.#firstMade(repository, source)
+  }
+
+  async #firstMade(repository: Repository, source: Digest): Promise<OpenBlob | undefined> {
+    for (const made of await this.#made(repository, source)) {
+      const blob = await this.#blobs.openStored(made)
+      if (blob !== undefined) return blob
+    }
+    return undefined
   }
 
   /** What was made of a source with its tar as it was, as far as this repository may read it. */

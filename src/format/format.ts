@@ -59,6 +59,8 @@ export interface TarContext extends EncodeContext {
 }
 
 export interface SourceContext extends EncodeContext {
+  /** Reads the layer's blob again from its start, for encodings that look more than once. */
+  readonly reopen: () => ByteStream
   readonly limits: DecodeLimits
   /** Whether somebody's config names the layer by sha512. */
   readonly wants512: boolean

@@ -1,4 +1,5 @@
 /** The table of all formats. A new one is one line here. */
+import { corrections } from './corrections.ts'
 import { estargz } from './estargz.ts'
 import type { Encoding, Format, FormatOptions } from './format.ts'
 import { nydus, nydusRef } from './nydus/nydus.ts'
@@ -22,9 +23,12 @@ export function findFormat(name: string): Format | undefined {
   return FORMATS.find((format) => format.name === name)
 }
 
+/** Everything that is made of one layer: for formats, which share them, and for the store's own use. */
+const ENCODINGS: readonly Encoding[] = [...FORMATS.map(({ encoding }) => encoding), corrections]
+
 /** Formats that share one take the same options. */
 export function findEncoding(name: string): Encoding | undefined {
-  return FORMATS.find(({ encoding }) => encoding.name === name)?.encoding
+  return ENCODINGS.find((encoding) => encoding.name === name)
 }
 
 /** What is made where an encoding must refuse: the format of the plainer encoding's own name. */

@@ -24,11 +24,18 @@ import {
 import { type OpenBlob, type Reopen, readOrReopen } from './open-blob.ts'
 import { isOpen, keyOf, Openings } from './openings.ts'
 
+/** Makes originals again that are no longer in the store as they came. */
+export interface Restorer {
+  /** `undefined`: it has not what it takes. The caller knows that the repository has the blob. */
+  open(repository: Repository, blob: BlobStat, by: Waiter | Interest): Promise<OpenBlob | undefined>
+}
+
 export class Blobs {
   readonly #store: BlobStore
   readonly #catalog: Catalog
   readonly #upstreams: Upstreams
   readonly #offline: boolean
+  readonly #restorer: Restorer | undefined
   readonly #downloads: Downloads
   /** Ranges ahead of downloads, by download. */
   readonly #ahead = new WeakMap<Download, Ahead>()
@@ -42,12 +49,14 @@ export class Blobs {
     readonly offline: boolean
     readonly clock: Clock
     readonly limits: DownloadLimits
+    readonly restorer?: Restorer
     readonly events?: DownloadEvents
   }) {
     this.#store = deps.store
     this.#catalog = deps.catalog
     this.#upstreams = deps.upstreams
     this.#offline = deps.offline
+    this.#restorer = deps.restorer
     const { catalog, clock, limits, events = {} } = deps
     this.#downloads = new Downloads({ catalog, clock, limits, events })
     this.#openings = new Openings({
@@ -92,7 +101,10 @@ export class Blobs {
     const link = await this.#catalog.links.find(repository, digest)
     const reopen: Reopen = () => this.open(repository, digest, by)
     if (isOpen(link)) {
-      const stored = await this.openStored(digest, { size: link.size, reopen })
+      const { size } = link
+      const stored =
+        (await this.openStored(digest, { size, reopen })) ??
+        (await this.#restored(repository, { digest, size }, by, reopen))
       if (stored !== undefined) return stored
     }
     const found = await this.#openings.open(repository, digest, link, by)
@@ -147,6 +159,17 @@ export class Blobs {
   /** Downloads that wait for a place. */
   get downloadsWaiting(): number {
     return this.#downloads.waiting
+  }
+
+  async #restored(
+    repository: Repository,
+    stat: BlobStat,
+    by: Waiter | Interest,
+    reopen: Reopen,
+  ): Promise<OpenBlob | undefined> {
+    const blob = await this.#restorer?.open(repository, stat, by)
+    if (blob === undefined) return undefined
+    return { ...blob, read: (...how) => readOrReopen(blob.read(...how), reopen, ...how) }
   }
 
   #stored(stat: BlobStat, reopen?: Reopen): OpenBlob {

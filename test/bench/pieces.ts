@@ -155,6 +155,7 @@ async function drain(
       ? encoding.encode(input, options, { ...context, reopen: () => readFileBytes(tar ?? '') })
       : encoding.encode(input, options, {
           ...{ ...context, limits, wants512: false, unpacked: () => undefined },
+          reopen: () => input,
         })
   for await (const _ of blob);
 }

@@ -11,10 +11,13 @@ import { Progress } from '../../src/convert/progress.ts'
 import { Publisher } from '../../src/convert/publisher.ts'
 import { Regenerations } from '../../src/convert/regenerations.ts'
 import { Remaker } from '../../src/convert/remaker.ts'
+import { Restorations } from '../../src/convert/restorations.ts'
 import { Setbacks } from '../../src/convert/setbacks.ts'
+import { Slots } from '../../src/convert/slots.ts'
 import type { Format, FormatOptions } from '../../src/format/format.ts'
 import { defaultOptions } from '../../src/format/formats.ts'
 import { collect, streamOf } from '../../src/lib/streams.ts'
+import { CrossdockError } from '../../src/errors.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { DEFAULT_MODEL_LIMITS } from '../../src/oci/manifest.ts'
 import type { RawManifest, Upstream } from '../../src/ports/upstream.ts'
@@ -32,6 +35,8 @@ export class MemoryUpstream implements Upstream {
   readonly name = HERE.upstream
   readonly #blobs = new Map<string, Uint8Array>()
   readonly #manifests = new Map<string, RawManifest>()
+  /** No blob can be had any more. */
+  isOut = false
   /** Digests of blobs that were fetched whole. */
   readonly fetched: Digest[] = []
 
@@ -52,6 +57,7 @@ export class MemoryUpstream implements Upstream {
     { digest }: { readonly digest: Digest },
     how: Parameters<Upstream['blob']>[2],
   ) {
+    if (this.isOut) throw new CrossdockError('upstreamFailed', 'upstream is out')
     const bytes = this.#blobs.get(digest)
     if (bytes === undefined) return undefined
     if (how?.range === undefined) this.fetched.push(digest)
@@ -85,13 +91,15 @@ export class MemoryConversions {
     const { blobs: store, sidecars, catalog } = this.store
     const upstreams = { find: () => upstream, default: upstream, names: [upstream.name] }
     const around = { store, sidecars, catalog, clock, upstreams, offline: false }
-    const blobs = new Blobs({ ...around, limits: DOWNLOADS.limits })
+    const limits = { maxOutput: 1e9, maxWindowLog: 27 }
+    const slots = new Slots({ jobs: 4 })
+    const restorer = new Restorations({ ...around, slots, limits })
+    const blobs = new Blobs({ ...around, limits: DOWNLOADS.limits, restorer })
     const manifests = new Manifests({ ...around, blobs, limits: DEFAULT_MODEL_LIMITS })
     const origins = new Origins({ blobs, catalog })
-    const limits = { maxOutput: 1e9, maxWindowLog: 27 }
-    const conversion = new LayerConversion({ ...around, blobs, origins, limits, concurrency: 2 })
+    const conversion = new LayerConversion({ ...around, origins, limits, concurrency: 2 })
     const capacity = { jobs: 4, maxFlights: 100, abandonedRate: 1, maxUncompressed: 1e9 }
-    const layers = new Layers({ ...around, blobs, origins, conversion, capacity })
+    const layers = new Layers({ ...around, blobs, origins, conversion, slots })
     const regenerations = new Regenerations({ ...around, layers })
     const assembler = new Assembler({ keeping: keptIn(store, manifests), blobs, regenerations })
     const publisher = new Publisher({ ...around, manifests })

@@ -139,6 +139,40 @@ describe('an image with a layer that a format cannot express', () => {
   })
 })
 
+describe('a layer whose source was let go', () => {
+  const zstd = FORMATS.find(({ name }) => name === 'zstd') ?? nydus
+  async function zstdWithoutSource() {
+    const all = new MemoryConversions()
+    const image = await fakeImage({ layers: [{ size: 3000 }] })
+    all.upstream.add(image)
+    await all.images.convert(all.task(image, zstd), undefined).result
+    for (const { digest } of image.layers) all.store.blobs.contents.delete(digest)
+    all.upstream.fetched.length = 0
+    return { all, image }
+  }
+
+  it('is converted from what was made of it, without asking upstream again', async () => {
+    const { all, image } = await zstdWithoutSource()
+    const outcome = await all.images.convert(all.task(image, nydus), undefined).result
+
+    expect(outcome.kind).toBe('converted')
+    expect(all.upstream.fetched).toEqual([])
+  })
+
+  it('is fetched again for what tells of its own bytes, and never replaced by others', async () => {
+    const { all, image } = await zstdWithoutSource()
+    all.upstream.isOut = true
+    const failed = all.images.convert(all.task(image, nydusRef), undefined).result
+    await expect(failed).rejects.toThrow('upstream is out')
+
+    all.upstream.isOut = false
+    await all.clock.pass(60_000)
+    const outcome = await all.images.convert(all.task(image, nydusRef), undefined).result
+    expect(outcome.kind).toBe('converted')
+    expect(all.upstream.fetched).toEqual(image.layers.map(({ digest }) => digest))
+  })
+})
+
 describe('a blob that an earlier build has made and this one refuses', () => {
   it('is forgotten with the images that name it, so that nobody is sent to it again', async () => {
     const all = new MemoryConversions()

@@ -5,6 +5,7 @@ import type { LayerTask } from '../../../src/convert/layer-task.ts'
 import { Layers } from '../../../src/convert/layers.ts'
 import { Origins } from '../../../src/convert/origins.ts'
 import { findFormat } from '../../../src/format/formats.ts'
+import { Slots } from '../../../src/convert/slots.ts'
 import { Interest } from '../../../src/lib/interest.ts'
 import { Blobs } from '../../../src/pull/blobs.ts'
 import { type FakeLayer, fakeLayer } from '../../helpers/fake-image.ts'
@@ -101,12 +102,12 @@ function open(): Layers {
   const blobs = new Blobs({ ...shared, upstreams, offline: false, limits })
   const origins = new Origins({ blobs, catalog })
   const conversion = new LayerConversion({
-    ...{ ...shared, blobs, origins },
+    ...{ ...shared, origins },
     limits: { maxOutput: 1e9, maxWindowLog: 27 },
     concurrency: 1,
     events: { converted: ({ result }) => results.push(result) },
   })
-  return new Layers({ ...shared, blobs, origins, conversion, capacity: { jobs: JOBS } })
+  return new Layers({ ...shared, blobs, origins, conversion, slots: new Slots({ jobs: JOBS }) })
 }
 
 async function sources(count: number): Promise<FakeLayer[]> {

@@ -17,7 +17,7 @@ describe('the tar of a layer whose source is gone', () => {
     const { origins, add } = await start('gone')
     const made = await add(ALPINE, 'none')
 
-    const { blob, isSource } = await origins.open(ALPINE, SOURCE)
+    const { blob, isSource } = await origins.open(ALPINE, SOURCE, 'tar')
 
     expect(blob.digest).toBe(made)
     expect(isSource).toBe(false)
@@ -29,7 +29,7 @@ describe('the tar of a layer whose source is gone', () => {
     const { origins, add } = await start('gone')
     await add(ALPINE, 'estargz')
 
-    await expect(origins.open(ALPINE, SOURCE)).rejects.toThrow(/is not in docker\.io/)
+    await expect(origins.open(ALPINE, SOURCE, 'tar')).rejects.toThrow(/is not in docker\.io/)
     expect(await origins.isHere(ALPINE, SOURCE)).toBe(false)
   })
 
@@ -37,7 +37,7 @@ describe('the tar of a layer whose source is gone', () => {
     const { origins, add } = await start('gone')
     await add(ALPINE, 'none')
 
-    await expect(origins.open(OTHER, SOURCE)).rejects.toThrow(/is not in docker\.io\/other/)
+    await expect(origins.open(OTHER, SOURCE, 'tar')).rejects.toThrow(/is not in docker\.io\/other/)
     expect(await origins.prove(OTHER, SOURCE)).toBeUndefined()
   })
 
@@ -47,10 +47,10 @@ describe('the tar of a layer whose source is gone', () => {
       ['denied', false],
     ] as const) {
       const { origins, add } = await start(new CrossdockError(kind, 'it said so'))
-      const nothing = origins.open(ALPINE, SOURCE)
+      const nothing = origins.open(ALPINE, SOURCE, 'tar')
       await expect(nothing).rejects.toThrow('it said so')
       await add(ALPINE, 'none')
-      const opened = origins.open(ALPINE, SOURCE).then(() => true)
+      const opened = origins.open(ALPINE, SOURCE, 'tar').then(() => true)
       expect(await opened.catch(() => false)).toBe(isRead)
     }
   })

@@ -149,6 +149,7 @@ describe('the formats', () => {
       {
         ...{ concurrency: 1, limits: { maxOutput: 1e9, maxWindowLog: 27 }, wants512: true },
         unpacked: (size) => seen.push(size),
+        reopen: () => streamOf(gzipSync(tar)),
       },
     )
     let made = await zran.next()

@@ -150,6 +150,7 @@ describe('a SOCI image', () => {
       limits: { maxOutput: 2 ** 20, maxWindowLog: 27 },
       wants512: false,
       unpacked: () => undefined,
+      reopen: () => chunked(gzipSync(tar), [100]),
     })
     const step = await encoded.next()
     expect(step).toMatchObject({

@@ -1,0 +1,145 @@
+/**
+ * Original layers that are no longer in the store as they came, made again bit for bit: from something that unpacks to the same tar and
+ * the corrections of their gzip stream. Once for everybody, and held to their digest like a download.
+ */
+import { decodeLayer } from '../codec/codecs.ts'
+import type { DecodeLimits } from '../codec/codec.ts'
+import { rebuild } from '../codec/restore/rebuild.ts'
+import { corrections } from '../format/corrections.ts'
+import { findEncoding } from '../format/formats.ts'
+import { CrossdockError, type FailureKind } from '../errors.ts'
+import { COMMAND, Interest, type Waiter } from '../lib/interest.ts'
+import { collect } from '../lib/streams.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { BlobStore, GrowingBlob } from '../ports/blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { ConvertedLayer } from '../ports/conversions.ts'
+import type { OpenBlob } from '../pull/open-blob.ts'
+import { PendingBlob } from './pending-blob.ts'
+import type { Slots } from './slots.ts'
+
+/** Beyond this no corrections are read: they are 5 % of a layer at most, and those of layers worth it far less. */
+const MAX_CORRECTIONS = 256 * 1024 * 1024
+
+/** What corrections that do not fit fail with. */
+const WRONG: ReadonlySet<FailureKind> = new Set(['badDigest', 'badManifest', 'badSize'])
+
+/** What a layer can be made again from, all of it in the store. */
+export interface Ingredients {
+  readonly corrections: ConvertedLayer
+  /** Unpacks to the layer's tar. */
+  readonly basis: ConvertedLayer
+}
+
+export interface RestorationsDeps {
+  readonly store: BlobStore
+  readonly catalog: Pick<Catalog, 'conversions' | 'usage'>
+  readonly slots: Slots
+  readonly limits: DecodeLimits
+  readonly clock: Clock
+}
+
+export class Restorations {
+  readonly #deps: RestorationsDeps
+  readonly #running = new Map<
+    Digest,
+    { readonly growing: PendingBlob; readonly interest: Interest }
+  >()
+
+  constructor(deps: RestorationsDeps) {
+    this.#deps = deps
+  }
+
+  /** `undefined`: something is missing. */
+  async find(source: Digest): Promise<Ingredients | undefined> {
+    const made = await this.#deps.catalog.conversions.listLayers(source)
+    const isOurs = ({ encoding, revision, target }: ConvertedLayer) =>
+      encoding === corrections.name && revision === corrections.revision && target !== source
+    const recipe = made.find(isOurs)
+    if (recipe === undefined || !(await this.#isStored(recipe))) return undefined
+    for (const basis of made) {
+      const isKept = findEncoding(basis.encoding)?.tar === 'kept' && basis.target !== source
+      if (isKept && (await this.#isStored(basis))) return { corrections: recipe, basis }
+    }
+    return undefined
+  }
+
+  /** Opens a layer of so many bytes at once for `by`; they come as it is made again. The caller knows that the repository has it. */
+  async open(
+    repository: Repository,
+    { digest, size }: { readonly digest: Digest; readonly size: number },
+    by: Waiter | Interest = COMMAND,
+  ): Promise<OpenBlob | undefined> {
+    let running = this.#running.get(digest)
+    if (running === undefined) {
+      const found = await this.find(digest)
+      if (found === undefined) return undefined
+      running = this.#running.get(digest) ?? this.#start(repository, { digest, size }, found)
+    }
+    const { growing, interest } = running
+    interest.add(by)
+    return { digest, size, growing, read: (range) => growing.read(range) }
+  }
+
+  #start(
+    repository: Repository,
+    expected: { readonly digest: Digest; readonly size: number },
+    from: Ingredients,
+  ) {
+    const writer = Promise.withResolvers<GrowingBlob>()
+    const growing = new PendingBlob(expected, writer.promise)
+    const interest = new Interest(() => this.#deps.clock.monotonic())
+    const running = { growing, interest }
+    this.#running.set(expected.digest, running)
+    const task = { upstream: repository.upstream, interest, isWhole: true }
+    void this.#deps.slots
+      .run(task, () => this.#restore(expected, from, writer.resolve))
+      .catch(writer.reject)
+      .finally(() => {
+        interest.end()
+        this.#running.delete(expected.digest)
+      })
+    return running
+  }
+
+  async #restore(
+    expected: { readonly digest: Digest; readonly size: number },
+    from: Ingredients,
+    onWriter: (growing: GrowingBlob) => void,
+  ): Promise<void> {
+    const { store, catalog, clock, limits } = this.#deps
+    const words = await collect(store.read(from.corrections.target), MAX_CORRECTIONS)
+    const writer = await store.create(expected)
+    onWriter(writer)
+    try {
+      const tar = decodeLayer(store.read(from.basis.target), limits)
+      for await (const bytes of rebuild(tar, words)) await writer.write(bytes)
+      await writer.commit()
+      for (const { target } of [from.corrections, from.basis]) {
+        catalog.usage.touch(target, clock.now())
+      }
+    } catch (error) {
+      const told = await this.#judged(expected.digest, from, error)
+      await writer.abort(told)
+      throw told
+    }
+  }
+
+  /** Corrections that give something else are forgotten; like a blob that has rotted, the layer is then had from elsewhere. */
+  async #judged(digest: Digest, from: Ingredients, error: unknown): Promise<unknown> {
+    const isWrong = error instanceof CrossdockError && WRONG.has(error.kind)
+    if (!isWrong || error.reason === 'rotten') return error
+    await this.#deps.catalog.conversions.forgetLayer(from.corrections.target)
+    return new CrossdockError(
+      'badDigest',
+      `layer ${digest} cannot be made again from what is kept of it: ${error.message}`,
+      { reason: 'rotten', cause: error },
+    )
+  }
+
+  async #isStored({ target, size }: ConvertedLayer): Promise<boolean> {
+    return (await this.#deps.store.stat(target))?.size === size
+  }
+}
