@@ -64,8 +64,8 @@ export async function rebuildCatalog(catalog: Rebuilt, from: Truth): Promise<voi
     })
   }
   for await (const some of inGroups(from.journal.listRecipes())) {
-    catalog.transaction(() => {
-      for (const layer of some) catalog.conversions.putLayer(layer)
+    await catalog.tell((put) => {
+      for (const layer of some) put.recipe(layer)
     })
   }
   for await (const some of inGroups(from.journal.listPlatforms())) {

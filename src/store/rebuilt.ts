@@ -1,7 +1,7 @@
 /** What a catalog lets itself be told when it is made again from the store, whatever engine it lies on, as types only. */
 import type { Repository } from '../oci/repository.ts'
 import type { Platform } from '../oci/manifest.ts'
-import type { ConvertedImage } from '../ports/conversions.ts'
+import type { ConvertedImage, ConvertedLayer } from '../ports/conversions.ts'
 import type { Link } from '../ports/links.ts'
 import type { TagRecord } from '../ports/tags.ts'
 
@@ -16,6 +16,8 @@ export interface Puts {
   platform(repository: Repository, platform: Platform, at?: number): void
   /** The image, the recipes of its layers, and what it opens. */
   image(image: ConvertedImage): void
+  /** Of a layer that no image names. */
+  recipe(layer: ConvertedLayer): void
 }
 
 export interface Rebuilt {

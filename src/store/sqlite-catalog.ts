@@ -56,6 +56,7 @@ export class SqliteCatalog implements Catalog, Rebuilt {
         disclaim: (...claim) => this.tags.disclaim(...claim),
         platform: (...learned) => void this.platforms.put(...learned),
         image: (image) => this.#put(image, false),
+        recipe: (layer) => this.conversions.putLayer(layer),
       }),
     )
   }
