@@ -225,6 +225,9 @@ function describeLayers(start: () => Promise<Catalog>): void {
     for (const each of [one, two, layer('other', 'three')]) await conversions.recordLayer(each)
 
     expect(await conversions.listLayers(digest('source'))).toEqual([two, one])
+    const kept = { ...one, encoding: 'corrections' }
+    await conversions.keepLayer(kept)
+    expect(await conversions.findLayer(kept)).toEqual(kept)
     expect(await conversions.listLayers(digest('x'))).toEqual([])
   })
 

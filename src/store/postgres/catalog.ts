@@ -26,7 +26,8 @@ const WRITE_MS = 60_000
 
 /** Something to write once all numbers of repositories are known. */
 interface Told {
-  readonly repository: Repository
+  /** None for what belongs to no repository. */
+  readonly repository?: Repository
   readonly write: (session: Session, id: number) => Promise<unknown>
 }
 
@@ -63,7 +64,7 @@ export class PostgresCatalog implements Catalog, Rebuilt {
     const answers = new Answers(db)
     this.tags = new PostgresTags(db, answers, this.#repositories, { clock, journal })
     this.links = new PostgresLinks(db, answers, this.#repositories, journal)
-    this.conversions = new PostgresConversions(db, answers, this.#repositories)
+    this.conversions = new PostgresConversions(db, answers, this.#repositories, journal)
     this.platforms = new PostgresPlatforms(db, answers, this.#repositories, journal)
     this.usage = new PostgresUsage(db)
     this.retention = new PostgresRetention(db, this.usage)
@@ -85,7 +86,9 @@ export class PostgresCatalog implements Catalog, Rebuilt {
     const told: Told[] = []
     work(this.#putsInto(told))
     const ids: number[] = []
-    for (const { repository } of told) ids.push(await this.#repositories.idOf(repository))
+    for (const { repository } of told) {
+      ids.push(repository === undefined ? 0 : await this.#repositories.idOf(repository))
+    }
     await this.#deps.db.transaction(async (session) => {
       for (const [i, { write }] of told.entries()) await write(session, ids[i] ?? 0)
     })
@@ -123,6 +126,7 @@ export class PostgresCatalog implements Catalog, Rebuilt {
       platform: (repository, ...learned) =>
         put(repository, (to, id) => platforms.put(to, id, ...learned)),
       image: (image) => put(image.repository, (to, id) => this.#putImage(to, id, image, false)),
+      recipe: (layer) => void told.push({ write: (to) => this.conversions.putLayers(to, [layer]) }),
     }
   }
 

@@ -1,5 +1,6 @@
 /** Conversions on PostgreSQL: recipes of layers and images, found by source, by target and by what they made. */
 import type { Digest } from '../../oci/digest.ts'
+import type { Journal } from '../../ports/journal.ts'
 import type {
   ConversionCatalog,
   ConvertedImage,
@@ -63,9 +64,16 @@ export class PostgresConversions implements ConversionCatalog {
   readonly #db: Database
   readonly #repositories: Repositories
   readonly #lookup: Lookup<ConvertedImage | undefined>
+  readonly #journal: Journal | undefined
 
-  constructor(db: Database, answers: Answers, repositories: Repositories) {
+  constructor(
+    db: Database,
+    answers: Answers,
+    repositories: Repositories,
+    journal: Journal | undefined,
+  ) {
     this.#db = db
+    this.#journal = journal
     this.#repositories = repositories
     this.#lookup = new Lookup(db, answers, FIND_IMAGE, ([row]) => row && imageIn(row))
   }
@@ -91,6 +99,11 @@ export class PostgresConversions implements ConversionCatalog {
 
   async recordLayer(layer: ConvertedLayer): Promise<void> {
     await this.putLayers(this.#db, [layer])
+  }
+
+  async keepLayer(layer: ConvertedLayer): Promise<void> {
+    await this.#journal?.keepRecipe(layer)
+    await this.recordLayer(layer)
   }
 
   async putLayers(session: Session, layers: readonly ConvertedLayer[]): Promise<void> {
