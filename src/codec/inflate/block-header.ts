@@ -21,6 +21,16 @@ export interface BlockHeader {
   readonly size: number
 }
 
+/** The header of a dynamic block behind its type: what it says, and how. */
+export interface DynamicHeader {
+  /** Lengths of codes: 257 to 286 of literals and lengths, 1 to 30 of distances. */
+  readonly literals: Uint8Array
+  readonly distances: Uint8Array
+  /** The header itself, first bit lowest, padded with zeros to a byte. */
+  readonly bits: Uint8Array
+  readonly bitCount: number
+}
+
 /** The order in which a header gives the lengths of its own codes. */
 const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]
 const MAX_LITERALS = 286
@@ -43,6 +53,10 @@ export class BlockHeaders {
   readonly #codeTable = new Int32Array(1 << HEADER_ROOT)
   readonly #codeLengths = new Uint8Array(CODE_LENGTHS.length)
   readonly #lengths = new Uint8Array(MAX_LITERALS + MAX_DISTANCES + 2)
+  /** Of the last dynamic header: how many lengths of each code, and where it began, in bits of the input. */
+  #literals = 0
+  #distances = 0
+  #begin = 0
 
   /** Takes the next header, all of which must be there; returns it, or what is wrong with it. */
   read(state: InflateState): BlockHeader | string {
@@ -52,6 +66,17 @@ export class BlockHeaders {
     if (type === 1) return this.#setFixed(state, isFinal)
     if (type === 2) return this.#readDynamic(state, isFinal)
     return 'invalid block type'
+  }
+
+  /** The dynamic header that was read last, from the same state. */
+  lastDynamic(state: InflateState): DynamicHeader {
+    const bitCount = position(state) - this.#begin
+    return {
+      literals: this.#lengths.slice(0, this.#literals),
+      distances: this.#lengths.slice(this.#literals, this.#literals + this.#distances),
+      bits: copyBits(state.input, this.#begin, bitCount),
+      bitCount,
+    }
   }
 
   #readStored(state: InflateState, isFinal: boolean): BlockHeader | string {
@@ -69,11 +94,14 @@ export class BlockHeaders {
   }
 
   #readDynamic(state: InflateState, isFinal: boolean): BlockHeader | string {
+    this.#begin = position(state)
     const literals = state.take(5) + 257
     const distances = state.take(5) + 1
     if (literals > MAX_LITERALS || distances > MAX_DISTANCES) {
       return 'too many length or distance symbols'
     }
+    this.#literals = literals
+    this.#distances = distances
     const count = state.take(4) + 4
     const codeLengths = this.#codeLengths.fill(0)
     for (const place of ORDER.slice(0, count)) codeLengths[place] = state.take(3)
@@ -116,4 +144,19 @@ export class BlockHeaders {
     }
     return true
   }
+}
+
+/** Bits of the input that are used up. */
+function position({ at, bits }: InflateState): number {
+  return at * 8 - bits
+}
+
+function copyBits(input: Uint8Array, begin: number, count: number): Uint8Array {
+  const bits = new Uint8Array((count + 7) >> 3)
+  const shift = begin & 7
+  for (let index = 0, at = begin >> 3; index < bits.length; index += 1, at += 1) {
+    bits[index] = (((input[at] ?? 0) | ((input[at + 1] ?? 0) << 8)) >> shift) & 0xff
+  }
+  if ((count & 7) !== 0) bits[bits.length - 1] = (bits.at(-1) ?? 0) & ((1 << (count & 7)) - 1)
+  return bits
 }

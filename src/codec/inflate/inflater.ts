@@ -5,7 +5,7 @@
 import { crc32 } from 'node:zlib'
 import type { CrossdockError } from '../../errors.ts'
 import { corrupt } from '../failure.ts'
-import { BlockHeaders, type BlockType } from './block-header.ts'
+import { BlockHeaders, type BlockType, type DynamicHeader } from './block-header.ts'
 import { GzipHeader } from './gzip-header.ts'
 import { InflateInput } from './input.ts'
 import { InflateState, OUTPUT_SIZE, WINDOW_SIZE } from './state.ts'
@@ -33,9 +33,15 @@ export interface BlockStart {
 
 /** Who wants to know; called while reading. */
 export interface InflateListener {
+  /** Bytes of a member's header, in any number of calls before that of its start. The array is used again. */
+  readonly onHeader?: (bytes: Uint8Array) => void
   readonly onMember?: (member: MemberStart) => void
   /** Before any of the block's output; `window` is what precedes it. */
   readonly onBlock?: (block: BlockStart) => void
+  /** Right behind the start of a dynamic block. */
+  readonly onCodes?: (header: DynamicHeader) => void
+  /** Behind a member's last block, told how much output precedes. */
+  readonly onMemberEnd?: (out: number) => void
   /**
    * Symbols of a compressed block, in any number of calls before that of the next one's start: a literal as it is, a match as
    * `length << 16 | distance`. The array is used again.
@@ -163,6 +169,7 @@ export class Inflater {
     }
     const taken = this.#header.take(rest)
     if (typeof taken === 'string') throw this.#wrong(taken)
+    if (taken > 0) this.#listener.onHeader?.(rest.subarray(0, taken))
     state.at += taken
     if (this.#header.isComplete) this.#beginMember()
   }
@@ -189,6 +196,7 @@ export class Inflater {
     this.#phase = type === 'stored' ? 'stored' : 'symbols'
     const out = this.#base + this.#state.end
     this.#listener.onBlock?.({ type, isFinal, in: position, bits, previousByte, out })
+    if (type === 'dynamic') this.#listener.onCodes?.(this.#blocks.lastDynamic(this.#state))
   }
 
   #copyStored(target: number): void {
@@ -228,6 +236,7 @@ export class Inflater {
       throw this.#wrong('incorrect length check')
     }
     state.at += TRAILER_SIZE
+    this.#listener.onMemberEnd?.(this.#base + state.end)
     this.#members += 1
     this.#phase = 'header'
   }

@@ -1,17 +1,20 @@
 /** Finds out whether a gzip stream can be made again from its content, and what corrections that takes. */
+import { createHash, type Hash } from 'node:crypto'
+import { CrossdockError } from '../../errors.ts'
 import type { ByteStream } from '../../lib/streams.ts'
+import { DecodeError } from '../failure.ts'
+import { gzip } from '../gzip.ts'
+import { MAX_CORRECTIONS, type Whole, writeCorrections } from './corrections.ts'
+import { Follower } from './follower.ts'
 import type { Model } from './model.ts'
+import { MODELS } from './models.ts'
+import { NotPredictableError } from './not-predictable.ts'
+import { rebuild } from './rebuild.ts'
 
 export interface AnalyseOptions {
   readonly signal?: AbortSignal | undefined
   /** Those that are tried; all that there are unless given. */
   readonly models?: readonly Model[]
-}
-
-/** Bytes as a whole: how many, and their SHA-256 in hex. */
-export interface Whole {
-  readonly size: number
-  readonly sha256: string
 }
 
 export type Analysis =
@@ -28,6 +31,14 @@ export type Analysis =
   /** The original must be kept: `why` says so in a few words, for people. */
   | { readonly kind: 'carry'; readonly why: string }
 
+/** Bytes of the stream that each model is tried on. */
+const TRIAL_SIZE = 128 * 1024
+/** Corrections of more than this part of the stream are not worth it; short streams always have some. */
+const MOST = 0.05
+const ALWAYS = 8 * 1024
+/** Bytes that are followed at a time: the event loop waits for it. */
+const PIECE_SIZE = 64 * 1024
+
 /**
  * Reads the stream up to three times: a bit to choose a model, all to find the corrections, all to prove that it comes back
  * from them. Throws what `open` throws, and the signal's reason; what is no sound gzip is carried.
@@ -36,6 +47,126 @@ export async function analyse(
   open: () => ByteStream,
   options: AnalyseOptions = {},
 ): Promise<Analysis> {
-  for await (const _ of open()) options.signal?.throwIfAborted()
-  return { kind: 'carry', why: 'no model is known that writes such streams' }
+  try {
+    const model = choose(await head(open()), options.models ?? MODELS)
+    if (model === undefined) return carry('no model is known that writes such streams')
+    const followed = await follow(open(), model, options.signal)
+    await prove(open(), followed, options.signal)
+    return followed
+  } catch (error) {
+    const why = reasonToCarry(error)
+    if (why === undefined) throw error
+    return carry(why)
+  }
+}
+
+type Restorable = Extract<Analysis, { kind: 'restorable' }>
+
+function carry(why: string): Analysis {
+  return { kind: 'carry', why }
+}
+
+/** Undefined for what is no fault of the stream's. */
+function reasonToCarry(error: unknown): string | undefined {
+  if (error instanceof NotPredictableError || error instanceof DecodeError) return error.message
+  return undefined
+}
+
+async function head(bytes: ByteStream): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  let size = 0
+  for await (const part of bytes) {
+    parts.push(new Uint8Array(part))
+    size += part.byteLength
+    if (size >= TRIAL_SIZE) break
+  }
+  return Buffer.concat(parts).subarray(0, TRIAL_SIZE)
+}
+
+/** The model with the fewest corrections for the beginning; undefined when those of all are too many. */
+function choose(beginning: Uint8Array, models: readonly Model[]): Model | undefined {
+  const tried = models.map((model) => ({ model, size: costOf(model, beginning) }))
+  const best = tried.reduce<(typeof tried)[number] | undefined>(
+    (least, one) => (least === undefined || one.size < least.size ? one : least),
+    undefined,
+  )
+  return best !== undefined && best.size <= allowed(beginning.byteLength) ? best.model : undefined
+}
+
+function costOf(model: Model, beginning: Uint8Array): number {
+  const follower = new Follower(model)
+  try {
+    follower.push(beginning)
+  } catch (error) {
+    if (error instanceof NotPredictableError) return Number.POSITIVE_INFINITY
+    throw error
+  }
+  return follower.size
+}
+
+function allowed(size: number): number {
+  return Math.min(MAX_CORRECTIONS, Math.max(ALWAYS, MOST * size))
+}
+
+async function follow(
+  bytes: ByteStream,
+  model: Model,
+  signal: AbortSignal | undefined,
+): Promise<Restorable> {
+  const tar = new Measure()
+  const stream = new Measure()
+  const follower = new Follower(model, (content) => tar.add(content))
+  for await (const piece of bytes) {
+    for (let at = 0; at < piece.byteLength; at += PIECE_SIZE) {
+      signal?.throwIfAborted()
+      const part = new Uint8Array(piece.subarray(at, at + PIECE_SIZE))
+      stream.add(part)
+      follower.push(part)
+      if (follower.size > allowed(stream.size)) {
+        throw new NotPredictableError(
+          'its encoder is none that is known: it takes too many corrections',
+        )
+      }
+    }
+  }
+  follower.finish()
+  const whole = { tar: tar.end(), gzip: stream.end() }
+  const corrections = writeCorrections(
+    { model: model.id, ...whole, members: follower.members },
+    follower.ledger,
+  )
+  return { kind: 'restorable', corrections, model: model.name, ...whole }
+}
+
+/** Decodes with another decoder, rebuilds, and has the result checked. */
+async function prove(
+  bytes: ByteStream,
+  { corrections, tar }: Restorable,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const content = gzip.decode(bytes, { maxOutput: tar.size, maxWindowLog: 0 })
+  try {
+    for await (const _ of rebuild(content, corrections, { signal }));
+  } catch (error) {
+    if (!(error instanceof CrossdockError) || error instanceof DecodeError) throw error
+    throw new NotPredictableError('it did not come back from its corrections', { cause: error })
+  }
+}
+
+class Measure {
+  #size = 0
+  readonly #hash: Hash = createHash('sha256')
+
+  get size(): number {
+    return this.#size
+  }
+
+  add(bytes: Uint8Array): void {
+    this.#size += bytes.byteLength
+    this.#hash.update(bytes)
+  }
+
+  end(): Whole {
+    return { size: this.#size, sha256: this.#hash.digest('hex') }
+  }
 }

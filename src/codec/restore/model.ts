@@ -6,6 +6,9 @@
  * ends): no match reads beyond. A **chunk** is what the encoder turns into a block at a time: zlib's block, Go's window. A model
  * that has shipped is frozen: whatever changes its predictions is a new model with a new id.
  */
+import type { DynamicHeader } from '../inflate/block-header.ts'
+
+export type { DynamicHeader }
 
 /** A byte as it is, or `length << 16 | distance` of a match. */
 export type Token = number
@@ -15,6 +18,8 @@ export const UNKNOWN = 0xffff_ffff
 
 /** Bytes before `Run.at` that are always at hand, of the member as far as it has them. */
 export const HISTORY = 64 * 1024
+/** Indices become less by multiples of it, so that tables may be indexed by their last bits. */
+export const SLIDE = 64 * 1024
 /** Bytes at and behind `Run.limit` that are at hand, unless the segment ends before. */
 export const LOOK_AHEAD = 1024
 /** Bytes of a chunk under a rule of bytes, at most; also what one stored block can hold. */
@@ -22,6 +27,7 @@ export const MAX_CHUNK_BYTES = 65_535
 
 /** Part of a chunk that a matcher has to make tokens for. Plain fields, since inner loops live on them. All places are indices in `plain`. */
 export interface Run {
+  /** There are 16 bytes more behind `end`, of no meaning, so that words may be read. */
   readonly plain: Uint8Array
   /** The same bytes. */
   readonly view: DataView
@@ -70,7 +76,7 @@ export interface Matcher {
    * but forward by runs themselves, except for `slide` and `begin`.
    */
   run(run: Run): void
-  /** All indices are less by so many from now on: forget what becomes negative. */
+  /** All indices are less by so many, a multiple of SLIDE, from now on: forget what becomes negative. */
   slide(by: number): void
 }
 
@@ -100,17 +106,6 @@ export interface Chunk {
   readonly ending: 'chunk' | 'segment' | 'member'
 }
 
-/** The header of a dynamic block (RFC 1951, 3.2.7), from HLIT on. */
-export interface DynamicHeader {
-  /** 257 to 286 lengths of codes. */
-  readonly literals: Uint8Array
-  /** 1 to 30. */
-  readonly distances: Uint8Array
-  /** The header itself, first bit lowest, padded with zeros to a byte. */
-  readonly bits: Uint8Array
-  readonly bitCount: number
-}
-
 /** How a chunk is written. */
 export type BlockPlan =
   /** No block at all; the chunk has no bytes. */
@@ -136,7 +131,7 @@ export interface EmptyBlock {
 /** Turns chunks into blocks as the encoder does. A chunk without tokens comes only where a segment has no other. */
 export interface BlockStyle {
   readonly rule: ChunkRule
-  /** True when chunks may be written as literals alone: the matcher then runs undriven over such chunks. */
+  /** True when chunks may be written as literals alone: the matcher then runs undriven over such chunks. Needs a rule of bytes. */
   readonly hasLiteralChunks: boolean
   begin(what: Beginning): void
   /** How the encoder would write the chunk. The chunk is the caller's again afterwards. */
@@ -151,7 +146,7 @@ export interface BlockStyle {
 export interface Encoder {
   readonly matcher: Matcher
   readonly blocks: BlockStyle
-  /** Bytes between flushes, counted from the member's start; infinite where there are none. */
+  /** Bytes between flushes, counted from the last; infinite where there are none. */
   readonly segmentSize: number
 }
 

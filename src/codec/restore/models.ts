@@ -1,7 +1,8 @@
 /** Every model, by the ids that corrections name. */
 import type { Model } from './model.ts'
+import { ZLIB_MODELS } from './zlib/models.ts'
 
-export const MODELS: readonly Model[] = []
+export const MODELS: readonly Model[] = [...ZLIB_MODELS]
 
 export function findModel(id: number): Model | undefined {
   return MODELS.find((model) => model.id === id)

@@ -1,0 +1,123 @@
+/** Makes a gzip stream again from its content, a model of its encoder and corrections. */
+import { BitWriter } from './bit-writer.ts'
+import { type Course, misbehaved } from './course.ts'
+import { damaged } from './failure.ts'
+import type { LedgerReader } from './ledger.ts'
+import type { Chunk, Model } from './model.ts'
+import { readTail } from './plan-code.ts'
+import { RebuiltChunks } from './rebuilt-chunks.ts'
+
+export interface Shape {
+  /** Bytes of the content. */
+  readonly size: number
+  readonly members: number
+}
+
+const TRAILER_SIZE = 8
+
+export class Rebuilder {
+  readonly #ledger: LedgerReader
+  readonly #shape: Shape
+  readonly #course: Course
+  readonly #writer = new BitWriter()
+  readonly #chunks: RebuiltChunks
+  readonly #steps: Generator<void, void>
+  #header: Uint8Array = new Uint8Array(0)
+  #isFinished = false
+  #segments = 0
+
+  constructor(model: Model, ledger: LedgerReader, shape: Shape) {
+    this.#ledger = ledger
+    this.#shape = shape
+    this.#chunks = new RebuiltChunks(model.create(), ledger, this.#writer)
+    this.#course = this.#chunks.course
+    this.#steps = this.#rebuild()
+  }
+
+  /** More content, all of which is dealt with as far as it can be. Throws `badManifest` for damaged corrections. */
+  push(piece: Uint8Array): Uint8Array {
+    let isStuck = false
+    for (let at = 0; at < piece.byteLength; ) {
+      const more = this.#course.append(piece.subarray(at))
+      if (more === 0 && isStuck) throw misbehaved('does not move on')
+      isStuck = more === 0
+      at += more
+      this.#steps.next()
+    }
+    return this.#writer.take()
+  }
+
+  /** No more content follows, which was as much as the shape says. Returns the rest. */
+  finish(): Uint8Array {
+    this.#isFinished = true
+    if (this.#steps.next().done !== true) throw misbehaved('did not come to the end of its stream')
+    return this.#writer.take()
+  }
+
+  *#rebuild(): Generator<void, void> {
+    const { members, size } = this.#shape
+    for (let member = 0; member < members; member += 1) {
+      const rest = size - this.#course.position
+      const isLast = member === members - 1
+      yield* this.#member(member, isLast ? rest : this.#ledger.members.number(rest))
+    }
+    if (this.#course.position !== size) throw damaged('members leave out some of the content')
+    while (!this.#isFinished) yield
+  }
+
+  *#member(index: number, size: number): Generator<void, void> {
+    const { headers } = this.#ledger
+    if (headers.next === index) {
+      this.#header = headers.source.sized()
+      headers.advance()
+    }
+    this.#writer.bytes(this.#header)
+    const end = this.#course.position + size
+    this.#course.begin('member')
+    this.#chunks.crc = 0
+    yield* this.#segment(end)
+    while (this.#course.position < end) {
+      this.#course.begin('segment')
+      yield* this.#segment(end)
+    }
+    this.#writer.bytes(trailer(this.#chunks.crc, size))
+  }
+
+  *#segment(memberEnd: number): Generator<void, void> {
+    const end = this.#course.position + this.#segmentSize(memberEnd - this.#course.position)
+    let chunk = yield* this.#chunks.next(end, memberEnd)
+    while (this.#course.position < end) chunk = yield* this.#chunks.next(end, memberEnd)
+    this.#writeTail(chunk)
+    this.#segments += 1
+  }
+
+  #segmentSize(rest: number): number {
+    const { segments } = this.#ledger
+    if (segments.next !== this.#segments) return Math.min(rest, this.#course.encoder.segmentSize)
+    const size = segments.source.number(rest)
+    segments.advance()
+    return size
+  }
+
+  #writeTail(chunk: Chunk): void {
+    const { tails } = this.#ledger
+    this.#chunks.endBlock()
+    let tail = this.#course.encoder.blocks.tail(chunk, this.#writer.phase)
+    if (tails.next === this.#segments) {
+      tail = readTail(tails.source)
+      tails.advance()
+    }
+    for (const { type, isFinal } of tail) {
+      if (type === 'fixed') this.#writer.emptyFixed(isFinal)
+      else this.#writer.stored(isFinal, new Uint8Array(0))
+    }
+  }
+}
+
+function trailer(crc: number, size: number): Uint8Array {
+  const bytes = new Uint8Array(TRAILER_SIZE)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, crc, true)
+  view.setUint32(4, size % 2 ** 32, true)
+  return bytes
+}
