@@ -15,6 +15,8 @@ export interface TestDatabase extends AsyncDisposable {
   readonly url: string
   /** For looking behind the catalog's back. */
   readonly client: Client
+  /** Deletes all rows. */
+  empty(): Promise<void>
   /** An empty catalog: what was there is deleted, the tables stay. */
   open(deps?: Partial<PostgresDeps> & { readonly clock?: Clock }): Promise<PostgresCatalog>
 }
@@ -35,6 +37,7 @@ export async function testDatabase(): Promise<TestDatabase> {
   return {
     url,
     client,
+    empty: () => empty(client),
     async open(deps = {}) {
       await empty(client)
       return await openPostgresCatalog({ url, clock: systemClock, ...deps })

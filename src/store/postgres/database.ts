@@ -63,6 +63,7 @@ export class Database implements Session, AsyncDisposable {
   readonly #servers = new WeakMap<object, string>()
   readonly #names = new Map<string, string>()
   readonly #availability: Availability
+  #ended: Promise<void> | undefined
 
   constructor(deps: DatabaseDeps) {
     this.#deps = deps
@@ -117,7 +118,8 @@ export class Database implements Session, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#availability.close()
-    await this.#pool.end()
+    this.#ended ??= this.#pool.end()
+    await this.#ended
   }
 
   async #on<T>(work: (client: Client) => Promise<T>): Promise<T> {

@@ -4,10 +4,24 @@ import { PostgresCatalog } from './catalog.ts'
 import { connectionOf, Database, LIMITS, type Limits } from './database.ts'
 import { addressOf, type ClientBase, type Driver, loadDriver } from './driver.ts'
 import { postgresFailure, standbyFailure } from './failures.ts'
+import { CrossdockError } from '../../errors.ts'
+import type { Leases, Notices } from '../../ports/leases.ts'
+import { HeldLease } from '../held-lease.ts'
+import { TableLeases } from '../table-leases.ts'
+import { PostgresLeaseTable } from './leases.ts'
+import { PostgresNotices } from './notices.ts'
 import type { Journal } from '../../ports/journal.ts'
 import { migrate, readState, tooNew } from './migrate.ts'
 import { type Migration, MIGRATIONS } from './schema.ts'
 import { NOW_MS, SharedTime } from './shared-time.ts'
+
+/** Renewals are answered in time or not at all. */
+const COORDINATION: Partial<Limits> = {
+  connections: 2,
+  statementMs: 3_000,
+  answerMs: 4_000,
+  patienceMs: 4_000,
+}
 
 export interface PostgresDeps {
   /** `postgres://user:password@host:port/database`; what it leaves out comes from PGUSER, PGPASSWORD and the like. */
@@ -26,10 +40,66 @@ export async function openPostgresCatalog(
   return new PostgresCatalog({ db, address, clock, known: migrations.length, isNew, journal })
 }
 
+export interface Coordination extends AsyncDisposable {
+  readonly leases: Leases
+  readonly notices: Notices
+}
+
+/** Leases and notices among the replicas, over connections of their own: a lease must be renewed however busy the catalog is. */
+export async function openPostgresCoordination(deps: PostgresDeps): Promise<Coordination> {
+  const { url, clock, limits } = deps
+  const { db, driver, address } = await openDatabase({
+    ...deps,
+    limits: { ...COORDINATION, ...limits },
+  })
+  const notices = new PostgresNotices({ db, driver, url, address, clock })
+  return {
+    notices,
+    leases: new TableLeases(new PostgresLeaseTable(db), notices, clock),
+    async [Symbol.asyncDispose]() {
+      await notices[Symbol.asyncDispose]()
+      await db[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** How long a second server waits for the lease of one that was killed, ms. */
+const SERVER_TTL_MS = 15_000
+
+/** For servers that do not share their work yet: throws `already-running` while another one uses this database. */
+export async function holdServerLease(
+  deps: PostgresDeps & { readonly serverTtlMs?: number },
+): Promise<AsyncDisposable> {
+  const { clock, serverTtlMs: ttlMs = SERVER_TTL_MS } = deps
+  await using opening = new AsyncDisposableStack()
+  const { leases } = opening.use(await openPostgresCoordination(deps))
+  const deadline = AbortSignal.timeout(ttlMs + 1_000)
+  for (;;) {
+    const held = await HeldLease.take(leases, clock, 'server', ttlMs)
+    if (held !== undefined) {
+      opening.use(held)
+      return opening.move()
+    }
+    try {
+      await leases.untilFree('server', deadline)
+    } catch (cause) {
+      if (!deadline.aborted) throw cause
+      throw new CrossdockError(
+        'internal',
+        `another crossdock serves from the catalog at ${addressOf(deps.url)}; stop it first`,
+        { cause, reason: 'already-running' },
+      )
+    }
+  }
+}
+
 /** Throws CrossdockErrors that say what to do; a server that is away at the start is not waited for. */
-export async function openDatabase(
-  deps: PostgresDeps,
-): Promise<{ readonly db: Database; readonly isNew: boolean; readonly address: string }> {
+export async function openDatabase(deps: PostgresDeps): Promise<{
+  readonly db: Database
+  readonly driver: Driver
+  readonly isNew: boolean
+  readonly address: string
+}> {
   const { url, clock, migrations = MIGRATIONS } = deps
   const driver = await loadDriver()
   const limits = { ...LIMITS, ...deps.limits }
@@ -38,11 +108,8 @@ export async function openDatabase(
   try {
     const isNew = await prepare(driver, url, limits, address, migrations)
     const greet = (client: ClientBase) => greeted(client, address, migrations.length, time)
-    return {
-      db: new Database({ driver, url, address, clock, time, limits, greet }),
-      isNew,
-      address,
-    }
+    const db = new Database({ driver, url, address, clock, time, limits, greet })
+    return { db, driver, isNew, address }
   } catch (error) {
     throw postgresFailure(address, error)
   }

@@ -1,0 +1,66 @@
+/** Leases as rows of PostgreSQL, by its clock. */
+import type { LeaseTable } from '../table-leases.ts'
+import type { Database } from './database.ts'
+import { numberIn, textOf } from './values.ts'
+
+/** Names that nobody has held for so long are forgotten; their next token is the time, which is larger than any that there was. */
+const FORGOTTEN_AFTER = '7 days'
+
+/** Leases taken between two looks for names to forget. */
+const LOOK_EVERY = 1_000
+const MOST_FORGOTTEN = 10_000
+
+/** Microseconds since 1970: below 2^53, and no token of a table that was lost is larger. */
+const NEW_TOKEN = '(extract(epoch FROM clock_timestamp()) * 1000000)::bigint'
+const LIMIT = "clock_timestamp() + $3 * interval '1 millisecond'"
+
+const TAKE = `INSERT INTO crossdock.leases AS l (name, holder, token, expires_at)
+  VALUES ($1, $2, ${NEW_TOKEN}, ${LIMIT})
+  ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = ${LIMIT},
+    token = CASE WHEN l.holder = excluded.holder THEN l.token
+      ELSE greatest(l.token + 1, excluded.token) END
+  WHERE l.expires_at <= clock_timestamp() OR l.holder = excluded.holder
+  RETURNING token`
+
+const EXTEND = `UPDATE crossdock.leases SET expires_at = ${LIMIT}
+  WHERE name = $1 AND token = $2 AND expires_at > clock_timestamp()`
+
+/** Its holder is forgotten, too, so that a repeated question of its own does not bring it back. */
+const END = `UPDATE crossdock.leases SET expires_at = 'epoch', holder = ''
+  WHERE name = $1 AND token = $2 AND expires_at > clock_timestamp()`
+
+const FIND = `SELECT token, (extract(epoch FROM expires_at - clock_timestamp()) * 1000)::double precision AS left_ms
+  FROM crossdock.leases WHERE name = $1 AND expires_at > clock_timestamp()`
+
+const FORGET = `DELETE FROM crossdock.leases WHERE name IN (
+  SELECT name FROM crossdock.leases WHERE expires_at < clock_timestamp() - interval '${FORGOTTEN_AFTER}'
+  LIMIT ${MOST_FORGOTTEN} FOR UPDATE SKIP LOCKED)`
+
+export class PostgresLeaseTable implements LeaseTable {
+  readonly #db: Database
+  #taken = 0
+
+  constructor(db: Database) {
+    this.#db = db
+  }
+
+  async take(name: string, holder: string, ttlMs: number): Promise<number | undefined> {
+    this.#taken += 1
+    if (this.#taken % LOOK_EVERY === 0) await this.#db.query(FORGET)
+    const [row] = (await this.#db.query(TAKE, [textOf(name), holder, ttlMs])).rows
+    return row && numberIn(row, 'token')
+  }
+
+  async extend(name: string, token: number, ttlMs: number): Promise<boolean> {
+    return (await this.#db.query(EXTEND, [textOf(name), token, ttlMs])).changes > 0
+  }
+
+  async end(name: string, token: number): Promise<boolean> {
+    return (await this.#db.query(END, [textOf(name), token])).changes > 0
+  }
+
+  async find(name: string) {
+    const [row] = (await this.#db.query(FIND, [textOf(name)])).rows
+    return row && { token: numberIn(row, 'token'), leftMs: numberIn(row, 'left_ms') }
+  }
+}

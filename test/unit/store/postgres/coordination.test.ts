@@ -1,0 +1,47 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { systemClock } from '../../../../src/clock.ts'
+import { holdServerLease, openPostgresCoordination } from '../../../../src/store/postgres/open.ts'
+import { hasPostgres, type TestDatabase, testDatabase } from '../../../helpers/postgres.ts'
+
+describe.skipIf(!hasPostgres)('replicas on one PostgreSQL', () => {
+  let database: TestDatabase
+  beforeAll(async () => {
+    database = await testDatabase()
+  })
+  afterAll(async () => await database[Symbol.asyncDispose]())
+
+  it('says that notices may have been missed when the connection broke, and goes on', async () => {
+    const { url, client } = database
+    await using one = await openPostgresCoordination({ url, clock: systemClock })
+    const heard: string[] = []
+    let next = Promise.withResolvers<void>()
+    using _ = await one.notices.subscribe('x', (notice) => {
+      heard.push(notice.kind === 'told' ? notice.text : notice.kind)
+      next.resolve()
+    })
+
+    await client.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'`,
+    )
+    await next.promise
+    next = Promise.withResolvers()
+    await one.notices.publish('x', 'again')
+    await next.promise
+
+    expect(heard).toEqual(['gap', 'again'])
+  })
+
+  it('lets a second server in only when the first has ended', async () => {
+    const deps = { url: database.url, clock: systemClock, serverTtlMs: 300 }
+    const first = await holdServerLease(deps)
+
+    await expect(holdServerLease(deps)).rejects.toMatchObject({
+      reason: 'already-running',
+      message: expect.stringMatching(/another crossdock serves .* stop it first$/),
+    })
+    const second = holdServerLease({ ...deps, serverTtlMs: 30_000 })
+    await first[Symbol.asyncDispose]()
+
+    await (await second)[Symbol.asyncDispose]()
+  })
+})
