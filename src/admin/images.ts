@@ -134,7 +134,7 @@ async function describeMember({ catalog }: ImagesDeps, member: Member, { profile
   const [made] =
     profile === undefined ? [] : await catalog.conversions.listImages({ target: digest })
   const fallbacks = (made?.layers ?? []).flatMap(({ source, target, fallback }) =>
-    fallback === undefined ? [] : [{ source, target, reason: fallback }],
+    fallback === undefined ? [] : [{ source, target, reason: fallback.why }],
   )
   return {
     digest,

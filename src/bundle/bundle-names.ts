@@ -2,7 +2,6 @@
 
 import type { TarFate } from '../format/format.ts'
 import { FORMATS } from '../format/formats.ts'
-import { parseRecipe } from '../format/recipe.ts'
 import { describeUnconvertible, isAttestation } from '../oci/image-kind.ts'
 import type { Platform } from '../oci/manifest.ts'
 import { formatPlatform } from '../oci/platform.ts'
@@ -43,7 +42,7 @@ const FATES: readonly TarFate[] = ['kept', 'changed', 'absent']
  */
 function claimOf({ conversion, images }: ExportedImage): readonly number[] {
   if (conversion === undefined) return [0]
-  const name = parseRecipe(conversion.recipe).format
+  const name = conversion.recipe.format
   const at = FORMATS.findIndex((format) => format.name === name)
   const fate = FORMATS[at]?.encoding.tar ?? 'absent'
   return [1, Number(!isForAll(images)), FATES.indexOf(fate), at < 0 ? FORMATS.length : at]

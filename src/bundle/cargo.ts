@@ -2,7 +2,6 @@
 
 import type { Pulls } from '../convert/pulls.ts'
 import { CrossdockError } from '../errors.ts'
-import { parseRecipe } from '../format/recipe.ts'
 import type { Digest } from '../oci/digest.ts'
 import { isAttestation, REFERENCE_DIGEST } from '../oci/image-kind.ts'
 import type { Descriptor, ImageManifest, Platform } from '../oci/manifest.ts'
@@ -11,6 +10,7 @@ import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
 import { fullName, isSameRepository, type Repository } from '../oci/repository.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { ConvertedImage } from '../ports/conversions.ts'
+import { recipeText } from '../ports/recipe.ts'
 import type { RawManifest } from '../ports/upstream.ts'
 import type { CarriedList } from '../priorities/known-lists.ts'
 import { blobUnknown } from '../pull/blobs.ts'
@@ -154,7 +154,9 @@ export class Cargo {
   async #conversionOf(repository: Repository, target: Digest): Promise<ConvertedImage | undefined> {
     const made = await this.#deps.catalog.conversions.listImages({ target })
     const here = made.filter((one) => isSameRepository(one.repository, repository))
-    for (const one of here) this.#conversions.set(`${keyOf(repository, target)} ${one.recipe}`, one)
+    for (const one of here) {
+      this.#conversions.set(`${keyOf(repository, target)} ${recipeText(one.recipe)}`, one)
+    }
     return here[0]
   }
 
@@ -275,7 +277,7 @@ function originalsOf(
   source: Outline,
   { recipe }: ConvertedImage,
 ): readonly string[] {
-  const { children, left = [] } = parseRecipe(recipe)
+  const { children, left = [] } = recipe
   if (children === undefined) return []
   const asked = new Set(children)
   const others = childrenOf(source).map(({ digest }) => digest)

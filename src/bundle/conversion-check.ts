@@ -6,7 +6,6 @@ import { decodeLayer } from '../codec/codecs.ts'
 import { sourceDiffId } from '../convert/layer-task.ts'
 import { CrossdockError } from '../errors.ts'
 import { findFormat } from '../format/formats.ts'
-import { parseRecipe } from '../format/recipe.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import { algorithmOf, type Digest, digestOf, Hasher } from '../oci/digest.ts'
@@ -162,7 +161,7 @@ async function targetIds(
   if (isContent(sourceConfig, target.config.digest)) {
     return context.parseConfig(sourceConfig).diffIds
   }
-  if (findFormat(parseRecipe(made.recipe).format)?.encoding.tar === 'kept')
+  if (findFormat(made.recipe.format)?.encoding.tar === 'kept')
     throw misfiled(made, 'their configs differ')
   const { diffIds } = context.parseConfig(await readConfig(target, context))
   const isPatched = isContent(patchDiffIds(sourceConfig, diffIds), target.config.digest)
@@ -192,7 +191,8 @@ function agrees(known: Digest, said: Digest | undefined): boolean {
 /** Made or checked here before. */
 async function isKnown(row: ConvertedLayer, { catalog }: CheckContext): Promise<boolean> {
   const known = await catalog.conversions.findLayer(row)
-  return known?.target === row.target && known.diffId === row.diffId
+  if (known === undefined || 'refused' in known) return false
+  return known.target === row.target && known.diffId === row.diffId
 }
 
 // ---------------------------------------------------------------------------------------------- layers

@@ -1,13 +1,13 @@
 /** `bundle.json`: the description of a bundle, written and read. */
 import { CrossdockError } from '../errors.ts'
-import { digestOf, isDigest } from '../oci/digest.ts'
 import { isText } from '../lib/shapes.ts'
-import type { BundleDescription, IdentifiedBundle } from './description.ts'
+import { digestOf, isDigest } from '../oci/digest.ts'
+import { isRecordedConversion, madeOf, type Recorded, recorded } from '../recorded.ts'
+import type { BundleDescription, BundledConversion, IdentifiedBundle } from './description.ts'
 import { DESCRIPTION_FILE } from './layout-files.ts'
 import {
   isListOf,
   isSoundBlob,
-  isSoundConversion,
   isSoundImage,
   isSoundList,
   isSoundManifest,
@@ -16,8 +16,14 @@ import {
 /** Raise when an older crossdock could not import what a newer one writes. */
 const VERSION = 1
 
+/** As it is written. */
+interface RecordedBundle extends Omit<IdentifiedBundle, 'conversions'> {
+  readonly conversions: readonly Recorded<BundledConversion>[]
+}
+
 export function formatDescription(bundle: BundleDescription): string {
-  const { images, manifests, conversions, lists = [], requires, blobs, omitted } = bundle
+  const { images, manifests, lists = [], requires, blobs, omitted } = bundle
+  const conversions = bundle.conversions.map(recorded)
   const listed = lists.length > 0 && { lists }
   const rest = { images, requires, manifests, conversions, ...listed, blobs, omitted }
   const id = digestOf(new TextEncoder().encode(JSON.stringify(rest)))
@@ -34,19 +40,20 @@ export function parseDescription(bytes: Uint8Array): IdentifiedBundle {
       `the bundle is of version ${bundleVersion}, this crossdock reads up to ${VERSION}; update crossdock`,
     )
   }
-  const bundle = raw as IdentifiedBundle & { bundleVersion: number }
+  const bundle = raw as RecordedBundle
   const isSound =
     bundleVersion === VERSION &&
     isDigest(bundle.id) &&
     isListOf(bundle.images, isSoundImage) &&
     isListOf(bundle.manifests, isSoundManifest) &&
-    isListOf(bundle.conversions, isSoundConversion) &&
+    isListOf(bundle.conversions, isRecordedConversion) &&
     isListOf(bundle.lists ?? [], isSoundList) &&
     isListOf(bundle.requires, (one) => isDigest(one.id) && isText(one.name)) &&
     isListOf(bundle.blobs, isSoundBlob) &&
     isListOf(bundle.omitted, isSoundBlob)
-  if (isSound) return bundle
-  throw malformed()
+  if (!isSound) throw malformed()
+  const conversions = bundle.conversions.map(madeOf)
+  return { ...bundle, conversions: conversions.filter((one) => one !== undefined) }
 }
 
 function parseJson(bytes: Uint8Array): object {

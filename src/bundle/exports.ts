@@ -4,7 +4,6 @@ import type { Progress } from '../convert/progress.ts'
 import type { Pulls } from '../convert/pulls.ts'
 import type { Staging } from '../convert/staging.ts'
 import { CrossdockError } from '../errors.ts'
-import { parseRecipe } from '../format/recipe.ts'
 import { unlessAborted, untilAborted } from '../lib/aborted.ts'
 import { streamOf } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -148,7 +147,7 @@ export class Exports {
 
   /** What a conversion was made with, so that a layer that is evicted behind the gap can be made again. */
   async #addOwnList(cargo: Cargo, { repository, recipe }: ConvertedImage): Promise<void> {
-    const list = listIn(parseRecipe(recipe).options)
+    const list = listIn(recipe.options)
     const blob = list && (await this.#findList(repository, list))
     if (blob !== undefined) cargo.addBlob(blob)
   }

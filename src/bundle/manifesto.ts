@@ -2,6 +2,7 @@
 import { type Digest, digestOf } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
 import { fullName } from '../oci/repository.ts'
+import { type Recipe, recipeText } from '../ports/recipe.ts'
 import { type ExportedImage, type Named, named } from './bundle-names.ts'
 import { type Cargo, type CargoBlob, platformsOf } from './cargo.ts'
 import type { BundleDescription, BundledBlob, BundledImage, RequiredBundle } from './description.ts'
@@ -55,7 +56,7 @@ export function writeManifesto(
       .sort((a, b) => compare(a.repository, b.repository) || compare(a.digest, b.digest)),
     conversions: cargo.conversions
       .map(({ convertedAt: _, seconds: __, outputs: ___, ...made }) => made)
-      .sort((a, b) => compare(a.target, b.target) || compare(a.recipe, b.recipe)),
+      .sort((a, b) => compare(a.target, b.target) || compareRecipes(a.recipe, b.recipe)),
     lists: cargo.lists
       .map((one) => ({
         repository: `${fullName(one.repository)}`,
@@ -122,7 +123,7 @@ function describeImage(image: Named, withSources: boolean): BundledImage {
     mediaType: root.mediaType,
     ...(conversion && {
       profile: conversion.profile,
-      revision: (JSON.parse(conversion.recipe) as { revision?: number }).revision,
+      revision: conversion.recipe.revision,
       source: conversion.source,
       withSource: withSources,
     }),
@@ -170,6 +171,10 @@ export function rootsOf(
 
 function plainBlob({ digest, size }: BundledBlob): BundledBlob {
   return { digest, size }
+}
+
+function compareRecipes(a: Recipe, b: Recipe): number {
+  return compare(recipeText(a), recipeText(b))
 }
 
 function compare(a: string, b: string): number {

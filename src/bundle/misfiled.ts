@@ -1,12 +1,11 @@
 /** Conversions of a bundle: how they are proven, and what is said of one that is not what it says. */
 import { CrossdockError } from '../errors.ts'
 import { findFormat } from '../format/formats.ts'
-import { parseRecipe } from '../format/recipe.ts'
 import type { BundledConversion } from './description.ts'
 
 /** True for a conversion that only its source can prove. */
 export function isProvenByRemaking({ recipe }: Pick<BundledConversion, 'recipe'>): boolean {
-  return findFormat(parseRecipe(recipe).format)?.encoding.tar === 'absent'
+  return findFormat(recipe.format)?.encoding.tar === 'absent'
 }
 
 export function misfiled(

@@ -1,7 +1,6 @@
 /** Makes an import known: manifests and their links first, then how they were made, who refers to whom, and tags last. */
 
 import type { Publisher } from '../convert/publisher.ts'
-import { parseRecipe } from '../format/recipe.ts'
 import type { Digest } from '../oci/digest.ts'
 import { blobsOf, referredBy } from '../oci/outline.ts'
 import { referrersTag } from '../oci/reference.ts'
@@ -89,7 +88,7 @@ export class Register {
     await this.#deps.publisher.publish(target.raw, source.raw, making, beside)
     await this.#linkOwnList(made, plan)
     // What was converted for the near side is what pullers on the far side will want converted.
-    const { children } = parseRecipe(made.recipe)
+    const { children } = made.recipe
     if (children === undefined || source.parsed.kind !== 'index') return
     for (const { digest, platform } of source.parsed.manifests) {
       const isMeant = children.includes(digest) && platform && platform.os !== 'unknown'
@@ -106,7 +105,7 @@ export class Register {
 
   /** The list that a conversion was made with, if it came along: an evicted layer is made again with it. */
   async #linkOwnList({ repository, recipe }: BundledConversion, plan: BundlePlan): Promise<void> {
-    const digest = listIn(parseRecipe(recipe).options)
+    const digest = listIn(recipe.options)
     if (digest === undefined || !plan.blobs.has(digest)) return
     const stat = await this.#deps.store.stat(digest)
     if (stat !== undefined) await linkList(this.#deps.catalog, repository, stat)

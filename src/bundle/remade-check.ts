@@ -5,12 +5,11 @@
 import { type Assembler, assembleIndex, type Beside, type MadeChild } from '../convert/assembly.ts'
 import type { ImageTask } from '../convert/image-task.ts'
 import { indexOfOne } from '../convert/index-of-one.ts'
-import { diffId512Of, keyOf as layerKeyOf } from '../convert/layer-task.ts'
+import { keyOf as layerKeyOf } from '../convert/layer-task.ts'
 import { Unsuitable } from '../convert/unsuitable.ts'
 import { CrossdockError } from '../errors.ts'
 import { type Format, LayerRefusedError } from '../format/format.ts'
 import { findFormat } from '../format/formats.ts'
-import { parseRecipe } from '../format/recipe.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import { algorithmOf, type Digest } from '../oci/digest.ts'
 import type { ImageManifest } from '../oci/manifest.ts'
@@ -80,7 +79,7 @@ class RemadeCheck {
     const { manifest, beside } = await this.#assemble(
       made,
       task,
-      { raw, image: parsed, dialect: parseRecipe(made.recipe).dialect },
+      { raw, image: parsed, dialect: made.recipe.dialect },
       config,
       parsed.layers.map(({ digest }) => pieces.get(digest)),
     )
@@ -96,7 +95,7 @@ class RemadeCheck {
   async index(made: BundledConversion): Promise<void> {
     if (this.#begun.has(made)) return
     this.#begun.add(made)
-    const below = new Set(parseRecipe(made.recipe).children)
+    const below = new Set(made.recipe.children)
     for (const other of this.#plan.conversions) {
       const isBelow = isProvenByRemaking(other) && isIndex(other) && below.has(other.source)
       if (isBelow) await this.index(other)
@@ -131,12 +130,13 @@ class RemadeCheck {
     if (diffId === undefined) throw misfiled(made, `its source has no layer ${source}`)
     const key = layerKeyOf(source, encoding, options)
     const known = await this.#context.catalog.conversions.findLayer(key)
-    if (known?.target === target && known.diffId === diffId) return known
+    const isMade = known !== undefined && !('refused' in known)
+    if (isMade && known.target === target && known.diffId === diffId) return known
     if (!this.#plan.blobs.has(source)) {
       throw misfiled(made, `layer ${source} of its source did not come along`)
     }
     const piece = await this.#remake(made, { source, diffId, encoding, options })
-    const unpacked = algorithmOf(diffId) === 'sha512' ? diffId512Of(piece) : piece.diffId
+    const unpacked = algorithmOf(diffId) === 'sha512' ? piece.sourceDiffId512 : piece.diffId
     if (piece.target === target && unpacked === diffId) return piece
     throw misfiled(made, `layer ${source} does not give ${target}`)
   }
@@ -169,7 +169,7 @@ class RemadeCheck {
 
   /** Throws `refused` where this build writes other bytes. */
   #taskOf(made: BundledConversion, source: PlannedManifest['raw']) {
-    const { format: name, revision, options, dialect } = parseRecipe(made.recipe)
+    const { format: name, revision, options, dialect } = made.recipe
     const format = findFormat(name)
     if (format?.revision !== revision) throw otherRevision(made, name, revision, format)
     const { repository, profile } = made
@@ -224,7 +224,7 @@ class RemadeCheck {
 }
 
 function isIndex({ recipe }: BundledConversion): boolean {
-  return parseRecipe(recipe).children !== undefined
+  return recipe.children !== undefined
 }
 
 function diffIdOf(

@@ -1,7 +1,7 @@
 /** Pieces of conversions that a bundle brings, made once more of the layers that came along, and not kept. */
 import { decodeLayer } from '../codec/codecs.ts'
 import { HashedTar } from '../convert/hashed-tar.ts'
-import { FALLBACK_REVISION, factsOf, keyOf } from '../convert/layer-task.ts'
+import { keyOf } from '../convert/layer-task.ts'
 import {
   type Encoded,
   type Encoding,
@@ -43,8 +43,8 @@ export async function remakePiece(task: PieceTask, context: PieceContext): Promi
     if (plain === undefined || !(error instanceof LayerRefusedError)) throw error
     const plainer = { ...task, encoding: plain.encoding, options: defaultOptions(plain) }
     const made = await make(plainer, context)
-    const facts = { ...made.facts, [FALLBACK_REVISION]: String(plain.encoding.revision) }
-    return { ...key, ...made, facts, fallback: error.message }
+    const fallback = { why: error.message, revision: plain.encoding.revision }
+    return { ...key, ...made, fallback }
   }
 }
 
@@ -53,11 +53,11 @@ async function make(task: PieceTask, context: PieceContext) {
   const encoder = encode(task, context)
   let step = await encoder.next()
   for (; !step.done; step = await encoder.next()) hasher.update(step.value)
-  const { facts, unpacked } = step.value
-  const { diffId, diffId512, uncompressedSize } = unpacked
+  const { facts, note, unpacked } = step.value
+  const { diffId, diffId512: sourceDiffId512, uncompressedSize } = unpacked
   const { size } = hasher
-  const known = { ...facts, ...factsOf(diffId512) }
-  return { target: hasher.digest(), size, diffId, uncompressedSize, facts: known }
+  const known = { diffId, sourceDiffId512, uncompressedSize, facts, note }
+  return { target: hasher.digest(), size, ...known }
 }
 
 async function* encode(

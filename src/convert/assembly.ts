@@ -33,6 +33,8 @@ export interface AssembledImage {
 /** An image to be written in a dialect. */
 export interface AssemblyTask extends Pick<ImageSurvey, 'raw' | 'image'> {
   readonly dialect: Dialect
+  /** Why layers of which it can do without a piece have none. */
+  readonly refusals?: readonly string[]
 }
 
 export type BesideManifest = RawManifest & Pick<SideDocument, 'isReferrer'>
@@ -96,7 +98,7 @@ export class Assembler {
   /** `pieces`: one for each layer, in order; `undefined` for those of which the plan makes none. */
   async image(
     task: ImageTask,
-    { raw, image, dialect }: AssemblyTask,
+    { raw, image, dialect, refusals = [] }: AssemblyTask,
     source: { readonly config: Uint8Array; readonly diffIds: readonly Digest[] },
     pieces: readonly (Piece | undefined)[],
   ): Promise<AssembledImage> {
@@ -104,6 +106,7 @@ export class Assembler {
     const blobs: Named[] = []
     const context: AssemblyContext = {
       options,
+      refusals,
       read: (piece, range) => this.#read(repository, piece.target, range),
       write: async (bytes) => {
         const stat = await this.#deps.keeping.write(bytes)

@@ -13,6 +13,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import { fullName, type Repository } from '../oci/repository.ts'
 import type { Catalog } from '../ports/catalog.ts'
+import { recipeText } from '../ports/recipe.ts'
 import type { RawManifest } from '../ports/upstream.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { type ImageTask, nameOf, recipeOf } from './image-task.ts'
@@ -190,7 +191,7 @@ function unlessPassing(error: unknown): undefined {
 }
 
 function keyOf(task: ImageTask): string {
-  return `${nameOf(task)} ${recipeOf(task, 'oci')}`
+  return `${nameOf(task)} ${recipeText(recipeOf(task, 'oci'))}`
 }
 
 function underWay(image: string): CrossdockError {

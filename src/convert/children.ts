@@ -14,6 +14,7 @@ import type { Repository } from '../oci/repository.ts'
 import type { BlobStore } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { ConvertedImage } from '../ports/conversions.ts'
+import type { Recipe } from '../ports/recipe.ts'
 import type { RawManifest } from '../ports/upstream.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { type ImageTask, recipeOf } from './image-task.ts'
@@ -228,8 +229,8 @@ function isLearnable(child: Descriptor): child is Child {
 }
 
 /** Recipes of an index's children, which are one for each dialect; `undefined` for what is no image, or has no form for the puller. */
-function recipes(task: ImageTask): (child: Descriptor) => string | undefined {
-  const known = new Map<Dialect, string | undefined>()
+function recipes(task: ImageTask): (child: Descriptor) => Recipe | undefined {
+  const known = new Map<Dialect, Recipe | undefined>()
   return (child) => {
     const type = findMediaType(child.mediaType)
     if (type?.role !== 'manifest') return undefined

@@ -1,8 +1,8 @@
 /** Which of the conversions that were made over time a puller of a profile gets now, and which profile and format have left behind. */
 import type { Profiles } from '../config/profiles.ts'
-import { canonicalOptions } from '../format/formats.ts'
-import { parseRecipe, type Recipe } from '../format/recipe.ts'
 import type { ConvertedImage } from '../ports/conversions.ts'
+import type { Recipe } from '../ports/recipe.ts'
+import { optionsText } from '../ports/recipe.ts'
 import { withoutList } from '../priorities/stored-lists.ts'
 
 /**
@@ -15,7 +15,7 @@ export function currentOnes(
 ): ReadonlySet<ConvertedImage> {
   const current = new Map<string, ConvertedImage>()
   for (const image of made) {
-    const recipe = parseRecipe(image.recipe)
+    const recipe = image.recipe
     if (!isStillMade(recipe, profiles)) continue
     const key = `${recipe.profile} ${recipe.dialect}`
     const other = current.get(key)
@@ -45,9 +45,7 @@ export function distinctOnes(
 
 /** An image that is answered as an index was made first as what the index names. */
 function isNewer(image: ConvertedImage, other: ConvertedImage): boolean {
-  const [isIndex, isOtherIndex] = [image, other].map(
-    ({ recipe }) => parseRecipe(recipe).children !== undefined,
-  )
+  const [isIndex, isOtherIndex] = [image, other].map(({ recipe }) => recipe.children !== undefined)
   return isIndex === isOtherIndex ? other.convertedAt < image.convertedAt : isIndex === true
 }
 
@@ -56,6 +54,6 @@ function isStillMade({ profile, format, revision, options }: Recipe, profiles: P
   return (
     now?.format?.name === format &&
     now.format.revision === revision &&
-    canonicalOptions(withoutList(now.options)) === canonicalOptions(withoutList(options))
+    optionsText(withoutList(now.options)) === optionsText(withoutList(options))
   )
 }

@@ -1,11 +1,11 @@
-/** What is asked of one image or index, and the recipe that it comes down to: the text that makes equal tasks equal. */
+/** What is asked of one image or index, and the recipe that it comes down to: equal recipes make equal tasks. */
 import type { Format, FormatOptions } from '../format/format.ts'
-import { formatRecipe } from '../format/recipe.ts'
 import type { Interest } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Platform } from '../oci/manifest.ts'
 import type { Dialect } from '../oci/media-type.ts'
 import { fullName, type Repository } from '../oci/repository.ts'
+import type { Recipe } from '../ports/recipe.ts'
 import type { RawManifest } from '../ports/upstream.ts'
 import type { Acceptance } from './plan.ts'
 
@@ -41,11 +41,9 @@ export function recipeOf(
   task: Omit<ImageTask, 'source'>,
   dialect: Dialect,
   children?: readonly Digest[],
-): string {
+): Recipe {
   const { profile, format, options } = task
   const { name, revision } = format
-  return formatRecipe({
-    ...{ profile, format: name, revision, options, dialect },
-    ...(children && { children }),
-  })
+  const recipe = { profile, format: name, revision, options, dialect }
+  return children === undefined ? recipe : { ...recipe, children }
 }

@@ -1,23 +1,24 @@
 /** Carries out what a survey found: layers first, then configs and manifests from the leaves up, each durable before it is named. */
 import type { CrossdockError } from '../errors.ts'
-import { childRecipe, parseRecipe, recipeWithout } from '../format/recipe.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import type { Digest } from '../oci/digest.ts'
 import { findMediaType } from '../oci/media-type.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { ConvertedImage, ConvertedLayer, ImageKey } from '../ports/conversions.ts'
+import { recipeWithout } from '../ports/recipe.ts'
 import type { RawManifest } from '../ports/upstream.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { Allowance } from './allowance.ts'
 import { type Assembler, assembleIndex, type Beside } from './assembly.ts'
-import type { ImageTask, ImageWork } from './image-task.ts'
+import { type ImageTask, type ImageWork, recipeOf } from './image-task.ts'
 import type { LayerFlight, Layers } from './layers.ts'
 import type { Job, Progress } from './progress.ts'
 import type { Publisher } from './publisher.ts'
 import { isOfChild, type Setbacks } from './setbacks.ts'
 import { type ConvertibleSurvey, dialectOf, type ImageSurvey } from './survey.ts'
+import { Unsuitable } from './unsuitable.ts'
 
 /** What is known of a conversion before it has run. */
 export interface Stamp extends ImageKey {
@@ -77,7 +78,7 @@ export class ImageWriter {
     const failures = new Map<Digest, CrossdockError>()
     const started = [...survey.children].map(async ([digest, child]) => {
       const grandchildren = child.kind === 'index' ? [...child.children.keys()] : undefined
-      const recipe = childRecipe(stamp.recipe, dialectOf(child), grandchildren)
+      const recipe = recipeOf(task, dialectOf(child), grandchildren)
       const key = { ...stamp, source: digest, recipe }
       const known = shared.written.get(digest)
       const flight = known ?? this.write(task, child, key, job, maxUncompressed, shared)
@@ -93,7 +94,7 @@ export class ImageWriter {
     for (const [digest, error] of failures) this.#deps.setbacks.note(task, digest, error)
     const [failure] = failures.values()
     if (children.size === 0 && failure !== undefined) throw failure
-    const below = [...children.values()].flatMap((made) => parseRecipe(made.recipe).left ?? [])
+    const below = [...children.values()].flatMap((made) => made.recipe.left ?? [])
     const recipe = recipeWithout(stamp.recipe, [...survey.left, ...failures.keys(), ...below])
     const written = assembleIndex(task, survey, children)
     return await this.#publish(task, written, survey.raw, { ...stamp, recipe }, [])
@@ -130,13 +131,14 @@ export class ImageWriter {
     const kept = image.layers
       .filter((_, i) => plan.steps[i]?.deed !== 'replace')
       .filter(isPulledHere)
+    const refusals: string[] = []
     const [converted] = await Promise.all([
-      Promise.all(flights.map(async (flight) => await flight?.result)),
+      Promise.all(flights.map((flight) => flight && pieceOf(flight, task, refusals))),
       Promise.all(kept.map((layer) => this.#keep(task, layer.digest))),
     ])
     const { repository, interest } = task
     const config = await this.#deps.manifests.configWith(repository, image, interest)
-    const what = { ...survey, dialect: plan.dialect }
+    const what = { ...survey, dialect: plan.dialect, refusals }
     const { manifest, beside } = await this.#deps.assembler.image(task, what, config, converted)
     const made = converted.filter((layer) => layer !== undefined)
     return await this.#publish(task, manifest, survey.raw, stamp, made, beside)
@@ -163,6 +165,21 @@ export class ImageWriter {
       ...{ layers, convertedAt, seconds: seconds() },
     }
     return await this.#deps.publisher.publish(written, source, making, beside)
+  }
+}
+
+/** `undefined`: the layer is refused, and the image can do without a piece of it. */
+async function pieceOf(
+  { result }: LayerFlight,
+  { format }: ImageTask,
+  refusals: string[],
+): Promise<ConvertedLayer | undefined> {
+  try {
+    return await result
+  } catch (error) {
+    if (!format.encoding.isOptional || !(error instanceof Unsuitable)) throw error
+    refusals.push(error.why)
+    return undefined
   }
 }
 

@@ -1,7 +1,6 @@
 /** Conversions of whole images and indexes: found, joined or started, once for everybody, owned by the server. */
 import { LRUCache } from 'lru-cache'
 import { CrossdockError, isPassing } from '../errors.ts'
-import { parseRecipe, recipeWithout } from '../format/recipe.ts'
 import type { Waiter } from '../lib/interest.ts'
 import { RecentFailures } from '../lib/recent-failures.ts'
 import { type SpanFacts, traced } from '../lib/spans.ts'
@@ -11,6 +10,7 @@ import type { ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { ConvertedImage, ImageKey } from '../ports/conversions.ts'
+import { recipeText, recipeWithout } from '../ports/recipe.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Contents } from './contents.ts'
 import {
@@ -88,7 +88,7 @@ export class Images {
       return original(task.source.mediaType, DOCKER_TYPES_ONLY)
     }
     const { upstream, name } = task.repository
-    const text = `${upstream}/${name}@${key.source} ${key.recipe}`
+    const text = `${upstream}/${name}@${key.source} ${recipeText(key.recipe)}`
     return (
       this.#flights.join(text, by) ??
       this.#flights.begin(text, by, (work) =>
@@ -159,7 +159,7 @@ export class Images {
     const work = { ...task, interest }
     using holding = this.#documents.open(nameOf(task))
     try {
-      const survey = await this.#surveyor.survey(work, parseRecipe(key.recipe).children, holding)
+      const survey = await this.#surveyor.survey(work, key.recipe.children, holding)
       if (survey.kind === 'original') {
         tellMediaType(task.source.mediaType)
         this.#end(task, job, began, 'original', survey.reason)

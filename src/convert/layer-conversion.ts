@@ -19,18 +19,15 @@ import type { LayerEvents } from './layer-events.ts'
 import {
   checkSize,
   checkWanted,
-  FALLBACK_REVISION,
-  factsOf,
   keyOf,
   type LayerTask,
-  SOURCE_DIFF_ID,
   sourceDiffId,
   wrongDiffId,
 } from './layer-task.ts'
 import type { Origin, Origins } from './origins.ts'
 import type { LayerProgress } from './progress.ts'
 import { arrival, ENOUGH, type Turn } from './turn.ts'
-import { REFUSED, refusalOf, Unsuitable } from './unsuitable.ts'
+import { refusalOf, Unsuitable } from './unsuitable.ts'
 
 export interface ConversionRun {
   readonly progress: LayerProgress
@@ -107,11 +104,10 @@ export class LayerConversion {
         size: stat.size,
         diffId: step.value.diffId ?? diffId,
         uncompressedSize,
-        facts: {
-          ...step.value.facts,
-          ...(task.encoding.tar === 'changed' && { [SOURCE_DIFF_ID]: diffId }),
-          ...factsOf(diffId512),
-        },
+        ...(task.encoding.tar === 'changed' && { sourceDiffId: diffId }),
+        sourceDiffId512: diffId512,
+        facts: step.value.facts,
+        note: step.value.note,
       }
       await this.#deps.catalog.conversions.recordLayer(layer)
       progress.stage = 'done'
@@ -129,7 +125,7 @@ export class LayerConversion {
         return await this.#fallBack(key, task, run, error)
       }
       if (!run.turn.isSetBack) this.#converted(key, 'failed', began, task.source.size, 0)
-      if (isRefused) throw await this.#refused(key, task, run, error.message)
+      if (isRefused) throw await this.#refused(key, task, run, error.message, error.unpacked)
       throw naming(task, error)
     }
   }
@@ -186,8 +182,8 @@ export class LayerConversion {
       : await this.#convertPlain(task, format, run).catch(async (error) => {
           throw error instanceof Unsuitable ? await this.#refused(key, task, run, error.why) : error
         })
-    const facts = { ...plain.facts, [FALLBACK_REVISION]: String(format.encoding.revision) }
-    const layer: ConvertedLayer = { ...plain, ...key, facts, fallback: refusal.message }
+    const fallback = { why: refusal.message, revision: format.encoding.revision }
+    const layer: ConvertedLayer = { ...plain, ...key, fallback }
     await this.#deps.catalog.conversions.recordLayer(layer)
     return layer
   }
@@ -213,13 +209,19 @@ export class LayerConversion {
     key: LayerKey,
     task: LayerTask,
     run: ConversionRun,
-    why: string,
+    refused: string,
+    unpacked?: Unpacked,
   ): Promise<Unsuitable> {
-    const kept = await this.#keep(key, task, run)
-    const facts = { ...kept.facts, [REFUSED]: why }
-    await this.#deps.catalog.conversions.recordLayer({ ...kept, facts })
-    const layer = `layer ${task.source.digest}`
-    return new Unsuitable(layer, task.repository, key.encoding, why)
+    const { diffId, uncompressedSize } = unpacked ?? (await this.#keep(key, task, run))
+    const { size } = task.source
+    await this.#deps.catalog.conversions.recordLayer({
+      ...key,
+      refused,
+      size,
+      diffId,
+      uncompressedSize,
+    })
+    return refusalOf(task.repository, { ...key, refused })
   }
 
   /** The source is in the plainer form already: checked, and left as it is. */
@@ -229,8 +231,8 @@ export class LayerConversion {
     checkWanted(task, run.wanted, [diffId, diffId512])
     await source.growing?.stored
     const { digest, size } = task.source
-    const facts = factsOf(diffId512)
-    return { ...key, target: digest, size, diffId, uncompressedSize, facts }
+    const unpacked = { diffId, uncompressedSize, sourceDiffId512: diffId512 }
+    return { ...key, target: digest, size, ...unpacked, facts: {} }
   }
 
   async #contentOf(task: LayerTask): Promise<Content> {
@@ -244,7 +246,7 @@ export class LayerConversion {
     const wanted = new Set([task.diffId])
     const { diffId, diffId512 } = await this.#factsOf(blob, task, { wanted, turn })
     if (diffId !== sourceDiffId(layer)) throw wrongDiffId(task, diffId)
-    const identified = { ...layer, facts: { ...layer.facts, ...factsOf(diffId512) } }
+    const identified = { ...layer, sourceDiffId512: diffId512 }
     await this.#deps.catalog.conversions.recordLayer(identified)
     return identified
   }
@@ -268,8 +270,7 @@ export class LayerConversion {
     const options = defaultOptions(format)
     const key = keyOf(task.source.digest, encoding, options)
     const known = await this.#deps.catalog.conversions.findLayer(key)
-    const refusal = known && refusalOf(task.repository, known)
-    if (refusal !== undefined) throw refusal
+    if (known !== undefined && 'refused' in known) throw refusalOf(task.repository, known)
     const isHere = known !== undefined && (await this.#deps.store.stat(known.target)) !== undefined
     return isHere
       ? known

@@ -1,7 +1,6 @@
 /** What is asked of one layer, and what every answer is held to. */
 import { CrossdockError } from '../errors.ts'
 import type { Encoding, FormatOptions } from '../format/format.ts'
-import { canonicalOptions } from '../format/formats.ts'
 import type { Interest } from '../lib/interest.ts'
 import { algorithmOf, type Digest } from '../oci/digest.ts'
 import { fullName, type Repository } from '../oci/repository.ts'
@@ -28,17 +27,11 @@ export interface LayerTask {
   readonly interest: Interest
 }
 
-/** Fact of a layer whose tar was changed: what its source unpacked to. */
-export const SOURCE_DIFF_ID = 'sourceDiffId'
-
-/** Fact of a layer that fell back: the revision of the plainer format. */
-export const FALLBACK_REVISION = 'fallbackRevision'
-
 export function keyOf(source: Digest, encoding: Encoding, options: FormatOptions): LayerKey {
   return {
     source,
     encoding: encoding.name,
-    options: canonicalOptions(usedBy(encoding, options)),
+    options: usedBy(encoding, options),
     revision: encoding.revision,
   }
 }
@@ -53,26 +46,15 @@ export function waiting({ source }: LayerTask): LayerProgress {
   return { ...source, stage: 'waiting', received: 0, written: 0 }
 }
 
-/** Fact of a layer that some config names by sha512: what its source unpacks to, so. */
-const SOURCE_DIFF_ID_512 = 'sourceDiffId512'
-
 /** What the source unpacks to, as sha256; the layer's own diffID unless the format changed the tar. */
 export function sourceDiffId(layer: ConvertedLayer): Digest {
-  return (layer.facts[SOURCE_DIFF_ID] as Digest | undefined) ?? layer.diffId
-}
-
-export function diffId512Of({ facts }: ConvertedLayer): Digest | undefined {
-  return facts[SOURCE_DIFF_ID_512] as Digest | undefined
-}
-
-export function factsOf(diffId512: Digest | undefined): Readonly<Record<string, string>> {
-  return diffId512 === undefined ? {} : { [SOURCE_DIFF_ID_512]: diffId512 }
+  return layer.sourceDiffId ?? layer.diffId
 }
 
 /** What the source unpacks to, in the algorithm that this asker's image says it in; `undefined`: nobody has looked. */
 export function findDiffId({ diffId }: LayerTask, layer: ConvertedLayer): Digest | undefined {
   if (algorithmOf(diffId) === 'sha256') return sourceDiffId(layer)
-  return diffId512Of(layer)
+  return layer.sourceDiffId512
 }
 
 /** Throws `badDigest` unless the layer unpacks to what this asker's image says. */

@@ -11,6 +11,7 @@ import type { BlobStore, GrowingBlob } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { ConvertedLayer, LayerKey } from '../ports/conversions.ts'
+import { optionsText } from '../ports/recipe.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { isAbandoned } from '../pull/downloads.ts'
 import { isBeyondAllowance } from './allowance.ts'
@@ -155,10 +156,9 @@ export class Layers {
     wanted: ReadonlySet<Digest>,
   ): Promise<ConvertedLayer> {
     const known = await this.#deps.catalog.conversions.findLayer(key)
-    const refusal = known && refusalOf(task.repository, known)
-    if (refusal !== undefined) {
+    if (known !== undefined && 'refused' in known) {
       await this.#mayRead(task)
-      throw refusal
+      throw refusalOf(task.repository, known)
     }
     if (known !== undefined && (await this.#deps.store.stat(known.target)) !== undefined) {
       await this.#mayRead(task)
@@ -242,7 +242,7 @@ function checked(result: Promise<ConvertedLayer>, task: LayerTask): Promise<Conv
 }
 
 function textOf(key: LayerKey): string {
-  return `${key.source} ${key.encoding} ${key.options} ${key.revision}`
+  return `${key.source} ${key.encoding} ${optionsText(key.options)} ${key.revision}`
 }
 
 function isRotten(error: unknown): boolean {

@@ -1,5 +1,4 @@
 /** What people should know of a conversion: layers that have a plainer form than the profile's, or do not hold everything. */
-import { NOTE } from '../format/format.ts'
 import type { Digest } from '../oci/digest.ts'
 import { isSameRepository, type Repository } from '../oci/repository.ts'
 import type { Catalog } from '../ports/catalog.ts'
@@ -14,9 +13,9 @@ export async function notesOf(
   for (const { digest: target } of images) {
     const made = await conversions.listImages({ target })
     const here = made.filter((one) => isSameRepository(one.repository, repository))
-    for (const { source, fallback, facts } of here.flatMap(({ layers }) => layers)) {
-      if (fallback !== undefined) notes.add(`layer ${source} has its plain form: ${fallback}`)
-      if (facts[NOTE] !== undefined) notes.add(`layer ${source} is ${facts[NOTE]}`)
+    for (const { source, fallback, note } of here.flatMap(({ layers }) => layers)) {
+      if (fallback !== undefined) notes.add(`layer ${source} has its plain form: ${fallback.why}`)
+      if (note !== undefined) notes.add(`layer ${source} is ${note}`)
     }
   }
   return [...notes]

@@ -124,7 +124,9 @@ export class Origins {
   async #made(repository: Repository, source: Digest): Promise<readonly Digest[]> {
     const found: Digest[] = []
     const recipes = await this.#catalog.conversions.listLayers(source)
-    for (const { encoding, target } of recipes.slice(0, MAX_RECIPES)) {
+    for (const layer of recipes.slice(0, MAX_RECIPES)) {
+      if ('refused' in layer) continue
+      const { encoding, target } = layer
       if (target === source || findEncoding(encoding)?.tar !== 'kept') continue
       const link = await this.#catalog.links.find(repository, target)
       if (link !== undefined && link.standing !== 'named') found.push(target)

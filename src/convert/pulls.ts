@@ -2,7 +2,6 @@
 import type { Profile, Profiles } from '../config/profiles.ts'
 import { CrossdockError } from '../errors.ts'
 import type { Format } from '../format/format.ts'
-import { parseRecipe } from '../format/recipe.ts'
 import { COMMAND, type Waiter } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
 import { splitSuffix } from '../oci/reference.ts'
@@ -266,7 +265,7 @@ export class Pulls {
     const raw = await this.#deps.manifests.findLocal(task.repository, image.target)
     if (raw === undefined) throw manifestUnknown(task.repository, `@${image.target}`)
     this.#deps.children.handedOut(task, raw)
-    const left = parseRecipe(image.recipe).left?.map((digest) => ({
+    const left = image.recipe.left?.map((digest) => ({
       digest,
       error: this.#deps.setbacks.find(task, digest),
     }))

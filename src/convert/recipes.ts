@@ -1,15 +1,13 @@
 /** How a converted layer can be made again: its recipe, if this build still writes the same bytes. */
-import type { Encoding, FormatOptions } from '../format/format.ts'
-import { canonicalOptions, defaultOptions, findEncoding, findFallback } from '../format/formats.ts'
+import type { Encoding } from '../format/format.ts'
+import { defaultOptions, findEncoding, findFallback } from '../format/formats.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { ConvertedLayer } from '../ports/conversions.ts'
-import { FALLBACK_REVISION } from './layer-task.ts'
 
 export interface LayerRecipe {
   readonly layer: ConvertedLayer
   readonly encoding: Encoding
-  readonly options: FormatOptions
 }
 
 /** `lost` says, for people, why there is none. */
@@ -26,7 +24,7 @@ export async function findRecipe(catalog: Catalog, target: Digest): Promise<Foun
       lost: `it was made by revision ${layer.revision} of ${layer.encoding}, this is ${encoding.revision}`,
     }
   }
-  return { layer, encoding, options: JSON.parse(layer.options) as FormatOptions }
+  return { layer, encoding }
 }
 
 /** What gives the very bytes of a layer that fell back: the plainer format at its defaults. */
@@ -35,7 +33,6 @@ function plainRecipe(layer: ConvertedLayer): ConvertedLayer {
   const plain = encoding && findFallback(encoding)
   if (layer.fallback === undefined || plain === undefined) return layer
   const { fallback: _, ...rest } = layer
-  const options = canonicalOptions(defaultOptions(plain))
-  const revision = Number(layer.facts[FALLBACK_REVISION] ?? 0)
-  return { ...rest, encoding: plain.encoding.name, options, revision }
+  const { revision } = layer.fallback
+  return { ...rest, encoding: plain.encoding.name, options: defaultOptions(plain), revision }
 }

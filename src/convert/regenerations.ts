@@ -91,7 +91,7 @@ export class Regenerations {
       source: { digest: source, size: 0 },
       diffId: sourceDiffId(layer),
       encoding: recipe.encoding,
-      options: recipe.options,
+      options: layer.options,
       interest,
     }
     void this.#deps.layers

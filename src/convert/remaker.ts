@@ -1,6 +1,5 @@
 /** Converted manifests and configs that are gone, written again from what is recorded of them: nothing is converted. */
 import { findFormat } from '../format/formats.ts'
-import { parseRecipe } from '../format/recipe.ts'
 import { COMMAND, Interest, type Waiter } from '../lib/interest.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { ImageIndex, ImageManifest } from '../oci/manifest.ts'
@@ -47,7 +46,7 @@ export class Remaker {
 
   async #again(made: ConvertedImage, by: Waiter): Promise<boolean> {
     const source = await this.#deps.manifests.get(made.repository, made.source)
-    const recipe = parseRecipe(made.recipe)
+    const recipe = made.recipe
     const format = findFormat(recipe.format)
     if (source === undefined || format?.revision !== recipe.revision) return false
     const interest = new Interest(() => this.#deps.clock.monotonic())
@@ -74,7 +73,7 @@ export class Remaker {
   ): Promise<{ readonly manifest: RawManifest; readonly beside?: Beside }> {
     const source = this.#deps.manifests.parse(task.source)
     const dialect = findMediaType(made.mediaType)?.dialect ?? source.dialect
-    const isIndex = parseRecipe(made.recipe).children !== undefined
+    const isIndex = made.recipe.children !== undefined
     if (source.kind === 'image' && !isIndex) {
       return await this.#assembleImage(task, source, dialect, made)
     }

@@ -15,7 +15,7 @@ import type { Repository } from '../oci/repository.ts'
 import type { BlobStore, GrowingBlob } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { ConvertedLayer } from '../ports/conversions.ts'
+import { type ConvertedLayer, isMade } from '../ports/conversions.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
 import { PendingBlob } from './pending-blob.ts'
 import type { Slots } from './slots.ts'
@@ -54,7 +54,8 @@ export class Restorations {
 
   /** `undefined`: something is missing. */
   async find(source: Digest): Promise<Ingredients | undefined> {
-    const made = await this.#deps.catalog.conversions.listLayers(source)
+    const known = await this.#deps.catalog.conversions.listLayers(source)
+    const made = known.filter(isMade)
     const isOurs = ({ encoding, revision, target }: ConvertedLayer) =>
       encoding === corrections.name && revision === corrections.revision && target !== source
     const recipe = made.find(isOurs)

@@ -4,8 +4,8 @@
  */
 import { LRUCache } from 'lru-cache'
 import { CrossdockError, isOutage } from '../errors.ts'
-import { canonicalOptions } from '../format/formats.ts'
 import type { Digest } from '../oci/digest.ts'
+import { optionsText } from '../ports/recipe.ts'
 import type { ImageTask } from './image-task.ts'
 import { reasonOf } from './wishes.ts'
 
@@ -115,5 +115,5 @@ function ttlOf(error: CrossdockError): number {
 
 function keyOf({ repository, profile, options }: ImageTask, child: Digest): string {
   const { upstream, name } = repository
-  return `${upstream}/${name}@${child} ${profile} ${canonicalOptions(options)}`
+  return `${upstream}/${name}@${child} ${profile} ${optionsText(options)}`
 }

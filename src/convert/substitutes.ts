@@ -3,7 +3,6 @@
  * instead, and what to convert from.
  */
 import { findFormat } from '../format/formats.ts'
-import { parseRecipe } from '../format/recipe.ts'
 import { isChosen } from '../oci/chosen-children.ts'
 import type { Descriptor } from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
@@ -79,7 +78,7 @@ export class Substitutes {
     if (await this.#hasLayers(task, source, isReadable)) return { kind: 'convert', from: source }
     for (const { made, raw } of forms) {
       // What changed the tars holds other files than its source.
-      if (findFormat(parseRecipe(made.recipe).format)?.encoding.tar !== 'kept') continue
+      if (findFormat(made.recipe.format)?.encoding.tar !== 'kept') continue
       if (await this.#isWhole(repository, raw)) return { kind: 'convert', from: raw }
     }
     return { kind: 'absent', forms: [...new Set(forms.map(({ made }) => made.profile))] }

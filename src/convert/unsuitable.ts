@@ -5,13 +5,10 @@ import { findFallback } from '../format/formats.ts'
 import type { Digest } from '../oci/digest.ts'
 import { fullName, type Repository } from '../oci/repository.ts'
 import type { Catalog } from '../ports/catalog.ts'
-import type { ConvertedLayer } from '../ports/conversions.ts'
+import type { RefusedLayer } from '../ports/conversions.ts'
 
 /** The reason of an original that is served for that. */
 export const UNSUITABLE = 'unsuitable'
-
-/** Fact of a layer of which an encoding makes nothing: why. Its record leads to the layer itself. */
-export const REFUSED = 'refused'
 
 /** A layer or an image that a format cannot express. */
 export class Unsuitable extends CrossdockError {
@@ -25,14 +22,11 @@ export class Unsuitable extends CrossdockError {
   }
 }
 
-/** `undefined`: something was made of the layer. */
 export function refusalOf(
   repository: Repository,
-  { source, target, encoding, facts }: ConvertedLayer,
-): Unsuitable | undefined {
-  const why = facts[REFUSED]
-  if (why === undefined || source !== target) return undefined
-  return new Unsuitable(`layer ${source}`, repository, encoding, why)
+  { source, encoding, refused }: Pick<RefusedLayer, 'source' | 'encoding' | 'refused'>,
+): Unsuitable {
+  return new Unsuitable(`layer ${source}`, repository, encoding, refused)
 }
 
 /** Why a format was found unable to express one of the layers, with its reason in front. */
@@ -45,9 +39,10 @@ export async function findRefusal(
   const names = [encoding.name, findFallback(encoding)?.encoding.name]
   for (const { digest } of layers) {
     const made = await conversions.listLayers(digest)
-    const refusals = made.filter((one) => names.includes(one.encoding))
-    const [refusal] = refusals.flatMap((one) => refusalOf(repository, one) ?? [])
-    if (refusal !== undefined) return `${UNSUITABLE}, ${refusal.message}`
+    for (const one of made) {
+      if (!('refused' in one) || !names.includes(one.encoding)) continue
+      return `${UNSUITABLE}, ${refusalOf(repository, one).message}`
+    }
   }
   return undefined
 }

@@ -40,15 +40,14 @@ export interface Unpacked {
   readonly uncompressedSize: number
 }
 
-/** Name of the fact that is for people: what of the layer a blob does not hold. */
-export const NOTE = 'note'
-
 /** What an encoder knows when it is done. */
 export interface Encoded {
   /** Digest of the uncompressed layer as a client will compute it; `undefined`: that of the source's tar. */
   readonly diffId?: Digest
-  /** Kept in the catalog, for whoever writes the manifest. */
+  /** Kept in the catalog, for this format alone: what it needs to write the manifest. */
   readonly facts: Readonly<Record<string, string>>
+  /** For people: what of the layer the blob does not hold. */
+  readonly note?: string
 }
 
 export interface TarContext extends EncodeContext {
@@ -85,6 +84,8 @@ export interface EncodingTraits {
   readonly takesPriorities?: boolean
   /** What makes a layer that this encoding must refuse (an ambiguous tar, say): a plainer one's name. */
   readonly fallback?: string
+  /** True when an image can do without the blob of a layer that is refused. */
+  readonly isOptional?: boolean
 }
 
 /** Reads the uncompressed layer. Throws LayerRefusedError when it cannot be carried without loss. */
@@ -117,8 +118,8 @@ export interface Piece {
   readonly size: number
   readonly diffId: Digest
   readonly facts: Readonly<Record<string, string>>
-  /** Why it has a plainer form than was asked for. */
-  readonly fallback?: string | undefined
+  /** Present where it has a plainer form than was asked for. */
+  readonly fallback?: { readonly why: string } | undefined
 }
 
 /** What a conversion is put together from. */
@@ -157,6 +158,8 @@ export interface Assembled {
 /** Where assembling reads and writes; the same input gives the same output all the same. */
 export interface AssemblyContext {
   readonly options: FormatOptions
+  /** Why layers of which an image can do without a piece have none. */
+  readonly refusals: readonly string[]
   /** A part of a piece's blob: bytes `start` (inclusive) to `end` (exclusive). */
   readonly read: (
     piece: Piece,
@@ -229,4 +232,11 @@ export interface Format {
 /** The layer is fine, but this encoding cannot express it; the plainer `fallback` can. */
 export class LayerRefusedError extends Error {
   override readonly name = 'LayerRefusedError'
+  /** Where the layer was read to its end before that showed. */
+  readonly unpacked: Unpacked | undefined
+
+  constructor(message: string, options?: ErrorOptions & { readonly unpacked?: Unpacked }) {
+    super(message, options)
+    this.unpacked = options?.unpacked
+  }
 }

@@ -42,19 +42,3 @@ export function defaultOptions(format: Format): FormatOptions {
     Object.entries(format.options).map(([name, spec]) => [name, spec.default]),
   )
 }
-
-/** Options are made once a profile and asked for with every request. */
-const canonical = new WeakMap<FormatOptions, string>()
-
-/** One text for equal options: JSON with its names in order. */
-export function canonicalOptions(options: FormatOptions): string {
-  const known = canonical.get(options)
-  if (known !== undefined) return known
-  const text = JSON.stringify(Object.fromEntries(Object.entries(options).toSorted(byName)))
-  canonical.set(options, text)
-  return text
-}
-
-function byName([a]: [string, unknown], [b]: [string, unknown]): number {
-  return a < b ? -1 : 1
-}

@@ -2,35 +2,65 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Named } from '../oci/named.ts'
 import type { Repository } from '../oci/repository.ts'
+import type { Options, Recipe } from './recipe.ts'
 
 /** What makes a converted layer's bytes: a pure function of these (design: identity). */
 export interface LayerKey {
   readonly source: Digest
   /** The format's encoding name, e.g. `zstd`. */
   readonly encoding: string
-  /** Canonical JSON of the options that change bytes. */
-  readonly options: string
+  /** Those that change bytes. */
+  readonly options: Options
   readonly revision: number
 }
 
+/** What an encoding made of a layer. */
 export interface ConvertedLayer extends LayerKey {
   readonly target: Digest
   readonly size: number
   readonly diffId: Digest
   /** Bytes of the uncompressed layer. */
   readonly uncompressedSize: number
-  /** Facts that the format needs to write descriptors again (TOC digest, positions), without the formats' annotation names. */
+  /** What the source unpacks to, where that is another tar. */
+  readonly sourceDiffId?: Digest | undefined
+  /** What the source unpacks to in sha512, where some config names it so. */
+  readonly sourceDiffId512?: Digest | undefined
+  /** What the format needs to write descriptors again (TOC digest, positions), without its annotation names; nobody else reads it. */
   readonly facts: Readonly<Record<string, string>>
-  /** Why the layer has a plainer form than the profile asked for. */
-  readonly fallback?: string | undefined
+  /** For people: what of the layer the blob does not hold. */
+  readonly note?: string | undefined
+  /** Present on a layer that has a plainer form than was asked for. */
+  readonly fallback?: Fallback | undefined
+}
+
+export interface Fallback {
+  readonly why: string
+  /** Of the plainer encoding. */
+  readonly revision: number
+}
+
+/** A layer of which an encoding makes nothing, found out for good: layer, encoding and revision do not change. */
+export interface RefusedLayer extends LayerKey {
+  /** Why. */
+  readonly refused: string
+  /** Of the source, bytes. */
+  readonly size: number
+  readonly diffId: Digest
+  readonly uncompressedSize: number
+}
+
+/** What is known of a layer and an encoding. */
+export type LayerRecord = ConvertedLayer | RefusedLayer
+
+export function isMade(layer: LayerRecord): layer is ConvertedLayer {
+  return !('refused' in layer)
 }
 
 /** What makes a converted manifest or index: which source, in which repository (its name is annotated), made how. */
 export interface ImageKey {
   readonly repository: Repository
   readonly source: Digest
-  /** Canonical JSON of format, options, revision, dialect, platform set and record digests: whatever changes bytes. */
-  readonly recipe: string
+  readonly recipe: Recipe
 }
 
 /** What was made for a converted image. A referrer is a manifest that names its source, and that nothing of the conversion names. */
@@ -53,12 +83,12 @@ export interface ConvertedImage extends ImageKey {
 }
 
 export interface ConversionCatalog {
-  findLayer(key: LayerKey): Promise<ConvertedLayer | undefined>
-  /** The recipe of a converted layer; one that a format left as it is has none. */
+  findLayer(key: LayerKey): Promise<LayerRecord | undefined>
+  /** How a converted layer was made; one that a format left as it is was not. */
   findLayerByTarget(target: Digest): Promise<ConvertedLayer | undefined>
-  /** Everything that was made of one source. */
-  listLayers(source: Digest): Promise<readonly ConvertedLayer[]>
-  recordLayer(layer: ConvertedLayer): Promise<void>
+  /** Everything that was made of one source, and what was refused. */
+  listLayers(source: Digest): Promise<readonly LayerRecord[]>
+  recordLayer(layer: LayerRecord): Promise<void>
   /** The same for a layer that no converted image names: a catalog that is made anew knows it, too. */
   keepLayer(layer: ConvertedLayer): Promise<void>
   findImage(key: ImageKey): Promise<ConvertedImage | undefined>

@@ -3,11 +3,10 @@
  * named on the near side; behind it the record's file or image may not be there. They stand in the sidecar of the source.
  */
 import type { Profile } from '../config/profiles.ts'
-import { canonicalOptions } from '../format/formats.ts'
-import { parseRecipe } from '../format/recipe.ts'
 import type { Digest } from '../oci/digest.ts'
 import { isSameRepository, type Repository } from '../oci/repository.ts'
 import type { Catalog } from '../ports/catalog.ts'
+import { optionsText } from '../ports/recipe.ts'
 import type { SidecarStore } from '../ports/sidecars.ts'
 import { linkToList, listIn, type PriorityList, withoutList } from './stored-lists.ts'
 
@@ -60,13 +59,13 @@ export async function findLastList(
   source: Digest,
   profile: Profile,
 ): Promise<{ readonly list: Digest | undefined } | undefined> {
-  const wanted = canonicalOptions(profile.options)
+  const wanted = optionsText(profile.options)
   const made = await catalog.conversions.listImages({ source })
   const [last] = made
     .filter((one) => isSameRepository(one.repository, repository) && one.profile === profile.name)
     .sort((a, b) => b.convertedAt - a.convertedAt)
-    .map(({ recipe }) => parseRecipe(recipe).options)
-    .map((options) => ({ list: listIn(options), rest: canonicalOptions(withoutList(options)) }))
+    .map(({ recipe }) => recipe.options)
+    .map((options) => ({ list: listIn(options), rest: optionsText(withoutList(options)) }))
     .filter(({ rest }) => rest === wanted)
   return last
 }

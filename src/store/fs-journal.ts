@@ -3,21 +3,16 @@ import { constants } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Digest } from '../oci/digest.ts'
-import type { ConvertedLayer } from '../ports/conversions.ts'
 import type { Platform } from '../oci/manifest.ts'
 import type { Repository } from '../oci/repository.ts'
+import type { ConvertedLayer } from '../ports/conversions.ts'
 import type { ForgottenTag, Journal, LearnedPlatform, Proof, ProvenLink } from '../ports/journal.ts'
 import type { Pin } from '../ports/pins.ts'
+import { isRecordedLayer, layerOf, recordedLayer } from '../recorded.ts'
 import { isMissing, storeFailure } from './failures.ts'
 import { readFanOut } from './fan-out.ts'
 import { FILE_MODE, type Layout, makeFolder, syncFolder } from './layout.ts'
-import {
-  isConvertedLayer,
-  isForgottenTag,
-  isPinLine,
-  isPlatformLine,
-  isProofLine,
-} from './sound-records.ts'
+import { isForgottenTag, isPinLine, isPlatformLine, isProofLine } from './sound-records.ts'
 import { parseSummedJson, summedJson } from './summed-json.ts'
 
 const SUFFIX = '.links'
@@ -59,12 +54,15 @@ export class FsJournal implements Journal {
   }
 
   async keepRecipe(layer: ConvertedLayer): Promise<void> {
-    await this.#append(join(this.#layout.sidecars, RECIPES), layer)
+    await this.#append(join(this.#layout.sidecars, RECIPES), recordedLayer(layer))
   }
 
   async *listRecipes(): AsyncGenerator<ConvertedLayer> {
     const lines = await readLines(join(this.#layout.sidecars, RECIPES))
-    yield* lines.filter(isConvertedLayer)
+    for (const line of lines.filter(isRecordedLayer)) {
+      const layer = layerOf(line)
+      if (layer !== undefined && !('refused' in layer)) yield layer
+    }
   }
 
   async *listProofs(): AsyncGenerator<Proof> {

@@ -5,6 +5,7 @@ import type { Digest } from '../oci/digest.ts'
 import { outputsOf } from '../outputs.ts'
 import type { ConvertedImage } from '../ports/conversions.ts'
 import type { Sidecar, SidecarStore } from '../ports/sidecars.ts'
+import { madeOf, recorded } from '../recorded.ts'
 import { isMissing, storeFailure } from './failures.ts'
 import { readFanOut } from './fan-out.ts'
 import { FILE_MODE, type Layout, publish, syncFolder } from './layout.ts'
@@ -32,10 +33,10 @@ export class FsSidecars implements SidecarStore {
 
   async read(digest: Digest): Promise<Sidecar | undefined> {
     try {
-      const recorded = parseSidecar(digest, await readFile(this.#layout.sidecar(digest), 'utf8'))
-      if (recorded?.conversion === undefined)
-        return recorded && { ...recorded, conversion: undefined }
-      return { ...recorded, conversion: await this.#complete(recorded.conversion) }
+      const sidecar = parseSidecar(digest, await readFile(this.#layout.sidecar(digest), 'utf8'))
+      if (sidecar === undefined) return undefined
+      const conversion = sidecar.conversion && (await this.#complete(sidecar.conversion))
+      return { ...sidecar, conversion }
     } catch (error) {
       if (isMissing(error)) return undefined
       throw storeFailure(`read the sidecar of ${digest}`, error)
@@ -65,25 +66,31 @@ export class FsSidecars implements SidecarStore {
   }
 
   /** Sidecars did not always list outputs. */
-  async #complete(conversion: RecordedConversion): Promise<ConvertedImage> {
-    const { outputs, layers } = conversion
-    if (outputs !== undefined) return { ...conversion, outputs }
+  async #complete(conversion: RecordedConversion): Promise<ConvertedImage | undefined> {
+    const made = madeOf(conversion)
+    if (made === undefined) return undefined
+    const { outputs, layers } = made
+    if (outputs !== undefined) return { ...made, outputs }
     const [target, source] = await Promise.all([
       readDocument(this.#layout, conversion.target),
       readDocument(this.#layout, conversion.source),
     ])
-    return { ...conversion, outputs: outputsOf({ target, source, layers }) }
+    return { ...made, outputs: outputsOf({ target, source, layers }) }
   }
 
   async #write(digest: Digest, sidecar: Sidecar | undefined): Promise<void> {
     const path = this.#layout.sidecar(digest)
     try {
       if (sidecar === undefined) await removeDurably(path)
-      else await writeDurably(this.#temp.next(), path, `${summedJson(sidecar)}\n`)
+      else await writeDurably(this.#temp.next(), path, `${summedJson(written(sidecar))}\n`)
     } catch (error) {
       throw storeFailure(`write the sidecar of ${digest}`, error)
     }
   }
+}
+
+function written({ conversion, ...sidecar }: Sidecar): RecordedSidecar {
+  return { ...sidecar, conversion: conversion && recorded(conversion) }
 }
 
 async function writeDurably(temp: string, path: string, text: string): Promise<void> {

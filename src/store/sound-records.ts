@@ -1,14 +1,15 @@
 /** Pure: whether a sidecar or a line of a journal has everything that the catalog is made of; what has rotted has not. */
-import { isCount, isListOf, isObject, isText, isTextMap, parseObject } from '../lib/shapes.ts'
+import { isCount, isListOf, isObject, isText, isTextMap } from '../lib/shapes.ts'
 import { type Digest, isDigest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
-import type { ConvertedImage, ConvertedLayer, Output } from '../ports/conversions.ts'
+import type { ConvertedImage, Output } from '../ports/conversions.ts'
 import type { ForgottenTag, LearnedPlatform } from '../ports/journal.ts'
 import type { Place, Sidecar } from '../ports/sidecars.ts'
+import { isRecordedConversion, type Recorded } from '../recorded.ts'
 import type { PinLine, ProofLine } from './journal-lines.ts'
 
 /** A conversion as a sidecar says it; older ones do not list outputs. */
-export type RecordedConversion = Omit<ConvertedImage, 'outputs'> &
+export type RecordedConversion = Recorded<Omit<ConvertedImage, 'outputs'>> &
   Partial<Pick<ConvertedImage, 'outputs'>>
 
 export type RecordedSidecar = Omit<Sidecar, 'conversion'> & {
@@ -66,14 +67,10 @@ function isPlace(value: unknown): value is Place {
 function isConversion(value: unknown): value is RecordedConversion {
   return (
     isObject(value) &&
-    isRepository(value.repository) &&
-    [value.source, value.target].every(isAnyDigest) &&
-    [value.mediaType, value.profile].every(isText) &&
     Number.isFinite(value.seconds) &&
-    [value.size, value.convertedAt].every(isCount) &&
-    parseObject(value.recipe) !== undefined &&
-    isListOf(value.layers, isConvertedLayer) &&
-    (value.outputs === undefined || isListOf(value.outputs, isOutput))
+    isCount(value.convertedAt) &&
+    (value.outputs === undefined || isListOf(value.outputs, isOutput)) &&
+    isRecordedConversion(value)
   )
 }
 
@@ -85,17 +82,6 @@ function isOutput(value: unknown): value is Output {
     (value.mediaType === undefined || isText(value.mediaType)) &&
     (value.role === undefined || value.role === 'config') &&
     (value.isReferrer === undefined || value.isReferrer === true)
-  )
-}
-
-export function isConvertedLayer(value: unknown): value is ConvertedLayer {
-  return (
-    isObject(value) &&
-    [value.source, value.target, value.diffId].every(isAnyDigest) &&
-    [value.size, value.uncompressedSize, value.revision].every(isCount) &&
-    isText(value.encoding) &&
-    isTextMap(value.facts) &&
-    parseObject(value.options) !== undefined
   )
 }
 

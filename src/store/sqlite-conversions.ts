@@ -6,8 +6,12 @@ import type {
   ConvertedLayer,
   ImageKey,
   LayerKey,
+  LayerRecord,
 } from '../ports/conversions.ts'
 import type { Journal } from '../ports/journal.ts'
+import { optionsText, recipeText } from '../ports/recipe.ts'
+import { layerOf, madeOf, type RecordedLayer, recorded, recordedLayer } from '../recorded.ts'
+import { catalogDamaged } from './failures.ts'
 import type { Database } from './sqlite-database.ts'
 import type { Row } from './sqlite-row.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
@@ -26,9 +30,10 @@ export class SqliteConversions implements ConversionCatalog {
     this.#journal = journal
   }
 
-  async findLayer(key: LayerKey): Promise<ConvertedLayer | undefined> {
+  async findLayer(key: LayerKey): Promise<LayerRecord | undefined> {
     return this.#db.mending(() => {
-      const { encoding, options, revision } = key
+      const { encoding, revision } = key
+      const options = optionsText(key.options)
       const asked = { source: bytesOf(key.source), encoding, options, revision }
       const row = this.#db.get(
         'SELECT * FROM layers WHERE source = ? AND encoding = ? AND options = ? AND revision = ?',
@@ -42,16 +47,20 @@ export class SqliteConversions implements ConversionCatalog {
     return this.#db.mending(() => {
       const asked = { target: bytesOf(target) }
       // The recipe that gave the bytes directly comes before one that fell back to it; newer revisions come first.
-      const row = this.#db.get(
+      const rows = this.#db.all(
         `SELECT * FROM layers WHERE target = ? AND source <> target
-         ORDER BY fallback IS NOT NULL, revision DESC, source, encoding, options LIMIT 1`,
+         ORDER BY fallback IS NOT NULL, revision DESC, source, encoding, options`,
         asked.target,
       )
-      return row && layerIn(soundIn('layers', row, asked))
+      for (const row of rows) {
+        const layer = layerIn(soundIn('layers', row, asked))
+        if (!('refused' in layer)) return layer
+      }
+      return undefined
     })
   }
 
-  async listLayers(source: Digest): Promise<readonly ConvertedLayer[]> {
+  async listLayers(source: Digest): Promise<readonly LayerRecord[]> {
     return this.#db.mending(() => {
       const asked = { source: bytesOf(source) }
       const rows = this.#db.all(
@@ -62,7 +71,7 @@ export class SqliteConversions implements ConversionCatalog {
     })
   }
 
-  async recordLayer(layer: ConvertedLayer): Promise<void> {
+  async recordLayer(layer: LayerRecord): Promise<void> {
     await this.#db.mending(() => this.putLayer(layer))
   }
 
@@ -71,7 +80,8 @@ export class SqliteConversions implements ConversionCatalog {
     await this.recordLayer(layer)
   }
 
-  putLayer(layer: ConvertedLayer): void {
+  putLayer(record: LayerRecord): void {
+    const layer = recordedLayer(record)
     const { encoding, options, revision, size } = layer
     const row = {
       ...{ source: bytesOf(layer.source), encoding, options, revision },
@@ -88,8 +98,9 @@ export class SqliteConversions implements ConversionCatalog {
     )
   }
 
-  async findImage({ repository, source, recipe }: ImageKey): Promise<ConvertedImage | undefined> {
+  async findImage({ repository, source, ...key }: ImageKey): Promise<ConvertedImage | undefined> {
     const { upstream, name } = repository
+    const recipe = recipeText(key.recipe)
     const find = () => {
       const asked = { upstream, name, source: bytesOf(source), recipe }
       const row = this.#db.get(
@@ -133,10 +144,11 @@ export class SqliteConversions implements ConversionCatalog {
   /** Within a transaction. */
   putImage(image: ConvertedImage): void {
     const { upstream, name } = image.repository
+    const { recipe, layers } = recorded(image)
     const row = {
-      ...{ source: bytesOf(image.source), recipe: image.recipe },
+      ...{ source: bytesOf(image.source), recipe },
       ...{ target: bytesOf(image.target), size: image.size, media_type: image.mediaType },
-      ...{ profile: image.profile, layers: JSON.stringify(image.layers) },
+      ...{ profile: image.profile, layers: JSON.stringify(layers) },
       outputs: JSON.stringify(image.outputs),
       ...{ converted_at: image.convertedAt, seconds: image.seconds },
     }
@@ -159,7 +171,8 @@ export class SqliteConversions implements ConversionCatalog {
     return await this.#db.mending(() =>
       this.#db.transaction(() => {
         const row = this.#db.get(sql, upstream, name)
-        return row !== undefined && this.#delete(numberIn(row, 'id'), bytesOf(source), recipe)
+        const text = recipeText(recipe)
+        return row !== undefined && this.#delete(numberIn(row, 'id'), bytesOf(source), text)
       }),
     )
   }
@@ -190,8 +203,8 @@ export class SqliteConversions implements ConversionCatalog {
   }
 }
 
-function layerIn(row: Row): ConvertedLayer {
-  return {
+function layerIn(row: Row): LayerRecord {
+  const layer = layerOf({
     source: digestIn(row, 'source'),
     encoding: textIn(row, 'encoding'),
     options: textIn(row, 'options'),
@@ -200,13 +213,15 @@ function layerIn(row: Row): ConvertedLayer {
     size: numberIn(row, 'size'),
     diffId: digestIn(row, 'diff_id'),
     uncompressedSize: numberIn(row, 'uncompressed_size'),
-    facts: JSON.parse(textIn(row, 'facts')) as ConvertedLayer['facts'],
+    facts: JSON.parse(textIn(row, 'facts')) as RecordedLayer['facts'],
     ...(row.fallback !== null && { fallback: textIn(row, 'fallback') }),
-  }
+  })
+  if (layer === undefined) throw catalogDamaged('a layer has options that are none')
+  return layer
 }
 
 function imageIn(row: Row): ConvertedImage {
-  return {
+  const image = madeOf({
     repository: { upstream: textIn(row, 'upstream'), name: textIn(row, 'name') },
     source: digestIn(row, 'source'),
     recipe: textIn(row, 'recipe'),
@@ -214,9 +229,11 @@ function imageIn(row: Row): ConvertedImage {
     size: numberIn(row, 'size'),
     mediaType: textIn(row, 'media_type'),
     profile: textIn(row, 'profile'),
-    layers: JSON.parse(textIn(row, 'layers')) as ConvertedImage['layers'],
+    layers: JSON.parse(textIn(row, 'layers')) as RecordedLayer[],
     outputs: JSON.parse(textIn(row, 'outputs')) as ConvertedImage['outputs'],
     convertedAt: numberIn(row, 'converted_at'),
     seconds: numberIn(row, 'seconds'),
-  }
+  })
+  if (image === undefined) throw catalogDamaged('an image has a recipe that is none')
+  return image
 }

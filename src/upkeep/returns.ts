@@ -2,7 +2,6 @@
 
 import { findRecipe } from '../convert/recipes.ts'
 import { findFormat } from '../format/formats.ts'
-import { parseRecipe } from '../format/recipe.ts'
 import type { Digest } from '../oci/digest.ts'
 import { fullName, type Repository } from '../oci/repository.ts'
 import type { BlobStore } from '../ports/blobs.ts'
@@ -62,7 +61,7 @@ export class Returns {
     const [target] = await conversions.listImages({ target: digest })
     const image = target ?? (await conversions.listImages({ output: digest })).at(0)
     if (image === undefined) return { lost: 'its recipe is not known' }
-    const { format, revision } = parseRecipe(image.recipe)
+    const { format, revision } = image.recipe
     if (findFormat(format)?.revision !== revision) {
       return { lost: `it was made by revision ${revision} of ${format}` }
     }
@@ -75,7 +74,7 @@ export class Returns {
     const recipe = await findRecipe(this.#deps.catalog, digest)
     if ('lost' in recipe) return recipe
     const { source } = recipe.layer
-    const list = listIn(recipe.options)
+    const list = listIn(recipe.layer.options)
     if (list !== undefined && (await this.#deps.store.stat(list)) === undefined) {
       return { lost: `its priority list ${list} is gone` }
     }

@@ -5,6 +5,7 @@ import type { Repository } from '../../src/oci/repository.ts'
 import type { Catalog } from '../../src/ports/catalog.ts'
 import type { ConvertedImage, ConvertedLayer } from '../../src/ports/conversions.ts'
 import type { Link } from '../../src/ports/links.ts'
+import type { Recipe } from '../../src/ports/recipe.ts'
 import { toArray } from './blob-store.ts'
 
 export interface CatalogUnderTest extends AsyncDisposable {
@@ -199,7 +200,7 @@ function describeLayers(start: () => Promise<Catalog>): void {
     for (const other of [
       { source: digest('x') },
       { encoding: 'gzip' },
-      { options: '{"level":4}' },
+      { options: { level: 4 } },
       { revision: 2 },
     ]) {
       expect(await conversions.findLayer({ ...recorded, ...other })).toBeUndefined()
@@ -209,7 +210,11 @@ function describeLayers(start: () => Promise<Catalog>): void {
   it('finds the recipe of a converted layer, the direct one first', async () => {
     const { conversions } = await start()
     const direct = layer('source', 'target')
-    const fellBack = { ...direct, encoding: 'estargz', fallback: 'ambiguous tar' }
+    const fellBack = {
+      ...direct,
+      encoding: 'estargz',
+      fallback: { why: 'ambiguous tar', revision: 2 },
+    }
     await conversions.recordLayer(fellBack)
     expect(await conversions.findLayerByTarget(digest('target'))).toEqual(fellBack)
     await conversions.recordLayer(direct)
@@ -221,7 +226,7 @@ function describeLayers(start: () => Promise<Catalog>): void {
   it('lists what was made of a source', async () => {
     const { conversions } = await start()
     const one = layer('source', 'one')
-    const two = { ...layer('source', 'two'), encoding: 'none', options: '{}' }
+    const two = { ...layer('source', 'two'), encoding: 'none', options: {} }
     for (const each of [one, two, layer('other', 'three')]) await conversions.recordLayer(each)
 
     expect(await conversions.listLayers(digest('source'))).toEqual([two, one])
@@ -231,12 +236,36 @@ function describeLayers(start: () => Promise<Catalog>): void {
     expect(await conversions.listLayers(digest('x'))).toEqual([])
   })
 
+  it('says of a layer that is refused why, and gives nothing for it', async () => {
+    const { conversions } = await start()
+    const { target: _, facts: __, ...rest } = layer('source', 'source')
+    const refused = { ...rest, refused: 'a sparse file' }
+    await conversions.recordLayer(refused)
+
+    expect(await conversions.findLayer(refused)).toEqual(refused)
+    expect(await conversions.listLayers(digest('source'))).toEqual([refused])
+    expect(await conversions.findLayerByTarget(digest('source'))).toBeUndefined()
+  })
+
+  it('keeps everything that is known of a layer', async () => {
+    const { conversions } = await start()
+    const all = {
+      ...layer('source', 'target'),
+      ...{ sourceDiffId: digest('tar'), sourceDiffId512: digestOf(Buffer.from('tar'), 'sha512') },
+      ...{ note: 'without its xattrs', fallback: { why: 'a path twice', revision: 7 } },
+    }
+    await conversions.recordLayer(all)
+
+    expect(await conversions.findLayer(all)).toEqual(all)
+  })
+
   it('replaces what was recorded under the same key', async () => {
     const { conversions } = await start()
     await conversions.recordLayer(layer('source', 'old'))
     await conversions.recordLayer(layer('source', 'new'))
 
-    expect((await conversions.findLayer(layer('source', 'x')))?.target).toBe(digest('new'))
+    const found = await conversions.findLayer(layer('source', 'x'))
+    expect(found).toMatchObject({ target: digest('new') })
     expect(await conversions.findLayerByTarget(digest('old'))).toBeUndefined()
   })
 }
@@ -251,14 +280,14 @@ function describeImages(start: () => Promise<Catalog>): void {
     expect(await conversions.findImage(recorded)).toEqual(recorded)
     expect(await conversions.findImage({ ...recorded, repository: NGINX })).toBeUndefined()
     expect(await conversions.findImage({ ...recorded, source: digest('x') })).toBeUndefined()
-    expect(await conversions.findImage({ ...recorded, recipe: '{}' })).toBeUndefined()
+    expect(await conversions.findImage({ ...recorded, recipe: GZIP })).toBeUndefined()
   })
 
   it('lists images by source, by target, and all', async () => {
     const catalog = await start()
     const { conversions } = catalog
     const first = image('a', 'x')
-    const second = { ...image('a', 'y'), recipe: '{"format":"gzip"}', convertedAt: 2 }
+    const second = { ...image('a', 'y'), recipe: GZIP, convertedAt: 2 }
     const third = { ...image('b', 'y'), repository: NGINX, convertedAt: 3 }
     for (const one of [first, second, third]) await catalog.publish(one)
 
@@ -287,7 +316,7 @@ function describeImages(start: () => Promise<Catalog>): void {
 
   it('opens to a repository what was made for it, and nothing that stayed the source', async () => {
     const catalog = await start()
-    const kept = { ...layer('kept', 'kept'), fallback: 'why' }
+    const kept = { ...layer('kept', 'kept'), fallback: { why: 'why', revision: 1 } }
     const config = { digest: digest('config'), size: 2, role: 'config' } as const
     const made = image('a', 'x')
     const { layers, outputs } = made
@@ -409,11 +438,21 @@ function link(text: string, standing: Link['standing']): Link {
   return { digest: digest(text), size: text.length, standing }
 }
 
+const GZIP: Recipe = {
+  ...{ profile: 'gzip', format: 'gzip', revision: 1 },
+  ...{ options: { level: 6 }, dialect: 'docker' },
+}
+
+const ZSTD: Recipe = {
+  ...{ profile: 'zstd', format: 'zstd', revision: 1 },
+  ...{ options: { level: 3 }, dialect: 'oci' },
+}
+
 export function layer(source: string, target: string): ConvertedLayer {
   return {
     source: digest(source),
     encoding: 'zstd',
-    options: '{"level":3}',
+    options: { level: 3 },
     revision: 1,
     target: digest(target),
     size: 123,
@@ -427,7 +466,7 @@ export function image(source: string, target: string): ConvertedImage {
   return {
     repository: ALPINE,
     source: digest(source),
-    recipe: '{"format":"zstd"}',
+    recipe: ZSTD,
     target: digest(target),
     size: 1_000,
     mediaType: MANIFEST_TYPE,

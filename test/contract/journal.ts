@@ -41,7 +41,7 @@ export function describeJournal(name: string, open: () => Promise<JournalUnderTe
       const journal = await start()
       const recipe: ConvertedLayer = {
         source: digestOf(Buffer.from('source')),
-        ...{ encoding: 'corrections', options: '{}', revision: 1 },
+        ...{ encoding: 'corrections', options: {}, revision: 1 },
         ...{ target: digestOf(Buffer.from('target')), size: 300 },
         ...{ diffId: digestOf(Buffer.from('tar')), uncompressedSize: 9_000 },
         facts: { model: 'go-6' },

@@ -10,7 +10,6 @@ import { readTar as readArchive } from '../../src/bundle/tar-archive.ts'
 import { decodeLayer } from '../../src/codec/codecs.ts'
 import { gzip } from '../../src/codec/gzip.ts'
 import { zstd } from '../../src/codec/zstd.ts'
-import { parseRecipe } from '../../src/format/recipe.ts'
 import { estargz } from '../../src/format/estargz.ts'
 import { estargzFooter, parseEstargzFooter } from '../../src/format/estargz-footer.ts'
 import { LayerRefusedError } from '../../src/format/format.ts'
@@ -22,6 +21,8 @@ import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import { DEFAULT_MODEL_LIMITS, parseImageConfig, parseManifest } from '../../src/oci/manifest.ts'
 import { CONFIG_TYPES, MANIFEST_TYPES } from '../../src/oci/media-type.ts'
 import { parseName } from '../../src/oci/reference.ts'
+import { optionsText, recipeIn, recipeText } from '../../src/ports/recipe.ts'
+import { madeOf } from '../../src/recorded.ts'
 import { AmbiguousTarError } from '../../src/tar/entry.ts'
 import { readTar } from '../../src/tar/reader.ts'
 import { chunked, seededBytes, seededText } from './bytes.ts'
@@ -209,7 +210,7 @@ const bundled = {
   ],
   manifests: [{ ...manifest, repository: 'docker.io/library/a', tags: ['1'] }],
   conversions: [
-    {
+    madeOf({
       repository: { upstream: 'docker.io', name: 'library/a' },
       source: manifest.digest,
       recipe:
@@ -231,7 +232,7 @@ const bundled = {
           facts: {},
         },
       ],
-    },
+    }),
   ],
   requires: [],
   blobs: [...BLOBS.keys()].flatMap((one) => found(one) ?? []),
@@ -243,8 +244,8 @@ async function runDescription(bytes: Buffer): Promise<void> {
   const parsed = parseDescription(bytes)
   const plan = await planOwnBundle(parsed, found, context)
   for (const { recipe, layers } of plan.conversions) {
-    mustHold(typeof parseRecipe(recipe).format === 'string', 'a recipe names its format')
-    for (const { options } of layers) JSON.parse(options)
+    mustHold(recipeIn(recipeText(recipe)) !== undefined, 'a recipe is one when it is written')
+    for (const { options } of layers) optionsText(options)
   }
   for (const { repository, tags } of plan.manifests) {
     parseName(repository.name)

@@ -10,15 +10,16 @@ import { loadConfig } from '../../src/config/load.ts'
 import { ConfigError } from '../../src/config/problem.ts'
 import { formatConfig } from '../../src/config/show.ts'
 import { formatDuration, formatSize, parseDuration, parseSize } from '../../src/config/units.ts'
-import { readRecord } from '../../src/priorities/record-files.ts'
 import { writeRecord } from '../../src/format/priorities.ts'
 import { compileGlob } from '../../src/lib/glob.ts'
 import { streamOf } from '../../src/lib/streams.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { parseReference } from '../../src/oci/reference.ts'
+import { optionsText, recipeIn, recipeText } from '../../src/ports/recipe.ts'
+import { readRecord } from '../../src/priorities/record-files.ts'
+import { FsJournal } from '../../src/store/fs-journal.ts'
 import { layoutOf } from '../../src/store/layout.ts'
 import type { FileLock } from '../../src/store/lock.ts'
-import { FsJournal } from '../../src/store/fs-journal.ts'
 import { FsSidecars } from '../../src/store/sidecars.ts'
 import type { TempFiles } from '../../src/store/temp-files.ts'
 import { DockerCredentials } from '../../src/upstream/credentials.ts'
@@ -95,9 +96,10 @@ async function runSidecar(bytes: Buffer): Promise<void> {
       'a tag has a time',
     )
   }
-  const { layers = [], recipe = '{}' } = sidecar?.conversion ?? {}
-  JSON.parse(recipe)
-  for (const { options } of layers) JSON.parse(options)
+  const { conversion } = sidecar ?? {}
+  if (conversion === undefined) return
+  mustHold(recipeIn(recipeText(conversion.recipe)) !== undefined, 'a recipe is one')
+  for (const { options } of conversion.layers) optionsText(options)
 }
 
 async function runJournal(bytes: Buffer): Promise<void> {
@@ -162,7 +164,8 @@ const sidecar = {
 
 const conversion = {
   repository: { upstream: 'docker.io', name: 'library/a' },
-  ...{ source: DIGEST, target: DIGEST, recipe: '{}', profile: 'zstd', size: 1 },
+  ...{ source: DIGEST, target: DIGEST, profile: 'zstd', size: 1 },
+  recipe: '{"profile":"zstd","format":"zstd","revision":1,"options":{},"dialect":"oci"}',
   ...{ mediaType: sidecar.mediaType, convertedAt: 1, seconds: 0.5 },
   layers: [
     {

@@ -10,9 +10,11 @@ import type {
   ConvertedLayer,
   ImageKey,
   LayerKey,
+  LayerRecord,
 } from '../../src/ports/conversions.ts'
 import type { Link, LinkCatalog } from '../../src/ports/links.ts'
 import type { PlatformCatalog } from '../../src/ports/platforms.ts'
+import { optionsText, recipeText } from '../../src/ports/recipe.ts'
 import type { Retention, RetentionCatalog, UsageCatalog } from '../../src/ports/retention.ts'
 import type { TagCatalog, TagName, TagRecord } from '../../src/ports/tags.ts'
 
@@ -129,17 +131,18 @@ function mergedStanding(known: Link, next: Link): Link {
 }
 
 class MemoryConversions implements ConversionCatalog {
-  readonly #layers = new Map<string, ConvertedLayer>()
+  readonly #layers = new Map<string, LayerRecord>()
   readonly #images = new Map<string, ConvertedImage>()
 
-  async findLayer(key: LayerKey): Promise<ConvertedLayer | undefined> {
+  async findLayer(key: LayerKey): Promise<LayerRecord | undefined> {
     return this.#layers.get(layerText(key))
   }
 
   async findLayerByTarget(target: Digest): Promise<ConvertedLayer | undefined> {
-    const found = [...this.#layers.values()].filter(
-      (layer) => layer.target === target && isWritten(layer),
-    )
+    const found = [...this.#layers.values()].flatMap((layer) => {
+      const isOne = !('refused' in layer) && layer.target === target && isWritten(layer)
+      return isOne ? [layer] : []
+    })
     const rank = (layer: ConvertedLayer) => [
       layer.fallback === undefined ? 0 : 1,
       -layer.revision,
@@ -148,13 +151,13 @@ class MemoryConversions implements ConversionCatalog {
     return found.sort((a, b) => compare(rank(a), rank(b)))[0]
   }
 
-  async listLayers(source: Digest): Promise<readonly ConvertedLayer[]> {
+  async listLayers(source: Digest): Promise<readonly LayerRecord[]> {
     return [...this.#layers.values()]
       .filter((layer) => layer.source === source)
       .sort((a, b) => compare([layerText(a)], [layerText(b)]))
   }
 
-  async recordLayer(layer: ConvertedLayer): Promise<void> {
+  async recordLayer(layer: LayerRecord): Promise<void> {
     this.#layers.set(layerText(layer), layer)
   }
 
@@ -190,7 +193,9 @@ class MemoryConversions implements ConversionCatalog {
   }
 
   async forgetLayer(target: Digest): Promise<boolean> {
-    const found = [...this.#layers].filter(([, layer]) => layer.target === target)
+    const found = [...this.#layers].filter(
+      ([, layer]) => !('refused' in layer) && layer.target === target,
+    )
     for (const [key] of found) this.#layers.delete(key)
     return found.length > 0
   }
@@ -286,11 +291,11 @@ function textOf({ upstream, name }: Repository, ...more: string[]): string {
 }
 
 function layerText({ source, encoding, options, revision }: LayerKey): string {
-  return [source, encoding, options, revision].join('\0')
+  return [source, encoding, optionsText(options), revision].join('\0')
 }
 
 function imageText({ repository, source, recipe }: ImageKey): string {
-  return textOf(repository, source, recipe)
+  return textOf(repository, source, recipeText(recipe))
 }
 
 function compare(a: readonly (string | number)[], b: readonly (string | number)[]): number {

@@ -11,6 +11,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   oci: ['errors.ts'],
   ports: ['lib', 'oci'],
   'outputs.ts': ['oci', 'ports'],
+  'recorded.ts': ['lib', 'oci', 'ports'],
   'tracing.ts': ['lib'],
   'settings.ts': ['config', 'http', 'naming.ts', 'lib', 'oci'],
   'clock.ts': ['ports'],
@@ -23,7 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ['format', 'oci'],
   setup: ['config', 'oci'],
   access: ['errors.ts', 'lib', 'config'],
-  store: ['errors.ts', 'lib', 'oci', 'ports', 'outputs.ts'],
+  store: ['errors.ts', 'lib', 'oci', 'ports', 'outputs.ts', 'recorded.ts'],
   upstream: ['errors.ts', 'lib', 'oci', 'ports'],
   pull: ['errors.ts', 'lib', 'oci', 'ports'],
   priorities: [
@@ -43,7 +44,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...['convert', 'upkeep', 'config', 'format'],
   ],
   bundle: [
-    ...['errors.ts', 'lib', 'oci', 'ports', 'pull', 'codec', 'format'],
+    ...['errors.ts', 'lib', 'oci', 'ports', 'recorded.ts', 'pull', 'codec', 'format'],
     ...['convert', 'config', 'priorities'],
   ],
   http: [

@@ -4,16 +4,15 @@ import type { ByteStream } from '../../lib/streams.ts'
 import { Hasher } from '../../oci/digest.ts'
 import { findMediaType } from '../../oci/media-type.ts'
 import { refusing } from '../estargz.ts'
-import {
-  type Encoded,
-  NOTE,
-  type Encoding,
-  type Format,
-  type IndexForm,
-  type OptionTable,
-  type SourceContext,
-  type TarContext,
-  type Unpacked,
+import type {
+  Encoded,
+  Encoding,
+  Format,
+  IndexForm,
+  OptionTable,
+  SourceContext,
+  TarContext,
+  Unpacked,
 } from '../format.ts'
 import { assembleNydus } from './image.ts'
 import type { LayerTree } from './layer-tree.ts'
@@ -104,7 +103,7 @@ async function* encodeBlob(
   compression: 'none' | 'zstd',
   context: TarContext,
 ): AsyncGenerator<Uint8Array, Encoded> {
-  return { facts: factsOf(yield* encodeNative(tar, { compression }, context)) }
+  return { facts: {}, ...noteOf(yield* encodeNative(tar, { compression }, context)) }
 }
 
 async function* encodeReference(
@@ -121,17 +120,17 @@ async function* encodeReference(
   }
   const tree = yield* encodeZran(source, { onTar, signal })
   const found = { uncompressedSize: tar.size, diffId: tar.digest(), diffId512: tar512?.digest() }
-  return { facts: factsOf(tree), unpacked: found }
+  return { facts: {}, ...noteOf(tree), unpacked: found }
 }
 
 /** Names of extended attributes that are told of. */
 const MAX_TOLD = 10
 
 /** What the form cannot hold of a layer. */
-function factsOf({ dropped }: LayerTree): Encoded['facts'] {
+function noteOf({ dropped }: LayerTree): Pick<Encoded, 'note'> {
   if (dropped.size === 0) return {}
   const told = [...dropped].slice(0, MAX_TOLD).map(([name, files]) => `${name} (${files})`)
   const rest = dropped.size - told.length
   const all = [...told, ...(rest > 0 ? [`${rest} more`] : [])]
-  return { [NOTE]: `without the extended attributes ${all.join(', ')}` }
+  return { note: `without the extended attributes ${all.join(', ')}` }
 }

@@ -7,6 +7,7 @@ import { type Digest, digestOf } from '../../oci/digest.ts'
 import { MANIFEST_TYPES, translateMediaType } from '../../oci/media-type.ts'
 import {
   type Assembled,
+  type AssemblyContext,
   type Encoded,
   type Format,
   type FormatOptions,
@@ -20,8 +21,8 @@ import { makeZtoc } from './make-ztoc.ts'
 import {
   besideImage,
   EMPTY_CONFIG,
-  imageAnnotations,
   INDEX_TYPES,
+  imageAnnotations,
   type LayerZtoc,
   whyNoZtoc,
   writeSociIndex,
@@ -31,9 +32,6 @@ import {
 const TOOL = 'crossdock'
 
 const MIB = 1024 ** 2
-
-/** A fact of a piece without bytes: why the layer has no ztoc. */
-const REFUSED = 'refused'
 
 export const soci: Format = {
   name: 'soci',
@@ -63,6 +61,7 @@ export const soci: Format = {
     revision: 1,
     tar: 'absent',
     uses: ['spanSize'],
+    isOptional: true,
     reads: 'source',
     encode,
   },
@@ -97,7 +96,7 @@ async function* encode(
     ...{ spanSize, tool: TOOL, limits, wants512, unpacked, signal },
   })
   if (made.ztoc.kind === 'refused') {
-    return { facts: { [REFUSED]: made.ztoc.reason }, unpacked: made.unpacked }
+    throw new LayerRefusedError(made.ztoc.reason, { unpacked: made.unpacked })
   }
   yield* made.ztoc.parts
   return { facts: {}, unpacked: made.unpacked }
@@ -107,20 +106,19 @@ async function* encode(
 function assemble(
   { image, dialect, subject }: SourceImage,
   pieces: readonly (Piece | undefined)[],
-  { options }: { readonly options: FormatOptions },
+  { options, refusals }: Pick<AssemblyContext, 'options' | 'refusals'>,
 ): Assembled {
   const layers = image.layers.map((_, of) => ({ kind: 'kept', of }) as const)
   // Equal layers have one.
   const ztocs = new Map<Digest, LayerZtoc>()
   for (const [i, { digest: layer, mediaType }] of image.layers.entries()) {
     const piece = pieces[i]
-    if (piece === undefined || piece.facts[REFUSED] !== undefined) continue
+    if (piece === undefined) continue
     const { target: digest, size } = piece
     ztocs.set(layer, { digest, size, layer: { digest: layer, mediaType } })
   }
   if (ztocs.size === 0) {
-    const reason = pieces.find((piece) => piece !== undefined)?.facts[REFUSED]
-    throw new LayerRefusedError(`no layer can be read in parts: ${reason}`)
+    throw new LayerRefusedError(`no layer can be read in parts: ${refusals[0]}`)
   }
   const index = { spanSize: Number(options.spanSize), tool: TOOL }
   const own = [...ztocs.values()]

@@ -1,19 +1,22 @@
 /** Conversions on PostgreSQL: recipes of layers and images, found by source, by target and by what they made. */
 import type { Digest } from '../../oci/digest.ts'
-import type { Journal } from '../../ports/journal.ts'
 import type {
   ConversionCatalog,
   ConvertedImage,
   ConvertedLayer,
   ImageKey,
   LayerKey,
+  LayerRecord,
 } from '../../ports/conversions.ts'
+import type { Journal } from '../../ports/journal.ts'
+import { optionsText, recipeText } from '../../ports/recipe.ts'
+import { layerOf, madeOf, type RecordedLayer, recorded, recordedLayer } from '../../recorded.ts'
 import type { Answers } from './answers.ts'
 import type { Database, Session } from './database.ts'
 import type { Row, Value } from './driver.ts'
 import { Lookup, type LookupQuery } from './lookup.ts'
 import type { Repositories } from './repositories.ts'
-import { bytesOf, digestIn, numberIn, sumOfText, textIn, textOf } from './values.ts'
+import { bytesOf, digestIn, malformed, numberIn, sumOfText, textIn, textOf } from './values.ts'
 
 const IMAGE = `r.upstream, r.name, i.source, i.recipe, i.target, i.size, i.media_type, i.profile, i.layers,
   i.outputs, i.converted_at, i.seconds`
@@ -78,26 +81,27 @@ export class PostgresConversions implements ConversionCatalog {
     this.#lookup = new Lookup(db, answers, FIND_IMAGE, ([row]) => row && imageIn(row))
   }
 
-  async findLayer(key: LayerKey): Promise<ConvertedLayer | undefined> {
+  async findLayer(key: LayerKey): Promise<LayerRecord | undefined> {
     const values = [
       bytesOf(key.source),
       textOf(key.encoding),
-      sumOfText(textOf(key.options)),
+      sumOfText(textOf(optionsText(key.options))),
       key.revision,
     ]
     return await this.#layer(FIND_LAYER, values)
   }
 
   async findLayerByTarget(target: Digest): Promise<ConvertedLayer | undefined> {
-    return await this.#layer(LAYER_BY_TARGET, [bytesOf(target)])
+    const layer = await this.#layer(LAYER_BY_TARGET, [bytesOf(target)])
+    return layer === undefined || 'refused' in layer ? undefined : layer
   }
 
-  async listLayers(source: Digest): Promise<readonly ConvertedLayer[]> {
+  async listLayers(source: Digest): Promise<readonly LayerRecord[]> {
     const { rows } = await this.#db.query(LIST_LAYERS, [bytesOf(source)])
     return rows.map(layerIn)
   }
 
-  async recordLayer(layer: ConvertedLayer): Promise<void> {
+  async recordLayer(layer: LayerRecord): Promise<void> {
     await this.putLayers(this.#db, [layer])
   }
 
@@ -106,8 +110,9 @@ export class PostgresConversions implements ConversionCatalog {
     await this.recordLayer(layer)
   }
 
-  async putLayers(session: Session, layers: readonly ConvertedLayer[]): Promise<void> {
-    const last = [...new Map(layers.map((layer) => [keyOf(layer), layer])).values()]
+  async putLayers(session: Session, layers: readonly LayerRecord[]): Promise<void> {
+    const all = layers.map(recordedLayer)
+    const last = [...new Map(all.map((layer) => [keyOf(layer), layer])).values()]
     if (last.length === 0) return
     await session.query(PUT_LAYERS, [
       last.map(({ source }) => bytesOf(source)),
@@ -124,8 +129,9 @@ export class PostgresConversions implements ConversionCatalog {
     ])
   }
 
-  async findImage({ repository, source, recipe }: ImageKey): Promise<ConvertedImage | undefined> {
+  async findImage({ repository, source, ...rest }: ImageKey): Promise<ConvertedImage | undefined> {
     const { upstream, name } = repository
+    const recipe = recipeText(rest.recipe)
     const key = [textOf(upstream), textOf(name), bytesOf(source), sumOfText(textOf(recipe))]
     return await this.#lookup.find(`image ${upstream}/${name}@${source} ${recipe}`, key)
   }
@@ -142,16 +148,17 @@ export class PostgresConversions implements ConversionCatalog {
 
   /** Within a transaction. */
   async putImage(session: Session, id: number, image: ConvertedImage): Promise<void> {
+    const { recipe, layers } = recorded(image)
     const { rows } = await session.query(PUT_IMAGE, [
       id,
       bytesOf(image.source),
-      textOf(image.recipe),
-      sumOfText(textOf(image.recipe)),
+      textOf(recipe),
+      sumOfText(textOf(recipe)),
       bytesOf(image.target),
       image.size,
       textOf(image.mediaType),
       textOf(image.profile),
-      JSON.stringify(image.layers),
+      JSON.stringify(layers),
       JSON.stringify(image.outputs),
       image.convertedAt,
       image.seconds,
@@ -169,7 +176,7 @@ export class PostgresConversions implements ConversionCatalog {
     const id = await this.#repositories.idOf(repository)
     const { changes } = await this.#db.query(
       'DELETE FROM crossdock.images WHERE source = $1 AND repository = $2 AND recipe_sum = $3',
-      [bytesOf(source), id, sumOfText(textOf(recipe))],
+      [bytesOf(source), id, sumOfText(textOf(recipeText(recipe)))],
     )
     return changes > 0
   }
@@ -179,7 +186,7 @@ export class PostgresConversions implements ConversionCatalog {
     return (await this.#db.query(text, [bytesOf(target)])).changes > 0
   }
 
-  async #layer(text: string, values: readonly Value[]): Promise<ConvertedLayer | undefined> {
+  async #layer(text: string, values: readonly Value[]): Promise<LayerRecord | undefined> {
     const [row] = (await this.#db.query(text, values)).rows
     return row && layerIn(row)
   }
@@ -200,12 +207,12 @@ export function listImagesQuery(by: Partial<Record<keyof typeof LISTED_BY, Diges
   return { text, values }
 }
 
-function keyOf({ source, encoding, options, revision }: LayerKey): string {
+function keyOf({ source, encoding, options, revision }: RecordedLayer): string {
   return [source, encoding, options, revision].join('\n')
 }
 
-function layerIn(row: Row): ConvertedLayer {
-  return {
+function layerIn(row: Row): LayerRecord {
+  const layer = layerOf({
     source: digestIn(row, 'source'),
     encoding: textIn(row, 'encoding'),
     options: textIn(row, 'options'),
@@ -214,13 +221,15 @@ function layerIn(row: Row): ConvertedLayer {
     size: numberIn(row, 'size'),
     diffId: digestIn(row, 'diff_id'),
     uncompressedSize: numberIn(row, 'uncompressed_size'),
-    facts: JSON.parse(textIn(row, 'facts')) as ConvertedLayer['facts'],
+    facts: JSON.parse(textIn(row, 'facts')) as RecordedLayer['facts'],
     ...(row.fallback !== null && { fallback: textIn(row, 'fallback') }),
-  }
+  })
+  if (layer === undefined) throw malformed('options', row.options)
+  return layer
 }
 
 function imageIn(row: Row): ConvertedImage {
-  return {
+  const image = madeOf({
     repository: { upstream: textIn(row, 'upstream'), name: textIn(row, 'name') },
     source: digestIn(row, 'source'),
     recipe: textIn(row, 'recipe'),
@@ -228,9 +237,11 @@ function imageIn(row: Row): ConvertedImage {
     size: numberIn(row, 'size'),
     mediaType: textIn(row, 'media_type'),
     profile: textIn(row, 'profile'),
-    layers: JSON.parse(textIn(row, 'layers')) as ConvertedImage['layers'],
+    layers: JSON.parse(textIn(row, 'layers')) as RecordedLayer[],
     outputs: JSON.parse(textIn(row, 'outputs')) as ConvertedImage['outputs'],
     convertedAt: numberIn(row, 'converted_at'),
     seconds: numberIn(row, 'seconds'),
-  }
+  })
+  if (image === undefined) throw malformed('recipe', row.recipe)
+  return image
 }

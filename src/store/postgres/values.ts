@@ -46,7 +46,7 @@ export function numberIn(row: Row, column: string): number {
   return value
 }
 
-function malformed(column: string, value: unknown): CrossdockError {
+export function malformed(column: string, value: unknown): CrossdockError {
   const what = `column ${column} holds ${value === null ? 'nothing' : typeof value}; something else writes to its tables`
   return refusal('store.catalog', what, 'postgres-malformed')
 }

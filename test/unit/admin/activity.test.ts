@@ -29,7 +29,7 @@ function request(more: Partial<RequestEvent>): RequestEvent {
 
 function layerOf(source: string, target: string, size: number): ConvertedLayer {
   return {
-    ...{ source: digest(source), target: digest(target), size, encoding: 'zstd', options: '{}' },
+    ...{ source: digest(source), target: digest(target), size, encoding: 'zstd', options: {} },
     ...{ revision: 1, diffId: digest('tar'), uncompressedSize: 9, facts: {} },
   }
 }

@@ -1,7 +1,6 @@
 import { expect, it } from 'vitest'
 import { type ExportedImage, named } from '../../../src/bundle/bundle-names.ts'
 import { findFormat } from '../../../src/format/formats.ts'
-import { formatRecipe } from '../../../src/format/recipe.ts'
 import { digestOf } from '../../../src/oci/digest.ts'
 import type { ImageManifest, Platform } from '../../../src/oci/manifest.ts'
 
@@ -30,9 +29,8 @@ function manifestOf(layer: string): ImageManifest {
 
 function exported(form: string, layers: readonly string[]): ExportedImage {
   const format = findFormat(form)
-  const recipe = formatRecipe({
-    ...{ profile: form, format: form, revision: 1, options: {}, dialect: 'oci' },
-  })
+  const made = { profile: form, format: form, revision: 1, options: {} }
+  const recipe = { ...made, dialect: 'oci' } as const
   return {
     repository: { upstream: 'docker.io', name: 'library/app' },
     reference: form === 'original' ? 'docker.io/library/app:1' : `docker.io/library/app:1-${form}`,

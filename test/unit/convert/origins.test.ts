@@ -75,7 +75,7 @@ async function start(source: 'gone' | CrossdockError) {
   const add = async (repository: Repository, encoding: string) => {
     const target = digestOf(Buffer.from(encoding))
     const layer: ConvertedLayer = {
-      ...{ source: SOURCE, encoding, options: '{}', revision: 1, target, size: 1 },
+      ...{ source: SOURCE, encoding, options: {}, revision: 1, target, size: 1 },
       ...{ diffId: SOURCE, uncompressedSize: 1, facts: {} },
     }
     await catalog.conversions.recordLayer(layer)

@@ -1,6 +1,11 @@
 import { gunzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { streamOf } from '../../../src/lib/streams.ts'
+import { digestOf } from '../../../src/oci/digest.ts'
+import { optionsText } from '../../../src/ports/recipe.ts'
+import { isRecordPath, readRecord } from '../../../src/priorities/record-files.ts'
+import { buildRecordImage } from '../../../src/priorities/record-image.ts'
 import {
   listIn,
   putList,
@@ -8,11 +13,6 @@ import {
   withList,
   withoutList,
 } from '../../../src/priorities/stored-lists.ts'
-import { isRecordPath, readRecord } from '../../../src/priorities/record-files.ts'
-import { buildRecordImage } from '../../../src/priorities/record-image.ts'
-import { canonicalOptions } from '../../../src/format/formats.ts'
-import { streamOf } from '../../../src/lib/streams.ts'
-import { digestOf } from '../../../src/oci/digest.ts'
 import { tarOf } from '../../helpers/fake-image.ts'
 import { MemoryBlobs } from '../../helpers/memory-blobs.ts'
 import { packedRecord, recordText } from '../../helpers/records.ts'
@@ -53,8 +53,8 @@ describe('a list in the store', () => {
     const options = { level: 6 }
     const list = digestOf(new Uint8Array(1))
     const listed = withList(options, list)
-    expect(canonicalOptions(withList(options, undefined))).toBe(canonicalOptions(options))
-    expect(canonicalOptions(listed)).not.toBe(canonicalOptions(options))
+    expect(optionsText(withList(options, undefined))).toBe(optionsText(options))
+    expect(optionsText(listed)).not.toBe(optionsText(options))
     expect(listIn(listed)).toBe(list)
     expect(withoutList(listed)).toEqual(options)
   })

@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
-  canonicalOptions,
   defaultOptions,
   FORMATS,
   findEncoding,
   findFallback,
   findFormat,
 } from '../../../src/format/formats.ts'
+import { optionsText } from '../../../src/ports/recipe.ts'
 
 describe('FORMATS', () => {
   it('names every format and suffix once', () => {
@@ -31,7 +31,7 @@ describe('FORMATS', () => {
   })
 })
 
-describe('canonicalOptions', () => {
+describe('optionsText', () => {
   it('is the same text whatever the order of the options', () => {
     fc.assert(
       fc.property(
@@ -41,15 +41,15 @@ describe('canonicalOptions', () => {
           const shuffled = Object.fromEntries(
             Object.entries(options).toSorted(([a], [b]) => order(a, b)),
           )
-          expect(canonicalOptions(shuffled)).toBe(canonicalOptions(options))
-          expect(JSON.parse(canonicalOptions(options))).toEqual({ ...options })
+          expect(optionsText(shuffled)).toBe(optionsText(options))
+          expect(JSON.parse(optionsText(options))).toEqual({ ...options })
         },
       ),
     )
   })
 
   it('is plain JSON with the names in order', () => {
-    expect(canonicalOptions({ level: 3, chunk: '4MiB' })).toBe('{"chunk":"4MiB","level":3}')
+    expect(optionsText({ level: 3, chunk: '4MiB' })).toBe('{"chunk":"4MiB","level":3}')
   })
 })
 

@@ -8,6 +8,7 @@ import { digestOf } from '../../../src/oci/digest.ts'
 import type { Repository } from '../../../src/oci/repository.ts'
 import type { Catalog } from '../../../src/ports/catalog.ts'
 import type { Link } from '../../../src/ports/links.ts'
+import { recorded } from '../../../src/recorded.ts'
 import { layoutOf } from '../../../src/store/layout.ts'
 import type { Store } from '../../../src/store/open.ts'
 import { MIGRATIONS } from '../../../src/store/sqlite-schema.ts'
@@ -255,11 +256,13 @@ async function recordManifest(on: Store, act: Act & { readonly kind: 'manifest' 
   return stat.digest
 }
 
+const FALLBACK = { why: 'a path that is there twice', revision: 1 }
+
 async function recordConversion(on: Store, source: string) {
   const layers = ['x layer', OWN].map((one) => ({ digest: digest(one), size: 123 }))
   const bytes = Buffer.from(JSON.stringify({ layers, annotations: { source } }))
   const stat = await put(on.blobs, bytes)
-  const left = { ...layer(OWN, OWN), encoding: 'estargz', fallback: 'a path that is there twice' }
+  const left = { ...layer(OWN, OWN), encoding: 'estargz', fallback: FALLBACK }
   const { layers: written, ...rest } = image(source, 'x')
   const made = {
     ...{ ...rest, layers: [...written, left] },
@@ -321,7 +324,7 @@ describe('a catalog of an older schema', () => {
     const sidecar = layoutOf(data).sidecar(made.target)
 
     store = await store.reopen(async () => {
-      const { outputs: _, ...older } = made
+      const { outputs: _, ...older } = recorded(made)
       const text = parseSummedJson(await readFile(sidecar, 'utf8'))
       await writeFile(sidecar, summedJson({ ...text, conversion: older }))
       await olderCatalog(data, () => undefined)

@@ -46,7 +46,7 @@ const ACT: fc.Arbitrary<Act> = fc.oneof(
         catalog.conversions.recordLayer({
           ...layer(`source ${source}`, `target ${target}`),
           revision,
-          ...(isFallback && { fallback: 'why' }),
+          ...(isFallback && { fallback: { why: 'why', revision: 1 } }),
         }),
   ),
   fc.tuple(repository, fc.nat(2), fc.nat(2), fc.nat(9)).map(

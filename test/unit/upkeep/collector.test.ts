@@ -51,17 +51,14 @@ describe('a collection', () => {
       ...{ layers: [], outputs: [], convertedAt: 1, seconds: 1 },
     }
     const { revision } = findFormat('zstd') ?? { revision: 0 }
-    await store.catalog.publish({
-      ...image,
-      recipe: `{"format":"zstd","revision":${revision - 1}}`,
-    })
+    const made = { profile: 'zstd', format: 'zstd', options: {}, dialect: 'oci' } as const
+    const recipe = { ...made, revision }
+    const older = { ...made, revision: revision - 1 }
+    await store.catalog.publish({ ...image, recipe: older })
     expect((await collector.collect()).gone.map(({ digest }) => digest)).not.toContain(target)
 
-    await store.catalog.conversions.forgetImage({
-      ...image,
-      recipe: `{"format":"zstd","revision":${revision - 1}}`,
-    })
-    await store.catalog.publish({ ...image, recipe: `{"format":"zstd","revision":${revision}}` })
+    await store.catalog.conversions.forgetImage({ ...image, recipe: older })
+    await store.catalog.publish({ ...image, recipe })
 
     expect((await collector.collect()).gone.map(({ digest }) => digest)).toContain(target)
   })
@@ -194,7 +191,7 @@ async function made(
   await catalog.conversions.recordLayer({
     source,
     encoding: 'zstd',
-    options: '{"level":3}',
+    options: { level: 3 },
     revision,
     target: digest,
     size,

@@ -4,11 +4,12 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { systemClock } from '../../../src/clock.ts'
 import { Publisher } from '../../../src/convert/publisher.ts'
-import { canonicalOptions, defaultOptions, findFormat } from '../../../src/format/formats.ts'
+import { defaultOptions, findFormat } from '../../../src/format/formats.ts'
 import { type Digest, digestOf } from '../../../src/oci/digest.ts'
 import { DEFAULT_MODEL_LIMITS } from '../../../src/oci/manifest.ts'
 import { CONFIG_TYPES, INDEX_TYPES, MANIFEST_TYPES } from '../../../src/oci/media-type.ts'
 import type { ConvertedImage } from '../../../src/ports/conversions.ts'
+import { recipeText } from '../../../src/ports/recipe.ts'
 import type { RawManifest, Upstreams } from '../../../src/ports/upstream.ts'
 import { Blobs } from '../../../src/pull/blobs.ts'
 import { Manifests } from '../../../src/pull/manifests.ts'
@@ -79,7 +80,9 @@ class Model {
   async publish(store: Store, plan: Plan, now: number): Promise<void> {
     // What is made otherwise has another recipe, and other annotations.
     const { layers: changes, changesConfig } = plan
-    const recipe = JSON.stringify({ format: 'zstd', changes, changesConfig })
+    const options = { changes: JSON.stringify(changes), changesConfig: String(changesConfig) }
+    const made = { profile: 'zstd', format: 'zstd', revision: 1, dialect: 'oci' } as const
+    const recipe = { ...made, options }
     const sources = plan.layers.map(([blob]) => Buffer.from(`source ${blob}`))
     for (const bytes of sources) await this.#prove(store, bytes)
     const layers = plan.layers.map(([blob, change], i) => {
@@ -105,14 +108,14 @@ class Model {
     const target = manifest(
       changed,
       layers.map((layer) => layer.target),
-      recipe,
+      recipeText(recipe),
     )
     const image = await this.#record(store, target, source, {
       ...{ recipe, convertedAt: now, layers: layers.flatMap(recipeOf) },
     })
     if (!plan.isInIndex) return
-    const made = { recipe, convertedAt: now, layers: [] }
-    await this.#record(store, index(target), index(source), made)
+    const above = { recipe, convertedAt: now, layers: [] }
+    await this.#record(store, index(target), index(source), above)
     expect(image.outputs.map(({ digest }) => digest)).not.toContain(digestOf(config))
   }
 
@@ -192,7 +195,7 @@ class Model {
       ...{ ...made, repository: HERE, source: source.digest, profile: 'zstd', seconds: 1 },
     })
     for (const raw of [source, target]) this.#bytes.set(raw.digest, Buffer.from(raw.bytes))
-    this.#published.set(`${source.digest} ${made.recipe}`, image)
+    this.#published.set(`${source.digest} ${recipeText(made.recipe)}`, image)
     return image
   }
 }
@@ -207,11 +210,13 @@ function recipeOf(layer: { source: Buffer; target: Buffer; change: Change }) {
       ...{
         source,
         encoding: format.encoding.name,
-        options: canonicalOptions(defaultOptions(format)),
+        options: defaultOptions(format),
       },
       ...{ revision: format.revision, target: digestOf(layer.target) },
       ...{ size: layer.target.byteLength, diffId: source, uncompressedSize: 1, facts: {} },
-      ...(layer.change === 'own' && { fallback: 'a path that is there twice' }),
+      ...(layer.change === 'own' && {
+        fallback: { why: 'a path that is there twice', revision: 1 },
+      }),
     },
   ]
 }
