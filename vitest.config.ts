@@ -23,7 +23,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/{unit,contract,integration}/**/*.test.ts'],
-          globalSetup: 'test/helpers/postgres-setup.ts',
+          globalSetup: ['test/helpers/postgres-setup.ts', 'test/helpers/s3-setup.ts'],
           testTimeout: 20_000,
           maxWorkers: WORKERS,
         },

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Makes a machine ready for the suites with real programs: test/setup.sh [--peers | --postgres]
+# Makes a machine ready for the suites with real programs: test/setup.sh [--peers | --postgres | --s3]
 #
 # Installs Debian packages (root), a root file system with current clients, builds the oracles, containerd and the stargz
 # snapshotter, makes the fixture images and pushes them to a docker-registry on loopback. Everything that can be kept is in one
 # folder, ${CROSSDOCK_TEST_CACHE:-~/.cache/crossdock-tests}; what is there already is left alone, so a second run takes seconds.
-# --peers also builds the programs that the benchmarks compare with; --postgres installs PostgreSQL, and nothing else.
+# --peers also builds the programs that the benchmarks compare with; --postgres installs PostgreSQL and --s3 builds
+# versitygw, and nothing else.
 set -euo pipefail
 postgres() { # the program alone: tests make clusters of their own, and Debian's would hold a port
   compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null && return
@@ -13,12 +14,20 @@ postgres() { # the program alone: tests make clusters of their own, and Debian's
   apt-get -q -o DPkg::Lock::Timeout=300 update
   apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends postgresql-15
 }
+s3() { # five minutes of processor time, once
+  local servers=$cache/servers
+  [ -x "$servers/bin/versitygw" ] && return
+  mkdir -p "$servers"/{bin,log}
+  SERVERS_DIR=$servers "$shared/servers/go-install.sh" github.com/versity/versitygw/cmd/versitygw@v1.8.0
+  [ -x "$servers/bin/versitygw" ]
+}
 if [ "${1:-}" = --postgres ]; then DEBIAN_FRONTEND=noninteractive postgres; exit; fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 shared=${CROSSDOCK_TEST_SHARED:-$root/../shared}
 [ -d "$shared" ] || { echo "setup: $shared is not there, so the suites with real programs will be skipped"; exit 0; }
 shared=$(cd "$shared" && pwd)
 cache=${CROSSDOCK_TEST_CACHE:-$HOME/.cache/crossdock-tests}
+if [ "${1:-}" = --s3 ]; then s3; exit; fi
 peers=${1:-}
 mkdir -p "$cache"/{clients,fixtures,tools,log}
 export RC_DIR=$cache/clients CROSSDOCK_TOOLS=$cache/tools DEBIAN_FRONTEND=noninteractive

@@ -19,7 +19,17 @@ export interface FreeSpace {
   readonly total: number
 }
 
-export class DiskSpace {
+/** Room for what is about to be written. */
+export interface Space {
+  /** Bytes that may be written before the reserve is touched. */
+  room(): Promise<number>
+  /** Throws `storeFull` when a blob of this size will not fit. */
+  expect(size: number): Promise<void>
+  /** Throws `storeFull` when the next `bytes` will not fit. */
+  claim(bytes: number): Promise<void>
+}
+
+export class DiskSpace implements Space {
   readonly #look: () => Promise<FreeSpace>
   readonly #monotonic: () => number
   #known: { readonly room: number; readonly at: number } | undefined
@@ -38,7 +48,6 @@ export class DiskSpace {
     }, monotonic)
   }
 
-  /** Bytes that may be written before the reserve is touched. */
   async room(): Promise<number> {
     const { free, total } = await this.#look()
     const room = free - reserveOf(total)
@@ -47,12 +56,10 @@ export class DiskSpace {
     return room
   }
 
-  /** Throws when a blob of this size will not fit. */
   async expect(size: number): Promise<void> {
     if (size > (await this.#recentRoom(size))) throw full(size)
   }
 
-  /** Throws when the next `bytes` will not fit. */
   async claim(bytes: number): Promise<void> {
     if (bytes > (await this.#recentRoom(bytes))) throw full(bytes)
     this.#claimed += bytes

@@ -18,6 +18,7 @@ import type {
 import { codeOf, isMissing, storeFailure } from './failures.ts'
 import { fileBytes } from './file-bytes.ts'
 import { type Layout, makeFolder, publish, syncFolder } from './layout.ts'
+import { rangeInvalid } from './ranges.ts'
 import type { BlobHome, Spool } from './spool.ts'
 
 /** How many blobs are remembered as verified; one that was forgotten is verified again. */
@@ -27,6 +28,7 @@ const REMEMBERED = 500_000
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 export class FsBlobs implements BlobStore, BlobHome {
+  readonly needsSync = true
   readonly #layout: Layout
   readonly #spool: Spool
   /** What a blob's file looked like when its digest was last found right. */
@@ -264,13 +266,6 @@ async function* complete(
   throw new CrossdockError(
     'badSize',
     `blob ${digest} ended ${missing} bytes early in the store; check the disk, then run crossdock verify`,
-  )
-}
-
-function rangeInvalid(digest: Digest, range: ByteRange, size: number): CrossdockError {
-  return new CrossdockError(
-    'rangeInvalid',
-    `blob ${digest} has ${size} bytes, but bytes ${range.start} to ${range.end} were asked for; ask within its size`,
   )
 }
 

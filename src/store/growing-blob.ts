@@ -21,7 +21,8 @@ const MAX_QUEUED = 512 * 1024
 export interface GrowingFile {
   /** Opens the temp file for writing and reading. */
   open(): Promise<FileHandle>
-  /** Makes the synced temp file visible under its digest, durably. */
+  readonly needsSync: boolean
+  /** Makes the temp file, synced where that is needed, visible under its digest, durably. */
   publish(stat: BlobStat): Promise<void>
   /** Throws `storeFull` when so many bytes more would take the last of the disk. */
   claim(bytes: number): Promise<void>
@@ -110,7 +111,7 @@ export class FileBlobWriter implements BlobWriter {
     this.#verified.resolve(stat)
     this.#tell()
     try {
-      await this.#handle.sync()
+      if (this.#file.needsSync) await this.#handle.sync()
       await this.#file.publish(stat)
     } catch (error) {
       await this.#failWith(storeFailure(`store ${this.#name()}`, error))

@@ -101,6 +101,15 @@ async function isFolder(path: string): Promise<boolean> {
   )
 }
 
+export async function syncFile(path: string): Promise<void> {
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
 /** A new or renamed entry survives a power cut only when its folder is synced. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')

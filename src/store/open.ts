@@ -1,28 +1,19 @@
-/** Opens the store in a data folder: sweeps temp files, opens the catalog, and keeps it sound while it is in use. */
-import { join } from 'node:path'
-import type { Digest } from '../oci/digest.ts'
+/** Opens the store: sweeps temp files, then what keeps its bytes and what its catalog lies on, as the configuration says. */
 import type { BlobStore } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
-import type { Clock } from '../ports/clock.ts'
 import type { Pins } from '../ports/pins.ts'
 import type { SidecarStore } from '../ports/sidecars.ts'
-import { CatalogFile } from './catalog-file.ts'
-import { DiskSpace } from './disk-space.ts'
+import { openDiskHalf } from './disk-half.ts'
 import { storeFailure } from './failures.ts'
-import { FsBlobs } from './fs-blobs.ts'
-import { FsJournal } from './fs-journal.ts'
+import { type BlobsHalf, EMBEDDED, type LocalParts, type StorePlace } from './halves.ts'
 import { JournalPins } from './journal-pins.ts'
 import { layoutOf, makeFolder } from './layout.ts'
-import { type CatalogLoss, LiveCatalog } from './live-catalog.ts'
-import { FileLock } from './lock.ts'
 import { refusePlantedLinks } from './planted-links.ts'
+import { openPostgresCatalog } from './postgres/open.ts'
 import { rebuildCatalog, restoreLinks } from './rebuild.ts'
-import type { Restore } from './restore.ts'
-import { FsSidecars } from './sidecars.ts'
-import { SqliteCatalog } from './sqlite-catalog.ts'
-import type { Database } from './sqlite-database.ts'
-import { Spool } from './spool.ts'
-import { readDocument } from './stored-documents.ts'
+import { localFolder, openS3Half } from './s3/open.ts'
+import type { S3Limits } from './s3/place.ts'
+import { openSqliteHalf, type SqliteOptions } from './sqlite-half.ts'
 import { TempFiles } from './temp-files.ts'
 
 export interface Store extends AsyncDisposable {
@@ -32,46 +23,56 @@ export interface Store extends AsyncDisposable {
   readonly pins: Pins
 }
 
-export async function openStore(deps: {
+export interface StoreDeps extends SqliteOptions {
   readonly data: string
-  readonly clock: Clock
-  /** The catalog was lost or found damaged while it was open, and has been made again. */
-  readonly onCatalogReplaced?: (loss: CatalogLoss) => void
-  /** Catalogs up to this size are read whole before they are used; default 16 MiB. */
-  readonly checkedBytes?: number
-}): Promise<Store> {
-  const { data, clock } = deps
+  /** Default: all of it in the data folder. */
+  readonly place?: StorePlace | undefined
+  readonly s3Limits?: S3Limits | undefined
+}
+
+export async function openStore(deps: StoreDeps): Promise<Store> {
+  const { clock, place = EMBEDDED, s3Limits } = deps
+  const data = dataFolder(deps.data, place)
   const layout = layoutOf(data)
   await using opening = new AsyncDisposableStack()
   try {
+    await refusePlantedLinks(layoutOf(deps.data))
     await refusePlantedLinks(layout)
-    await makeFolder(layout.blobs)
-    await makeFolder(layout.sidecars)
+    await makeFolder(data)
     const temp = opening.use(await TempFiles.open(layout))
-    const lock = new FileLock(join(layout.locks, 'sidecars'))
-    opening.defer(() => lock.close())
-    const space = DiskSpace.of(layout.data, () => clock.monotonic())
-    const blobs = new FsBlobs(layout, new Spool(temp, space))
-    const sidecars = new FsSidecars(layout, temp, lock)
-    const journal = new FsJournal(layout)
-    const truth = {
-      ...{ sidecars, journal },
-      readDocument: (digest: Digest) => readDocument(layout, digest),
-    }
-    const fill = (db: Database) => rebuildCatalog(new SqliteCatalog({ db, clock, data }), truth)
-    const file = new CatalogFile(layout, temp, fill, deps.checkedBytes)
-    const live = opening.use(
-      await LiveCatalog.open({ file, fill, clock, onReplaced: deps.onCatalogReplaced }),
-    )
-    const { db } = live
-    const plain = new SqliteCatalog({ db, clock, data })
-    const restore: Restore = (...asked) => restoreLinks(plain, truth, ...asked)
-    const onClosing = () => live.repairNoMore()
-    const catalog = opening.use(new SqliteCatalog({ db, clock, data, journal, restore, onClosing }))
+    const monotonic = () => clock.monotonic()
+    const local = { layout, temp, monotonic, now: () => clock.now(), s3Limits }
+    const half = opening.use(await openBlobsHalf(place, local))
+    const { blobs, sidecars, journal } = half
+    const catalog = opening.use(await openCatalog(place, local, half, deps))
     const owned = opening.move()
     const pins = new JournalPins(journal)
     return { blobs, sidecars, catalog, pins, [Symbol.asyncDispose]: () => owned.disposeAsync() }
   } catch (error) {
     throw storeFailure(`open the data folder ${layout.data}`, error)
   }
+}
+
+/** The part of the data folder that is this store's. */
+export function dataFolder(data: string, { blobs }: StorePlace): string {
+  return blobs.kind === 'disk' ? data : localFolder(data, blobs)
+}
+
+async function openBlobsHalf(place: StorePlace, local: LocalParts): Promise<BlobsHalf> {
+  if (place.blobs.kind === 'disk') return await openDiskHalf(local)
+  return await openS3Half(place.blobs, place.localCache, local)
+}
+
+async function openCatalog(
+  { catalog: where }: StorePlace,
+  local: LocalParts,
+  truth: BlobsHalf,
+  options: SqliteOptions,
+): Promise<Catalog> {
+  if (where.kind === 'sqlite') return await openSqliteHalf(local, truth, options)
+  const { clock } = options
+  const catalog = await openPostgresCatalog({ url: where.url, clock, journal: truth.journal })
+  catalog.restoreBy((...asked) => restoreLinks(catalog, truth, ...asked))
+  if (catalog.isNew) await rebuildCatalog(catalog, truth)
+  return catalog
 }

@@ -2,17 +2,13 @@
 import { open, readFile, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Digest } from '../oci/digest.ts'
-import { outputsOf } from '../outputs.ts'
-import type { ConvertedImage } from '../ports/conversions.ts'
 import type { Sidecar, SidecarStore } from '../ports/sidecars.ts'
-import { madeOf, recorded } from '../recorded.ts'
 import { isMissing, storeFailure } from './failures.ts'
 import { readFanOut } from './fan-out.ts'
 import { FILE_MODE, type Layout, publish, syncFolder } from './layout.ts'
 import type { FileLock } from './lock.ts'
-import { isSidecar, type RecordedConversion, type RecordedSidecar } from './sound-records.ts'
+import { formatSidecar, parseSidecar } from './sidecar-documents.ts'
 import { readDocument } from './stored-documents.ts'
-import { parseSummedJson, summedJson } from './summed-json.ts'
 import type { TempFiles } from './temp-files.ts'
 
 const SUFFIX = '.json'
@@ -33,10 +29,8 @@ export class FsSidecars implements SidecarStore {
 
   async read(digest: Digest): Promise<Sidecar | undefined> {
     try {
-      const sidecar = parseSidecar(digest, await readFile(this.#layout.sidecar(digest), 'utf8'))
-      if (sidecar === undefined) return undefined
-      const conversion = sidecar.conversion && (await this.#complete(sidecar.conversion))
-      return { ...sidecar, conversion }
+      const text = await readFile(this.#layout.sidecar(digest), 'utf8')
+      return await parseSidecar(digest, text, (one) => readDocument(this.#layout, one))
     } catch (error) {
       if (isMissing(error)) return undefined
       throw storeFailure(`read the sidecar of ${digest}`, error)
@@ -65,32 +59,15 @@ export class FsSidecars implements SidecarStore {
     return readFanOut(this.#layout.sidecars, SUFFIX, (digest) => this.read(digest))
   }
 
-  /** Sidecars did not always list outputs. */
-  async #complete(conversion: RecordedConversion): Promise<ConvertedImage | undefined> {
-    const made = madeOf(conversion)
-    if (made === undefined) return undefined
-    const { outputs, layers } = made
-    if (outputs !== undefined) return { ...made, outputs }
-    const [target, source] = await Promise.all([
-      readDocument(this.#layout, conversion.target),
-      readDocument(this.#layout, conversion.source),
-    ])
-    return { ...made, outputs: outputsOf({ target, source, layers }) }
-  }
-
   async #write(digest: Digest, sidecar: Sidecar | undefined): Promise<void> {
     const path = this.#layout.sidecar(digest)
     try {
       if (sidecar === undefined) await removeDurably(path)
-      else await writeDurably(this.#temp.next(), path, `${summedJson(written(sidecar))}\n`)
+      else await writeDurably(this.#temp.next(), path, formatSidecar(sidecar))
     } catch (error) {
       throw storeFailure(`write the sidecar of ${digest}`, error)
     }
   }
-}
-
-function written({ conversion, ...sidecar }: Sidecar): RecordedSidecar {
-  return { ...sidecar, conversion: conversion && recorded(conversion) }
 }
 
 async function writeDurably(temp: string, path: string, text: string): Promise<void> {
@@ -117,10 +94,4 @@ async function removeDurably(path: string): Promise<void> {
     throw error
   }
   await syncFolder(dirname(path))
-}
-
-/** A sidecar that rotted counts as absent: its manifest is then asked of upstream again. */
-function parseSidecar(digest: Digest, text: string): RecordedSidecar | undefined {
-  const sidecar = parseSummedJson(text)
-  return isSidecar(sidecar) && sidecar.digest === digest ? sidecar : undefined
 }

@@ -6,7 +6,7 @@ import { open, rm } from 'node:fs/promises'
 import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStat, BlobWriter, ByteRange, ExpectedBlob } from '../ports/blobs.ts'
-import type { DiskSpace } from './disk-space.ts'
+import type { Space } from './disk-space.ts'
 import { storeFailure } from './failures.ts'
 import { FileBlobWriter } from './growing-blob.ts'
 import { FILE_MODE } from './layout.ts'
@@ -14,7 +14,9 @@ import type { TempFiles } from './temp-files.ts'
 
 /** What a blob grows for. */
 export interface BlobHome {
-  /** Makes the bytes of a synced file visible under their digest, durably; the file is its own from then on. */
+  /** True where the file itself stays, so that it must survive a power cut before it is adopted. */
+  readonly needsSync: boolean
+  /** Makes the bytes of a file visible under their digest, durably; the file is its own from then on. */
   adopt(path: string, stat: BlobStat): Promise<void>
   /** Reads what was adopted. */
   read(digest: Digest, range?: ByteRange): ByteStream
@@ -22,9 +24,9 @@ export interface BlobHome {
 
 export class Spool {
   readonly #temp: TempFiles
-  readonly #space: DiskSpace
+  readonly #space: Space
 
-  constructor(temp: TempFiles, space: DiskSpace) {
+  constructor(temp: TempFiles, space: Space) {
     this.#temp = temp
     this.#space = space
   }
@@ -37,6 +39,7 @@ export class Spool {
       return await FileBlobWriter.open(
         {
           open: () => open(path, 'wx+', FILE_MODE),
+          needsSync: home.needsSync,
           publish: (stat) => home.adopt(path, stat),
           discard: () => rm(path, { force: true }),
           claim: (bytes) => this.#space.claim(bytes),

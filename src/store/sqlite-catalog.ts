@@ -27,6 +27,8 @@ export interface SqliteCatalogDeps {
   readonly restore?: Restore | undefined
   /** Called when it ends; what was not written yet is written after that. */
   readonly onClosing?: (() => void) | undefined
+  /** Called when it has ended. */
+  readonly onClosed?: (() => Promise<void>) | undefined
 }
 
 export class SqliteCatalog implements Catalog, Rebuilt {
@@ -87,5 +89,6 @@ export class SqliteCatalog implements Catalog, Rebuilt {
     this.#deps.onClosing?.()
     // Last uses only order eviction; a damaged file was marked when that showed, and is made again at the next start.
     await this.usage.flush().catch(() => undefined)
+    await this.#deps.onClosed?.()
   }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { FsJournal } from '../../src/store/fs-journal.ts'
 import { layoutOf } from '../../src/store/layout.ts'
 import { MemoryJournal } from '../helpers/memory-journal.ts'
+import { hasS3, s3Half } from '../helpers/s3-store.ts'
 import { describeJournal } from './journal.ts'
 
 describeJournal('on disk', async () => {
@@ -17,3 +18,4 @@ describeJournal('in memory', async () => ({
   journal: new MemoryJournal(),
   async [Symbol.asyncDispose]() {},
 }))
+if (hasS3) describeJournal('on S3', () => s3Half())

@@ -5,6 +5,7 @@ import type { Clock } from '../../src/ports/clock.ts'
 import type { PostgresCatalog } from '../../src/store/postgres/catalog.ts'
 import { type Client, loadDriver } from '../../src/store/postgres/driver.ts'
 import { openPostgresCatalog, type PostgresDeps } from '../../src/store/postgres/open.ts'
+import { demand } from './on-demand.ts'
 import { POSTGRES_BIN, WITHOUT_POSTGRES } from './postgres-server.ts'
 
 export const hasPostgres = POSTGRES_BIN !== undefined
@@ -24,9 +25,7 @@ export interface TestDatabase extends AsyncDisposable {
 let counter = 0
 
 export async function testDatabase(): Promise<TestDatabase> {
-  const answer = await fetch(inject('postgres'))
-  const address = await answer.text()
-  if (!answer.ok) throw new Error(address)
+  const address = await demand(inject('postgres'))
   counter += 1
   const name = `test_${process.pid}_${counter}`
   const { client: make } = await loadDriver()

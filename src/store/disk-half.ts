@@ -1,0 +1,26 @@
+/** Blobs, sidecars and journal in the data folder. */
+import { join } from 'node:path'
+import { DiskSpace } from './disk-space.ts'
+import { FsBlobs } from './fs-blobs.ts'
+import { FsJournal } from './fs-journal.ts'
+import type { BlobsHalf, LocalParts } from './halves.ts'
+import { makeFolder } from './layout.ts'
+import { FileLock } from './lock.ts'
+import { FsSidecars } from './sidecars.ts'
+import { Spool } from './spool.ts'
+import { readDocument } from './stored-documents.ts'
+
+export async function openDiskHalf({ layout, temp, monotonic }: LocalParts): Promise<BlobsHalf> {
+  await makeFolder(layout.blobs)
+  await makeFolder(layout.sidecars)
+  const lock = new FileLock(join(layout.locks, 'sidecars'))
+  return {
+    blobs: new FsBlobs(layout, new Spool(temp, DiskSpace.of(layout.data, monotonic))),
+    sidecars: new FsSidecars(layout, temp, lock),
+    journal: new FsJournal(layout),
+    readDocument: (digest) => readDocument(layout, digest),
+    async [Symbol.asyncDispose]() {
+      lock.close()
+    },
+  }
+}

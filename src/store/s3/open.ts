@@ -1,0 +1,71 @@
+/** Opens the half of a store that lies on S3: blobs behind a cache on disk, sidecars, journal. */
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DiskSpace } from '../disk-space.ts'
+import { FsBlobs } from '../fs-blobs.ts'
+import type { BlobsHalf, LocalParts } from '../halves.ts'
+import { FILE_MODE, makeFolder } from '../layout.ts'
+import { Spool } from '../spool.ts'
+import { readDocumentIn } from '../stored-documents.ts'
+import { CacheSpace } from './cache-space.ts'
+import { DiskCache } from './disk-cache.ts'
+import { Objects } from './objects.ts'
+import { S3_LIMITS, type S3Place } from './place.ts'
+import { RemoteBlobs } from './remote-blobs.ts'
+import { S3Blobs } from './s3-blobs.ts'
+import { S3Journal } from './s3-journal.ts'
+import { S3Sidecars } from './s3-sidecars.ts'
+import { checkSemantics } from './semantics.ts'
+import { Swaps } from './swaps.ts'
+
+/** An upload in parts that began so long ago has lost whoever began it, ms. */
+const STALE_UPLOAD_MS = 24 * 3_600_000
+
+export async function openS3Half(
+  place: S3Place,
+  localCache: number,
+  local: LocalParts,
+): Promise<BlobsHalf> {
+  const { layout, temp, monotonic, now, s3Limits = S3_LIMITS } = local
+  const objects = await Objects.open(place, s3Limits)
+  try {
+    await makeFolder(layout.blobs)
+    await checkOnce(objects, join(layout.data, 'checked'))
+  } catch (error) {
+    objects[Symbol.dispose]()
+    throw error
+  }
+  // Only tidying: some may not list uploads, and lifecycle rules may do it, too.
+  objects.abortUploads(now() - STALE_UPLOAD_MS).catch(() => undefined)
+  const space = new CacheSpace(DiskSpace.of(layout.data, monotonic), () => cache)
+  const spool = new Spool(temp, space)
+  const files = new FsBlobs(layout, spool)
+  const cache = new DiskCache(files, () => localCache, now)
+  const blobs = new S3Blobs({ remote: new RemoteBlobs(objects), spool, files, cache })
+  const swaps = new Swaps(objects)
+  const readDocument: BlobsHalf['readDocument'] = (digest) => readDocumentIn(blobs, digest)
+  return {
+    blobs,
+    sidecars: new S3Sidecars(objects, swaps, readDocument),
+    journal: new S3Journal(objects, swaps),
+    readDocument,
+    async [Symbol.asyncDispose]() {
+      objects[Symbol.dispose]()
+    },
+  }
+}
+
+/** A server does not unlearn it, and every command would ask again. */
+async function checkOnce(objects: Objects, mark: string): Promise<void> {
+  if (existsSync(mark)) return
+  await checkSemantics(objects)
+  await writeFile(mark, '', { mode: FILE_MODE })
+}
+
+/** Spool, cache and catalog of one place on S3: what belongs to another one must never be taken for this one's. */
+export function localFolder(data: string, { bucket, prefix, endpoint = '' }: S3Place): string {
+  const hash = createHash('sha256').update(JSON.stringify([bucket, prefix, endpoint]))
+  return join(data, 's3', `${bucket}-${hash.digest('hex').slice(0, 8)}`)
+}

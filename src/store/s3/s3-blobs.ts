@@ -1,0 +1,175 @@
+/**
+ * The blob store on S3: blobs grow in the spool, are uploaded when they are whole and right, and are read through a cache on disk.
+ * What lies in the cache lies on S3, too.
+ */
+import { rm } from 'node:fs/promises'
+import { CrossdockError } from '../../errors.ts'
+import type { ByteStream } from '../../lib/streams.ts'
+import { algorithmOf, type Digest, Hasher } from '../../oci/digest.ts'
+import type {
+  BlobStat,
+  BlobStore,
+  BlobWriter,
+  ByteRange,
+  ExpectedBlob,
+  ReadOptions,
+  Soundness,
+  StoredStat,
+} from '../../ports/blobs.ts'
+import type { FsBlobs } from '../fs-blobs.ts'
+import { syncFile } from '../layout.ts'
+import { rangeInvalid } from '../ranges.ts'
+import type { BlobHome, Spool } from '../spool.ts'
+import type { DiskCache } from './disk-cache.ts'
+import { Fills } from './fills.ts'
+import type { ObjectStat } from './objects.ts'
+import type { RemoteBlobs } from './remote-blobs.ts'
+
+export interface S3BlobsDeps {
+  readonly remote: RemoteBlobs
+  readonly spool: Spool
+  /** The files of the cache. */
+  readonly files: FsBlobs
+  readonly cache: DiskCache
+}
+
+export class S3Blobs implements BlobStore, BlobHome {
+  readonly needsSync = false
+  readonly #deps: S3BlobsDeps
+  readonly #fills: Fills
+
+  constructor(deps: S3BlobsDeps) {
+    this.#deps = deps
+    const { remote, spool } = deps
+    this.#fills = new Fills({
+      ...{ remote, spool },
+      home: {
+        needsSync: false,
+        adopt: async (path, stat) => {
+          await syncFile(path)
+          await this.#cacheFile(path, stat)
+        },
+        read: (...what) => this.read(...what),
+      },
+      suspect: async (digest) => void (await remote.verify(digest)),
+    })
+  }
+
+  async stat(digest: Digest): Promise<BlobStat | undefined> {
+    const cached = await this.#deps.files.stat(digest)
+    if (cached !== undefined) return cached
+    const there = await this.#deps.remote.stat(digest)
+    return there && { digest, size: there.size }
+  }
+
+  async *read(
+    digest: Digest,
+    range?: ByteRange,
+    options?: ReadOptions,
+  ): ByteStream & AsyncGenerator<Uint8Array> {
+    if ((await this.#deps.files.stat(digest)) !== undefined) {
+      this.#deps.cache.used(digest)
+      const isDone = yield* unlessGone(this.#deps.files.read(digest, range, options))
+      if (isDone) return
+    }
+    const there = await this.#deps.remote.stat(digest)
+    if (there === undefined) throw unknown(digest)
+    const { size } = there
+    const wanted = range ?? { start: 0, end: size }
+    if (wanted.start > wanted.end || wanted.end > size) throw rangeInvalid(digest, wanted, size)
+    const filling = this.#deps.cache.fits(size) ? await this.#fills.open(there) : undefined
+    if (filling === undefined) yield* this.#readThrough(there, wanted)
+    else yield* this.#fills.follow(filling, there, wanted)
+  }
+
+  async create(expected: ExpectedBlob): Promise<BlobWriter> {
+    return await this.#deps.spool.create(expected, this)
+  }
+
+  async adopt(path: string, stat: BlobStat): Promise<void> {
+    await Promise.all([this.#deps.remote.keep(path, stat), syncFile(path)])
+    await this.#cacheFile(path, stat)
+  }
+
+  async delete(digest: Digest): Promise<boolean> {
+    const isGone = await this.#deps.remote.delete(digest)
+    await this.#deps.files.delete(digest)
+    return isGone
+  }
+
+  list(): AsyncGenerator<StoredStat> {
+    return this.#deps.remote.list()
+  }
+
+  /** What lies on S3; of what lies in the cache as well, a rotten copy is no loss. */
+  async verify(digest: Digest, pace?: (bytes: number) => void | Promise<void>): Promise<Soundness> {
+    await this.#deps.files.verify(digest, pace)
+    const found = await this.#deps.remote.verify(digest, pace)
+    if (found !== 'sound') await this.#deps.files.delete(digest)
+    return found
+  }
+
+  /** S3 has no end, and the cache makes room for what arrives. */
+  async room(): Promise<undefined> {}
+
+  /** The blob is safe whatever becomes of its copy here. */
+  async #cacheFile(path: string, stat: BlobStat): Promise<void> {
+    try {
+      if (!this.#deps.cache.fits(stat.size)) return await rm(path, { force: true })
+      await this.#deps.files.adopt(path, stat)
+      await this.#deps.cache.added(stat)
+    } catch {
+      await rm(path, { force: true }).catch(() => undefined)
+    }
+  }
+
+  /** Too large for the cache: a whole one is hashed on its way, one block behind. */
+  async *#readThrough(there: BlobStat & ObjectStat, range: ByteRange): AsyncGenerator<Uint8Array> {
+    const bytes = this.#deps.remote.read(there, range)
+    if (range.start > 0 || range.end < there.size) return yield* bytes
+    const hasher = new Hasher(algorithmOf(there.digest))
+    let held: Uint8Array | undefined
+    for await (const chunk of bytes) {
+      hasher.update(chunk)
+      if (held !== undefined) yield held
+      held = chunk
+    }
+    if (hasher.digest() !== there.digest) {
+      await this.#deps.remote.verify(there.digest)
+      throw rotten(there.digest)
+    }
+    if (held !== undefined) yield held
+  }
+}
+
+/** False when the file was let go before a byte of it was read. */
+async function* unlessGone(bytes: ByteStream): AsyncGenerator<Uint8Array, boolean> {
+  let hasBegun = false
+  try {
+    for await (const chunk of bytes) {
+      hasBegun = true
+      yield chunk
+    }
+    return true
+  } catch (error) {
+    const isGone =
+      error instanceof CrossdockError && (error.kind === 'blobUnknown' || error.reason === 'rotten')
+    if (hasBegun || !isGone) throw error
+    return false
+  }
+}
+
+function unknown(digest: Digest): CrossdockError {
+  return new CrossdockError(
+    'blobUnknown',
+    `blob ${digest} is not in the store; pull it through its repository`,
+  )
+}
+
+function rotten(digest: Digest): CrossdockError {
+  return new CrossdockError(
+    'badDigest',
+    `blob ${digest} came with other bytes from S3; if it lies there like that it was removed: pull it again, and check what serves S3`,
+    { reason: 'rotten' },
+  )
+}

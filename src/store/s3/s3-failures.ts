@@ -1,0 +1,156 @@
+/** What S3 fails with, in words that say what to do. */
+import { CrossdockError, type FailureKind } from '../../errors.ts'
+import { nameOf, type S3Place } from './place.ts'
+
+interface Advice {
+  readonly kind: FailureKind
+  readonly reason: string
+  readonly what: string
+  readonly advice: string
+}
+
+/** What a client is told to wait, seconds. */
+const RETRY_SECONDS = 5
+
+const DENIED: Advice = {
+  kind: 'internal',
+  reason: 's3-denied',
+  what: 'access denied',
+  advice:
+    'check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or what else gives credentials), and that they may get, put, list and delete objects there',
+}
+const NO_BUCKET: Advice = {
+  kind: 'internal',
+  reason: 's3-no-bucket',
+  what: 'there is no such bucket',
+  advice: 'make it, or correct store.blobs',
+}
+const WRONG_REGION: Advice = {
+  kind: 'internal',
+  reason: 's3-region',
+  what: 'the bucket lies in another region or at another endpoint',
+  advice: 'set region (and endpoint) in store.blobs',
+}
+const CLOCK: Advice = {
+  kind: 'internal',
+  reason: 's3-clock',
+  what: 'the clocks of this machine and of S3 differ too much',
+  advice: 'set the clock of this machine right',
+}
+const BUSY: Advice = {
+  kind: 'overloaded',
+  reason: 's3-busy',
+  what: 'it is busy or failing',
+  advice: 'try again in a moment, and look at its health',
+}
+const FULL: Advice = {
+  kind: 'storeFull',
+  reason: 's3-full',
+  what: 'it has no room left',
+  advice: 'free space there, or lower cache.maxSize',
+}
+const UNREACHABLE: Advice = {
+  kind: 'overloaded',
+  reason: 's3-unreachable',
+  what: 'it cannot be reached',
+  advice: 'check that it runs, and endpoint in store.blobs',
+}
+const SLOW: Advice = {
+  kind: 'overloaded',
+  reason: 's3-slow',
+  what: 'it does not answer in time',
+  advice: 'try again in a moment, and look at its health',
+}
+const NO_CREDENTIALS: Advice = {
+  kind: 'internal',
+  reason: 's3-no-credentials',
+  what: 'there are no credentials',
+  advice:
+    'set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the machine a role',
+}
+
+/** By the code of S3's error, and by Node's of what happens below. */
+const ADVICE: Readonly<Record<string, Advice>> = {
+  AccessDenied: DENIED,
+  Forbidden: DENIED,
+  InvalidAccessKeyId: DENIED,
+  SignatureDoesNotMatch: DENIED,
+  ExpiredToken: DENIED,
+  NoSuchBucket: NO_BUCKET,
+  PermanentRedirect: WRONG_REGION,
+  AuthorizationHeaderMalformed: WRONG_REGION,
+  IllegalLocationConstraintException: WRONG_REGION,
+  RequestTimeTooSkewed: CLOCK,
+  QuotaExceeded: FULL,
+  XMinioStorageFull: FULL,
+  CredentialsProviderError: NO_CREDENTIALS,
+  SlowDown: BUSY,
+  ECONNREFUSED: UNREACHABLE,
+  ECONNRESET: UNREACHABLE,
+  EPIPE: UNREACHABLE,
+  ENOTFOUND: UNREACHABLE,
+  EAI_AGAIN: UNREACHABLE,
+  EHOSTUNREACH: UNREACHABLE,
+  ENETUNREACH: UNREACHABLE,
+  ECONNABORTED: UNREACHABLE,
+  TimeoutError: SLOW,
+  AbortError: SLOW,
+  ETIMEDOUT: SLOW,
+}
+
+/** Turns a failure of S3 into a CrossdockError: `doing` is like "read blob sha256:...". */
+export function s3Failure(doing: string, place: S3Place, cause: unknown): CrossdockError {
+  if (cause instanceof CrossdockError) return cause
+  const known = adviceOn(cause)
+  const at = nameOf(place)
+  if (known === undefined) {
+    const text = cause instanceof Error ? cause.message : String(cause)
+    const message = `cannot ${doing} in ${at}: ${text}; check store.blobs and what serves it`
+    return new CrossdockError('internal', message, { cause, reason: 's3-failed' })
+  }
+  const { kind, reason, what, advice } = known
+  const details = kind === 'overloaded' ? { retryAfter: RETRY_SECONDS } : {}
+  const message = `cannot ${doing} in ${at}: ${what}; ${advice}`
+  return new CrossdockError(kind, message, { cause, reason, ...details })
+}
+
+/** True when the same may succeed in a moment. */
+export function isPassingFailure(cause: unknown): boolean {
+  const kind = cause instanceof CrossdockError ? cause.kind : adviceOn(cause)?.kind
+  return kind === 'overloaded'
+}
+
+/** True when the object is not there, or another one has taken its place. */
+export function isGone(cause: unknown): boolean {
+  const status = statusOf(cause)
+  return (status === 404 || status === 412) && adviceOn(cause) !== NO_BUCKET
+}
+
+/** True when the condition of a write did not hold: 412, 409 while another write was under way, 404 for what was to be changed. */
+export function isRefusal(cause: unknown): boolean {
+  return isGone(cause) || statusOf(cause) === 409
+}
+
+/** The HTTP status of S3's answer; `undefined`: there was none. */
+export function statusOf(cause: unknown): number | undefined {
+  if (!(cause instanceof Error) || !('$metadata' in cause)) return undefined
+  const { $metadata: metadata } = cause
+  if (typeof metadata !== 'object' || metadata === null || !('httpStatusCode' in metadata)) {
+    return undefined
+  }
+  return typeof metadata.httpStatusCode === 'number' ? metadata.httpStatusCode : undefined
+}
+
+function adviceOn(cause: unknown): Advice | undefined {
+  if (!(cause instanceof Error)) return undefined
+  const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
+  const known = ADVICE[cause.name] ?? ADVICE[code]
+  if (known !== undefined) return known
+  const status = statusOf(cause)
+  if (status === undefined) return undefined
+  if (status === 301) return WRONG_REGION
+  if (status === 401 || status === 403) return DENIED
+  if (status === 507) return FULL
+  // 408 and 429 as well: "later".
+  return status >= 500 || status === 408 || status === 429 ? BUSY : undefined
+}

@@ -1,0 +1,51 @@
+/** Loads Amazon's client, which is there only for those whose store lies on S3, and opens it for one bucket. */
+import type { S3Client } from '@aws-sdk/client-s3'
+import { CrossdockError } from '../../errors.ts'
+import type { S3Limits, S3Place } from './place.ts'
+
+export type Sdk = typeof import('@aws-sdk/client-s3') & {
+  readonly Upload: typeof import('@aws-sdk/lib-storage').Upload
+}
+
+/** Sockets to S3; more requests wait for one. */
+const MAX_SOCKETS = 64
+
+/** Where an endpoint of one's own has no regions. */
+const ANY_REGION = 'us-east-1'
+
+export async function loadSdk(): Promise<Sdk> {
+  try {
+    const [client, { Upload }] = await Promise.all([
+      import('@aws-sdk/client-s3'),
+      import('@aws-sdk/lib-storage'),
+    ])
+    return { ...client, Upload }
+  } catch (cause) {
+    throw new CrossdockError(
+      'internal',
+      'store.blobs lies on S3, but @aws-sdk/client-s3 and @aws-sdk/lib-storage are not installed; install crossdock with its optional dependencies (npm install --include=optional)',
+      { cause, reason: 's3-no-client' },
+    )
+  }
+}
+
+export function createClient(sdk: Sdk, place: S3Place, limits: S3Limits): S3Client {
+  const { endpoint, forcePathStyle = false } = place
+  const region = place.region ?? (endpoint === undefined ? undefined : ANY_REGION)
+  const agent = { maxSockets: MAX_SOCKETS, keepAlive: true }
+  return new sdk.S3Client({
+    ...(endpoint !== undefined && { endpoint }),
+    ...(region !== undefined && { region }),
+    forcePathStyle,
+    maxAttempts: limits.tries,
+    // Others than Amazon know no checksums of the newest kind; what is sent is signed by its SHA-256 anyway.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: {
+      connectionTimeout: limits.connectMs,
+      socketTimeout: limits.idleMs,
+      httpAgent: agent,
+      httpsAgent: agent,
+    },
+  })
+}

@@ -1,0 +1,109 @@
+/** Stores on S3: each in a data folder and under a prefix of its own, in one bucket of this test file. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { inject } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import type { Clock } from '../../src/ports/clock.ts'
+import type { BlobsHalf, StorePlace } from '../../src/store/halves.ts'
+import { layoutOf, makeFolder } from '../../src/store/layout.ts'
+import { openStore, type Store } from '../../src/store/open.ts'
+import { openS3Half } from '../../src/store/s3/open.ts'
+import { S3_LIMITS, type S3Limits, type S3Place } from '../../src/store/s3/place.ts'
+import { createClient, loadSdk } from '../../src/store/s3/sdk.ts'
+import { TempFiles } from '../../src/store/temp-files.ts'
+import { demand } from './on-demand.ts'
+import { S3_CREDENTIALS, VERSITYGW, WITHOUT_S3 } from './s3-server.ts'
+
+export const hasS3 = VERSITYGW !== undefined
+
+if (!hasS3) console.warn(WITHOUT_S3)
+
+/** S3 wants parts of 5 MiB at least. */
+export const TEST_LIMITS: S3Limits = { ...S3_LIMITS, partSize: 5 * 1024 * 1024 }
+
+let counter = 0
+
+/** A prefix that nobody else uses, in a bucket that is there. */
+export async function freshPlace(): Promise<S3Place> {
+  Object.assign(process.env, S3_CREDENTIALS)
+  counter += 1
+  const bucket = `test-${process.pid}`
+  const endpoint = await demand(inject('s3'))
+  const place = { bucket, prefix: `store/${counter}`, endpoint, forcePathStyle: true }
+  if (counter === 1) await makeBucket(place)
+  return place
+}
+
+export async function makeBucket(place: S3Place): Promise<void> {
+  const sdk = await loadSdk()
+  const client = createClient(sdk, place, S3_LIMITS)
+  await client.send(new sdk.CreateBucketCommand({ Bucket: place.bucket }))
+  client.destroy()
+}
+
+export interface S3HalfUnderTest extends BlobsHalf {
+  readonly place: S3Place
+  readonly data: string
+}
+
+export interface HalfOptions {
+  readonly place?: S3Place
+  /** Bytes. */
+  readonly localCache?: number
+  readonly limits?: S3Limits
+}
+
+/** Bytes, sidecars and journal alone. */
+export async function s3Half(options: HalfOptions = {}): Promise<S3HalfUnderTest> {
+  const { localCache = 1024 ** 3, limits = TEST_LIMITS } = options
+  const place = options.place ?? (await freshPlace())
+  const data = await mkdtemp(join(tmpdir(), 'crossdock-s3-half-'))
+  const layout = layoutOf(data)
+  await makeFolder(data)
+  const temp = await TempFiles.open(layout)
+  const { monotonic, now } = systemClock
+  const half = await openS3Half(place, localCache, {
+    ...{ layout, temp, monotonic, now },
+    s3Limits: limits,
+  })
+  return {
+    ...half,
+    place,
+    data,
+    async [Symbol.asyncDispose]() {
+      await half[Symbol.asyncDispose]()
+      await temp[Symbol.asyncDispose]()
+      await rm(data, { recursive: true, force: true })
+    },
+  }
+}
+
+export interface S3Store extends Store {
+  readonly data: string
+  readonly place: S3Place
+}
+
+/** A whole store, its catalog in SQLite. */
+export async function s3Store(
+  options: { readonly place?: S3Place; readonly data?: string; readonly clock?: Clock } = {},
+): Promise<S3Store> {
+  const { clock = systemClock } = options
+  const place = options.place ?? (await freshPlace())
+  const data = options.data ?? (await mkdtemp(join(tmpdir(), 'crossdock-s3-store-')))
+  const where: StorePlace = {
+    catalog: { kind: 'sqlite' },
+    blobs: { kind: 's3', ...place },
+    localCache: 1024 ** 3,
+  }
+  const store = await openStore({ data, clock, place: where, s3Limits: TEST_LIMITS })
+  return {
+    ...store,
+    data,
+    place,
+    async [Symbol.asyncDispose]() {
+      await store[Symbol.asyncDispose]()
+      await rm(data, { recursive: true, force: true })
+    },
+  }
+}
