@@ -6,6 +6,7 @@ import type { Config } from '../config/schema.ts'
 import { CrossdockError } from '../errors.ts'
 import { Distribution } from '../http/distribution.ts'
 import { Gate } from '../http/gate.ts'
+import { HeldBodies } from '../http/held-bodies.ts'
 import { Lists } from '../http/lists.ts'
 import { addHealth, addMetrics } from '../http/operations.ts'
 import {
@@ -18,8 +19,8 @@ import {
   listen,
 } from '../http/server.ts'
 import { live } from '../lib/live.ts'
-import { Shares } from '../lib/shares.ts'
 import type { RequestEvent } from '../lib/request-event.ts'
+import { Shares } from '../lib/shares.ts'
 import { toldOnce } from '../lib/told-once.ts'
 import type { Reach } from '../setup/setup.ts'
 import { acquireServerLock } from '../store/lock.ts'
@@ -78,6 +79,7 @@ async function openListeners(app: App, state: ServerState): Promise<Listener[]> 
       live(() => ({ total: limits.connections, each: limits.clientConnections })),
     ),
     open: state.open,
+    held: new HeldBodies(),
   }
   const health = {
     check: () => app.catalog.check(),

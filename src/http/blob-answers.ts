@@ -8,7 +8,7 @@ import { readToKeep } from '../pull/open-blob.ts'
 import { matchesEtag } from './etag.ts'
 import type { Exchange } from './exchange.ts'
 import type { Headers } from './headers.ts'
-import { type Parts, rangeOf, refuseRange, sendParts } from './parts.ts'
+import { type PartAnswers, type Parts, rangeOf, refuseRange } from './parts.ts'
 
 /** The exchange is done with a chunk before it asks for the next one. */
 const REUSE = { reuse: true } as const
@@ -24,6 +24,7 @@ export interface BlobAnswersDeps {
   readonly blobs: Pick<Blobs, 'stat' | 'stated'>
   /** Notes that somebody used a digest. */
   readonly touch: (digest: Digest) => void
+  readonly parts: PartAnswers
   readonly served: (what: 'blob', from: 'store' | 'upstream') => void
 }
 
@@ -114,6 +115,6 @@ export class BlobAnswers {
       if (known.growing !== undefined && range !== first) known = await openBlob()
       return known.read(range, REUSE)
     }
-    await sendParts(exchange, { ...parts, open, atHand: known.growing === undefined })
+    await this.#deps.parts.send(exchange, { ...parts, open, atHand: known.growing === undefined })
   }
 }

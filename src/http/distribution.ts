@@ -22,7 +22,7 @@ import type { Exchange } from './exchange.ts'
 import type { Gate } from './gate.ts'
 import type { Headers } from './headers.ts'
 import type { Lists } from './lists.ts'
-import { rangeOf, refuseRange, sendParts } from './parts.ts'
+import { PartAnswers, rangeOf, refuseRange } from './parts.ts'
 import { parseRoute, type Reference, type Route, unknownProfile } from './route.ts'
 import { type Patience, waitFor } from './waiting.ts'
 import { sendWelcome, type WelcomeDeps, wantsWelcome } from './welcome.ts'
@@ -68,11 +68,12 @@ interface Target {
 
 export class Distribution {
   readonly #deps: DistributionDeps
+  readonly #parts = new PartAnswers()
   readonly #blobs: BlobAnswers
 
   constructor(deps: DistributionDeps) {
     this.#deps = deps
-    this.#blobs = new BlobAnswers(deps)
+    this.#blobs = new BlobAnswers({ ...deps, parts: this.#parts })
   }
 
   /** Answers one request. */
@@ -252,7 +253,13 @@ export class Distribution {
       return
     }
     const open = ({ start, end }: ByteRange) => streamOf(bytes.subarray(start, end))
-    await sendParts(exchange, { size, ranges: range.ranges, headers: typed, open, atHand: true })
+    await this.#parts.send(exchange, {
+      size,
+      ranges: range.ranges,
+      headers: typed,
+      open,
+      atHand: true,
+    })
   }
 }
 

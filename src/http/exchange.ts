@@ -10,7 +10,7 @@ import type { ByteStream } from '../lib/streams.ts'
 import { afterRunning } from '../lib/within.ts'
 import { type ClientAddress, clientKey } from './client-address.ts'
 import { type Headers, sendable } from './headers.ts'
-import { hold, LOOK_MS, patienceFor } from './held-bodies.ts'
+import { type HeldBodies, LOOK_MS } from './held-bodies.ts'
 import { refusalBody, refusalText } from './refusal.ts'
 
 /** Bodies up to this many bytes go out in one piece with their head. */
@@ -38,6 +38,7 @@ export class Exchange implements Waiter {
   readonly address: string | undefined
   readonly #outgoing: ServerResponse
   readonly #clientIdleMs: number
+  readonly #held: HeldBodies
   #client: string | undefined
   #place: Shares | undefined
   /** For log and metrics. */
@@ -67,8 +68,10 @@ export class Exchange implements Waiter {
     incoming: IncomingMessage,
     outgoing: ServerResponse,
     { clientIdleMs, addressOf }: ClientRules,
+    held: HeldBodies,
   ) {
     this.id = id
+    this.#held = held
     this.#clientIdleMs = clientIdleMs
     this.address = addressOf(incoming.socket.remoteAddress, forwardedFor(incoming))
     this.incoming = incoming
@@ -275,11 +278,11 @@ export class Exchange implements Waiter {
 
   /** Ends with a body that lies in memory. */
   async #give(body: Uint8Array): Promise<void> {
-    const release = hold(body.byteLength)
+    const release = this.#held.hold(body.byteLength)
     try {
       for (let at = 0; at < body.byteLength; at += PIECE) {
         if (this.#outgoing.destroyed) return
-        await this.#hand(body.subarray(at, at + PIECE), patienceFor)
+        await this.#hand(body.subarray(at, at + PIECE), (ms) => this.#held.patienceFor(ms))
       }
       this.#outgoing.end()
     } finally {

@@ -7,19 +7,22 @@
 const TIGHT_BYTES = 64 * 1024 * 1024
 const TIGHT_MS = 2_000
 
-let held = 0
+/** Of one server. */
+export class HeldBodies {
+  #held = 0
 
-/** Counts a body; returns what ends that. */
-export function hold(bytes: number): () => void {
-  held += bytes
-  return () => {
-    held -= bytes
+  /** Counts a body; returns what ends that. */
+  hold(bytes: number): () => void {
+    this.#held += bytes
+    return () => {
+      this.#held -= bytes
+    }
   }
-}
 
-/** How long a client may take nothing of such a body now, ms. */
-export function patienceFor(clientIdleMs: number): number {
-  return held > TIGHT_BYTES ? Math.min(TIGHT_MS, clientIdleMs) : clientIdleMs
+  /** How long a client may take nothing of such a body now, ms. */
+  patienceFor(clientIdleMs: number): number {
+    return this.#held > TIGHT_BYTES ? Math.min(TIGHT_MS, clientIdleMs) : clientIdleMs
+  }
 }
 
 /** How often that is looked at, ms. */

@@ -14,11 +14,9 @@ const BATCH_PARTS = 64
 /** Answers with batches of that size at a time; with more of them under way, whose clients may take nothing, batches are small. */
 const LARGE_BATCHES = 128
 const SMALL_BATCH_SIZE = 16 * 1024
-let answering = 0
 
 /** Parts of all requests that are read at once, each out of a file of its own; whoever finds more reads one after the other. */
 const MAX_READING = 256
-let reading = 0
 
 /** What a GET asks for; the whole when `If-Range` names something else (RFC 9110 section 13.1.5). */
 export function rangeOf(exchange: Exchange, size: number, etag: string): RangeAnswer {
@@ -47,97 +45,103 @@ export interface Parts {
   readonly atHand: boolean
 }
 
-/** In the order asked, never merged. */
-export async function sendParts(
-  exchange: Exchange,
-  { size, ranges, headers, open, atHand }: Parts,
-): Promise<void> {
-  const [only] = ranges
-  if (ranges.length === 1) {
-    const body = await open(only)
-    exchange.begin(206, {
-      ...headers,
-      'Content-Range': contentRange(only, size),
-      'Content-Length': only.end - only.start,
-    })
-    await exchange.stream(body)
-    return
-  }
-  const boundary = randomUUID().replaceAll('-', '')
-  const multipart = multipartOf(ranges, size, boundary, headers['Content-Type'])
-  answering += 1
-  try {
-    for (const batch of atHand ? batchesOf(ranges) : ranges.map((range) => [range])) {
-      const body = await openBatch(batch, multipart.headOf, open)
-      if (!exchange.hasAnswered) {
-        exchange.begin(206, {
-          ...headers,
-          'Content-Type': multipart.contentType,
-          'Content-Length': multipart.length,
-        })
+/** Answers to ranges of one server, which share what they may hold. */
+export class PartAnswers {
+  /** Answers with several parts under way. */
+  #answering = 0
+  /** Parts that are being read. */
+  #reading = 0
+
+  /** In the order asked, never merged. */
+  async send(exchange: Exchange, { size, ranges, headers, open, atHand }: Parts): Promise<void> {
+    const [only] = ranges
+    if (ranges.length === 1) {
+      const body = await open(only)
+      exchange.begin(206, {
+        ...headers,
+        'Content-Range': contentRange(only, size),
+        'Content-Length': only.end - only.start,
+      })
+      await exchange.stream(body)
+      return
+    }
+    const boundary = randomUUID().replaceAll('-', '')
+    const multipart = multipartOf(ranges, size, boundary, headers['Content-Type'])
+    this.#answering += 1
+    try {
+      for (const batch of atHand ? this.#batchesOf(ranges) : ranges.map((range) => [range])) {
+        const body = await this.#openBatch(batch, multipart.headOf, open)
+        if (!exchange.hasAnswered) {
+          exchange.begin(206, {
+            ...headers,
+            'Content-Type': multipart.contentType,
+            'Content-Length': multipart.length,
+          })
+        }
+        if (!(await exchange.write(body))) return
       }
-      if (!(await exchange.write(body))) return
+    } finally {
+      this.#answering -= 1
     }
-  } finally {
-    answering -= 1
+    exchange.writeText(multipart.tail)
+    exchange.finish()
   }
-  exchange.writeText(multipart.tail)
-  exchange.finish()
-}
 
-function* batchesOf(ranges: readonly ByteRange[]): Generator<readonly ByteRange[]> {
-  let batch: ByteRange[] = []
-  let size = 0
-  for (const range of ranges) {
-    const more = range.end - range.start
-    const most = answering > LARGE_BATCHES ? SMALL_BATCH_SIZE : BATCH_SIZE
-    if (batch.length === BATCH_PARTS || (batch.length > 0 && size + more > most)) {
-      yield batch
-      batch = []
-      size = 0
+  *#batchesOf(ranges: readonly ByteRange[]): Generator<readonly ByteRange[]> {
+    let batch: ByteRange[] = []
+    let size = 0
+    for (const range of ranges) {
+      const more = range.end - range.start
+      const most = this.#answering > LARGE_BATCHES ? SMALL_BATCH_SIZE : BATCH_SIZE
+      if (batch.length === BATCH_PARTS || (batch.length > 0 && size + more > most)) {
+        yield batch
+        batch = []
+        size = 0
+      }
+      batch.push(range)
+      size += more
     }
-    batch.push(range)
-    size += more
+    yield batch
   }
-  yield batch
-}
 
-async function openBatch(
-  batch: readonly ByteRange[],
-  headOf: (range: ByteRange) => string,
-  open: Parts['open'],
-): Promise<ByteStream> {
-  const [only] = batch
-  if (batch.length === 1 && only !== undefined) return headed(headOf(only), await open(only))
-  const heads = batch.map(headOf)
-  const sizes = batch.map(({ start, end }, i) => (heads[i] ?? '').length + end - start)
-  const whole = Buffer.allocUnsafeSlow(sizes.reduce((sum, size) => sum + size, 0))
-  const reads: (() => Promise<void>)[] = []
-  let at = 0
-  for (const [i, range] of batch.entries()) {
-    const body = await open(range)
-    const end = at + (sizes[i] ?? 0)
-    const place = whole.subarray(at + whole.write(heads[i] ?? '', at, 'latin1'), end)
-    reads.push(() => fill(place, body))
-    at = end
-  }
-  if (reading + reads.length <= MAX_READING) await Promise.all(reads.map((read) => read()))
-  else for (const read of reads) await read()
-  return streamOf(whole)
-}
-
-/** Copies, since the memory of a chunk may be used again. */
-async function fill(place: Uint8Array, body: ByteStream): Promise<void> {
-  reading += 1
-  try {
-    let filled = 0
-    for await (const chunk of body) {
-      place.set(chunk, filled)
-      filled += chunk.byteLength
+  async #openBatch(
+    batch: readonly ByteRange[],
+    headOf: (range: ByteRange) => string,
+    open: Parts['open'],
+  ): Promise<ByteStream> {
+    const [only] = batch
+    if (batch.length === 1 && only !== undefined) return headed(headOf(only), await open(only))
+    const heads = batch.map(headOf)
+    const sizes = batch.map(({ start, end }, i) => (heads[i] ?? '').length + end - start)
+    const whole = Buffer.allocUnsafeSlow(sizes.reduce((sum, size) => sum + size, 0))
+    const reads: (() => Promise<void>)[] = []
+    let at = 0
+    for (const [i, range] of batch.entries()) {
+      const body = await open(range)
+      const end = at + (sizes[i] ?? 0)
+      const place = whole.subarray(at + whole.write(heads[i] ?? '', at, 'latin1'), end)
+      reads.push(() => this.#fill(place, body))
+      at = end
     }
-    if (filled !== place.byteLength) throw new Error(`${filled} bytes of ${place.byteLength} came`)
-  } finally {
-    reading -= 1
+    if (this.#reading + reads.length <= MAX_READING) await Promise.all(reads.map((read) => read()))
+    else for (const read of reads) await read()
+    return streamOf(whole)
+  }
+
+  /** Copies, since the memory of a chunk may be used again. */
+  async #fill(place: Uint8Array, body: ByteStream): Promise<void> {
+    this.#reading += 1
+    try {
+      let filled = 0
+      for await (const chunk of body) {
+        place.set(chunk, filled)
+        filled += chunk.byteLength
+      }
+      if (filled !== place.byteLength)
+        throw new Error(`${filled} bytes of ${place.byteLength} came`)
+    } finally {
+      this.#reading -= 1
+    }
   }
 }
 

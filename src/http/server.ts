@@ -20,6 +20,7 @@ import {
 import type { Ask, Connection } from './connection.ts'
 import { type ConnectionLimits, Connections } from './connections.ts'
 import { type ClientRules, Exchange } from './exchange.ts'
+import type { HeldBodies } from './held-bodies.ts'
 import { type HostRule, hostRule } from './host.ts'
 import { parseTarget } from './path.ts'
 import { refuseForeignPages } from './same-origin.ts'
@@ -62,6 +63,7 @@ export interface Door {
 
 export interface DoorRules {
   readonly limits: ClientRules
+  readonly held: HeldBodies
   /** Requests under way, by client. */
   readonly requests: Shares
   /** What has not ended. */
@@ -84,7 +86,7 @@ export function createApp(
 ): Door {
   const app = new Hono<Env>()
   const begin = ({ incoming, outgoing }: Ask): Exchange => {
-    const exchange = new Exchange(randomUUID(), incoming, outgoing, rules.limits)
+    const exchange = new Exchange(randomUUID(), incoming, outgoing, rules.limits, rules.held)
     const began = performance.now()
     rules.open.add(exchange)
     outgoing.once('close', () => {

@@ -1,6 +1,7 @@
 /** Blobs, sidecars and journal in the data folder. */
 import { join } from 'node:path'
 import { DiskSpace } from './disk-space.ts'
+import { FileReader } from './file-bytes.ts'
 import { FsBlobs } from './fs-blobs.ts'
 import { FsJournal } from './fs-journal.ts'
 import type { BlobsHalf, LocalParts } from './halves.ts'
@@ -14,8 +15,10 @@ export async function openDiskHalf({ layout, temp, monotonic }: LocalParts): Pro
   await makeFolder(layout.blobs)
   await makeFolder(layout.sidecars)
   const lock = new FileLock(join(layout.locks, 'sidecars'))
+  const reader = new FileReader()
+  const spool = new Spool(temp, DiskSpace.of(layout.data, monotonic), reader)
   return {
-    blobs: new FsBlobs(layout, new Spool(temp, DiskSpace.of(layout.data, monotonic))),
+    blobs: new FsBlobs(layout, spool, reader),
     sidecars: new FsSidecars(layout, temp, lock),
     journal: new FsJournal(layout),
     readDocument: (digest) => readDocument(layout, digest),

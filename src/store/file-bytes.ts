@@ -21,20 +21,27 @@ const SMALL_READ_SIZE = 32 * 1024
 /** Buffers of each size that are kept for the next stream. */
 const MAX_SPARE = 64
 
-const spare: Buffer[] = []
-const spareUsual: Buffer[] = []
-const spareSmall: Buffer[] = []
-let largeStreams = 0
-let held = 0
+/** Reads files of one store, whose readers share the memory that this takes. */
+export class FileReader {
+  readonly #memory = new Memory()
 
-/** Ends early only where the file does. */
-export async function* fileBytes(
+  /** Ends early only where the file does. */
+  async *read(
+    handle: FileHandle,
+    range: ByteRange,
+    options: ReadOptions = {},
+  ): AsyncGenerator<Uint8Array> {
+    const isLong = range.end - range.start > READ_SIZE
+    const buffers = this.#memory.buffersFor(options.reuse === true && isLong)
+    yield* readInto(buffers, handle, range)
+  }
+}
+
+async function* readInto(
+  buffers: Buffers,
   handle: FileHandle,
   range: ByteRange,
-  options: ReadOptions = {},
 ): AsyncGenerator<Uint8Array> {
-  const isLong = range.end - range.start > READ_SIZE
-  const buffers = options.reuse && isLong ? usedAgain() : new NewBuffers()
   let position = range.start
   const readNext = (): Promise<Buffer> | undefined => {
     const size = Math.min(buffers.size, range.end - position)
@@ -61,8 +68,28 @@ export async function* fileBytes(
   }
 }
 
-function usedAgain(): Buffers {
-  return largeStreams < LARGE_STREAMS ? new AlternatingBuffers() : new PooledBuffers()
+/** What all readers hold, and buffers for those to come. */
+class Memory {
+  readonly spareLarge: Buffer[] = []
+  readonly spareUsual: Buffer[] = []
+  readonly spareSmall: Buffer[] = []
+  largeStreams = 0
+  /** Bytes that are read ahead or with consumers, those of large streams left out. */
+  held = 0
+
+  buffersFor(isReused: boolean): Buffers {
+    if (!isReused) return new NewBuffers(this)
+    const isLarge = this.largeStreams < LARGE_STREAMS
+    return isLarge ? new AlternatingBuffers(this) : new PooledBuffers(this)
+  }
+
+  get hasRoom(): boolean {
+    return this.held + READ_SIZE <= BUDGET
+  }
+
+  takeLarge(): Buffer {
+    return this.spareLarge.pop() ?? Buffer.allocUnsafeSlow(LARGE_READ_SIZE)
+  }
 }
 
 interface Buffers {
@@ -78,26 +105,31 @@ interface Buffers {
 abstract class BudgetedBuffers implements Buffers {
   /** What is read ahead or with the consumer. */
   readonly #taken: Buffer[] = []
+  protected readonly memory: Memory
+
+  constructor(memory: Memory) {
+    this.memory = memory
+  }
 
   get size(): number {
-    return held + READ_SIZE <= BUDGET ? READ_SIZE : SMALL_READ_SIZE
+    return this.memory.hasRoom ? READ_SIZE : SMALL_READ_SIZE
   }
 
   get mayReadAhead(): boolean {
-    return held + READ_SIZE <= BUDGET
+    return this.memory.hasRoom
   }
 
   take(size: number): Buffer {
     const buffer = this.allocate(size)
     this.#taken.push(buffer)
-    held += buffer.byteLength
+    this.memory.held += buffer.byteLength
     return buffer.subarray(0, size)
   }
 
   giveBack(): void {
     const buffer = this.#taken.shift()
     if (buffer === undefined) return
-    held -= buffer.byteLength
+    this.memory.held -= buffer.byteLength
     this.free(buffer)
   }
 
@@ -122,12 +154,13 @@ class NewBuffers extends BudgetedBuffers {
 class PooledBuffers extends BudgetedBuffers {
   protected allocate(size: number): Buffer {
     const isSmall = size <= SMALL_READ_SIZE
-    const pool = isSmall ? spareSmall : spareUsual
+    const pool = isSmall ? this.memory.spareSmall : this.memory.spareUsual
     return pool.pop() ?? Buffer.allocUnsafeSlow(isSmall ? SMALL_READ_SIZE : READ_SIZE)
   }
 
   protected free(buffer: Buffer): void {
-    const pool = buffer.byteLength <= SMALL_READ_SIZE ? spareSmall : spareUsual
+    const isSmall = buffer.byteLength <= SMALL_READ_SIZE
+    const pool = isSmall ? this.memory.spareSmall : this.memory.spareUsual
     if (pool.length < MAX_SPARE) pool.push(buffer)
   }
 }
@@ -136,11 +169,15 @@ class PooledBuffers extends BudgetedBuffers {
 class AlternatingBuffers implements Buffers {
   readonly size = LARGE_READ_SIZE
   readonly mayReadAhead = true
-  #mine = takeSpare()
-  #other = takeSpare()
+  readonly #memory: Memory
+  #mine: Buffer
+  #other: Buffer
 
-  constructor() {
-    largeStreams += 1
+  constructor(memory: Memory) {
+    this.#memory = memory
+    this.#mine = memory.takeLarge()
+    this.#other = memory.takeLarge()
+    memory.largeStreams += 1
   }
 
   take(size: number): Buffer {
@@ -153,13 +190,9 @@ class AlternatingBuffers implements Buffers {
   giveBack(): void {}
 
   release(): void {
-    largeStreams -= 1
-    spare.push(this.#mine, this.#other)
+    this.#memory.largeStreams -= 1
+    this.#memory.spareLarge.push(this.#mine, this.#other)
   }
-}
-
-function takeSpare(): Buffer {
-  return spare.pop() ?? Buffer.allocUnsafeSlow(LARGE_READ_SIZE)
 }
 
 /** Fewer bytes than asked for only at the end of the file. */

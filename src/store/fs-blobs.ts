@@ -16,7 +16,7 @@ import type {
   StoredStat,
 } from '../ports/blobs.ts'
 import { codeOf, isMissing, storeFailure } from './failures.ts'
-import { fileBytes } from './file-bytes.ts'
+import type { FileReader } from './file-bytes.ts'
 import { type Layout, makeFolder, publish, syncFolder } from './layout.ts'
 import { rangeInvalid } from './ranges.ts'
 import type { BlobHome, Spool } from './spool.ts'
@@ -31,11 +31,13 @@ export class FsBlobs implements BlobStore, BlobHome {
   readonly needsSync = true
   readonly #layout: Layout
   readonly #spool: Spool
+  readonly #reader: FileReader
   /** What a blob's file looked like when its digest was last found right. */
   readonly #sound = new Map<Digest, string>()
 
-  constructor(layout: Layout, spool: Spool) {
+  constructor(layout: Layout, spool: Spool, reader: FileReader) {
     this.#layout = layout
+    this.#reader = reader
     this.#spool = spool
   }
 
@@ -56,9 +58,9 @@ export class FsBlobs implements BlobStore, BlobHome {
       if (wanted.start > wanted.end || wanted.end > size) throw rangeInvalid(digest, wanted, size)
       const isWhole = wanted.start === 0 && wanted.end === size
       if (isWhole && this.#sound.get(digest) !== identity) {
-        yield* this.#verified(digest, identity, fileBytes(handle, wanted))
+        yield* this.#verified(digest, identity, this.#reader.read(handle, wanted))
       } else {
-        yield* complete(digest, wanted, fileBytes(handle, wanted, options))
+        yield* complete(digest, wanted, this.#reader.read(handle, wanted, options))
       }
     } catch (error) {
       throw storeFailure(`read blob ${digest}`, error)

@@ -8,7 +8,6 @@ import type { ByteStream } from '../lib/streams.ts'
 import { algorithmOf, type Digest, Hasher } from '../oci/digest.ts'
 import type { BlobStat, BlobWriter, ByteRange, ExpectedBlob } from '../ports/blobs.ts'
 import { storeFailure } from './failures.ts'
-import { fileBytes } from './file-bytes.ts'
 import { RecentBytes } from './recent-bytes.ts'
 
 /** The end of a blob that no reader sees before the digest matches, bytes: one block of any file system. */
@@ -28,6 +27,8 @@ export interface GrowingFile {
   claim(bytes: number): Promise<void>
   /** Removes the temp file. */
   discard(): Promise<void>
+  /** Reads of the open file. */
+  bytes(handle: FileHandle, range: ByteRange): ByteStream
   /** Reads what was published. */
   read(digest: Digest, range?: ByteRange): ByteStream
 }
@@ -146,7 +147,7 @@ export class FileBlobWriter implements BlobWriter {
           yield recent
           continue
         }
-        for await (const bytes of fileBytes(this.#handle, { start: position, end })) {
+        for await (const bytes of this.#file.bytes(this.#handle, { start: position, end })) {
           position += bytes.byteLength
           yield bytes
         }

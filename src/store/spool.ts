@@ -8,6 +8,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { BlobStat, BlobWriter, ByteRange, ExpectedBlob } from '../ports/blobs.ts'
 import type { Space } from './disk-space.ts'
 import { storeFailure } from './failures.ts'
+import type { FileReader } from './file-bytes.ts'
 import { FileBlobWriter } from './growing-blob.ts'
 import { FILE_MODE } from './layout.ts'
 import type { TempFiles } from './temp-files.ts'
@@ -25,9 +26,11 @@ export interface BlobHome {
 export class Spool {
   readonly #temp: TempFiles
   readonly #space: Space
+  readonly #reader: FileReader
 
-  constructor(temp: TempFiles, space: Space) {
+  constructor(temp: TempFiles, space: Space, reader: FileReader) {
     this.#temp = temp
+    this.#reader = reader
     this.#space = space
   }
 
@@ -43,6 +46,7 @@ export class Spool {
           publish: (stat) => home.adopt(path, stat),
           discard: () => rm(path, { force: true }),
           claim: (bytes) => this.#space.claim(bytes),
+          bytes: (handle, range) => this.#reader.read(handle, range),
           read: (digest, range) => home.read(digest, range),
         },
         expected,

@@ -1,19 +1,13 @@
 /** One response of a registry: headers to ask for, and a body that is either read with a bound or thrown away. */
 import type { Dispatcher } from 'undici'
-import { CrossdockError, UPSTREAM_BUSY } from '../errors.ts'
+import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
 import { parseLength } from './content-range.ts'
+import type { OpenBodies } from './open-bodies.ts'
 
 /** As much of an unwanted body is read to keep its connection; more closes it. */
 const DISCARDED_BYTES = 64 * 1024
 const DISCARD_MS = 2_000
-
-/** Of bodies that are read whole, bytes under way at a time; small ones, which nearly all are, come beside it. */
-const READ_AT_ONCE = 128 * 1024 * 1024
-const SMALL = 256 * 1024
-let underWay = 0
-
-const BUSY_RETRY_SECONDS = 30
 
 /** How large a body may be, and the setting that says so. */
 export interface Ceiling {
@@ -28,9 +22,16 @@ export class Answer {
   /** The whole body, once it was read. */
   bytes: Uint8Array = new Uint8Array(0)
   readonly #response: Dispatcher.ResponseData
+  readonly #bodies: OpenBodies
 
-  constructor(url: URL, response: Dispatcher.ResponseData, isElsewhere: boolean) {
+  constructor(
+    url: URL,
+    response: Dispatcher.ResponseData,
+    isElsewhere: boolean,
+    bodies: OpenBodies,
+  ) {
     this.url = url
+    this.#bodies = bodies
     this.isElsewhere = isElsewhere
     this.#response = response
     // A body that breaks while nobody reads it must not end the process; a reader gets the error all the same.
@@ -76,19 +77,12 @@ export class Answer {
     }
     const chunks: Uint8Array[] = []
     let size = 0
-    let counted = 0
-    try {
-      for await (const chunk of this.body) {
-        size += chunk.byteLength
-        if (size > maxBytes) throw tooLarge()
-        chunks.push(chunk)
-        const more = Math.max(0, size - SMALL) - counted
-        if (more > 0 && underWay + more > READ_AT_ONCE) throw tooMuch(what)
-        counted += more
-        underWay += more
-      }
-    } finally {
-      underWay -= counted
+    using held = this.#bodies.open(what)
+    for await (const chunk of this.body) {
+      size += chunk.byteLength
+      if (size > maxBytes) throw tooLarge()
+      chunks.push(chunk)
+      held.grow(size)
     }
     this.bytes = Buffer.concat(chunks)
     return this.bytes
@@ -104,14 +98,6 @@ export class Answer {
   close(): void {
     this.#response.body.destroy()
   }
-}
-
-function tooMuch(what: string): CrossdockError {
-  return new CrossdockError(
-    'overloaded',
-    `${what}: documents of more than ${READ_AT_ONCE} bytes are being read from upstreams already; pull again in a minute`,
-    { reason: UPSTREAM_BUSY, retryAfter: BUSY_RETRY_SECONDS },
-  )
 }
 
 /** True for bytes that somebody has encoded on the way, although we ask for none of that. */

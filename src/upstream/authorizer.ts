@@ -182,7 +182,7 @@ export class Authorizer {
       const signal = AbortSignal.timeout(timeoutMs)
       const response = await dialer.request(url, { ...request, isTrusted, signal })
       status = response.statusCode
-      return new Answer(url, response, false)
+      return new Answer(url, response, false, dialer.bodies)
     } catch (error) {
       throw this.#broken(error, service, what)
     } finally {

@@ -5,15 +5,15 @@
 import { LRUCache } from 'lru-cache'
 import { CrossdockError } from '../errors.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
-import { tracedAsk } from './ask-span.ts'
+import { type Location, nameAt, pingUrl, urlAt } from '../oci/location.ts'
 import { Answer, type Ceiling, checkEncoding } from './answer.ts'
+import { tracedAsk } from './ask-span.ts'
 import { Authorizer } from './authorizer.ts'
 import { helps } from './challenge.ts'
 import { parseRetryAfter } from './content-range.ts'
 import type { Dialer } from './dialer.ts'
 import { networkSetback, Setback, statusSetback } from './failures.ts'
 import type { Identify } from './identity.ts'
-import { type Location, nameAt, pingUrl, urlAt } from '../oci/location.ts'
 import { nameIn, redirectRefused, redirectTarget } from './redirect.ts'
 import type { RequestKind, Surroundings } from './settings.ts'
 
@@ -292,7 +292,7 @@ export class Courier {
       const send = () => dialer.request(url, asked)
       const response = await tracedAsk({ upstream, kind, method, what, url }, send)
       status = response.statusCode
-      const answer = new Answer(hop.url, response, hop.isElsewhere)
+      const answer = new Answer(hop.url, response, hop.isElsewhere, dialer.bodies)
       if (!hop.isElsewhere) this.#noteQuota(answer)
       return answer
     } catch (error) {

@@ -6,6 +6,7 @@ import { Agent, type Dispatcher, ProxyAgent } from 'undici'
 import { type AddressClass, classOf, literalIn, reachableFrom } from './addresses.ts'
 import { FORBIDDEN_ADDRESS } from './failures.ts'
 import { Gate } from './gate.ts'
+import type { OpenBodies } from './open-bodies.ts'
 import { type Environment, proxyFor } from './proxies.ts'
 import type { TlsSettings, UpstreamLimits } from './settings.ts'
 import { type TlsFacts, TlsMaterial } from './tls-material.ts'
@@ -42,6 +43,8 @@ export interface DialerSettings {
 const IDLE_MS = 30_000
 
 export class Dialer implements AsyncDisposable {
+  /** Shared with all others. */
+  readonly bodies: OpenBodies
   readonly #settings: DialerSettings
   readonly #lookup: Lookup
   readonly #material: TlsMaterial
@@ -52,7 +55,8 @@ export class Dialer implements AsyncDisposable {
   #isClosed = false
   #own: { readonly until: number; readonly classes: Promise<ReadonlySet<AddressClass>> } | undefined
 
-  constructor(settings: DialerSettings) {
+  constructor(settings: DialerSettings, bodies: OpenBodies) {
+    this.bodies = bodies
     this.#settings = settings
     this.#lookup = settings.lookup ?? systemLookup
     this.#material = new TlsMaterial(settings.tls)

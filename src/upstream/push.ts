@@ -260,12 +260,13 @@ export class RegistryWriter {
 
   async #dial(request: PushRequest, authorization: string | undefined): Promise<Answer> {
     const { method, url, body, what } = request
+    const { dialer } = this.#settings
     const content = body?.()
     const isOwn = url.origin === this.#settings.location.origin.origin
     const stream =
       content === undefined || content instanceof Uint8Array ? content : Readable.from(content)
     try {
-      const response = await this.#settings.dialer.request(url, {
+      const response = await dialer.request(url, {
         method,
         isTrusted: isOwn,
         isLong: stream !== undefined,
@@ -276,7 +277,7 @@ export class RegistryWriter {
         },
         ...(stream !== undefined && { body: stream }),
       })
-      return new Answer(url, response, !isOwn)
+      return new Answer(url, response, !isOwn, dialer.bodies)
     } catch (error) {
       if (error instanceof CrossdockError) throw error
       throw networkSetback(error, what, url.host)

@@ -6,6 +6,7 @@ import { connect as connectTls } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { clientAddressBehind, proxyAmong } from '../../src/http/client-address.ts'
 import type { Exchange } from '../../src/http/exchange.ts'
+import { HeldBodies } from '../../src/http/held-bodies.ts'
 import { addHealth } from '../../src/http/operations.ts'
 import { createApp, type Listener, type ListenerConfig, listen } from '../../src/http/server.ts'
 import { Shares } from '../../src/lib/shares.ts'
@@ -51,6 +52,7 @@ async function start(
     {
       limits: { clientIdleMs: 60_000, addressOf: clientAddressBehind(proxies) },
       open: new Set(),
+      held: new HeldBodies(),
       requests: new Shares(requests ?? { total: 1000, each: 1000 }),
     },
   )

@@ -205,6 +205,12 @@ describe('the source', () => {
     expect(wrong.map(({ path }) => path).filter((path) => !path.endsWith('.d.ts'))).toEqual([])
   })
 
+  it('keeps no state beside its objects, so that several servers get along in one process', () => {
+    const isState = /^(?:export )?(?:(?:let|var) |const \w+(?:: \w+\[\])? = \[\]$)/m
+
+    expect(FILES.filter(({ text }) => isState.test(text)).map(({ path }) => path)).toEqual([])
+  })
+
   it('is read at all', () => {
     expect(FILES.length).toBeGreaterThan(100)
     expect(FILES.flatMap(({ imports }) => imports)).toContain('hono')

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DiskSpace } from '../disk-space.ts'
+import { FileReader } from '../file-bytes.ts'
 import { FsBlobs } from '../fs-blobs.ts'
 import type { BlobsHalf, LocalParts } from '../halves.ts'
 import { FILE_MODE, makeFolder } from '../layout.ts'
@@ -40,8 +41,9 @@ export async function openS3Half(
   // Only tidying: some may not list uploads, and lifecycle rules may do it, too.
   objects.abortUploads(now() - STALE_UPLOAD_MS).catch(() => undefined)
   const space = new CacheSpace(DiskSpace.of(layout.data, monotonic), () => cache)
-  const spool = new Spool(temp, space)
-  const files = new FsBlobs(layout, spool)
+  const reader = new FileReader()
+  const spool = new Spool(temp, space, reader)
+  const files = new FsBlobs(layout, spool, reader)
   const cache = new DiskCache(files, () => localCache, now)
   const blobs = new S3Blobs({ remote: new RemoteBlobs(objects), spool, files, cache })
   const swaps = new Swaps(objects)

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { CrossdockError } from '../../../src/errors.ts'
 import { Exchange } from '../../../src/http/exchange.ts'
-import { hold } from '../../../src/http/held-bodies.ts'
+import { HeldBodies } from '../../../src/http/held-bodies.ts'
 import { hostileText, OBEYED } from '../../helpers/hostile-texts.ts'
 
 /** What an exchange puts on the wire. */
@@ -20,7 +20,8 @@ function answered(act: (exchange: Exchange) => void): { head: string; body: stri
   incoming.method = 'GET'
   const outgoing = new ServerResponse(incoming)
   outgoing.assignSocket(socket)
-  act(new Exchange('id', incoming, outgoing, { clientIdleMs: 1000, addressOf: () => undefined }))
+  const rules = { clientIdleMs: 1000, addressOf: () => undefined }
+  act(new Exchange('id', incoming, outgoing, rules, new HeldBodies()))
   const wire = Buffer.concat(sent)
   const end = wire.indexOf('\r\n\r\n')
   return { head: wire.toString('latin1', 0, end), body: wire.toString('utf8', end + 4) }
@@ -99,7 +100,8 @@ describe('a client that takes nothing of a body in memory', () => {
   /** What became of a client after a time, of one that may idle a minute. */
   async function afterMs(ms: number, held: number): Promise<string | undefined> {
     vi.useFakeTimers()
-    const release = hold(held)
+    const bodies = new HeldBodies()
+    const release = bodies.hold(held)
     const socket = new Socket()
     socket.write = () => true
     const incoming = new IncomingMessage(socket)
@@ -107,7 +109,7 @@ describe('a client that takes nothing of a body in memory', () => {
     const outgoing = new ServerResponse(incoming)
     outgoing.assignSocket(socket)
     const rules = { clientIdleMs: 60_000, addressOf: () => undefined }
-    const exchange = new Exchange('id', incoming, outgoing, rules)
+    const exchange = new Exchange('id', incoming, outgoing, rules, bodies)
     exchange.send(200, {}, Buffer.alloc(1_000_000))
     await vi.advanceTimersByTimeAsync(ms)
     release()
@@ -141,7 +143,7 @@ describe('a client that closes the connection', () => {
     const outgoing = new ServerResponse(incoming)
     outgoing.assignSocket(socket)
     const rules = { clientIdleMs: 1000, addressOf: () => undefined }
-    const exchange = new Exchange('id', incoming, outgoing, rules)
+    const exchange = new Exchange('id', incoming, outgoing, rules, new HeldBodies())
     exchange.begin(200, { 'Content-Length': 5 })
 
     await exchange.stream(

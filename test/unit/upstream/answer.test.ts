@@ -4,22 +4,25 @@ import type { Dispatcher } from 'undici'
 import { describe, expect, test } from 'vitest'
 import { UPSTREAM_BUSY } from '../../../src/errors.ts'
 import { Answer } from '../../../src/upstream/answer.ts'
+import { OpenBodies } from '../../../src/upstream/open-bodies.ts'
 
 const MIB = 1024 ** 2
 
 /** A response that sends so much and then waits for `end`. */
-function answerOf(bytes: number, end: Promise<void>): Answer {
+function answerOf(bytes: number, end: Promise<void>, bodies: OpenBodies): Answer {
   const body = new Readable({ read: () => undefined })
   body.push(Buffer.alloc(bytes))
   void end.then(() => body.push(null))
   const response = { statusCode: 200, headers: {}, body } as unknown as Dispatcher.ResponseData
-  return new Answer(new URL('http://registry.example/'), response, false)
+  return new Answer(new URL('http://registry.example/'), response, false, bodies)
 }
 
 describe('documents that stop short of their end', () => {
   test('fill no memory together, and keep no small ones out', async () => {
     const end = Promise.withResolvers<void>()
-    const read = (bytes: number) => answerOf(bytes, end.promise).read({ bytes: 5 * MIB }, 'x')
+    const bodies = new OpenBodies()
+    const read = (bytes: number) =>
+      answerOf(bytes, end.promise, bodies).read({ bytes: 5 * MIB }, 'x')
     const large = Array.from({ length: 40 }, () => read(4 * MIB))
     const settled = Promise.allSettled(large)
     await expect(large.at(-1)).rejects.toThrow(/are being read from upstreams already/)

@@ -3,11 +3,13 @@ import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../../src/clock.ts'
 import { Authorizer, type AuthorizerSettings } from '../../../src/upstream/authorizer.ts'
 import type { Dialer, DialRequest } from '../../../src/upstream/dialer.ts'
+import { OpenBodies } from '../../../src/upstream/open-bodies.ts'
 
 /** Asks for a token of the realm, and tells what was dialled and whether without a guard. */
 async function dialled(realm: string, settings: Partial<AuthorizerSettings> = {}) {
   const asked: { url: string; isTrusted: boolean; authorization: string | undefined }[] = []
   const dialer = {
+    bodies: new OpenBodies(),
     request: (url: URL, { isTrusted, headers }: DialRequest) => {
       asked.push({
         url: url.href.split('?')[0] ?? '',
