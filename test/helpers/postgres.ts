@@ -24,13 +24,14 @@ export interface TestDatabase extends AsyncDisposable {
 
 let counter = 0
 
-export async function testDatabase(): Promise<TestDatabase> {
+/** `options`: of CREATE DATABASE. */
+export async function testDatabase(options = ''): Promise<TestDatabase> {
   const address = await demand(inject('postgres'))
   counter += 1
   const name = `test_${process.pid}_${counter}`
   const { client: make } = await loadDriver()
   await using admin = await connected(make({ connectionString: `${address}postgres` }))
-  await admin.client.query(`CREATE DATABASE ${name}`)
+  await admin.client.query(`CREATE DATABASE ${name} ${options}`)
   const url = `${address}${name}`
   const { client } = await connected(make({ connectionString: url }))
   return {

@@ -28,14 +28,14 @@ export interface Dated<T> {
 }
 
 export class Answers {
-  readonly #db: Database
+  readonly #db: Pick<Database, 'ask'>
   readonly #known = new LRUCache<string, Dated<unknown>>({ max: ANSWERS })
   #running: Promise<string> | undefined
   #next: Promise<string> | undefined
   /** Read after all those began who run before the event loop goes on. */
   #current: string | undefined
 
-  constructor(db: Database) {
+  constructor(db: Pick<Database, 'ask'>) {
     this.#db = db
   }
 

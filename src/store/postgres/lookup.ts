@@ -1,7 +1,7 @@
 /** Questions of one kind that are asked at the same time go to the server as one. */
 import type { Answers, Dated } from './answers.ts'
 import { SNAPSHOT, versionOf } from './answers.ts'
-import type { Database } from './database.ts'
+import type { Session } from './database.ts'
 import type { Row, Value } from './driver.ts'
 
 /** Keys in one question: enough to share a round trip, few enough to be quick. */
@@ -23,7 +23,7 @@ export interface LookupQuery {
 }
 
 export class Lookup<V> {
-  readonly #db: Database
+  readonly #db: Session
   readonly #answers: Answers
   readonly #types: LookupQuery['types']
   readonly #text: string
@@ -33,7 +33,7 @@ export class Lookup<V> {
 
   /** `answerOf` makes the answer of the rows that were found for one key. */
   constructor(
-    db: Database,
+    db: Session,
     answers: Answers,
     { types, find }: LookupQuery,
     answerOf: (rows: readonly Row[]) => V,

@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { systemClock } from '../../../../src/clock.ts'
+import { openPostgresCatalog } from '../../../../src/store/postgres/open.ts'
+import { MIGRATIONS, type Migration } from '../../../../src/store/postgres/schema.ts'
+import { hasPostgres, type TestDatabase, testDatabase } from '../../../helpers/postgres.ts'
+
+describe.skipIf(!hasPostgres)('opening a catalog on PostgreSQL', () => {
+  const databases: TestDatabase[] = []
+  const fresh = async (options?: string) => {
+    const made = await testDatabase(options)
+    databases.push(made)
+    return made
+  }
+  let ours: TestDatabase
+  beforeAll(async () => {
+    ours = await fresh()
+  })
+  afterAll(async () => {
+    for (const one of databases) await one[Symbol.asyncDispose]()
+  })
+
+  it.each<[string, (url: URL) => void, string, RegExp]>([
+    [
+      'nobody listens',
+      (url) => (url.port = '1'),
+      'overloaded',
+      /does not answer .* see whether it runs/,
+    ],
+    [
+      'the password is wrong',
+      (url) => (url.password = 'guess'),
+      'internal',
+      /refuses the user .* PGPASSWORD/,
+    ],
+    [
+      'there is no such database',
+      (url) => (url.pathname = '/no'),
+      'internal',
+      /create it \(createdb\)/,
+    ],
+  ])('says what to do when %s, and no password', async (_, spoil, kind, wanted) => {
+    const url = new URL(ours.url)
+    const { password } = url
+    spoil(url)
+
+    const failure = await failureOf(openPostgresCatalog({ url: url.href, clock: systemClock }))
+
+    expect(failure).toMatchObject({ kind, message: expect.stringMatching(wanted) })
+    expect(failure.message).not.toContain(decodeURIComponent(password))
+    expect(failure.message).not.toContain('guess')
+  })
+
+  it('refuses a schema that holds something else, and leaves it alone', async () => {
+    const { url, client } = await fresh()
+    await client.query('CREATE SCHEMA crossdock; CREATE TABLE crossdock.versions (version text)')
+
+    const failure = await failureOf(openPostgresCatalog({ url, clock: systemClock }))
+
+    expect(failure).toMatchObject({ reason: 'postgres-not-ours' })
+    expect(failure.message).toMatch(/tables of something else; name another database$/)
+  })
+
+  it('refuses a database that cannot hold every text', async () => {
+    const { url } = await fresh("ENCODING 'SQL_ASCII' TEMPLATE template0 LOCALE 'C'")
+
+    const failure = await failureOf(openPostgresCatalog({ url, clock: systemClock }))
+
+    expect(failure.message).toMatch(
+      /its encoding is SQL_ASCII; create the database with ENCODING 'UTF8'$/,
+    )
+  })
+
+  it('tells a user without rights to be granted them, and takes an empty schema that was made for it', async () => {
+    const { url, client } = await fresh()
+    await client.query("CREATE USER guest PASSWORD 'guest'")
+    const asGuest = new URL(url)
+    asGuest.username = asGuest.password = 'guest'
+    const open = () => openPostgresCatalog({ url: asGuest.href, clock: systemClock })
+
+    expect((await failureOf(open())).message).toMatch(/grant it CREATE on the database$/)
+    await client.query('CREATE SCHEMA crossdock AUTHORIZATION guest')
+    await using catalog = await open()
+
+    await expect(catalog.check()).resolves.toBeUndefined()
+  })
+
+  it('lets one of many that start together make the tables', async () => {
+    const { url, client } = await fresh()
+
+    const opened = await Promise.all(
+      Array.from({ length: 4 }, () => openPostgresCatalog({ url, clock: systemClock })),
+    )
+
+    expect(opened.filter(({ isNew }) => isNew)).toHaveLength(1)
+    const { rows } = await client.query('SELECT version FROM crossdock.versions')
+    expect(rows).toHaveLength(MIGRATIONS.length)
+    for (const one of opened) await one[Symbol.asyncDispose]()
+  })
+
+  it('lets older builds go on beside newer ones for as long as a migration allows, and no longer', async () => {
+    const { url } = await fresh()
+    const build = (...more: readonly Migration[]) =>
+      openPostgresCatalog({ url, clock: systemClock, migrations: [...MIGRATIONS, ...more] })
+    const known = MIGRATIONS.length
+    const expand = { sql: 'CREATE TABLE crossdock.more (id integer)', least: known }
+    const contract = { sql: 'DROP TABLE crossdock.more', least: known + 1 }
+    await using old = await build()
+
+    await using next = await build(expand)
+    await using again = await build()
+    for (const one of [old, next, again]) await one.check()
+    await using last = await build(expand, contract)
+
+    await next.check()
+    await last.check()
+    const refused = {
+      reason: 'postgres-schema-too-new',
+      message: expect.stringMatching(/upgrade this replica$/),
+    }
+    await expect(old.check()).rejects.toMatchObject(refused)
+    await expect(build()).rejects.toMatchObject(refused)
+  })
+
+  it('undoes a migration that fails, whole', async () => {
+    const { url, client } = await fresh()
+    const broken = { sql: 'CREATE TABLE crossdock.half (id integer); SELECT nonsense', least: 1 }
+
+    await expect(
+      openPostgresCatalog({ url, clock: systemClock, migrations: [...MIGRATIONS, broken] }),
+    ).rejects.toMatchObject({ name: 'CrossdockError' })
+
+    const { rows } = await client.query("SELECT to_regnamespace('crossdock') AS schema")
+    expect(rows).toEqual([{ schema: null }])
+  })
+
+  it('has migrations that the build before each can live with', () => {
+    for (const [i, { least }] of MIGRATIONS.entries())
+      expect(least).toBeLessThanOrEqual(Math.max(1, i))
+  })
+})
+
+async function failureOf(opening: Promise<unknown>): Promise<Error> {
+  const failure: unknown = await opening.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  if (failure instanceof Error) return failure
+  throw new Error('it opened')
+}
