@@ -26,6 +26,8 @@ export class PostgresNotices implements Notices, AsyncDisposable {
   readonly #board = new NoticeBoard()
   readonly #closing = new AbortController()
   #listening: Promise<Client> | undefined
+  /** While it is connected. */
+  #client: Client | undefined
   #following: Promise<void> | undefined
 
   constructor(parts: {
@@ -44,23 +46,24 @@ export class PostgresNotices implements Notices, AsyncDisposable {
   }
 
   async subscribe(topic: string, told: (notice: Notice) => void): Promise<Disposable> {
-    const subscription = this.#board.add(topic, told)
-    try {
+    if (this.#following === undefined) {
       this.#listening ??= this.#listen()
-      await this.#listening
+      try {
+        await this.#listening
+      } catch (error) {
+        this.#listening = undefined
+        throw postgresFailure(this.#parts.address, error)
+      }
       this.#following ??= this.#follow()
-      return subscription
-    } catch (error) {
-      subscription[Symbol.dispose]()
-      this.#listening = undefined
-      throw postgresFailure(this.#parts.address, error)
     }
+    // What was said before arrives before the answer. While the connection is away nobody waits: a gap is told when it is back.
+    await this.#client?.query('SELECT').catch(() => undefined)
+    return this.#board.add(topic, told)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort()
-    const client = await this.#listening?.catch(() => undefined)
-    await client?.end().catch(() => undefined)
+    await this.#client?.end().catch(() => undefined)
     await this.#following
   }
 
@@ -77,6 +80,7 @@ export class PostgresNotices implements Notices, AsyncDisposable {
       void client.end().catch(() => undefined)
       throw error
     }
+    this.#client = client
     return client
   }
 
@@ -86,10 +90,14 @@ export class PostgresNotices implements Notices, AsyncDisposable {
     while (!signal.aborted) {
       const client = await this.#listening
       if (client !== undefined) await this.#untilBroken(client)
+      this.#client = undefined
       if (signal.aborted) return
       this.#listening = this.#listenAgain()
-      await this.#listening.catch(() => undefined)
-      this.#board.gap()
+      const isBack = await this.#listening.then(
+        () => true,
+        () => false,
+      )
+      if (isBack) this.#board.gap()
     }
   }
 

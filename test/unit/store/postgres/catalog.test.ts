@@ -67,15 +67,15 @@ describe.skipIf(!hasPostgres)('a catalog that replicas share', () => {
   })
 
   it('keeps recipes that are longer than an index can hold, and texts that PostgreSQL has no room for', async () => {
-    const recipe = JSON.stringify({
-      ready: Array.from({ length: 2_000 }, (_, i) => digest(String(i))),
-    })
+    const plain = image('long', 'target')
+    const children = Array.from({ length: 2_000 }, (_, i) => digest(String(i))).sort()
+    const recipe = { ...plain.recipe, children }
     const odd = {
       ...layer('odd', 'out'),
-      options: `{"a":"${'x'.repeat(10_000)}"}`,
+      options: { a: 'x'.repeat(10_000) },
       facts: { a: 'zero \0, half \ud800' },
     }
-    const made = { ...image('long', 'target'), recipe, profile: 'a\0b', layers: [odd] }
+    const made = { ...plain, recipe, profile: 'a\0b', layers: [odd] }
 
     await one.publish(made)
 

@@ -21,7 +21,8 @@ describe.skipIf(!hasPostgres)('replicas on one PostgreSQL', () => {
     })
 
     await client.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'`,
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE datname = current_database() AND pid <> pg_backend_pid()`,
     )
     await next.promise
     next = Promise.withResolvers()
