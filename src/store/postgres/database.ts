@@ -76,6 +76,8 @@ export class Database implements Session, AsyncDisposable {
       min: 1,
       idleTimeoutMillis: 30_000,
       onConnect: async (client) => {
+        // A connection that breaks while nothing is asked over it fails the next question, and not the process.
+        client.on('error', () => undefined)
         const { server } = await deps.greet(client)
         this.#servers.set(client, server)
       },
