@@ -20,8 +20,8 @@ import type { RawManifest } from '../ports/upstream.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { ImageTask } from './image-task.ts'
+import type { ImagePlan, IndexPlan } from './plan.ts'
 import type { Regenerations } from './regenerations.ts'
-import type { ImageSurvey, IndexSurvey } from './survey.ts'
 import { Unsuitable } from './unsuitable.ts'
 
 /** A manifest, and what was made for it that it does not name as a layer. Everything but the manifest is in the store. */
@@ -31,7 +31,7 @@ export interface AssembledImage {
 }
 
 /** An image to be written in a dialect. */
-export interface AssemblyTask extends Pick<ImageSurvey, 'raw' | 'image'> {
+export interface AssemblyTask extends Pick<ImagePlan, 'raw' | 'image'> {
   readonly dialect: Dialect
   /** Why layers of which it can do without a piece have none. */
   readonly refusals?: readonly string[]
@@ -170,7 +170,7 @@ export type MadeChild = Pick<ConvertedImage, 'target' | 'size' | 'mediaType' | '
 /** Pure. `children`: those that were converted, by the digest of their source; the others stay what they are. */
 export function assembleIndex(
   task: ImageTask,
-  { raw, index, dialect }: Pick<IndexSurvey, 'raw' | 'index' | 'dialect'>,
+  { raw, index, dialect }: Pick<IndexPlan, 'raw' | 'index' | 'dialect'>,
   children: ReadonlyMap<Digest, MadeChild>,
 ): Rewritten {
   const { format, options } = task

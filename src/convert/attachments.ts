@@ -16,9 +16,8 @@ import type { Catalog } from '../ports/catalog.ts'
 import { recipeText } from '../ports/recipe.ts'
 import type { RawManifest } from '../ports/upstream.ts'
 import type { Manifests } from '../pull/manifests.ts'
-import { type ImageTask, nameOf, recipeOf } from './image-task.ts'
+import { type ImageTask, nameOf, recipeFor, recipeIn } from './image-task.ts'
 import type { Images } from './images.ts'
-import { dialectFor } from './plan.ts'
 import type { Remaker } from './remaker.ts'
 
 /** Images converted that nobody waits for, at a time and waiting: pullers come first. */
@@ -145,12 +144,11 @@ export class Attachments {
 
   /** `undefined`: it was not converted yet, or what was made is gone for good. */
   async #find(task: Attachment): Promise<readonly Descriptor[] | undefined> {
-    const { repository, source, format, acceptance, form } = task
-    const image = this.#deps.manifests.parse(source)
-    const dialect = dialectFor(format, image.dialect, acceptance)
-    if (dialect === undefined) return undefined
+    const { repository, source, form } = task
     // An image that is answered as an index was recorded as the image as well.
-    const key = { repository, source: source.digest, recipe: recipeOf(task, dialect) }
+    const recipe = recipeFor(task, this.#deps.manifests.parse(source).dialect)
+    if (recipe === undefined) return undefined
+    const key = { repository, source: source.digest, recipe }
     const made = await this.#deps.catalog.conversions.findImage(key)
     if (made === undefined) return undefined
     const listed =
@@ -191,7 +189,7 @@ function unlessPassing(error: unknown): undefined {
 }
 
 function keyOf(task: ImageTask): string {
-  return `${nameOf(task)} ${recipeText(recipeOf(task, 'oci'))}`
+  return `${nameOf(task)} ${recipeText(recipeIn(task, 'oci'))}`
 }
 
 function underWay(image: string): CrossdockError {

@@ -17,10 +17,9 @@ import type { ConvertedImage } from '../ports/conversions.ts'
 import type { Recipe } from '../ports/recipe.ts'
 import type { RawManifest } from '../ports/upstream.ts'
 import type { Manifests } from '../pull/manifests.ts'
-import { type ImageTask, recipeOf } from './image-task.ts'
+import { type ImageTask, recipeFor } from './image-task.ts'
 import type { Images } from './images.ts'
 import type { LearnedPlatforms } from './learned-platforms.ts'
-import { dialectFor } from './plan.ts'
 
 /** Children of indexes that were handed out, by repository and digest. */
 const WATCHED = 20_000
@@ -235,8 +234,7 @@ function recipes(task: ImageTask): (child: Descriptor) => Recipe | undefined {
     const type = findMediaType(child.mediaType)
     if (type?.role !== 'manifest') return undefined
     if (!known.has(type.dialect)) {
-      const dialect = dialectFor(task.format, type.dialect, task.acceptance)
-      known.set(type.dialect, dialect && recipeOf(task, dialect))
+      known.set(type.dialect, recipeFor(task, type.dialect))
     }
     return known.get(type.dialect)
   }

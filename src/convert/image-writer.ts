@@ -1,40 +1,36 @@
-/** Carries out what a survey found: layers first, then configs and manifests from the leaves up, each durable before it is named. */
+/** Carries out a plan: layers first, then configs and manifests from the leaves up, each durable before it is named. */
 import type { CrossdockError } from '../errors.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import type { Digest } from '../oci/digest.ts'
+import type { Descriptor, ImageManifest } from '../oci/manifest.ts'
 import { findMediaType } from '../oci/media-type.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { ConvertedImage, ConvertedLayer, ImageKey } from '../ports/conversions.ts'
+import type { ConvertedImage, ConvertedLayer } from '../ports/conversions.ts'
 import { recipeWithout } from '../ports/recipe.ts'
 import type { RawManifest } from '../ports/upstream.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { Allowance } from './allowance.ts'
 import { type Assembler, assembleIndex, type Beside } from './assembly.ts'
-import { type ImageTask, type ImageWork, recipeOf } from './image-task.ts'
+import type { Conversion, ImageTask } from './image-task.ts'
+import type { LayerTask } from './layer-task.ts'
 import type { LayerFlight, Layers } from './layers.ts'
-import type { Job, Progress } from './progress.ts'
+import type { ConversionPlan, ImagePlan, IndexPlan } from './plan.ts'
+import type { Progress } from './progress.ts'
 import type { Publisher } from './publisher.ts'
 import { isOfChild, type Setbacks } from './setbacks.ts'
-import { type ConvertibleSurvey, dialectOf, type ImageSurvey } from './survey.ts'
 import { Unsuitable } from './unsuitable.ts'
-
-/** What is known of a conversion before it has run. */
-export interface Stamp extends ImageKey {
-  /** ms since 1970. */
-  readonly convertedAt: number
-  /** How long it has taken, asked when it is done. */
-  readonly seconds: () => number
-}
 
 /** Images of one index that are converted side by side; their layers wait for places besides. */
 const IMAGES_AT_ONCE = 8
 
-/** Of one call: what several indexes below the root name is written once. */
+/** Of one conversion: what several indexes below the root name is written once. */
 interface Shared {
   readonly written: Map<Digest, Promise<ConvertedImage>>
   readonly places: Semaphore
+  /** What the layers of one image may unpack to together, bytes. */
+  readonly maxUncompressed: number
 }
 
 export interface ImageWriterDeps {
@@ -58,30 +54,33 @@ export class ImageWriter {
     this.#deps = deps
   }
 
-  /**
-   * Converts all layers, then writes manifests from the leaves up. `maxUncompressed` is what the layers of one image may
-   * unpack to together, bytes.
-   */
-  async write(
-    task: ImageWork,
-    survey: ConvertibleSurvey,
-    stamp: Stamp,
-    job: Job,
-    maxUncompressed = this.#deps.limits.maxUncompressed,
-    shared: Shared = { written: new Map(), places: new Semaphore(IMAGES_AT_ONCE) },
+  /** Converts all layers, then writes manifests from the leaves up. */
+  async write(conversion: Conversion, plan: ConversionPlan): Promise<ConvertedImage> {
+    const { maxUncompressed } = this.#deps.limits
+    const shared = { written: new Map(), places: new Semaphore(IMAGES_AT_ONCE), maxUncompressed }
+    return await this.#write(conversion, plan, shared)
+  }
+
+  async #write(
+    conversion: Conversion,
+    plan: ConversionPlan,
+    shared: Shared,
   ): Promise<ConvertedImage> {
-    if (survey.kind === 'image') {
-      const allowance = new Allowance(task.repository, maxUncompressed)
-      return await shared.places.run(() => this.#writeImage(task, survey, stamp, job, allowance))
-    }
+    if (plan.kind === 'index') return await this.#writeIndex(conversion, plan, shared)
+    const allowance = new Allowance(conversion.task.repository, shared.maxUncompressed)
+    return await shared.places.run(() => this.#writeImage(conversion, plan, allowance))
+  }
+
+  async #writeIndex(
+    conversion: Conversion,
+    plan: IndexPlan,
+    shared: Shared,
+  ): Promise<ConvertedImage> {
+    const { task } = conversion
     const children = new Map<Digest, ConvertedImage>()
     const failures = new Map<Digest, CrossdockError>()
-    const started = [...survey.children].map(async ([digest, child]) => {
-      const grandchildren = child.kind === 'index' ? [...child.children.keys()] : undefined
-      const recipe = recipeOf(task, dialectOf(child), grandchildren)
-      const key = { ...stamp, source: digest, recipe }
-      const known = shared.written.get(digest)
-      const flight = known ?? this.write(task, child, key, job, maxUncompressed, shared)
+    const started = [...plan.children].map(async ([digest, child]) => {
+      const flight = shared.written.get(digest) ?? this.#write(conversion, child, shared)
       shared.written.set(digest, flight)
       try {
         children.set(digest, await flight)
@@ -95,57 +94,51 @@ export class ImageWriter {
     const [failure] = failures.values()
     if (children.size === 0 && failure !== undefined) throw failure
     const below = [...children.values()].flatMap((made) => made.recipe.left ?? [])
-    const recipe = recipeWithout(stamp.recipe, [...survey.left, ...failures.keys(), ...below])
-    const written = assembleIndex(task, survey, children)
-    return await this.#publish(task, written, survey.raw, { ...stamp, recipe }, [])
+    const recipe = recipeWithout(plan.recipe, [...plan.left, ...failures.keys(), ...below])
+    const written = assembleIndex(task, plan, children)
+    return await this.#publish(conversion, { ...plan, recipe }, written, [])
   }
 
   async #writeImage(
-    task: ImageWork,
-    survey: ImageSurvey,
-    stamp: Stamp,
-    job: Job,
+    conversion: Conversion,
+    plan: ImagePlan,
     allowance: Allowance,
   ): Promise<ConvertedImage> {
-    const { image, plan } = survey
-    const flights = image.layers.map((layer, i): LayerFlight | undefined => {
-      const step = plan.steps[i]
-      if (step === undefined || step.deed === 'keep') return undefined
-      const { repository, format, options, interest } = task
-      return this.#deps.layers.convert({
-        repository,
-        source: layer,
-        diffId: step.diffId,
-        encoding: format.encoding,
-        options,
-        allowance,
-        interest,
-      })
+    const { task, interest } = conversion
+    const { image, steps } = plan
+    const flights = image.layers.map((layer, i) => {
+      const step = steps[i]
+      return step === undefined || step.deed === 'keep'
+        ? undefined
+        : this.#deps.layers.convert(layerTaskOf(conversion, layer, step.diffId, allowance))
     })
-    job.state = 'converting'
-    job.layers = [
-      ...job.layers,
-      ...flights.map((flight, i) => flight?.progress ?? keptLayer(image.layers[i])),
-    ]
-    this.#deps.progress.changed(job)
-    const kept = image.layers
-      .filter((_, i) => plan.steps[i]?.deed !== 'replace')
-      .filter(isPulledHere)
+    this.#show(conversion, image, flights)
+    const kept = image.layers.filter((_, i) => steps[i]?.deed !== 'replace').filter(isPulledHere)
     const refusals: string[] = []
     const [converted] = await Promise.all([
       Promise.all(flights.map((flight) => flight && pieceOf(flight, task, refusals))),
-      Promise.all(kept.map((layer) => this.#keep(task, layer.digest))),
+      Promise.all(kept.map((layer) => this.#keep(conversion, layer.digest))),
     ])
-    const { repository, interest } = task
-    const config = await this.#deps.manifests.configWith(repository, image, interest)
-    const what = { ...survey, dialect: plan.dialect, refusals }
+    const config = await this.#deps.manifests.configWith(task.repository, image, interest)
+    const what = { ...plan, dialect: plan.recipe.dialect, refusals }
     const { manifest, beside } = await this.#deps.assembler.image(task, what, config, converted)
     const made = converted.filter((layer) => layer !== undefined)
-    return await this.#publish(task, manifest, survey.raw, stamp, made, beside)
+    return await this.#publish(conversion, plan, manifest, made, beside)
+  }
+
+  #show(
+    { job }: Conversion,
+    { layers }: ImageManifest,
+    flights: readonly (LayerFlight | undefined)[],
+  ): void {
+    job.state = 'converting'
+    const rows = flights.map((flight, i) => flight?.progress ?? keptLayer(layers[i]))
+    job.layers = [...job.layers, ...rows]
+    this.#deps.progress.changed(job)
   }
 
   /** Waits until a blob that the converted image shares with its source is durable here. */
-  async #keep({ repository, interest }: ImageWork, digest: Digest): Promise<void> {
+  async #keep({ task: { repository }, interest }: Conversion, digest: Digest): Promise<void> {
     const blob = await this.#deps.blobs.open(repository, digest, interest)
     if (blob === undefined) throw blobUnknown(repository, digest)
     await blob.kept
@@ -153,19 +146,27 @@ export class ImageWriter {
   }
 
   async #publish(
-    { repository, profile }: ImageTask,
+    { task, convertedAt, seconds }: Conversion,
+    { raw, recipe }: Pick<ConversionPlan, 'raw' | 'recipe'>,
     written: RawManifest,
-    source: RawManifest,
-    { recipe, convertedAt, seconds }: Stamp,
     layers: readonly ConvertedLayer[],
     beside?: Beside,
   ): Promise<ConvertedImage> {
-    const making = {
-      ...{ repository, source: source.digest, recipe, profile },
-      ...{ layers, convertedAt, seconds: seconds() },
-    }
-    return await this.#deps.publisher.publish(written, source, making, beside)
+    const { repository, profile } = task
+    const key = { repository, source: raw.digest, recipe }
+    const making = { ...key, profile, layers, convertedAt, seconds: seconds() }
+    return await this.#deps.publisher.publish(written, raw, making, beside)
   }
+}
+
+function layerTaskOf(
+  { task: { repository, format, options }, interest }: Conversion,
+  source: Descriptor,
+  diffId: Digest,
+  allowance: Allowance,
+): LayerTask {
+  const { encoding } = format
+  return { repository, source, diffId, encoding, options, allowance, interest }
 }
 
 /** `undefined`: the layer is refused, and the image can do without a piece of it. */

@@ -4,9 +4,6 @@ import { CrossdockError, isPassing } from '../errors.ts'
 import type { Waiter } from '../lib/interest.ts'
 import { RecentFailures } from '../lib/recent-failures.ts'
 import { type SpanFacts, traced } from '../lib/spans.ts'
-import { selectChildren } from '../oci/chosen-children.ts'
-import type { Digest } from '../oci/digest.ts'
-import type { ImageIndex, ImageManifest } from '../oci/manifest.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { ConvertedImage, ImageKey } from '../ports/conversions.ts'
@@ -21,12 +18,12 @@ import {
   type Outcome,
 } from './flights.ts'
 import { HeldDocuments } from './held-documents.ts'
-import { type ImageTask, nameOf, recipeOf } from './image-task.ts'
+import { type Conversion, type ImageTask, keyOf, nameOf } from './image-task.ts'
 import type { ImageWriter } from './image-writer.ts'
-import { DOCKER_TYPES_ONLY, dialectFor } from './plan.ts'
-import type { Job, Progress } from './progress.ts'
+import { type ConversionPlan, DOCKER_TYPES_ONLY, leftBelow, mediaTypeOf } from './plan.ts'
+import { Planner } from './planner.ts'
+import type { Progress } from './progress.ts'
 import type { Setbacks } from './setbacks.ts'
-import { leftBelow, mediaTypeOf, type Survey, Surveyor } from './survey.ts'
 import { UNSUITABLE, Unsuitable } from './unsuitable.ts'
 
 export interface ImageEvents {
@@ -60,7 +57,7 @@ export interface ImagesDeps {
 
 export class Images {
   readonly #deps: ImagesDeps
-  readonly #surveyor: Surveyor
+  readonly #planner: Planner
   readonly #events: ImageEvents
   readonly #flights: Flights
   readonly #documents = new HeldDocuments()
@@ -69,21 +66,20 @@ export class Images {
 
   constructor(deps: ImagesDeps) {
     this.#deps = deps
-    this.#surveyor = new Surveyor(deps)
+    this.#planner = new Planner(deps)
     this.#flights = new Flights(deps)
     this.#events = deps.events ?? {}
   }
 
   /** The conversion that was made before, if its manifest is still here. */
   async find(task: ImageTask): Promise<ConvertedImage | undefined> {
-    const key = this.#keyOf(task, this.#deps.manifests.parse(task.source))
+    const key = keyOf(task, this.#deps.manifests.parse(task.source))
     return key && (await this.#findByKey(key))
   }
 
   /** Finds, joins or starts a conversion, which then belongs to the server and not to who asked; `by` is who waits for it. */
   convert(task: ImageTask, by: Waiter | undefined): ImageFlight {
-    const manifest = this.#deps.manifests.parse(task.source)
-    const key = this.#keyOf(task, manifest)
+    const key = keyOf(task, this.#deps.manifests.parse(task.source))
     if (key === undefined) {
       return original(task.source.mediaType, DOCKER_TYPES_ONLY)
     }
@@ -112,18 +108,6 @@ export class Images {
     return { mediaType: failed, result: failed }
   }
 
-  /** `undefined`: the puller takes Docker types alone and the format has none. */
-  #keyOf(task: ImageTask, manifest: ImageManifest | ImageIndex): ImageKey | undefined {
-    const dialect = dialectFor(task.format, manifest.dialect, task.acceptance)
-    if (dialect === undefined) return undefined
-    const { repository, source } = task
-    return {
-      repository,
-      source: source.digest,
-      recipe: recipeOf(task, dialect, chosen(task, manifest)),
-    }
-  }
-
   async #findByKey(key: ImageKey): Promise<ConvertedImage | undefined> {
     const known = await this.#deps.catalog.conversions.findImage(key)
     if (known === undefined) return undefined
@@ -132,14 +116,14 @@ export class Images {
   }
 
   /** What was made without the children that cannot be converted now either. */
-  async #findPartial(key: ImageKey, survey: Survey): Promise<ConvertedImage | undefined> {
-    const left = leftBelow(survey)
+  async #findPartial(key: ImageKey, plan: ConversionPlan): Promise<ConvertedImage | undefined> {
+    const left = leftBelow(plan)
     if (left.size === 0) return undefined
     return await this.#findByKey({ ...key, recipe: recipeWithout(key.recipe, left) })
   }
 
   async #run(task: ImageTask, key: ImageKey, text: string, flight: FlightWork): Promise<Outcome> {
-    const { interest, tellMediaType } = flight
+    const { tellMediaType } = flight
     const known = await this.#findByKey(key)
     if (known !== undefined) {
       tellMediaType(known.mediaType)
@@ -151,59 +135,67 @@ export class Images {
       return refused
     }
     this.#failures.check(text)
-    const began = this.#deps.clock.monotonic()
-    const { tag, profile } = task
-    const waiters = () => interest.waiters()
-    const job = this.#deps.progress.begin(nameOf(task), profile, { tag, waiters })
-    flight.job = job
-    const work = { ...task, interest }
-    using holding = this.#documents.open(nameOf(task))
+    const conversion = this.#begin(task, key, flight)
     try {
-      const survey = await this.#surveyor.survey(work, key.recipe.children, holding)
-      if (survey.kind === 'original') {
-        tellMediaType(task.source.mediaType)
-        this.#end(task, job, began, 'original', survey.reason)
-        return survey
-      }
-      tellMediaType(mediaTypeOf(survey))
-      const partial = await this.#findPartial(key, survey)
-      if (partial !== undefined) {
-        this.#deps.progress.end(job, 'done')
-        return { kind: 'converted', image: partial, isHit: true }
-      }
-      const seconds = () => (this.#deps.clock.monotonic() - began) / 1000
-      const stamp = { ...key, convertedAt: this.#deps.clock.now(), seconds }
-      const image = await this.#deps.writer.write(work, survey, stamp, job)
-      this.#end(task, job, began, 'converted')
-      return { kind: 'converted', image, isHit: false }
+      return await this.#carryOut(conversion, tellMediaType)
     } catch (error) {
       if (error instanceof Unsuitable) {
         const { message: why } = error
         const outcome = { kind: 'original', reason: UNSUITABLE, why } as const
         this.#unsuitable.set(text, outcome)
-        this.#end(task, job, began, 'original', why)
+        this.#end(conversion, 'original', why)
         return outcome
       }
       if (!isPassing(error)) this.#failures.record(text, error)
-      this.#end(task, job, began, 'failed', error instanceof Error ? error.message : String(error))
+      this.#end(conversion, 'failed', error instanceof Error ? error.message : String(error))
       throw error
     }
   }
 
+  #begin(task: ImageTask, key: ImageKey, flight: FlightWork): Conversion {
+    const { clock, progress } = this.#deps
+    const { interest } = flight
+    const began = clock.monotonic()
+    const waiters = () => interest.waiters()
+    const job = progress.begin(nameOf(task), task.profile, { tag: task.tag, waiters })
+    flight.job = job
+    const seconds = () => (clock.monotonic() - began) / 1000
+    return { task, key, interest, job, convertedAt: clock.now(), seconds }
+  }
+
+  async #carryOut(
+    conversion: Conversion,
+    tellMediaType: FlightWork['tellMediaType'],
+  ): Promise<Outcome> {
+    const { task, key, job } = conversion
+    using holding = this.#documents.open(nameOf(task))
+    const plan = await this.#planner.plan(conversion, holding)
+    if (plan.kind === 'original') {
+      tellMediaType(task.source.mediaType)
+      this.#end(conversion, 'original', plan.reason)
+      return plan
+    }
+    tellMediaType(mediaTypeOf(plan))
+    const partial = await this.#findPartial(key, plan)
+    if (partial !== undefined) {
+      this.#deps.progress.end(job, 'done')
+      return { kind: 'converted', image: partial, isHit: true }
+    }
+    const image = await this.#deps.writer.write(conversion, plan)
+    this.#end(conversion, 'converted')
+    return { kind: 'converted', image, isHit: false }
+  }
+
   #end(
-    task: ImageTask,
-    job: Job,
-    began: number,
+    { task, job, seconds }: Conversion,
     result: 'converted' | 'original' | 'failed',
     reason?: string,
   ): void {
     this.#deps.progress.end(job, result === 'converted' ? 'done' : result, reason)
-    const seconds = (this.#deps.clock.monotonic() - began) / 1000
-    this.#events.converted?.({ profile: task.profile, result, seconds })
+    this.#events.converted?.({ profile: task.profile, result, seconds: seconds() })
   }
 }
 
-/** Which children of the index are converted, each once; `undefined`: it is an image, and is answered as one. */
 function spanOf(task: ImageTask): SpanFacts {
   const { profile, tag, repository, source } = task
   const image = `${repository.upstream}/${repository.name}`
@@ -215,14 +207,6 @@ function spanOf(task: ImageTask): SpanFacts {
       'crossdock.source': source.digest,
     },
   }
-}
-
-function chosen(task: ImageTask, index: ImageManifest | ImageIndex): readonly Digest[] | undefined {
-  const { format, options, source } = task
-  if (index.kind === 'image') return format.inIndex?.wraps(options) ? [source.digest] : undefined
-  const wanted = task.format.convertsAllPlatforms ? 'all' : task.platforms
-  const selected = selectChildren(index, wanted).map(({ digest }) => digest)
-  return [...new Set([...selected, ...(task.ready ?? [])])]
 }
 
 function original(mediaType: string, reason: string): ImageFlight {

@@ -1,12 +1,14 @@
 /** Pure: what a profile would do with an image, and why not. */
 
 import { CrossdockError } from '../errors.ts'
-import { reasonToKeep } from '../oci/image-kind.ts'
 import type { Deed, Format, FormatOptions } from '../format/format.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Descriptor, ImageConfig, ImageManifest } from '../oci/manifest.ts'
-import { type Dialect, findMediaType } from '../oci/media-type.ts'
+import { reasonToKeep } from '../oci/image-kind.ts'
+import type { Descriptor, ImageConfig, ImageIndex, ImageManifest } from '../oci/manifest.ts'
+import { type Dialect, findMediaType, INDEX_TYPES, MANIFEST_TYPES } from '../oci/media-type.ts'
 import type { Outline } from '../oci/outline.ts'
+import type { Recipe } from '../ports/recipe.ts'
+import type { RawManifest } from '../ports/upstream.ts'
 
 /** What an answer in this format looks like to the puller's `Accept`: Docker types alone, or anything. */
 export type Acceptance = 'docker' | 'any'
@@ -19,14 +21,59 @@ export type LayerStep =
   | { readonly deed: 'keep' }
   | { readonly deed: Exclude<Deed, 'keep'>; readonly diffId: Digest }
 
-export type ImagePlan =
+/** What a conversion will do with an image or index, and with everything below it. */
+export type Plan = OriginalPlan | ConversionPlan
+
+export interface OriginalPlan {
+  readonly kind: 'original'
+  readonly reason: string
+  /** As of an index. */
+  readonly left?: ReadonlySet<Digest>
+}
+
+/** At least one layer below it will change. */
+export type ConversionPlan = ImagePlan | IndexPlan
+
+export interface ImagePlan {
+  readonly kind: 'image'
+  readonly recipe: Recipe
+  readonly raw: RawManifest
+  readonly image: ImageManifest
+  /** One for each layer, in order. */
+  readonly steps: readonly LayerStep[]
+}
+
+export interface IndexPlan {
+  readonly kind: 'index'
+  readonly recipe: Recipe
+  readonly raw: RawManifest
+  readonly index: ImageIndex
+  /** What it is written in, its children being what they are. */
+  readonly dialect: Dialect
+  /** By the digest of the source's child; the others stay what they are. */
+  readonly children: ReadonlyMap<Digest, ConversionPlan>
+  /** What below it was to be converted and cannot be. */
+  readonly left: ReadonlySet<Digest>
+}
+
+export type LayersPlan =
   | { readonly kind: 'original'; readonly reason: string }
-  | {
-      readonly kind: 'convert'
-      readonly dialect: Dialect
-      /** One for each layer, in order. */
-      readonly steps: readonly LayerStep[]
-    }
+  | { readonly kind: 'convert'; readonly steps: readonly LayerStep[] }
+
+/** What an index, and whatever names it, has to do without. */
+export function leftBelow(plan: Plan): ReadonlySet<Digest> {
+  return plan.kind === 'image' ? NOTHING : (plan.left ?? NOTHING)
+}
+
+const NOTHING: ReadonlySet<Digest> = new Set()
+
+export function dialectOf(plan: ConversionPlan): Dialect {
+  return plan.kind === 'image' ? plan.recipe.dialect : plan.dialect
+}
+
+export function mediaTypeOf(plan: ConversionPlan): string {
+  return (plan.kind === 'image' ? MANIFEST_TYPES : INDEX_TYPES)[dialectOf(plan)]
+}
 
 /** The dialect of what a format writes, or `undefined` when the puller cannot take it. */
 export function dialectFor(
@@ -45,14 +92,14 @@ export interface FormatChoice {
 }
 
 /** Throws `badManifest` when layers and diffIDs do not pair up. */
-export function planImage(
+export function planLayers(
   image: ImageManifest,
   config: ImageConfig,
   choice: FormatChoice,
   dialect: Dialect,
   /** False for a layer that is not what its media type says, or that is to be laid out anew. */
   mayKeep: (layer: Descriptor) => boolean = () => true,
-): ImagePlan {
+): LayersPlan {
   const reason = reasonToKeep(image)
   if (reason !== undefined) return { kind: 'original', reason }
   // Tools that push other things than images often call what they put in the config's place one.
@@ -70,7 +117,7 @@ export function planImage(
   // A format that only adds has nothing to do with an image to which it adds nothing.
   const becomesOther = dialect !== image.dialect && choice.format.whenKept === undefined
   const changes = becomesOther || steps.some(({ deed }) => deed !== 'keep')
-  if (changes) return { kind: 'convert', dialect, steps }
+  if (changes) return { kind: 'convert', steps }
   const isForeign = image.layers.every((layer) => findMediaType(layer.mediaType)?.foreign)
   return {
     kind: 'original',

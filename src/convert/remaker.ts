@@ -12,7 +12,7 @@ import type { ConvertedImage, ConvertedLayer } from '../ports/conversions.ts'
 import type { RawManifest } from '../ports/upstream.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { type AssembledImage, type Assembler, assembleIndex, type Beside } from './assembly.ts'
-import type { ImageWork } from './image-task.ts'
+import type { Conversion, ImageTask } from './image-task.ts'
 import { indexOfOne } from './index-of-one.ts'
 import type { Publisher } from './publisher.ts'
 
@@ -24,6 +24,9 @@ export interface RemakerDeps {
   readonly publisher: Publisher
   readonly clock: Clock
 }
+
+/** A task, and who waits for it. */
+type Waited = Pick<Conversion, 'task' | 'interest'>
 
 export class Remaker {
   readonly #deps: RemakerDeps
@@ -51,7 +54,7 @@ export class Remaker {
     if (source === undefined || format?.revision !== recipe.revision) return false
     const interest = new Interest(() => this.#deps.clock.monotonic())
     interest.add(by)
-    const task: ImageWork = {
+    const task: ImageTask = {
       repository: made.repository,
       source,
       format,
@@ -59,42 +62,42 @@ export class Remaker {
       options: recipe.options,
       acceptance: recipe.dialect === 'docker' ? 'docker' : 'any',
       platforms: 'all',
-      interest,
     }
-    const { manifest, beside } = await this.#assemble(task, made)
+    const { manifest, beside } = await this.#assemble(task, made, interest)
     if (manifest.digest !== made.target) return false
     await this.#deps.publisher.publish(manifest, source, made, beside)
     return true
   }
 
   async #assemble(
-    task: ImageWork,
+    task: ImageTask,
     made: ConvertedImage,
+    interest: Interest,
   ): Promise<{ readonly manifest: RawManifest; readonly beside?: Beside }> {
     const source = this.#deps.manifests.parse(task.source)
     const dialect = findMediaType(made.mediaType)?.dialect ?? source.dialect
     const isIndex = made.recipe.children !== undefined
     if (source.kind === 'image' && !isIndex) {
-      return await this.#assembleImage(task, source, dialect, made)
+      return await this.#assembleImage({ task, interest }, source, dialect, made)
     }
-    const index = source.kind === 'index' ? source : await this.#wrapped(task, source)
+    const index = source.kind === 'index' ? source : await this.#wrapped({ task, interest }, source)
     const children = await this.#childrenOf(index, made)
     return { manifest: assembleIndex(task, { raw: task.source, index, dialect }, children) }
   }
 
-  async #wrapped(task: ImageWork, image: ImageManifest): Promise<ImageIndex> {
-    const config = await this.#deps.manifests.config(task.repository, image, task.interest)
+  async #wrapped({ task, interest }: Waited, image: ImageManifest): Promise<ImageIndex> {
+    const config = await this.#deps.manifests.config(task.repository, image, interest)
     return indexOfOne(this.#deps.manifests, task.source, config)
   }
 
   async #assembleImage(
-    task: ImageWork,
+    { task, interest }: Waited,
     image: ImageManifest,
     dialect: Dialect,
     { layers }: ConvertedImage,
   ): Promise<AssembledImage> {
     const bySource = new Map(layers.map((layer): [Digest, ConvertedLayer] => [layer.source, layer]))
-    const { repository, source: raw, interest } = task
+    const { repository, source: raw } = task
     const config = await this.#deps.manifests.configWith(repository, image, interest)
     const pieces = image.layers.map(({ digest }) => bySource.get(digest))
     return await this.#deps.assembler.image(task, { raw, image, dialect }, config, pieces)

@@ -1,7 +1,7 @@
 /** Whole images on ports of memory: what a format may do with an image, and that everything it made comes back. */
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { recipeOf } from '../../../src/convert/image-task.ts'
+import { recipeIn } from '../../../src/convert/image-task.ts'
 import { keyOf } from '../../../src/convert/layer-task.ts'
 import { findRefusal } from '../../../src/convert/unsuitable.ts'
 import { defaultOptions, FORMATS } from '../../../src/format/formats.ts'
@@ -265,7 +265,7 @@ function madeBefore(
   const size = bytes.byteLength
   const layer = { ...key, target, size, diffId, uncompressedSize: size, facts: {} }
   return {
-    ...{ repository: HERE, source: image.digest, recipe: recipeOf(task, 'oci') },
+    ...{ repository: HERE, source: image.digest, recipe: recipeIn(task, 'oci') },
     ...{ target: manifest, size: 8, mediaType: image.mediaType, profile: 'nydus' },
     ...{ layers: [layer], outputs: [{ digest: target, size }], convertedAt: 0, seconds: 0 },
   }

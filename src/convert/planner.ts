@@ -1,56 +1,38 @@
 /**
- * What a conversion will do, found out from manifests and configs alone: no layer is touched, so that the answer's media
+ * Plans what a conversion will do, from manifests and configs alone: no layer is touched, so that the answer's media
  * type is known early and an image that stays as it is costs nothing.
  */
 import { CrossdockError } from '../errors.ts'
+import type { Interest } from '../lib/interest.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import { Walk } from '../lib/walk.ts'
 import { selectChildren } from '../oci/chosen-children.ts'
 import type { Digest } from '../oci/digest.ts'
 import { reasonToKeep } from '../oci/image-kind.ts'
 import type { Descriptor, ImageIndex, ImageManifest } from '../oci/manifest.ts'
-import { type Dialect, INDEX_TYPES, MANIFEST_TYPES } from '../oci/media-type.ts'
+import type { Dialect } from '../oci/media-type.ts'
 import { isInRegistry } from '../oci/outline.ts'
 import { fullName, type Repository } from '../oci/repository.ts'
+import type { Recipe } from '../ports/recipe.ts'
 import type { RawManifest } from '../ports/upstream.ts'
 import { listIn } from '../priorities/stored-lists.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Contents } from './contents.ts'
 import type { Holding } from './held-documents.ts'
-import { type ImageWork, nameOf } from './image-task.ts'
+import { type Conversion, type ImageTask, nameOf, recipeFor, recipeIn } from './image-task.ts'
 import { indexOfOne } from './index-of-one.ts'
-import { DOCKER_TYPES_ONLY, dialectFor, type ImagePlan, planImage } from './plan.ts'
+import {
+  type ConversionPlan,
+  DOCKER_TYPES_ONLY,
+  dialectOf,
+  type ImagePlan,
+  type IndexPlan,
+  leftBelow,
+  type OriginalPlan,
+  type Plan,
+  planLayers,
+} from './plan.ts'
 import { Losses, type Outages, type Setbacks } from './setbacks.ts'
-
-export type Survey = OriginalSurvey | ConvertibleSurvey
-
-export interface OriginalSurvey {
-  readonly kind: 'original'
-  readonly reason: string
-  /** As of an index. */
-  readonly left?: ReadonlySet<Digest>
-}
-
-/** At least one layer below it will change. */
-export type ConvertibleSurvey = ImageSurvey | IndexSurvey
-
-export interface ImageSurvey {
-  readonly kind: 'image'
-  readonly raw: RawManifest
-  readonly image: ImageManifest
-  readonly plan: ImagePlan & { readonly kind: 'convert' }
-}
-
-export interface IndexSurvey {
-  readonly kind: 'index'
-  readonly raw: RawManifest
-  readonly index: ImageIndex
-  readonly dialect: Dialect
-  /** By the digest of the source's child; the others stay what they are. */
-  readonly children: ReadonlyMap<Digest, ConvertibleSurvey>
-  /** What below it was to be converted and cannot be. */
-  readonly left: ReadonlySet<Digest>
-}
 
 /** An index in an index in an index is the most that is followed. */
 const MAX_NESTING = 3
@@ -58,61 +40,54 @@ const MAX_NESTING = 3
 /** Manifests and configs that one question fetches at a time: enough to hide the way to upstream. */
 const LOOKS_AT_ONCE = 8
 
-export interface SurveyorDeps {
+export interface PlannerDeps {
   readonly manifests: Pick<Manifests, 'get' | 'parse' | 'config'>
   readonly contents: Pick<Contents, 'mislabelled'>
   readonly setbacks: Setbacks
 }
 
-export class Surveyor {
-  readonly #deps: SurveyorDeps
+export class Planner {
+  readonly #deps: PlannerDeps
 
-  constructor(deps: SurveyorDeps) {
+  constructor(deps: PlannerDeps) {
     this.#deps = deps
   }
 
-  /**
-   * `selected`: the children of the index to convert, where a recipe has named them. Throws `refused` when too many manifests
-   * lie below it.
-   */
-  async survey(
-    task: ImageWork,
-    selected: readonly Digest[] | undefined,
+  /** Throws `refused` when too many manifests lie below it. */
+  async plan(
+    { task, key, interest }: Pick<Conversion, 'task' | 'key' | 'interest'>,
     holding: Holding,
-  ): Promise<Survey> {
+  ): Promise<Plan> {
     const walk = new Walk(`index ${nameOf(task)}`)
     const places = new Semaphore(LOOKS_AT_ONCE)
     const over = new AbortController()
     const outages = { count: 0 }
-    const round = { task, walk, holding, known: new Map(), places, over, outages }
-    const survey = await this.#survey(round, task.source, 1, selected)
-    const isWrapped = survey.kind === 'image' && task.format.inIndex?.wraps(task.options)
-    return isWrapped ? await this.#wrap(task, survey) : survey
+    const round = { task, interest, walk, holding, known: new Map(), places, over, outages }
+    const plan = await this.#plan(round, task.source, 1, key.recipe)
+    const isWrapped = plan.kind === 'image' && task.format.inIndex?.wraps(task.options)
+    return isWrapped ? await this.#wrap(round, plan, key.recipe) : plan
   }
 
   /** A single image that is answered as an index. */
-  async #wrap({ repository, interest }: ImageWork, survey: ImageSurvey): Promise<IndexSurvey> {
-    const { raw, image } = survey
-    const config = await this.#deps.manifests.config(repository, image, interest)
+  async #wrap({ task, interest }: Round, plan: ImagePlan, recipe: Recipe): Promise<IndexPlan> {
+    const { raw, image } = plan
+    const config = await this.#deps.manifests.config(task.repository, image, interest)
     const index = indexOfOne(this.#deps.manifests, raw, config)
-    const children = new Map([[raw.digest, survey]])
-    return { kind: 'index', raw, index, dialect: 'oci', children, left: NOTHING }
+    const children = new Map([[raw.digest, plan]])
+    return { kind: 'index', recipe, raw, index, dialect: 'oci', children, left: NOTHING }
   }
 
-  async #survey(
-    round: Round,
-    raw: RawManifest,
-    depth: number,
-    selected?: readonly Digest[],
-  ): Promise<Survey> {
+  /** `asked`: the recipe of the root, which names the children to convert. */
+  async #plan(round: Round, raw: RawManifest, depth: number, asked?: Recipe): Promise<Plan> {
     const { task } = round
     const manifest = this.#deps.manifests.parse(raw)
-    const dialect = dialectFor(task.format, manifest.dialect, task.acceptance)
-    if (dialect === undefined) return { kind: 'original', reason: DOCKER_TYPES_ONLY }
+    const recipe = asked ?? recipeFor(task, manifest.dialect)
+    if (recipe === undefined) return { kind: 'original', reason: DOCKER_TYPES_ONLY }
     if (manifest.kind === 'image') {
-      return await round.places.run(() => this.#surveyImage(round, raw, manifest, dialect))
+      const { dialect } = recipe
+      return await round.places.run(() => this.#planImage(round, raw, manifest, dialect))
     }
-    if (depth <= MAX_NESTING) return await this.#surveyIndex(round, raw, manifest, depth, selected)
+    if (depth <= MAX_NESTING) return await this.#planIndex(round, raw, manifest, depth, asked)
     throw new CrossdockError(
       'badManifest',
       `index ${raw.digest} of ${nameOf(task)} is nested deeper than ${MAX_NESTING}; pull one of its images by digest`,
@@ -120,24 +95,26 @@ export class Surveyor {
     )
   }
 
-  async #surveyImage(
-    { task, holding }: Round,
+  async #planImage(
+    round: Round,
     raw: RawManifest,
     image: ImageManifest,
     dialect: Dialect,
-  ): Promise<Survey> {
+  ): Promise<Plan> {
+    const { task, interest, holding } = round
     const reason = reasonToKeep(image)
     if (reason !== undefined) return { kind: 'original', reason }
-    const config = await this.#deps.manifests.config(task.repository, image, task.interest)
+    const config = await this.#deps.manifests.config(task.repository, image, interest)
     holding.add(image.config.size)
-    const keeps = await this.#keeping(task, image, dialect)
-    const plan = planImage(image, config, task, dialect, keeps)
-    return plan.kind === 'original' ? plan : { kind: 'image', raw, image, plan }
+    const keeps = await this.#keeping(round, image, dialect)
+    const layers = planLayers(image, config, task, dialect, keeps)
+    if (layers.kind === 'original') return layers
+    return { kind: 'image', recipe: recipeIn(task, dialect), raw, image, steps: layers.steps }
   }
 
   /** Which of the layers that have this form already may be left as they are: not those that only say so. */
   async #keeping(
-    { repository, format, options, interest }: ImageWork,
+    { task: { repository, format, options }, interest }: Round,
     image: ImageManifest,
     dialect: Dialect,
   ): Promise<(layer: Descriptor) => boolean> {
@@ -154,26 +131,24 @@ export class Surveyor {
     return ({ digest }) => !mislabelled.has(digest)
   }
 
-  async #surveyIndex(
+  async #planIndex(
     round: Round,
     raw: RawManifest,
     index: ImageIndex,
     depth: number,
-    selected: readonly Digest[] | undefined,
-  ): Promise<Survey> {
+    asked: Recipe | undefined,
+  ): Promise<Plan> {
     const { task } = round
-    const wanted = task.format.convertsAllPlatforms ? 'all' : task.platforms
-    const chosen =
-      selected === undefined ? selectChildren(index, wanted) : childrenNamed(index, selected)
-    const children = new Map<Digest, ConvertibleSurvey>()
+    const chosen = childrenOf(index, task, asked)
+    const children = new Map<Digest, ConversionPlan>()
     const reasons: string[] = []
     const losses = new Losses(round.outages)
     const look = async (some: readonly Descriptor[]) => {
-      const surveys = await this.#surveyChildren(round, some, depth, losses)
+      const plans = await this.#planChildren(round, some, depth, losses)
       for (const [i, { digest }] of some.entries()) {
-        const survey = surveys[i]
-        if (survey?.kind === 'original') reasons.push(survey.reason)
-        else if (survey !== undefined) children.set(digest, survey)
+        const plan = plans[i]
+        if (plan?.kind === 'original') reasons.push(plan.reason)
+        else if (plan !== undefined) children.set(digest, plan)
       }
     }
     const isSetBack = ({ digest }: Descriptor) =>
@@ -186,28 +161,23 @@ export class Surveyor {
     const { left } = losses
     if (children.size === 0) return nothingToDo(reasons, losses, chosen.length < countOf(index))
     const becomesOci = [...children.values()].some((child) => dialectOf(child) === 'oci')
-    return {
-      kind: 'index',
-      raw,
-      index,
-      dialect: becomesOci ? 'oci' : index.dialect,
-      children,
-      left,
-    }
+    const dialect = becomesOci ? 'oci' : index.dialect
+    const recipe = asked ?? recipeIn(task, dialect, [...children.keys()])
+    return { kind: 'index', recipe, raw, index, dialect, children, left }
   }
 
   /** Side by side, answered in their order. What ends one of them for all is thrown when none is under way any more. */
-  async #surveyChildren(
+  async #planChildren(
     round: Round,
     children: readonly Descriptor[],
     depth: number,
     losses: Losses,
-  ): Promise<readonly (Survey | undefined)[]> {
+  ): Promise<readonly (Plan | undefined)[]> {
     const found = await Promise.allSettled(
       children.map(async (child) => {
         round.over.signal.throwIfAborted()
         try {
-          return await this.#surveyChild(round, child, depth, losses)
+          return await this.#planChild(round, child, depth, losses)
         } catch (error) {
           round.over.abort(error)
           throw error
@@ -218,13 +188,13 @@ export class Surveyor {
     return found.map((one) => (one.status === 'fulfilled' ? one.value : undefined))
   }
 
-  /** One survey for all that name it; `undefined`: it stays what it is. */
-  async #surveyChild(
+  /** One plan for all that name it; `undefined`: it stays what it is. */
+  async #planChild(
     round: Round,
     child: Descriptor,
     depth: number,
     losses: Losses,
-  ): Promise<Survey | undefined> {
+  ): Promise<Plan | undefined> {
     const { digest } = child
     const known = round.known.get(digest)
     const isNew = known === undefined
@@ -232,9 +202,9 @@ export class Surveyor {
     round.known.set(digest, flight)
     try {
       if (!isNew) await round.walk.enter(digest)
-      const survey = await flight
-      for (const one of leftBelow(survey)) losses.left.add(one)
-      return survey
+      const plan = await flight
+      for (const one of leftBelow(plan)) losses.left.add(one)
+      return plan
     } catch (error) {
       const loss = losses.add(digest, error, isNew)
       if (isNew) this.#deps.setbacks.note(round.task, digest, loss)
@@ -242,7 +212,7 @@ export class Surveyor {
     }
   }
 
-  async #look(round: Round, child: Descriptor, depth: number): Promise<Survey> {
+  async #look(round: Round, child: Descriptor, depth: number): Promise<Plan> {
     await round.walk.enter(child.digest)
     const raw = await round.places.run(async () => {
       round.over.signal.throwIfAborted()
@@ -250,7 +220,7 @@ export class Surveyor {
       round.holding.add(found.bytes.byteLength)
       return found
     })
-    return await this.#survey(round, raw, depth + 1)
+    return await this.#plan(round, raw, depth + 1)
   }
 
   /** A child of an index, held to what the index says of it. */
@@ -287,10 +257,11 @@ export class Surveyor {
 
 /** Of one question: what has been visited, and what was found there. */
 interface Round {
-  readonly task: ImageWork
+  readonly task: ImageTask
+  readonly interest: Interest
   readonly walk: Walk
   readonly holding: Holding
-  readonly known: Map<Digest, Promise<Survey>>
+  readonly known: Map<Digest, Promise<Plan>>
   /** For those that are fetched side by side, at any depth. */
   readonly places: Semaphore
   /** Aborted with what ends the question for all of them. */
@@ -303,7 +274,7 @@ function nothingToDo(
   [reason]: readonly string[],
   { broken, missing, left }: Losses,
   hasOthers: boolean,
-): OriginalSurvey {
+): OriginalPlan {
   if (reason !== undefined) return { kind: 'original', reason, left }
   if (broken !== undefined) throw broken
   if (missing !== undefined && !hasOthers) throw missing
@@ -316,24 +287,19 @@ function countOf(index: ImageIndex): number {
   return selectChildren(index, 'all').length
 }
 
-/** What an index, and whatever names it, has to do without. */
-export function leftBelow(survey: Survey): ReadonlySet<Digest> {
-  return survey.kind === 'image' ? NOTHING : (survey.left ?? NOTHING)
-}
-
 const NOTHING: ReadonlySet<Digest> = new Set()
 
-function childrenNamed(index: ImageIndex, digests: readonly Digest[]): readonly Descriptor[] {
-  const named = new Set(digests)
+/** Those to convert: the root's recipe has named them. */
+function childrenOf(
+  index: ImageIndex,
+  { format, platforms }: ImageTask,
+  asked: Recipe | undefined,
+): readonly Descriptor[] {
+  if (asked?.children === undefined) {
+    return selectChildren(index, format.convertsAllPlatforms ? 'all' : platforms)
+  }
+  const named = new Set(asked.children)
   return [...new Map(index.manifests.map((child) => [child.digest, child])).values()].filter(
     ({ digest }) => named.has(digest),
   )
-}
-
-export function dialectOf(survey: ConvertibleSurvey): Dialect {
-  return survey.kind === 'image' ? survey.plan.dialect : survey.dialect
-}
-
-export function mediaTypeOf(survey: ConvertibleSurvey): string {
-  return survey.kind === 'image' ? MANIFEST_TYPES[dialectOf(survey)] : INDEX_TYPES[survey.dialect]
 }

@@ -1,9 +1,10 @@
-/** Surveys of indexes that were never honest: what they cost, and what becomes of their other children. */
+/** Plans for indexes that were never honest: what they cost, and what becomes of their other children. */
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { HeldDocuments } from '../../../src/convert/held-documents.ts'
+import { keyOf } from '../../../src/convert/image-task.ts'
+import { Planner } from '../../../src/convert/planner.ts'
 import { Setbacks } from '../../../src/convert/setbacks.ts'
-import { Surveyor } from '../../../src/convert/survey.ts'
 import { CrossdockError, UPSTREAM_BUSY } from '../../../src/errors.ts'
 import { findFormat } from '../../../src/format/formats.ts'
 import { MAX_NODES } from '../../../src/lib/walk.ts'
@@ -19,20 +20,16 @@ const REPOSITORY = { upstream: 'origin', name: 'x' }
 
 const noHolding = () => new HeldDocuments().open('x')
 
-describe('a survey', () => {
+describe('a plan', () => {
   test('asks for each child once, however many indexes name it', async () => {
     const image = await fakeImage()
     const inner = [1, 2, 3].map((times) => indexOf(Array.from({ length: times }, () => image)))
     const root = indexOf([...inner, ...inner])
     const asked: Digest[] = []
 
-    const survey = await surveyorOf([image, ...inner], asked).survey(
-      taskOf(root),
-      undefined,
-      noHolding(),
-    )
+    const plan = await plannerOf([image, ...inner], asked).plan(conversionOf(root), noHolding())
 
-    expect(survey.kind).toBe('index')
+    expect(plan.kind).toBe('index')
     expect(asked.toSorted()).toEqual([image, ...inner].map(({ digest }) => digest).toSorted())
   })
 
@@ -42,11 +39,7 @@ describe('a survey', () => {
     const inner = Array.from({ length: 50 }, (_, k) => indexOf([...leaves.slice(k), ...leaves]))
     const asked: Digest[] = []
 
-    await surveyorOf([...leaves, ...inner], asked).survey(
-      taskOf(indexOf(inner)),
-      undefined,
-      noHolding(),
-    )
+    await plannerOf([...leaves, ...inner], asked).plan(conversionOf(indexOf(inner)), noHolding())
 
     expect(asked).toHaveLength(100)
   })
@@ -58,11 +51,9 @@ describe('a survey', () => {
     )
     const indexes = leaves.map(indexOf)
     const asked: Digest[] = []
-    const surveyor = surveyorOf([...leaves.flat(), ...indexes], asked)
+    const planner = plannerOf([...leaves.flat(), ...indexes], asked)
 
-    await expect(
-      surveyor.survey(taskOf(indexOf(indexes)), undefined, noHolding()),
-    ).rejects.toMatchObject({
+    await expect(planner.plan(conversionOf(indexOf(indexes)), noHolding())).rejects.toMatchObject({
       kind: 'refused',
       reason: 'too-many-manifests',
       message: expect.stringMatching(/without a profile/),
@@ -78,14 +69,14 @@ describe('a survey', () => {
     const indexes = leaves.map(indexOf)
     const asked: Digest[] = []
     const busy = { now: 0, most: 0 }
-    const surveyor = surveyorOf([...leaves.flat(), ...indexes], asked, async () => {
+    const planner = plannerOf([...leaves.flat(), ...indexes], asked, async () => {
       busy.now += 1
       busy.most = Math.max(busy.most, busy.now)
       await setImmediate()
       busy.now -= 1
     })
 
-    await surveyor.survey(taskOf(indexOf(indexes)), undefined, noHolding())
+    await planner.plan(conversionOf(indexOf(indexes)), noHolding())
 
     expect(asked).toHaveLength(42)
     expect(busy.most).toBe(8)
@@ -95,12 +86,12 @@ describe('a survey', () => {
     const { mediaType } = await fakeImage()
     const leaves = Array.from({ length: 100 }, (_, k) => artifact(mediaType, `${k}`))
     const asked: Digest[] = []
-    const surveyor = surveyorOf(leaves, asked, async () => {
+    const planner = plannerOf(leaves, asked, async () => {
       await setImmediate()
       throw new CrossdockError('overloaded', 'too much', { reason: UPSTREAM_BUSY })
     })
 
-    await expect(surveyor.survey(taskOf(indexOf(leaves)), undefined, noHolding())).rejects.toThrow(
+    await expect(planner.plan(conversionOf(indexOf(leaves)), noHolding())).rejects.toThrow(
       'too much',
     )
     const before = asked.length
@@ -111,11 +102,11 @@ describe('a survey', () => {
   })
 })
 
-function surveyorOf(
+function plannerOf(
   known: readonly FakeManifest[],
   asked: Digest[],
   wait: () => Promise<void> = async () => undefined,
-): Surveyor {
+): Planner {
   const byDigest = new Map(known.map((one) => [one.digest, one]))
   const diffIds = ['sha256:'.padEnd(71, '0') as Digest]
   const manifests: Pick<Manifests, 'get' | 'parse' | 'config'> = {
@@ -128,16 +119,17 @@ function surveyorOf(
     config: async () => ({ diffIds }),
   }
   const contents = { mislabelled: async () => new Set<Digest>() }
-  return new Surveyor({ manifests, contents, setbacks: new Setbacks() })
+  return new Planner({ manifests, contents, setbacks: new Setbacks() })
 }
 
-function taskOf(source: RawManifest) {
+function conversionOf(source: RawManifest) {
   const format = findFormat('zstd')
   if (format === undefined) throw new Error('there is zstd')
-  const options = { level: 3 }
   const common = { repository: REPOSITORY, profile: 'zstd', acceptance: 'any' } as const
-  const interest = noInterest()
-  return { ...common, source, format, options, platforms: 'all', interest } as const
+  const task = { ...common, source, format, options: { level: 3 }, platforms: 'all' } as const
+  const key = keyOf(task, parseManifest(source, DEFAULT_MODEL_LIMITS))
+  if (key === undefined) throw new Error('zstd has a form for everybody')
+  return { task, key, interest: noInterest() }
 }
 
 /** Small, and no image that would be converted. */
