@@ -7,12 +7,15 @@ import type { Platform } from '../oci/manifest.ts'
 import { formatPlatform } from '../oci/platform.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { Shipment } from './cargo.ts'
+import type { BundledForm } from './description.ts'
 
 export interface ExportedImage extends Shipment {
   readonly repository: Repository
   readonly reference: string
   /** What a client on the far side asks for: without profile suffix. */
   readonly baseName: string
+  /** Which other forms of it were asked for, and stay. */
+  readonly forms: readonly BundledForm[]
   /** That names the source; `undefined`: it was asked for by digest. */
   readonly tag: string | undefined
 }
@@ -78,7 +81,8 @@ function merged(exported: readonly ExportedImage[]): ExportedImage[] {
     )
     const leftOut = known.leftOut.filter((platform) => one.leftOut.includes(platform))
     const originals = [...new Set([...known.originals, ...one.originals])]
-    found.set(one.reference, { ...known, images, leftOut, originals })
+    const forms = new Map([...known.forms, ...one.forms].map((form) => [form.reference, form]))
+    found.set(one.reference, { ...known, images, leftOut, originals, forms: [...forms.values()] })
   }
   return [...found.values()]
 }

@@ -1,6 +1,7 @@
 /** What an import makes known: names, manifests and conversions, whichever tool wrote the bundle. */
 
 import type { Digest } from '../oci/digest.ts'
+import type { Platform } from '../oci/manifest.ts'
 import type { Outline } from '../oci/outline.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { RawManifest } from '../ports/upstream.ts'
@@ -21,6 +22,14 @@ export interface PlannedImage {
   readonly reference: string
   readonly digest: Digest
   readonly profile?: string | undefined
+  /** Of a converted image, when that came along whole. */
+  readonly source?: Digest | undefined
+}
+
+/** A platform whose images pullers are to get converted. */
+export interface MeantPlatform {
+  readonly repository: Repository
+  readonly platform: Platform
 }
 
 export interface BundlePlan {
@@ -29,6 +38,9 @@ export interface BundlePlan {
   readonly manifests: readonly PlannedManifest[]
   readonly conversions: readonly BundledConversion[]
   readonly lists: readonly CarriedList[]
+  /** For people: references with a suffix that are answered by converting, the first time. */
+  readonly forms: readonly string[]
+  readonly platforms: readonly MeantPlatform[]
   /** Configs and layers that come with the bundle or came with those that it builds on. */
   readonly blobs: ReadonlySet<Digest>
 }

@@ -39,10 +39,14 @@ export interface Shipment {
   readonly images: readonly ShippedImage[]
   /** Present when the image was converted. */
   readonly conversion: ConvertedImage | undefined
+  /** Whether it was, and the layers of its source were asked for. */
+  readonly withSource: boolean
   /** Platforms that its index names and that stay here. */
   readonly leftOut: readonly string[]
   /** Platforms of a converted index that go as originals. */
   readonly originals: readonly string[]
+  /** The conversion that was asked for and stays here, when this is its source. */
+  readonly form?: ConvertedImage
 }
 
 export interface ShippedImage {
@@ -53,7 +57,10 @@ export interface ShippedImage {
 
 export interface ShipOptions {
   readonly platforms: 'all' | readonly Platform[]
+  /** Whether the layers of a conversion's source go along. */
   readonly withSources: boolean
+  /** True for a conversion in whose place its source goes; none unless given. */
+  readonly stays?: (made: ConvertedImage) => boolean
   /** False: how a converted image was made stays here, as where it goes nobody could use that. */
   readonly withHistory?: boolean
 }
@@ -104,6 +111,11 @@ export class Cargo {
 
   /** Adds an image that is staged: what its puller gets, how it was made and from what, and what refers to either. */
   async ship(repository: Repository, digest: Digest, options: ShipOptions): Promise<Shipment> {
+    const [form] = await this.#findConversions(repository, digest)
+    if (form !== undefined && options.stays?.(form)) {
+      const shipment = await this.ship(repository, form.source, { ...options, stays: () => false })
+      return { ...shipment, form }
+    }
     const subjects = new Set<Digest>()
     const images: ShippedImage[] = []
     const leftOut = new Set<string>()
@@ -111,13 +123,14 @@ export class Cargo {
     const root = await this.#add({ ...tree, withBlobs: true, images, leftOut }, digest)
     const conversion = await this.#conversionOf(repository, digest)
     let originals: readonly string[] = []
+    const withSource = conversion !== undefined && options.withSources
     if (conversion !== undefined && options.withHistory !== false) {
       const withBlobs = options.withSources || isProvenByRemaking(conversion)
       const source = await this.#add({ ...tree, withBlobs, images: [] }, conversion.source)
       originals = originalsOf(images, source.parsed, conversion)
     }
     await this.#attach(repository, subjects, 1)
-    return { root: root.raw, images, conversion, leftOut: [...leftOut], originals }
+    return { root: root.raw, images, conversion, withSource, leftOut: [...leftOut], originals }
   }
 
   /** Takes over what was collected elsewhere. */
@@ -152,12 +165,16 @@ export class Cargo {
   }
 
   async #conversionOf(repository: Repository, target: Digest): Promise<ConvertedImage | undefined> {
-    const made = await this.#deps.catalog.conversions.listImages({ target })
-    const here = made.filter((one) => isSameRepository(one.repository, repository))
+    const here = await this.#findConversions(repository, target)
     for (const one of here) {
       this.#conversions.set(`${keyOf(repository, target)} ${recipeText(one.recipe)}`, one)
     }
     return here[0]
+  }
+
+  async #findConversions(repository: Repository, target: Digest) {
+    const made = await this.#deps.catalog.conversions.listImages({ target })
+    return made.filter((one) => isSameRepository(one.repository, repository))
   }
 
   /** Adds a manifest and everything wanted below it. */

@@ -3,18 +3,26 @@ import { CrossdockError } from '../errors.ts'
 import { isText } from '../lib/shapes.ts'
 import { digestOf, isDigest } from '../oci/digest.ts'
 import { isRecordedConversion, madeOf, type Recorded, recorded } from '../recorded.ts'
-import type { BundleDescription, BundledConversion, IdentifiedBundle } from './description.ts'
+import {
+  type BundleDescription,
+  type BundledConversion,
+  type IdentifiedBundle,
+  rebuiltIn,
+} from './description.ts'
 import { DESCRIPTION_FILE } from './layout-files.ts'
 import {
   isListOf,
   isSoundBlob,
+  isSoundCarriedLayer,
   isSoundImage,
   isSoundList,
   isSoundManifest,
 } from './sound-descriptions.ts'
 
 /** Raise when an older crossdock could not import what a newer one writes. */
-const VERSION = 1
+const VERSION = 2
+/** Enough for a bundle of which every blob lies in it as it is: what crossdocks read that rebuild nothing. */
+const PLAIN_VERSION = 1
 
 /** As it is written. */
 interface RecordedBundle extends Omit<IdentifiedBundle, 'conversions'> {
@@ -23,11 +31,14 @@ interface RecordedBundle extends Omit<IdentifiedBundle, 'conversions'> {
 
 export function formatDescription(bundle: BundleDescription): string {
   const { images, manifests, lists = [], requires, blobs, omitted } = bundle
+  const { layers, materials = [] } = bundle
   const conversions = bundle.conversions.map(recorded)
   const listed = lists.length > 0 && { lists }
-  const rest = { images, requires, manifests, conversions, ...listed, blobs, omitted }
+  const how = { ...(layers && { layers }), ...(materials.length > 0 && { materials }) }
+  const rest = { images, requires, manifests, conversions, ...listed, ...how, blobs, omitted }
   const id = digestOf(new TextEncoder().encode(JSON.stringify(rest)))
-  return `${JSON.stringify({ bundleVersion: VERSION, id, ...rest }, null, 2)}\n`
+  const bundleVersion = rebuiltIn(bundle).length > 0 ? VERSION : PLAIN_VERSION
+  return `${JSON.stringify({ bundleVersion, id, ...rest }, null, 2)}\n`
 }
 
 /** Throws `badManifest` for what is no description, `refused` for one of a newer crossdock. */
@@ -42,7 +53,7 @@ export function parseDescription(bytes: Uint8Array): IdentifiedBundle {
   }
   const bundle = raw as RecordedBundle
   const isSound =
-    bundleVersion === VERSION &&
+    (bundleVersion === VERSION || bundleVersion === PLAIN_VERSION) &&
     isDigest(bundle.id) &&
     isListOf(bundle.images, isSoundImage) &&
     isListOf(bundle.manifests, isSoundManifest) &&
@@ -50,7 +61,9 @@ export function parseDescription(bytes: Uint8Array): IdentifiedBundle {
     isListOf(bundle.lists ?? [], isSoundList) &&
     isListOf(bundle.requires, (one) => isDigest(one.id) && isText(one.name)) &&
     isListOf(bundle.blobs, isSoundBlob) &&
-    isListOf(bundle.omitted, isSoundBlob)
+    isListOf(bundle.omitted, isSoundBlob) &&
+    isListOf(bundle.materials ?? [], isSoundBlob) &&
+    isListOf(bundle.layers ?? [], isSoundCarriedLayer)
   if (!isSound) throw malformed()
   const conversions = bundle.conversions.map(madeOf)
   return { ...bundle, conversions: conversions.filter((one) => one !== undefined) }

@@ -12,8 +12,12 @@ export interface BundleDescription {
   readonly lists?: readonly BundledList[] | undefined
   /** The bundles that must be imported before this one. */
   readonly requires: readonly RequiredBundle[]
-  /** What lies in this bundle. */
+  /** What lies in this bundle and stays where it is imported. */
   readonly blobs: readonly BundledBlob[]
+  /** What lies in it for the rebuilding of layers alone: tars and corrections. */
+  readonly materials?: readonly BundledBlob[] | undefined
+  /** How each layer travels that is in no required bundle; absent where nobody asked for layers to be rebuilt. */
+  readonly layers?: readonly BundledLayer[] | undefined
   /** What belongs to it and lies in the required bundles. */
   readonly omitted: readonly BundledBlob[]
 }
@@ -40,6 +44,22 @@ export interface BundledImage {
   readonly originals?: readonly string[] | undefined
   /** Of config and layers, bytes. */
   readonly size: number
+  /** Forms that were asked for and stay: the far side makes them of the original when somebody pulls them. */
+  readonly forms?: readonly BundledForm[] | undefined
+}
+
+/** What a conversion on the far side gives. */
+export interface BundledForm {
+  /** `docker.io/library/alpine:3-zstd` */
+  readonly reference: string
+  readonly profile: string
+  /**
+   * What it comes out as, once all of `children` are converted. `undefined`: not all of them are carried, so that it comes out
+   * differently there.
+   */
+  readonly digest?: Digest | undefined
+  /** Of an index: which of its children are converted in it. */
+  readonly children?: readonly Digest[] | undefined
 }
 
 export interface BundledManifest {
@@ -77,7 +97,33 @@ export interface BundledBlob {
   readonly size: number
 }
 
+export type BundledLayer = WholeLayer | RebuiltLayer
+
+/** A layer that lies in the bundle as it is. */
+export interface WholeLayer extends BundledBlob {
+  readonly travels: 'whole'
+  /** Why, for people. */
+  readonly why: string
+}
+
+/** A gzip layer that the import makes again, to the last bit. */
+export interface RebuiltLayer extends BundledBlob {
+  readonly travels: 'as-tar'
+  /** What it unpacks to; it may be a layer of another image in the bundle, or lie in a required one. */
+  readonly tar: BundledBlob
+  /** What cannot be seen from the tar. */
+  readonly corrections: BundledBlob
+  /** Which encoder seems to have written it, for people. */
+  readonly encoder: string
+}
+
 export interface IdentifiedBundle extends BundleDescription {
   /** Digest of all the rest. */
   readonly id: Digest
+}
+
+export function rebuiltIn({
+  layers = [],
+}: Pick<BundleDescription, 'layers'>): readonly RebuiltLayer[] {
+  return layers.filter((layer) => layer.travels === 'as-tar')
 }

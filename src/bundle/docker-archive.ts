@@ -56,7 +56,7 @@ export async function planDockerArchive(
       images.push(plannedImage(repository, tag, raw.digest))
     }
   }
-  return { images, manifests, conversions: [], lists: [], blobs }
+  return { images, manifests, conversions: [], lists: [], forms: [], platforms: [], blobs }
 }
 
 function parseSaved(bytes: Uint8Array): readonly SavedImage[] {

@@ -1,13 +1,14 @@
 /** `export`: images staged, collected and written as a layout or archive that crossdock and every client can load. */
-
+import { basename } from 'node:path'
+import { decodeLayer } from '../codec/codecs.ts'
 import type { Progress } from '../convert/progress.ts'
 import type { Pulls } from '../convert/pulls.ts'
 import type { Staging } from '../convert/staging.ts'
 import { CrossdockError } from '../errors.ts'
 import { unlessAborted, untilAborted } from '../lib/aborted.ts'
-import { streamOf } from '../lib/streams.ts'
+import { type ByteStream, streamOf } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Platform } from '../oci/manifest.ts'
+import type { ModelLimits, Platform } from '../oci/manifest.ts'
 import { splitSuffix } from '../oci/reference.ts'
 import { fullName, type Repository } from '../oci/repository.ts'
 import type { Catalog } from '../ports/catalog.ts'
@@ -16,17 +17,22 @@ import type { Upstreams } from '../ports/upstream.ts'
 import { listIn } from '../priorities/stored-lists.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
+import type { OpenBlob } from '../pull/open-blob.ts'
 import type { Tags } from '../pull/tags.ts'
 import type { ExportedImage } from './bundle-names.ts'
 import { Cargo, type CargoBlob, type Shipment } from './cargo.ts'
+import type { BundledForm } from './description.ts'
 import { type FileEntry, smallFile } from './entry.ts'
 import type { ExportItem, ExportTask } from './export-task.ts'
+import { type LayerTravel, planTravel } from './layer-travel.ts'
 import { blobPath } from './layout-files.ts'
+import type { LoadedBlob } from './load.ts'
 import { type Manifesto, writeManifesto } from './manifesto.ts'
 import { compressOuter } from './outer-compression.ts'
 import { type WrittenFile, writeArchive, writeFolder } from './output-files.ts'
 import { OutputProgress } from './output-progress.ts'
 import { Referrers } from './referrers.ts'
+import type { RestoreCodec } from './restore-codec.ts'
 import { writeTar } from './tar-archive.ts'
 
 /** An image of a task, by its place in it, and why it is not in the bundle. */
@@ -60,9 +66,16 @@ export interface ExportDeps {
   readonly progress: Progress
   readonly profiles: { readonly suffixes: readonly string[] }
   readonly offline: boolean
+  readonly codec: RestoreCodec
+  readonly limits: Pick<ModelLimits, 'maxBlobBytes'>
+  /** Layers looked at at a time. */
+  readonly concurrency: number
   /** Whose image `docker load` of an index gets. */
   readonly dockerPlatform: Platform
 }
+
+/** Whatever `zstd --long=31` writes. */
+const MAX_WINDOW_LOG = 31
 
 export class Exports {
   readonly #deps: ExportDeps
@@ -86,7 +99,7 @@ export class Exports {
       try {
         const { image, said } = await unlessAborted(this.#ship(own, item, task), signal)
         warnings.push(...said)
-        if (image.conversion === undefined || task.withSources) {
+        if (image.conversion === undefined || image.withSource) {
           warnings.push(...(await this.#addLists(own, image)))
         }
         images.push(image)
@@ -99,7 +112,8 @@ export class Exports {
       }
     }
     for (const made of cargo.conversions) await this.#addOwnList(cargo, made)
-    const manifesto = writeManifesto(cargo, images, task, this.#deps.dockerPlatform)
+    const travels = await this.#travels(cargo, task, signal)
+    const manifesto = writeManifesto(cargo, images, task, this.#deps.dockerPlatform, travels)
     const files = images.length === 0 ? [] : await this.#write(task, images, manifesto, signal)
     const all = [...referrers.warnings, ...new Set(warnings)]
     return { files, manifesto, warnings: all, failures }
@@ -108,26 +122,59 @@ export class Exports {
   async #ship(cargo: Cargo, item: ExportItem, task: ExportTask): Promise<Shipped> {
     const { repository, platforms, reference } = item
     const { digest, warnings } = await this.#deps.staging.stage(item)
-    const shipment = await cargo.ship(repository, digest, {
+    const restoresOriginals = task.restore === 'originals'
+    const { form, ...shipment } = await cargo.ship(repository, digest, {
       platforms,
-      withSources: task.withSources,
+      withSources: task.withSources || restoresOriginals,
+      // Whoever asks for a conversion by its digest will do so behind the gap, where nobody could know how it is made.
+      stays: (made) =>
+        restoresOriginals && !task.withSources && 'tag' in reference && !hasPlainTars(made),
     })
     const full = `${fullName(repository)}`
     if ('digest' in reference) {
       const asked = `${full}@${reference.digest}`
       const baseName = item.name ?? asked
-      const image = { ...shipment, repository, reference: asked, baseName, tag: undefined }
+      const image = {
+        ...shipment,
+        repository,
+        reference: asked,
+        baseName,
+        forms: [],
+        tag: undefined,
+      }
       return { image, said: warnings }
     }
     const tag = await this.#claim(cargo, item, reference.tag, shipment)
-    const image = {
-      ...shipment,
-      repository,
-      reference: `${full}:${reference.tag}`,
-      baseName: item.name ?? `${full}:${tag}`,
-      tag,
-    }
+    const baseName = item.name ?? `${full}:${tag}`
+    const asked = `${full}:${reference.tag}`
+    const image =
+      form === undefined
+        ? { ...shipment, repository, reference: asked, baseName, forms: [], tag }
+        : {
+            ...shipment,
+            repository,
+            reference: `${full}:${tag}`,
+            baseName,
+            forms: [describeForm(asked, form, shipment)],
+            tag,
+          }
     return { image, said: warnings }
+  }
+
+  /** `undefined`: all go as they are. */
+  async #travels(
+    cargo: Cargo,
+    { restore, since, target }: ExportTask,
+    signal: AbortSignal | undefined,
+  ): Promise<ReadonlyMap<Digest, LayerTravel> | undefined> {
+    if (restore === 'off') return undefined
+    const { codec, progress, concurrency, limits } = this.#deps
+    const prior = new Set(since.flatMap(({ blobs }) => [...blobs]))
+    const blobs = cargo.blobs.filter(({ digest }) => !prior.has(digest))
+    return await planTravel(basename(target.path), cargo.manifests, blobs, {
+      ...{ codec, progress, concurrency, signal, maxTarBytes: limits.maxBlobBytes },
+      open: (blob) => this.#open(blob),
+    })
   }
 
   /** Sources go with the lists that they are laid out by: behind the gap neither a record's file nor its image may be there. */
@@ -213,15 +260,50 @@ export class Exports {
     for (const item of manifesto.content) {
       const { digest, size } = item
       const name = blobPath(digest)
-      if ('bytes' in item) {
-        const { bytes } = item
-        yield { kind: 'file', name, size, read: () => seen.watch(digest, streamOf(bytes)) }
-        continue
+      const read = await this.#reader(item)
+      yield {
+        kind: 'file',
+        name,
+        size,
+        read: () => seen.watch(digest, untilAborted(read(), signal)),
       }
-      const blob = await this.#deps.pulls.blob(item.repository, digest)
-      if (blob === undefined) throw blobUnknown(item.repository, digest)
-      const read = () => seen.watch(digest, untilAborted(blob.read(), signal))
-      yield { kind: 'file', name, size, read }
     }
+  }
+
+  async #reader(item: LoadedBlob): Promise<() => ByteStream> {
+    if ('bytes' in item) return () => streamOf(item.bytes)
+    if (!('tarOf' in item)) {
+      const blob = await this.#open(item)
+      return () => blob.read()
+    }
+    const layer = await this.#open(item.tarOf)
+    const limits = { maxOutput: item.size, maxWindowLog: MAX_WINDOW_LOG }
+    return () => decodeLayer(layer.read(), limits)
+  }
+
+  async #open({ repository, digest }: CargoBlob): Promise<OpenBlob> {
+    const blob = await this.#deps.pulls.blob(repository, digest)
+    if (blob === undefined) throw blobUnknown(repository, digest)
+    return blob
+  }
+}
+
+/** Its layers are what originals are rebuilt from. */
+function hasPlainTars({ recipe }: ConvertedImage): boolean {
+  return recipe.format === 'none'
+}
+
+function describeForm(
+  reference: string,
+  { profile, target, recipe }: ConvertedImage,
+  { images }: Shipment,
+): BundledForm {
+  const { children } = recipe
+  const carried = new Set(images.map(({ digest }) => digest))
+  const isWhole = children?.every((child) => carried.has(child)) ?? true
+  return {
+    ...{ reference, profile },
+    ...(isWhole && { digest: target }),
+    ...(children && { children }),
   }
 }

@@ -40,7 +40,15 @@ export async function planLayout(
     await walk.add(context.fallback, root, undefined)
     images.push(plannedImage(context.fallback, undefined, root.digest))
   }
-  return { images, manifests: walk.manifests, conversions: [], lists: [], blobs: walk.blobs }
+  return {
+    images,
+    manifests: walk.manifests,
+    conversions: [],
+    lists: [],
+    forms: [],
+    platforms: [],
+    blobs: walk.blobs,
+  }
 }
 
 /** What `index.json` names; throws `badManifest` when it is malformed. */

@@ -1,5 +1,6 @@
 /** `import`: a bundle's content verified and taken in, then made known, so that a failure leaves the store as before. */
 import { Assembler, FORGOTTEN } from '../convert/assembly.ts'
+import type { Progress } from '../convert/progress.ts'
 import type { Publisher } from '../convert/publisher.ts'
 import { CrossdockError } from '../errors.ts'
 import { collect } from '../lib/streams.ts'
@@ -14,14 +15,16 @@ import type { Blobs } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { BundlePlan } from './bundle-plan.ts'
 import { checkConversions } from './conversion-check.ts'
+import { Arrival } from './arrival.ts'
 import { parseDescription } from './description-file.ts'
 import { type ArchiveContext, planDockerArchive } from './docker-archive.ts'
 import { planLayout } from './foreign-layout.ts'
 import type { BundleInput } from './input-files.ts'
 import { Intake } from './intake.ts'
 import { DESCRIPTION_FILE, DOCKER_FILE, INDEX_FILE } from './layout-files.ts'
-import { checkRequired, planOwnBundle } from './own-bundle.ts'
+import { planOwnBundle } from './own-bundle.ts'
 import { Register } from './register.ts'
+import type { RestoreCodec } from './restore-codec.ts'
 import { type Remade, remakeConversions } from './remade-check.ts'
 
 export interface ImportOptions {
@@ -30,11 +33,23 @@ export interface ImportOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** An image as its publisher pushed it; the form of it that came where that did not. */
+export interface OriginalImage {
+  readonly repository: Repository
+  readonly digest: Digest
+  readonly tags: readonly string[]
+}
+
 export interface Imported {
   readonly bundle: string
   readonly images: BundlePlan['images']
+  readonly originals: readonly OriginalImage[]
   readonly manifests: number
   readonly conversions: number
+  /** References that are answered by converting, when they are asked for the first time. */
+  readonly forms: BundlePlan['forms']
+  /** Layers that were made again. */
+  readonly rebuilt: number
   /** Configs and layers that were not in the store before, and their bytes. */
   readonly added: { readonly blobs: number; readonly bytes: number }
 }
@@ -49,7 +64,9 @@ export interface ImportDeps {
   readonly blobs: Pick<Blobs, 'openStored'>
   readonly limits: ModelLimits
   readonly maxLayerBytes: number
-  /** Layers unpacked at a time to check them. */
+  readonly codec: RestoreCodec
+  readonly progress: Progress
+  /** Layers made again, or unpacked to check them, at a time. */
   readonly concurrency: number
   readonly locate: (name: string) => Repository
 }
@@ -64,21 +81,19 @@ export class Imports {
   /** Resolves when everything is durable and served. Throws what is wrong with the bundle. */
   async import(input: BundleInput, options: ImportOptions): Promise<Imported> {
     const { store } = this.#deps
-    const { maxBlobBytes } = this.#deps.limits
-    const intake = new Intake(store, maxBlobBytes, async (name, bytes) => {
-      // A delta that does not fit is refused before its gigabytes are read.
-      if (name !== DESCRIPTION_FILE) return
-      await checkRequired(parseDescription(bytes), (digest) => store.stat(digest))
-    })
+    const intake = new Intake(store, this.#deps.limits.maxBlobBytes)
+    const arrival = new Arrival(input.name, intake, { ...this.#deps, signal: options.signal })
     let plan: BundlePlan
     let remade: Remade
     try {
-      await intake.take(input.entries(), options.signal)
+      await intake.take(input.entries(), arrival, options.signal)
+      await arrival.finish()
       plan = await this.#plan(intake, input, options)
       const context = { ...this.#deps, ...this.#context(intake, options), ...options }
       await checkConversions(plan, context)
       remade = await remakeConversions(plan, { ...context, assembler: this.#assembler() })
     } catch (error) {
+      await arrival.stop(error)
       await intake.discard()
       if (!options.signal?.aborted) await input.explain()
       throw error
@@ -91,8 +106,11 @@ export class Imports {
     return {
       bundle: input.name,
       images: plan.images,
+      originals: originalsIn(plan),
       manifests: plan.manifests.length,
       conversions: plan.conversions.length,
+      forms: plan.forms,
+      rebuilt: arrival.rebuilt,
       added,
     }
   }
@@ -134,4 +152,11 @@ export class Imports {
       maxLayerBytes,
     }
   }
+}
+
+function originalsIn({ images, manifests }: BundlePlan): readonly OriginalImage[] {
+  const wanted = new Set(images.map(({ digest, source }) => source ?? digest))
+  return manifests.flatMap(({ repository, raw: { digest }, tags }) =>
+    wanted.has(digest) ? [{ repository, digest, tags }] : [],
+  )
 }

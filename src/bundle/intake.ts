@@ -1,10 +1,11 @@
 /** Takes a bundle's content into the store, every blob verified, and can take it all back out. */
 import { CrossdockError } from '../errors.ts'
-import { collect } from '../lib/streams.ts'
+import { type ByteStream, collect } from '../lib/streams.ts'
 import { type Digest, Hasher } from '../oci/digest.ts'
-import type { BlobStat, BlobStore } from '../ports/blobs.ts'
+import type { BlobStat, BlobStore, ExpectedBlob } from '../ports/blobs.ts'
 import { checkDigest, damagedBlob, type Entry, type FileEntry } from './entry.ts'
 import { blobPath, digestOfPath, METADATA_FILES } from './layout-files.ts'
+import type { Shelf } from './rebuilding.ts'
 
 /** The index of a bundle of a hundred thousand images is smaller. */
 const MAX_METADATA = 64 * 1024 * 1024
@@ -17,10 +18,18 @@ const MAX_NAMES = 8 * 1024 * 1024
 /** What a name takes beside its characters. */
 const NAME_OVERHEAD = 64
 
-export class Intake {
+/** Who watches what comes in; whatever it throws ends it. */
+export interface Watcher {
+  /** Told of each metadata file as it comes, so that an import can fail before it has read everything. */
+  noticed(name: string, bytes: Uint8Array): Promise<void>
+  /** False: the blob is held to its digest and not stored. */
+  needs(digest: Digest): Promise<boolean>
+  /** Told of each blob that is stored; holds up what comes behind it. */
+  taken(digest: Digest): Promise<void>
+}
+
+export class Intake implements Shelf {
   readonly #store: BlobStore
-  /** Called with each metadata file as it comes, so that an import can fail before it has read everything. */
-  readonly #noticed: (name: string, bytes: Uint8Array) => Promise<void>
   readonly #metadata = new Map<string, Uint8Array>()
   /** By digest: what the bundle holds. */
   readonly #seen = new Map<Digest, BlobStat>()
@@ -33,24 +42,29 @@ export class Intake {
   #entries = 0
   #names = 0
 
-  constructor(
-    store: BlobStore,
-    maxBlobBytes: number,
-    noticed: (name: string, bytes: Uint8Array) => Promise<void> = async () => undefined,
-  ) {
+  constructor(store: BlobStore, maxBlobBytes: number) {
     this.#store = store
     this.#maxBlobBytes = maxBlobBytes
-    this.#noticed = noticed
   }
 
-  async take(entries: AsyncIterable<Entry>, signal?: AbortSignal): Promise<void> {
+  async take(entries: AsyncIterable<Entry>, watcher: Watcher, signal?: AbortSignal): Promise<void> {
     for await (const entry of entries) {
       signal?.throwIfAborted()
       this.#count(entry)
       if (entry.kind === 'link') this.#links.set(entry.name, entry.target)
-      else if (METADATA_FILES.has(entry.name)) await this.#takeMetadata(entry)
-      else await this.#takeBlob(entry, signal)
+      else if (METADATA_FILES.has(entry.name)) {
+        await watcher.noticed(entry.name, await this.#takeMetadata(entry))
+      } else await this.#takeBlob(entry, watcher, signal)
     }
+  }
+
+  async make({ digest, size }: BlobStat, bytes: ByteStream, signal?: AbortSignal): Promise<void> {
+    this.#seen.set(digest, await this.#put(bytes, { digest, size }, signal))
+  }
+
+  async drop(digest: Digest): Promise<void> {
+    this.#seen.delete(digest)
+    if (this.#added.delete(digest)) await this.#store.delete(digest)
   }
 
   metadata(name: string): Uint8Array | undefined {
@@ -114,21 +128,30 @@ export class Intake {
     }
   }
 
-  async #takeMetadata(entry: FileEntry): Promise<void> {
+  async #takeMetadata(entry: FileEntry): Promise<Uint8Array> {
     const bytes = await collect(entry.read(), MAX_METADATA)
     this.#metadata.set(entry.name, bytes)
-    await this.#noticed(entry.name, bytes)
+    return bytes
   }
 
-  async #takeBlob(entry: FileEntry, signal: AbortSignal | undefined): Promise<void> {
+  async #takeBlob(
+    entry: FileEntry,
+    watcher: Watcher,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const digest = digestOfPath(entry.name)
     if (digest !== undefined) {
+      if (!(await watcher.needs(digest))) {
+        await checkDigest(entry, digest)
+        return
+      }
       // What is here is hashed as well: what came is the chance to make good what has rotted.
       const isHere = (await this.#store.verify(digest)) === 'sound'
       const stat = isHere
         ? await checkDigest(entry, digest)
         : await this.#write(entry, digest, signal)
       this.#seen.set(digest, stat)
+      await watcher.taken(digest)
       return
     }
     const stat = await this.#write(entry, undefined, signal)
@@ -140,11 +163,25 @@ export class Intake {
     digest: Digest | undefined,
     signal: AbortSignal | undefined,
   ): Promise<BlobStat> {
-    const writer = await this.#store.create({ digest, size: entry.size })
-    // Outside blobs/ nobody says the digest, and bytes that were here before must not be taken back out later.
-    const hasher = digest === undefined ? new Hasher() : undefined
     try {
-      for await (const chunk of entry.read()) {
+      return await this.#put(entry.read(), { digest, size: entry.size }, signal)
+    } catch (error) {
+      const isDamage =
+        error instanceof CrossdockError && (error.kind === 'badDigest' || error.kind === 'badSize')
+      throw isDamage ? damagedBlob(entry.name, error) : error
+    }
+  }
+
+  async #put(
+    bytes: ByteStream,
+    expected: ExpectedBlob,
+    signal: AbortSignal | undefined,
+  ): Promise<BlobStat> {
+    const writer = await this.#store.create(expected)
+    // Outside blobs/ nobody says the digest, and bytes that were here before must not be taken back out later.
+    const hasher = expected.digest === undefined ? new Hasher() : undefined
+    try {
+      for await (const chunk of bytes) {
         signal?.throwIfAborted()
         hasher?.update(chunk)
         await writer.write(chunk)
@@ -159,9 +196,7 @@ export class Intake {
       return stat
     } catch (error) {
       await writer.abort(error)
-      const isDamage =
-        error instanceof CrossdockError && (error.kind === 'badDigest' || error.kind === 'badSize')
-      throw isDamage ? damagedBlob(entry.name, error) : error
+      throw error
     }
   }
 }

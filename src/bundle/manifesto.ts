@@ -4,11 +4,18 @@ import type { Platform } from '../oci/manifest.ts'
 import { fullName } from '../oci/repository.ts'
 import { type Recipe, recipeText } from '../ports/recipe.ts'
 import { type ExportedImage, type Named, named } from './bundle-names.ts'
-import { type Cargo, type CargoBlob, platformsOf } from './cargo.ts'
-import type { BundleDescription, BundledBlob, BundledImage, RequiredBundle } from './description.ts'
+import { type Cargo, platformsOf } from './cargo.ts'
+import type {
+  BundleDescription,
+  BundledBlob,
+  BundledImage,
+  BundledLayer,
+  RequiredBundle,
+} from './description.ts'
 import { formatDescription } from './description-file.ts'
 import { dockerImages, refuseForDocker } from './docker-manifest.ts'
 import type { ExportTask, PriorBundle } from './export-task.ts'
+import type { LayerTravel } from './layer-travel.ts'
 import {
   BUNDLED_NAME,
   DESCRIPTION_FILE,
@@ -21,31 +28,55 @@ import {
   type LayoutRoot,
   nameAnnotations,
 } from './layout-files.ts'
+import { type LoadedBlob, pack } from './load.ts'
 import { typeOf } from './referrers-index.ts'
 
 /** Everything about a bundle but the blobs' bytes. */
 export interface Manifesto {
   readonly files: readonly { readonly name: string; readonly content: string }[]
   /** In the order in which it is written. */
-  readonly content: readonly (CargoBlob | (BundledBlob & { readonly bytes: Uint8Array }))[]
+  readonly content: readonly LoadedBlob[]
   readonly description: BundleDescription
 }
 
-/** Throws `refused` for what a docker-archive cannot carry. */
+/** `travels`: how layers go, where that is not simply as they are. Throws `refused` for what a docker-archive cannot carry. */
 export function writeManifesto(
   cargo: Cargo,
   exported: readonly ExportedImage[],
-  { format, since, withSources }: Pick<ExportTask, 'format' | 'since' | 'withSources'>,
+  { format, since }: Pick<ExportTask, 'format' | 'since'>,
   dockerPlatform: Platform,
+  travels?: ReadonlyMap<Digest, LayerTravel>,
 ): Manifesto {
   const images = named(exported)
-  const prior = new Set(since.flatMap(({ blobs }) => [...blobs]))
-  const all = contentOf(cargo)
-  const content = all.filter(({ digest }) => !prior.has(digest))
-  const omitted = all.filter(({ digest }) => prior.has(digest)).map(plainBlob)
+  const load = pack(cargo, new Set(since.flatMap(({ blobs }) => [...blobs])), travels ?? new Map())
+  const { content, omitted, materials } = load
+  const layers = travels && [...travels.values()].map(describeLayer).sort(byDigest)
   const description: BundleDescription = {
-    images: images.map((image) => describeImage(image, withSources)),
-    manifests: cargo.manifests
+    images: images.map(describeImage),
+    ...describeCargo(cargo),
+    requires: requirements(since, omitted),
+    blobs: content.filter(({ digest }) => !materials.has(digest)).map(plainBlob),
+    ...(travels && {
+      layers,
+      materials: content.filter((one) => materials.has(one.digest)).map(plainBlob),
+    }),
+    omitted,
+  }
+  const docker = dockerImages(images, dockerPlatform, new Set(content.map(({ digest }) => digest)))
+  if (format === 'docker') refuseForDocker(images, docker)
+  const files = [
+    { name: DESCRIPTION_FILE, content: formatDescription(description) },
+    ...(format === 'oci' ? layoutFiles(cargo, images, travels) : []),
+    ...(docker.size > 0
+      ? [{ name: DOCKER_FILE, content: formatDockerManifest([...docker.values()]) }]
+      : []),
+  ]
+  return { files, content, description }
+}
+
+function describeCargo({ manifests, conversions, lists }: Cargo) {
+  return {
+    manifests: manifests
       .map(({ repository, raw, tags }) => ({
         repository: `${fullName(repository)}`,
         digest: raw.digest,
@@ -54,10 +85,10 @@ export function writeManifesto(
         tags: [...tags].sort(),
       }))
       .sort((a, b) => compare(a.repository, b.repository) || compare(a.digest, b.digest)),
-    conversions: cargo.conversions
+    conversions: conversions
       .map(({ convertedAt: _, seconds: __, outputs: ___, ...made }) => made)
       .sort((a, b) => compare(a.target, b.target) || compareRecipes(a.recipe, b.recipe)),
-    lists: cargo.lists
+    lists: lists
       .map((one) => ({
         repository: `${fullName(one.repository)}`,
         source: one.source,
@@ -65,36 +96,31 @@ export function writeManifesto(
         list: one.list,
       }))
       .sort((a, b) => compare(a.source, b.source) || compare(a.profile, b.profile)),
-    requires: requirements(since, omitted),
-    blobs: content.map(plainBlob),
-    omitted,
   }
-  const docker = dockerImages(images, dockerPlatform, new Set(content.map(({ digest }) => digest)))
-  if (format === 'docker') refuseForDocker(images, docker)
-  const files = [
-    ...(format === 'oci' ? [{ name: LAYOUT_FILE, content: LAYOUT_CONTENT }] : []),
-    { name: DESCRIPTION_FILE, content: formatDescription(description) },
-    ...(format === 'oci'
-      ? [{ name: INDEX_FILE, content: formatLayoutIndex(rootsOf(cargo, images, withSources)) }]
-      : []),
-    ...(docker.size > 0
-      ? [{ name: DOCKER_FILE, content: formatDockerManifest([...docker.values()]) }]
-      : []),
-  ]
-  return { files, content, description }
 }
 
-/** Manifests, then configs and layers, each once; sorted where the order of arguments would show. */
-function contentOf(cargo: Cargo): Manifesto['content'] {
-  const manifests = new Map<Digest, BundledBlob & { readonly bytes: Uint8Array }>()
-  for (const { raw } of cargo.manifests) {
-    const { digest, bytes } = raw
-    manifests.set(digest, { digest, size: bytes.byteLength, bytes })
-  }
-  const blobs = cargo.blobs.filter(({ digest }) => !manifests.has(digest))
-  // Small things first: configs and documents, so that readers know what is coming.
-  const sorted = [...blobs].sort((a, b) => a.size - b.size || compare(a.digest, b.digest))
-  return [...[...manifests.values()].sort((a, b) => compare(a.digest, b.digest)), ...sorted]
+function describeLayer(travel: LayerTravel): BundledLayer {
+  if (travel.travels === 'whole') return travel
+  const { bytes: _, blob: __, ...layer } = travel
+  return layer
+}
+
+/** A layout names what other programs can load: where an image has layers that are to be rebuilt, it is none of these. */
+function layoutFiles(
+  cargo: Cargo,
+  images: readonly Named[],
+  travels: ReadonlyMap<Digest, LayerTravel> = new Map(),
+): Manifesto['files'] {
+  const isSplit = (digest: Digest) => travels.get(digest)?.travels === 'as-tar'
+  const whole = images.filter(({ images: members }) =>
+    members.every(({ manifest }) => !manifest.layers.some(({ digest }) => isSplit(digest))),
+  )
+  if (images.length > 0 && whole.length === 0) return []
+  const withSources = ![...travels.keys()].some(isSplit)
+  return [
+    { name: LAYOUT_FILE, content: LAYOUT_CONTENT },
+    { name: INDEX_FILE, content: formatLayoutIndex(rootsOf(cargo, whole, withSources)) },
+  ]
 }
 
 function requirements(
@@ -109,7 +135,7 @@ function requirements(
   return [...new Map(all.map((one) => [one.id, one])).values()]
 }
 
-function describeImage(image: Named, withSources: boolean): BundledImage {
+function describeImage(image: Named): BundledImage {
   const { conversion, root, images } = image
   const blobs = new Map(
     images
@@ -125,19 +151,20 @@ function describeImage(image: Named, withSources: boolean): BundledImage {
       profile: conversion.profile,
       revision: conversion.recipe.revision,
       source: conversion.source,
-      withSource: withSources,
+      withSource: image.withSource,
     }),
     platforms: platformsOf(images),
     ...(image.leftOut.length > 0 && { leftOut: image.leftOut }),
     ...(image.originals.length > 0 && { originals: image.originals }),
     size: [...blobs.values()].reduce((sum, size) => sum + size, 0),
+    ...(image.forms.length > 0 && { forms: image.forms }),
   }
 }
 
 /** What `index.json` names: the images under their names, then sources and referrers, which are no images to load. */
 export function rootsOf(
   cargo: Pick<Cargo, 'manifests' | 'attached'>,
-  images: readonly Pick<Named, 'name' | 'root' | 'conversion'>[],
+  images: readonly Pick<Named, 'name' | 'root' | 'conversion' | 'withSource'>[],
   withSources: boolean,
 ): LayoutRoot[] {
   const roots = images.map(({ name, root }): LayoutRoot => {
@@ -145,7 +172,7 @@ export function rootsOf(
     return { digest, mediaType, size: bytes.byteLength, annotations: nameAnnotations(name) }
   })
   const listed = new Set<Digest>(images.map(({ root }) => root.digest))
-  const shown = withSources ? images : []
+  const shown = withSources ? images.filter(({ withSource }) => withSource) : []
   const sources = new Set(shown.map(({ conversion }) => conversion?.source))
   const attached = new Set(cargo.attached)
   const others = cargo.manifests
@@ -167,6 +194,10 @@ export function rootsOf(
     })
   }
   return roots
+}
+
+function byDigest(a: BundledBlob, b: BundledBlob): number {
+  return compare(a.digest, b.digest)
 }
 
 function plainBlob({ digest, size }: BundledBlob): BundledBlob {

@@ -3,12 +3,13 @@
 import { CrossdockError } from '../errors.ts'
 import { parseRecord } from '../format/priorities.ts'
 import type { Digest } from '../oci/digest.ts'
+import { childrenOf } from '../oci/outline.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { BlobStat } from '../ports/blobs.ts'
 import type { CarriedList } from '../priorities/known-lists.ts'
 import { MAX_LIST_BYTES } from '../priorities/stored-lists.ts'
-import type { BundlePlan, PlanContext, PlannedManifest } from './bundle-plan.ts'
-import type { BundledBlob, IdentifiedBundle } from './description.ts'
+import type { BundlePlan, MeantPlatform, PlanContext, PlannedManifest } from './bundle-plan.ts'
+import { type BundledBlob, type IdentifiedBundle, rebuiltIn } from './description.ts'
 
 /** Throws `refused` when what a delta builds on is not in the store. */
 export async function checkRequired(
@@ -44,7 +45,8 @@ export async function planOwnBundle(
     )
   }
   const manifests: PlannedManifest[] = []
-  const blobs = new Set([...bundle.blobs, ...bundle.omitted].map(({ digest }) => digest))
+  const kept = [...bundle.blobs, ...bundle.omitted, ...rebuiltIn(bundle)]
+  const blobs = new Set(kept.map(({ digest }) => digest))
   for (const { repository, digest, mediaType, tags } of bundle.manifests) {
     if (!blobs.has(digest)) throw unlisted(digest)
     const raw = { digest, mediaType, bytes: await context.read(digest, context.maxManifestBytes) }
@@ -59,14 +61,34 @@ export async function planOwnBundle(
   for (const { target, source } of bundle.conversions) {
     for (const digest of [target, source]) if (!listed.has(digest)) throw unlisted(digest)
   }
-  const images = bundle.images.map(({ name, reference, digest, profile }) => ({
-    name,
-    reference,
-    digest,
-    profile,
-  }))
+  const images = bundle.images.map(
+    ({ name, reference, digest, profile, source, withSource = false }) => ({
+      ...{ name, reference, digest, profile },
+      ...(withSource && { source }),
+    }),
+  )
   const lists = await planLists(bundle, blobs, context)
-  return { images, manifests, conversions: bundle.conversions, lists, blobs }
+  const forms = bundle.images.flatMap((image) => image.forms ?? []).map((form) => form.reference)
+  const platforms = meantPlatforms(bundle, manifests)
+  return { images, manifests, conversions: bundle.conversions, lists, forms, platforms, blobs }
+}
+
+/** What the near side converted of an index is what pullers on the far side will want converted. */
+function meantPlatforms(
+  { images }: IdentifiedBundle,
+  manifests: readonly PlannedManifest[],
+): readonly MeantPlatform[] {
+  const byDigest = Map.groupBy(manifests, ({ raw }) => raw.digest)
+  return images.flatMap(({ digest, forms = [] }) => {
+    const meant = new Set(forms.flatMap(({ children = [] }) => children))
+    return (byDigest.get(digest) ?? []).flatMap(({ repository, parsed }) =>
+      childrenOf(parsed).flatMap((child) => {
+        const { platform } = child
+        const isMeant = meant.has(child.digest) && platform && platform.os !== 'unknown'
+        return isMeant ? [{ repository, platform }] : []
+      }),
+    )
+  })
 }
 
 async function planLists(

@@ -3,7 +3,7 @@ import { basename } from 'node:path'
 import { CrossdockError } from '../errors.ts'
 import { collect } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { IdentifiedBundle } from './description.ts'
+import { type IdentifiedBundle, rebuiltIn } from './description.ts'
 import { parseDescription } from './description-file.ts'
 import { checkDigest } from './entry.ts'
 import type { PriorBundle } from './export-task.ts'
@@ -42,7 +42,7 @@ async function readContent({ entries }: BundleInput): Promise<Omit<PriorBundle, 
     blobs.set(digest, entry.size)
   }
   if (bundle === undefined) return { bundle, blobs: new Set(blobs.keys()) }
-  for (const { digest, size } of bundle.blobs) {
+  for (const { digest, size } of [...bundle.blobs, ...(bundle.materials ?? [])]) {
     if (blobs.get(digest) === size) continue
     throw new CrossdockError(
       'badManifest',
@@ -50,6 +50,7 @@ async function readContent({ entries }: BundleInput): Promise<Omit<PriorBundle, 
       { reason: 'blob-missing' },
     )
   }
-  // What it leaves out lies in those that it needs itself.
-  return { bundle, blobs: new Set([...bundle.blobs, ...bundle.omitted].map((one) => one.digest)) }
+  // What it leaves out lies in those that it needs itself, and what it brings for rebuilding is gone when it is imported.
+  const there = [...bundle.blobs, ...bundle.omitted, ...rebuiltIn(bundle)]
+  return { bundle, blobs: new Set(there.map((one) => one.digest)) }
 }

@@ -52,6 +52,9 @@ export class Register {
       await this.#recordConversion(one, plan, manifests, remade)
     }
     for (const one of plan.lists) await this.#recordList(one)
+    for (const { repository, platform } of plan.platforms) {
+      await this.#deps.catalog.platforms.learn(repository, platform, this.#deps.clock.now())
+    }
     await this.#recordReferrers(plan.manifests)
     for (const one of plan.manifests) await this.#recordTags(one)
   }

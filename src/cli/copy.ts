@@ -1,8 +1,7 @@
 /** `crossdock copy`: an image to another registry, or from one local archive or layout to another without any registry. */
-import { mkdtemp, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { type App, openApp } from '../app.ts'
+import { resolve } from 'node:path'
+import type { App } from '../app.ts'
 import { type Copied, Copies } from '../bundle/copies.ts'
 import type { ExportItem } from '../bundle/export-task.ts'
 import { openBundle } from '../bundle/input-files.ts'
@@ -22,7 +21,8 @@ import { complain, describeError, EXIT, formatBytes, UsageError } from './output
 import { formatPlace, type Place, parsePlace } from './places.ts'
 import { showProgress } from './progress-view.ts'
 import { parseImage } from './references.ts'
-import { type CommonOptions, loadFor, openSession } from './session.ts'
+import { openScratch } from './scratch.ts'
+import { type CommonOptions, openSession } from './session.ts'
 import type { System } from './system.ts'
 
 /** What is left of an interrupted copy. */
@@ -47,7 +47,7 @@ export async function copyCommand(
   const app =
     source.kind === 'registry'
       ? stack.use(await openSession(options, system))
-      : await openScratch(options, system, stack)
+      : await openScratch(options, system, tmpdir(), stack)
   // Before anything is fetched or converted in vain.
   const push = target.kind === 'registry' ? openTarget(target.reference, app) : undefined
   const item =
@@ -61,22 +61,6 @@ export async function copyCommand(
   for (const warning of copied.warnings) complain(system.output, `warning: ${warning}`)
   system.output.out(options.json ? formatJson(target, copied) : formatSummary(target, copied))
   return EXIT.ok
-}
-
-/** A store of its own that goes away: a local copy leaves no traces among what is served. */
-async function openScratch(
-  options: CopyOptions,
-  system: System,
-  stack: AsyncDisposableStack,
-): Promise<App> {
-  const { config, origin } = await loadFor(options, system)
-  const data = await mkdtemp(join(tmpdir(), 'crossdock-copy-'))
-  stack.defer(() => rm(data, { recursive: true, force: true }))
-  const log = { ...config.log, level: 'warn' as const }
-  const local = { ...config, data, log, cache: { ...config.cache, offline: true } }
-  const { env, log: out } = system
-  const around = { env, log: out, dockerConfig: undefined, placeOf: origin.of }
-  return stack.use(await openApp(local, around))
 }
 
 /** Imports one image of a layout or archive; the only one when none is named. */
@@ -188,6 +172,7 @@ async function copyTo(
     {
       images: [{ ...item, name }],
       withSources: false,
+      restore: 'off',
       format: target.transport === 'docker-archive' ? 'docker' : 'oci',
       since: [],
       target: {

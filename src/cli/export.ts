@@ -1,23 +1,15 @@
 /** `crossdock export`: images into one bundle that can be carried and loaded anywhere. */
 import { availableParallelism } from 'node:os'
-import { basename, dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { App } from '../app.ts'
-import type { BundledImage } from '../bundle/description.ts'
+import type { BundleDescription, BundledImage } from '../bundle/description.ts'
 import { type ExportDeps, type Exported, Exports } from '../bundle/exports.ts'
-import type { ExportTarget, ExportTask, PriorBundle } from '../bundle/export-task.ts'
-import {
-  compressionOfName,
-  hasExtension,
-  isArchiveName,
-  OUTER_COMPRESSIONS,
-  OUTER_LEVELS,
-  type OuterCompression,
-} from '../bundle/outer-compression.ts'
-import { isFolder, noParent } from '../bundle/output-files.ts'
+import type { ExportTask, PriorBundle, RestoreMode } from '../bundle/export-task.ts'
 import { readPrior } from '../bundle/prior-bundle.ts'
-import { parseSize } from '../config/units.ts'
+import { RESTORE_CODEC } from '../bundle/restore-codec.ts'
 import { CrossdockError } from '../errors.ts'
 import { parsePlatform } from '../oci/platform.ts'
+import { type OutputOptions, targetOf } from './export-target.ts'
 import { describeFailure, failuresIn, type Outcome, sayFailures } from './failures.ts'
 import { parseWanted, readWanted, type WantedImage } from './image-lists.ts'
 import { interruptionOf } from './interruption.ts'
@@ -26,16 +18,12 @@ import { showProgress } from './progress-view.ts'
 import { type CommonOptions, openToCarry } from './session.ts'
 import type { System } from './system.ts'
 
-export interface ExportOptions extends CommonOptions {
-  readonly output: string
+export interface ExportOptions extends CommonOptions, OutputOptions {
   readonly platform?: readonly string[]
-  readonly compress?: string
-  readonly level?: string
-  readonly threads?: string
   readonly format?: string
   readonly withSources?: boolean
+  readonly restoreDigests?: boolean
   readonly since?: readonly string[]
-  readonly split?: string
   readonly file?: string
   readonly failFast?: boolean
 }
@@ -56,7 +44,8 @@ export async function exportCommand(
     since.push(await openPrior(resolve(system.cwd, one), target.path))
   }
   const { withSources = false, failFast = false } = options
-  const task = { images, withSources, format, since, target, failFast }
+  const restore = restoreOf(options)
+  const task = { images, withSources, restore, format, since, target, failFast } as const
   const exported = await run(task, app, system)
   for (const warning of exported.warnings) complain(output, `warning: ${warning}`)
   const outcomes = outcomesOf(images, exported)
@@ -79,6 +68,15 @@ function outcomesOf(images: readonly WantedImage[], { failures }: Exported): rea
   return images.map((image, i) => (errors.has(i) ? { image, error: errors.get(i) } : { image }))
 }
 
+/** What other programs load needs its layers whole. Throws UsageError. */
+function restoreOf({ restoreDigests = false, format }: ExportOptions): RestoreMode {
+  if (!restoreDigests) return 'off'
+  if (format === undefined) return 'originals'
+  throw new UsageError(
+    `--format ${format} is for other programs, which need whole layers; leave it out, or --restore-digests`,
+  )
+}
+
 function formatOf(asked = 'oci'): ExportTask['format'] {
   if (asked === 'oci' || asked === 'docker') return asked
   throw new UsageError(`--format ${asked} does not exist; use oci or docker`)
@@ -91,7 +89,13 @@ export function createExports(app: App): Exports {
 export function exportDeps(app: App): ExportDeps {
   const { config } = app
   const [platform = 'linux/amd64'] = config.convert.defaultPlatforms
-  return { ...app, offline: config.cache.offline, dockerPlatform: parsePlatform(platform) }
+  return {
+    ...app,
+    codec: RESTORE_CODEC,
+    concurrency: availableParallelism(),
+    offline: config.cache.offline,
+    dockerPlatform: parsePlatform(platform),
+  }
 }
 
 /** Throws UsageError for the output itself: a delta in the place of its base would be all that is left of either. */
@@ -107,71 +111,7 @@ async function openPrior(path: string, output: string): Promise<PriorBundle> {
   }
 }
 
-/** A folder when nothing says archive: no extension, a slash at the end, or a folder that is there. Throws UsageError. */
-async function targetOf(
-  options: ExportOptions,
-  path: string,
-  format: string,
-): Promise<ExportTarget> {
-  const { output, compress, split } = options
-  if (!(await isFolder(dirname(path)))) throw new UsageError(`--output: ${noParent(path)}`)
-  const asksForArchive = compress !== undefined || split !== undefined || format === 'docker'
-  const isMeant = output.endsWith('/') || (await isFolder(path))
-  if (isMeant || !(asksForArchive || isArchiveName(path) || hasExtension(path))) {
-    if (asksForArchive) {
-      throw new UsageError(
-        `--output ${path} is a folder; give a file such as ${basename(path)}.tar`,
-      )
-    }
-    return { kind: 'folder', path }
-  }
-  const compression = compressionOf(compress, path)
-  const { min, max } = OUTER_LEVELS[compression]
-  return {
-    kind: 'archive',
-    path,
-    outer: {
-      compression,
-      level: parseNumber('--level', options.level, min, max),
-      threads: parseNumber('--threads', options.threads, 1, 256) ?? availableParallelism(),
-    },
-    split: split === undefined ? undefined : parseVolume(split),
-  }
-}
-
-function compressionOf(asked: string | undefined, path: string): OuterCompression {
-  if (asked === undefined) {
-    const isOther = hasExtension(path) && !isArchiveName(path)
-    const byName = isArchiveName(path) ? compressionOfName(path) : 'none'
-    if (byName !== undefined && !isOther) return byName
-    throw new UsageError(
-      `--output ${path} has an extension that crossdock does not write; use .tar, .tar.zst (.tzst) or .tar.xz (.txz), say --compress, or end it with / for a folder`,
-    )
-  }
-  const known = OUTER_COMPRESSIONS.find((one) => one === asked)
-  if (known !== undefined) return known
-  throw new UsageError(`--compress ${asked} does not exist; use ${OUTER_COMPRESSIONS.join(', ')}`)
-}
-
-function parseNumber(
-  option: string,
-  text: string | undefined,
-  min: number,
-  max: number,
-): number | undefined {
-  if (text === undefined) return undefined
-  const value = Number(text)
-  if (/^\d+$/.test(text) && value >= min && value <= max) return value
-  throw new UsageError(`${option} ${text} is not possible here; use ${min} to ${max}`)
-}
-
-function parseVolume(text: string): number {
-  const bytes = parseSize(text)
-  if (bytes !== undefined && bytes > 0) return bytes
-  throw new UsageError(`--split ${text} is no size; use 4GiB or 700MB, say`)
-}
-
-function formatSummary({ files, manifesto }: Exported): string {
+export function formatSummary({ files, manifesto }: Exported): string {
   const { images, omitted, requires } = manifesto.description
   const rows = images.map((image) => [
     image.name,
@@ -186,7 +126,27 @@ function formatSummary({ files, manifesto }: Exported): string {
       ? ''
       : `${omitted.length} blobs left out, which are in ${requires.map(({ name }) => name).join(', ')}\n`
   const written = files.map(({ path, size }) => `${path}  ${formatBytes(size)}\n`).join('')
-  return images.length === 0 ? '' : `${table}${describeLeftOut(images)}${delta}${written}`
+  const how = `${describeForms(images)}${describeLayers(manifesto.description)}`
+  return images.length === 0 ? '' : `${table}${describeLeftOut(images)}${how}${delta}${written}`
+}
+
+function describeForms(images: readonly BundledImage[]): string {
+  return images
+    .flatMap(({ forms = [] }) => forms)
+    .map(
+      ({ reference, digest }) =>
+        `converted on the far side when asked for: ${reference}${digest === undefined ? '' : `  ${digest}`}\n`,
+    )
+    .join('')
+}
+
+/** What could not be split is larger than it need be, so it is said which and why. */
+function describeLayers({ layers }: BundleDescription): string {
+  if (layers === undefined) return ''
+  const whole = layers.filter((layer) => layer.travels === 'whole')
+  const lines = whole.map(({ digest, size, why }) => `  ${digest}  ${formatBytes(size)}  ${why}\n`)
+  const count = `${layers.length - whole.length} of ${layers.length} layers go as tars, from which the import makes them again`
+  return `${count}${lines.length === 0 ? '' : '; as they are:'}\n${lines.join('')}`
 }
 
 function describePlatforms({ platforms, originals = [] }: BundledImage): string {
@@ -204,11 +164,11 @@ function describeLeftOut(images: readonly BundledImage[]): string {
     .join('')
 }
 
-function formatJson({ files, manifesto }: Exported, outcomes: readonly Outcome[]): string {
-  const { images, requires, blobs, omitted } = manifesto.description
+export function formatJson({ files, manifesto }: Exported, outcomes: readonly Outcome[]): string {
+  const { images, requires, blobs, omitted, layers } = manifesto.description
   const sums = { blobs: blobs.length, omitted: omitted.length }
   const failures = outcomes.flatMap((one) =>
     'error' in one ? [{ reference: one.image.text, error: describeFailure(one) }] : [],
   )
-  return `${JSON.stringify({ files, images, requires, ...sums, failures }, null, 2)}\n`
+  return `${JSON.stringify({ files, images, requires, ...sums, layers, failures }, null, 2)}\n`
 }

@@ -24,6 +24,10 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'crossdock import monday.tar.zst tuesday.tar.zst',
     'crossdock import saved.tar --name registry.example/team/app',
   ],
+  restore: [
+    'crossdock restore images.tar.xz -o layout',
+    'crossdock restore monday.tar.zst tuesday.tar.zst -o images.tar',
+  ],
   copy: [
     'crossdock copy alpine:3-zstd registry.internal:5000/base/alpine:3',
     'crossdock copy oci:IN:1 oci:OUT:1-zstd',

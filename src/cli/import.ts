@@ -4,10 +4,12 @@ import { basename, resolve } from 'node:path'
 import type { App } from '../app.ts'
 import { type Imported, Imports } from '../bundle/imports.ts'
 import { openBundle } from '../bundle/input-files.ts'
+import { RESTORE_CODEC } from '../bundle/restore-codec.ts'
 import { locate } from '../naming.ts'
 import type { Repository } from '../oci/repository.ts'
 import { interruptionOf } from './interruption.ts'
 import { complain, describeError, EXIT, formatBytes, formatTable } from './output.ts'
+import { showProgress } from './progress-view.ts'
 import { type CommonOptions, openSession } from './session.ts'
 import type { System } from './system.ts'
 
@@ -27,13 +29,28 @@ export async function importCommand(
   system: System,
 ): Promise<number> {
   await using app = await openSession(options, system)
+  const outcomes = await importAll(paths, options, app, system)
+  system.output.out(options.json ? formatJson(outcomes) : formatSummary(outcomes))
+  for (const one of outcomes) {
+    if ('error' in one) complain(system.output, `${one.path}: ${describeError(one.error)}`)
+  }
+  return outcomes.some((one) => 'error' in one) ? EXIT.failed : EXIT.ok
+}
+
+async function importAll(
+  paths: readonly string[],
+  { name }: ImportOptions,
+  app: App,
+  system: System,
+): Promise<readonly Outcome[]> {
   const imports = createImports(app)
   const signal = interruptionOf(system, 'nothing of this one was imported; those before it were')
   const outcomes: Outcome[] = []
+  using _view = showProgress(app.progress, system.output)
   // One after the other: a delta may stand behind the bundle that it builds on.
   for (const path of paths) {
     try {
-      const fallback = fallbackOf(path, options.name, app)
+      const fallback = fallbackOf(path, name, app)
       const input = await openBundle(resolve(system.cwd, path))
       const imported = await imports.import(input, { fallback, signal })
       outcomes.push({ path, imported })
@@ -42,17 +59,14 @@ export async function importCommand(
       if (signal.aborted) break
     }
   }
-  system.output.out(options.json ? formatJson(outcomes) : formatSummary(outcomes))
-  for (const one of outcomes) {
-    if ('error' in one) complain(system.output, `${one.path}: ${describeError(one.error)}`)
-  }
-  return outcomes.some((one) => 'error' in one) ? EXIT.failed : EXIT.ok
+  return outcomes
 }
 
 export function createImports(app: App): Imports {
   return new Imports({
     ...app,
     limits: app.limits,
+    codec: RESTORE_CODEC,
     maxLayerBytes: app.config.limits.layerUncompressed,
     concurrency: availableParallelism(),
     locate: (name) => locateAny(name, app),
@@ -65,7 +79,7 @@ function locateAny(name: string, { upstreams }: App): Repository {
 }
 
 /** `localhost/NAME` after the file's name, unless `--name` says it. */
-function fallbackOf(path: string, name: string | undefined, app: App): Repository {
+export function fallbackOf(path: string, name: string | undefined, app: App): Repository {
   if (name !== undefined) return locateAny(name, app)
   const stem = basename(path)
     .replace(/\.(?:tar|tgz|txz|tzst|oci)(?:\..*)?$/i, '')
@@ -82,7 +96,17 @@ function formatSummary(outcomes: readonly Outcome[]): string {
   )
   const blobs = done.reduce((sum, { added }) => sum + added.blobs, 0)
   const bytes = done.reduce((sum, { added }) => sum + added.bytes, 0)
-  return `${formatTable(['IMAGE', 'PROFILE', 'DIGEST'], rows)}${blobs} new blobs, ${formatBytes(bytes)}\n`
+  const table = formatTable(['IMAGE', 'PROFILE', 'DIGEST'], rows)
+  const forms = done.flatMap(({ forms }) =>
+    forms.map((form) => `converted when asked for: ${form}\n`),
+  )
+  const rebuilt = done.reduce((sum, one) => sum + one.rebuilt, 0)
+  const layers = rebuilt === 0 ? '' : `, of these ${countOf(rebuilt)} made again to the last bit`
+  return `${table}${forms.join('')}${blobs} new blobs, ${formatBytes(bytes)}${layers}\n`
+}
+
+function countOf(layers: number): string {
+  return layers === 1 ? '1 layer' : `${layers} layers`
 }
 
 function formatJson(outcomes: readonly Outcome[]): string {

@@ -2,15 +2,14 @@
 import { Argument, Command, CommanderError, InvalidArgumentError } from 'commander'
 import { ConfigError } from '../config/problem.ts'
 import { CLIENTS } from '../setup/clients.ts'
+import { addBundles } from './bundle-commands.ts'
 import { type ClientOptions, clientCommand } from './client-command.ts'
 import { completionScript, SHELLS, type Shell } from './completion.ts'
+import { collect, common } from './command-options.ts'
 import { refuseUnknownCommand, withCommandFirst } from './command-words.ts'
 import { checkCommand, schemaCommand, showCommand } from './config-commands.ts'
-import { copyCommand } from './copy.ts'
-import { type ExportOptions, exportCommand } from './export.ts'
 import { gcCommand } from './gc.ts'
 import { addHelp, helpHint, wordsOf } from './help.ts'
-import { importCommand } from './import.ts'
 import { inspectCommand } from './inspect.ts'
 import { listCommand } from './list.ts'
 import { complain, describeError, EXIT, UsageError } from './output.ts'
@@ -154,63 +153,6 @@ export function createProgram(
   return program
 }
 
-function addBundles(
-  program: Command,
-  system: System,
-  end: (code: number | Promise<number>) => Promise<void>,
-): void {
-  common(program.command('export'))
-    .description('write images into one archive or folder, to carry across an air gap')
-    .argument('[ref...]', 'what one would type after "docker pull", suffix included')
-    .option('-f, --file <file>', 'list of images as for stage; - for stdin')
-    .requiredOption('-o, --output <file|dir>', 'an archive (.tar, .tar.zst, .tar.xz) or a folder')
-    .option(
-      '--platform <os/arch>',
-      "platform of an index to carry, or all; may be repeated; default: the host's own",
-      collect,
-    )
-    .option('--compress <how>', 'none, zstd or xz around the whole archive; default: by extension')
-    .option('--level <n>', 'level of that compression')
-    .option('--threads <n>', 'threads of that compression; default: one per processor')
-    .option('--format <format>', 'oci, or docker for docker load alone', 'oci')
-    .option('--with-sources', 'carry the originals of converted images, too')
-    .option(
-      '--since <bundle>',
-      'leave out what this earlier bundle carries; may be repeated',
-      gather,
-    )
-    .option('--split <size>', 'volumes of at most this size, with checksums')
-    .option('--fail-fast', 'write nothing when one image fails, instead of a bundle of the rest')
-    .option('--json', 'print JSON')
-    .action(async (refs: string[], options: ExportOptions) =>
-      end(exportCommand(refs, options, system)),
-    )
-
-  common(program.command('import'))
-    .description('load bundles and what other tools exported; verified before anything is served')
-    .argument('<file|dir...>', 'bundle, OCI layout, docker save or ctr export; of volumes any one')
-    .option('--name <name>', 'repository of images that carry no name; default: localhost/FILE')
-    .option('--json', 'print JSON')
-    .action(async (paths: string[], options) => end(importCommand(paths, options, system)))
-
-  common(program.command('copy'))
-    .description('copy an image, converted if asked, to another registry or a local layout')
-    .argument(
-      '<ref>',
-      'an image, or oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME]',
-    )
-    .argument('<dest>', 'HOST/NAME:TAG, or a layout or archive as above; a profile suffix converts')
-    .option(
-      '--platform <os/arch>',
-      'platform of an index to convert and copy, or all; may be repeated; default: the index as pullers get it, with all that it names',
-      collect,
-    )
-    .option('--json', 'print JSON')
-    .action(async (ref: string, dest: string, options) =>
-      end(copyCommand(ref, dest, options, system)),
-    )
-}
-
 function addUpkeep(
   program: Command,
   system: System,
@@ -320,20 +262,6 @@ function served(command: Command): Command {
     '--server <url>',
     'have a running server do it: URL of its admin listener, e.g. http://127.0.0.1:5001',
   )
-}
-
-function common(command: Command): Command {
-  return command
-    .option('--config <file>', 'configuration file')
-    .option('--data <dir>', 'data folder')
-}
-
-function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, ...value.split(',').filter(Boolean)]
-}
-
-function gather(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value]
 }
 
 function parseCount(value: string): number {

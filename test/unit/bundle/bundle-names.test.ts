@@ -47,6 +47,8 @@ function exported(form: string, layers: readonly string[]): ExportedImage {
       ...{ source: DIGEST, recipe, target: DIGEST, size: 1, mediaType: MANIFEST, profile: form },
       ...{ layers: [], outputs: [], convertedAt: 0, seconds: 0 },
     },
+    forms: [],
+    withSource: false,
     leftOut: [],
     originals: [],
   }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { BundleDescription } from '../../../src/bundle/description.ts'
 import { formatDescription, parseDescription } from '../../../src/bundle/description-file.ts'
 import { smallFile } from '../../../src/bundle/entry.ts'
 import { openBundle } from '../../../src/bundle/input-files.ts'
@@ -131,7 +132,26 @@ describe('the description', () => {
   })
 
   it('of a newer crossdock is refused with advice', () => {
-    const text = formatDescription(empty).replace('"bundleVersion": 1', '"bundleVersion": 2')
-    expect(() => parseDescription(Buffer.from(text))).toThrow(/version 2.*update crossdock/)
+    const text = formatDescription(empty).replace('"bundleVersion": 1', '"bundleVersion": 3')
+    expect(() => parseDescription(Buffer.from(text))).toThrow(/version 3.*update crossdock/)
+  })
+
+  it('is of a version that older ones refuse only when layers are to be made again', () => {
+    const whole = { ...blob, travels: 'whole', why: 'nobody knows how' } as const
+    const made = { tar: blob, corrections: blob, encoder: 'zlib' }
+    const asTar = { ...blob, ...made, travels: 'as-tar' } as const
+    const versionOf = (layers: BundleDescription['layers']) =>
+      JSON.parse(formatDescription({ ...empty, layers })).bundleVersion
+
+    expect([undefined, [], [whole], [whole, asTar]].map(versionOf)).toEqual([1, 1, 1, 2])
+    const text = formatDescription({ ...empty, layers: [asTar], materials: [blob] })
+    expect(parseDescription(Buffer.from(text))).toMatchObject({ layers: [asTar] })
+  })
+
+  it.each(['tar', 'corrections'])('is refused when a layer has no %s', (part) => {
+    const made = { tar: blob, corrections: blob, encoder: 'zlib', [part]: undefined }
+    const layers = [{ ...blob, ...made, travels: 'as-tar' }] as BundleDescription['layers']
+    const text = formatDescription({ ...empty, layers })
+    expect(() => parseDescription(Buffer.from(text))).toThrow(/malformed/)
   })
 })

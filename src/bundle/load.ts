@@ -1,0 +1,72 @@
+/** Pure: the blobs of a bundle in the order in which they lie in it. */
+import type { Digest } from '../oci/digest.ts'
+import type { Cargo, CargoBlob } from './cargo.ts'
+import type { BundledBlob } from './description.ts'
+import type { LayerTravel, SplitLayer } from './layer-travel.ts'
+
+export type LoadedBlob =
+  | CargoBlob
+  | (BundledBlob & { readonly bytes: Uint8Array })
+  /** What a layer unpacks to. */
+  | (BundledBlob & { readonly tarOf: CargoBlob })
+
+export interface Load {
+  readonly content: readonly LoadedBlob[]
+  /** What the far side has already. */
+  readonly omitted: readonly BundledBlob[]
+  /** Of the content: what nobody keeps once layers are rebuilt of it. */
+  readonly materials: ReadonlySet<Digest>
+}
+
+/**
+ * Manifests, then what rebuilds layers, then configs, layers and tars, each once; sorted where the order of arguments would show.
+ * `prior`: what the far side has.
+ */
+export function pack(
+  cargo: Cargo,
+  prior: ReadonlySet<Digest>,
+  travels: ReadonlyMap<Digest, LayerTravel>,
+): Load {
+  const documents = new Map<Digest, LoadedBlob>()
+  for (const { raw } of cargo.manifests) {
+    const { digest, bytes } = raw
+    documents.set(digest, { digest, size: bytes.byteLength, bytes })
+  }
+  const blobs = cargo.blobs.filter(({ digest }) => !documents.has(digest))
+  const own = new Set([...documents.keys(), ...blobs.map(({ digest }) => digest)])
+  const splits = blobs.flatMap(({ digest }) => {
+    const travel = prior.has(digest) ? undefined : travels.get(digest)
+    return travel?.travels === 'as-tar' ? [travel] : []
+  })
+  const split = new Set(splits.map(({ digest }) => digest))
+  const corrections = unique(splits.map(correctionsOf))
+  const tars = unique(splits.map(tarOf)).filter(({ digest }) => !own.has(digest))
+  // Small things first: configs and documents, so that readers know what is coming.
+  const large = [...blobs.filter(({ digest }) => !split.has(digest)), ...tars].sort(
+    (a, b) => a.size - b.size || compare(a, b),
+  )
+  const all = [...[...documents.values()].sort(compare), ...corrections.sort(compare), ...large]
+  return {
+    content: all.filter(({ digest }) => !prior.has(digest)),
+    omitted: all
+      .filter(({ digest }) => prior.has(digest))
+      .map(({ digest, size }) => ({ digest, size })),
+    materials: new Set([...corrections, ...tars].map(({ digest }) => digest)),
+  }
+}
+
+function correctionsOf({ corrections, bytes }: SplitLayer): LoadedBlob {
+  return { ...corrections, bytes }
+}
+
+function tarOf({ tar, blob }: SplitLayer): LoadedBlob {
+  return { ...tar, tarOf: blob }
+}
+
+function unique(blobs: readonly LoadedBlob[]): LoadedBlob[] {
+  return [...new Map(blobs.map((blob) => [blob.digest, blob])).values()]
+}
+
+function compare(a: BundledBlob, b: BundledBlob): number {
+  return a.digest < b.digest ? -1 : Number(a.digest > b.digest)
+}

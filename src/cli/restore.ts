@@ -1,0 +1,56 @@
+/** `crossdock restore`: the originals out of bundles, to the last bit, for other programs and without a server. */
+import { rm } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import type { ExportItem, ExportTask } from '../bundle/export-task.ts'
+import type { Imported, OriginalImage } from '../bundle/imports.ts'
+import { openBundle } from '../bundle/input-files.ts'
+import { makeTemporary } from '../bundle/temporary-folders.ts'
+import { createExports, formatJson, formatSummary } from './export.ts'
+import { type OutputOptions, targetOf } from './export-target.ts'
+import { createImports, fallbackOf } from './import.ts'
+import { interruptionOf } from './interruption.ts'
+import { complain, EXIT } from './output.ts'
+import { showProgress } from './progress-view.ts'
+import { openScratch } from './scratch.ts'
+import type { CommonOptions } from './session.ts'
+import type { System } from './system.ts'
+
+export type RestoreOptions = CommonOptions & OutputOptions
+
+export async function restoreCommand(
+  paths: readonly string[],
+  options: RestoreOptions,
+  system: System,
+): Promise<number> {
+  const target = await targetOf(options, resolve(system.cwd, options.output), 'oci')
+  const signal = interruptionOf(system, 'nothing was written')
+  await using stack = new AsyncDisposableStack()
+  // Beside the output, where there is room for it; a killed process leaves it to the next one that writes there.
+  const folder = await makeTemporary(dirname(target.path))
+  stack.defer(() => rm(folder, { recursive: true, force: true }))
+  const app = await openScratch(options, system, folder, stack)
+  using _view = showProgress(app.progress, system.output)
+  const imports = createImports(app)
+  const originals: OriginalImage[] = []
+  for (const path of paths) {
+    const input = await openBundle(resolve(system.cwd, path))
+    const fallback = fallbackOf(path, undefined, app)
+    const imported: Imported = await imports.import(input, { fallback, signal })
+    originals.push(...imported.originals)
+  }
+  const task: ExportTask = {
+    ...{ images: originals.flatMap(itemsOf), withSources: false, restore: 'off' },
+    ...{ format: 'oci', since: [], target, failFast: true },
+  }
+  const exported = await createExports(app).export(task, signal)
+  for (const warning of exported.warnings) complain(system.output, `warning: ${warning}`)
+  system.output.out(options.json ? formatJson(exported, []) : formatSummary(exported))
+  return EXIT.ok
+}
+
+/** By each of its tags; one without any by its digest. */
+function itemsOf({ repository, digest, tags }: OriginalImage): readonly ExportItem[] {
+  const item = { repository, wanted: undefined, platforms: 'all' } as const
+  if (tags.length === 0) return [{ ...item, reference: { digest } }]
+  return tags.map((tag) => ({ ...item, reference: { tag } }))
+}
