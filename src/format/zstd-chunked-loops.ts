@@ -22,7 +22,7 @@ import {
   set,
   setGlobal,
   tee,
-} from './wasm.ts'
+} from '../lib/wasm.ts'
 
 /** Memory: eight tables of CRC-64, then the bytes under way, behind a window of those before them. */
 const STEP = 8
@@ -104,8 +104,8 @@ export class RollingSum {
 }
 
 function load(): Loops {
-  const crc = { name: 'crc', parameters: [I32, I32, I64], result: I64, locals: [1, I64] as const }
-  const roll = { name: 'roll', parameters: [I32, I32], result: I32, locals: [3, I32] as const }
+  const crc = { name: 'crc', parameters: [I32, I32, I64], result: I64, ints: 0, longs: 1 }
+  const roll = { name: 'roll', parameters: [I32, I32], result: I32, ints: 3, longs: 0 }
   const bytes = assemble(
     [
       { ...crc, code: crcCode() },

@@ -28,6 +28,8 @@ export class WindowMatcher implements Matcher {
   #segment = 0
   /** Bytes before the segment that must be learned before its first window. */
   #dictionary = 0
+  /** Where the window begins. */
+  #start = 0
   #stubborn = 0
   #misses = 0
 
@@ -39,17 +41,16 @@ export class WindowMatcher implements Matcher {
     const { dictionary } = this.#options
     this.#dictionary = 0
     if (what === 'member') {
-      this.#search.forget(at)
+      this.#search.forget()
     } else if (dictionary !== undefined) {
       // As in pgzip: a segment that is no longer than a dictionary leaves none.
       if (at - this.#segment > dictionary) this.#dictionary = dictionary
-      this.#search.forget(at - this.#dictionary)
+      this.#search.forget()
     }
     this.#segment = at
   }
 
   slide(by: number): void {
-    this.#search.slide(by)
     this.#segment -= by
   }
 
@@ -58,21 +59,23 @@ export class WindowMatcher implements Matcher {
     const size = run.limit - run.at
     const forgets = run.isEnd && size < this.#options.forgetBelow
     const search = this.#search
-    search.begin(run.view, run.at, run.limit)
+    search.begin(run.plain.subarray(run.at, run.limit))
+    this.#start = run.at
     this.#stubborn = 0
     this.#misses = 0
     while (run.at < run.limit) {
       const isBlind = this.#stubborn >= MAX_STUBBORN || this.#misses >= MAX_MISSES
       const isFound = !isBlind && !forgets && size >= LEAST_WINDOW && search.find()
-      if (this.#runLiterals(run, isFound ? search.position : run.limit)) this.#runMatch(run)
+      if (this.#runLiterals(run, isFound ? this.#start + search.position : run.limit))
+        this.#runMatch(run)
     }
-    if (forgets) search.forget(run.limit)
+    if (forgets) search.forget()
   }
 
-  #learn({ view, at }: Run): void {
+  #learn({ plain, at }: Run): void {
     if (this.#dictionary === 0) return
     const search = this.#search
-    search.begin(view, at - this.#dictionary, at)
+    search.begin(plain.subarray(at - this.#dictionary, at))
     while (search.find()) search.take(search.position, search.length)
     this.#dictionary = 0
   }
@@ -90,7 +93,7 @@ export class WindowMatcher implements Matcher {
         const token = run.miss(count, at, byte)
         if (token > 0xff) {
           this.#misses += 1
-          this.#search.take(at, token >>> 16)
+          this.#search.take(at - this.#start, token >>> 16)
           run.at = at + (token >>> 16)
           run.count = count + 1
           return false
@@ -119,7 +122,7 @@ export class WindowMatcher implements Matcher {
       run.count += 1
       run.at += token > 0xff ? token >>> 16 : 1
       if (token !== predicted) {
-        this.#surprise(position, run.at, token)
+        this.#surprise(position, run.at - this.#start, token)
         return
       }
       left -= pieceOf(left)

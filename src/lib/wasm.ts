@@ -5,14 +5,29 @@ export const I64 = 0x7e
 
 /** Instructions without operands of their own; `_LONG` is of 64 bits. */
 export const OP = {
+  RETURN: 0x0f,
+  /** The first of two values if what follows is true, else the second. */
+  SELECT: 0x1b,
   EQ: 0x46,
+  NE: 0x47,
+  LT_SIGNED: 0x48,
+  LT: 0x49,
+  GT_SIGNED: 0x4a,
   GT: 0x4b,
+  LE_SIGNED: 0x4c,
+  GE_SIGNED: 0x4e,
   GE: 0x4f,
   ADD: 0x6a,
   SUB: 0x6b,
+  MULTIPLY: 0x6c,
   AND: 0x71,
   SHIFT_LEFT: 0x74,
+  SHIFT_RIGHT: 0x76,
+  NE_LONG: 0x52,
+  TRAILING_ZEROS_LONG: 0x7a,
+  MULTIPLY_LONG: 0x7e,
   XOR_LONG: 0x85,
+  SHIFT_LEFT_LONG: 0x86,
   SHIFT_RIGHT_LONG: 0x88,
   WRAP: 0xa7,
 } as const
@@ -20,12 +35,13 @@ export const OP = {
 const VOID = 0x40
 const END = 0x0b
 
-/** A function: its type, its locals beside the parameters (of one type), its instructions. */
+/** A function: its type, its locals beside the parameters (first those of 32 bits, then those of 64), its instructions. */
 export interface WasmFunction {
   readonly name: string
   readonly parameters: readonly number[]
   readonly result: number
-  readonly locals: readonly [count: number, type: number]
+  readonly ints: number
+  readonly longs: number
   readonly code: Code
 }
 
@@ -58,7 +74,9 @@ export function assemble(
     ]),
     ...section(
       10,
-      functions.map(({ locals, code }) => sized([1, ...locals, ...code.flat(), END])),
+      functions.map(({ ints, longs, code }) =>
+        sized([2, ...leb(ints), I32, ...leb(longs), I64, ...code.flat(), END]),
+      ),
     ),
   ])
 }
@@ -69,12 +87,16 @@ export type Code = readonly (number | readonly number[])[]
 export const get = (local: number) => [0x20, local]
 export const set = (local: number) => [0x21, local]
 export const tee = (local: number) => [0x22, local]
-export const int = (value: number) => [0x41, ...leb(value)]
-export const long = (value: number) => [0x42, ...leb(value)]
+export const int = (value: number) => [0x41, ...signedLeb(BigInt(value | 0))]
+export const long = (value: number | bigint) => [0x42, ...signedLeb(BigInt(value))]
 /** The address is on the stack, the offset is added to it. */
+export const loadInt = (offset: number) => [0x28, 0, ...leb(offset)]
 export const loadLong = (offset: number) => [0x29, 0, ...leb(offset)]
 export const loadByte = (offset: number) => [0x2d, 0, ...leb(offset)]
 export const loadByteAsLong = (offset: number) => [0x31, 0, ...leb(offset)]
+/** The address is on the stack, and the value above it. */
+export const storeInt = (offset: number) => [0x36, 0, ...leb(offset)]
+export const call = (index: number) => [0x10, index]
 export const getGlobal = (index: number) => [0x23, index]
 export const setGlobal = (index: number) => [0x24, index]
 /** Out of so many blocks and loops around, or to the start of a loop. */
@@ -86,14 +108,26 @@ export function block(code: Code): number[] {
   return [0x02, VOID, ...code.flat(), END]
 }
 
+/** Takes a condition from the stack. */
+export function when(code: Code): number[] {
+  return [0x04, VOID, ...code.flat(), END]
+}
+
 /** Goes on until its body branches out of 1; branch 0 begins it again. */
 export function loop(body: Code): number[] {
   return block([[0x03, VOID, ...body.flat(), END]])
 }
 
-/** A number that is not negative in LEB128, in which form it means the same signed and unsigned. */
+/** A number that is not negative in LEB128. */
 export function leb(value: number): number[] {
-  return value < 0x40 ? [value] : [(value & 0x7f) | 0x80, ...leb(value >> 7)]
+  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...leb(value >> 7)]
+}
+
+function signedLeb(value: bigint): number[] {
+  const low = Number(value & 0x7fn)
+  const rest = value >> 7n
+  const isLast = rest === (low & 0x40 ? -1n : 0n)
+  return isLast ? [low] : [low | 0x80, ...signedLeb(rest)]
 }
 
 function typeOf({ parameters, result }: WasmFunction): number[] {
