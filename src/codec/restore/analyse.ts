@@ -31,8 +31,12 @@ export type Analysis =
   /** The original must be kept: `why` says so in a few words, for people. */
   | { readonly kind: 'carry'; readonly why: string }
 
-/** Bytes of the stream that each model is tried on. */
-const TRIAL_SIZE = 128 * 1024
+/**
+ * Bytes of the stream that each model is tried on, and then those that did best alike: encoders that start anew every MiB are the
+ * same as others before.
+ */
+const TRIAL_SIZES = [128 * 1024, 1280 * 1024] as const
+const [, LAST_TRIAL] = TRIAL_SIZES
 /** Corrections of more than this part of the stream are not worth it; short streams always have some. */
 const MOST = 0.05
 const ALWAYS = 8 * 1024
@@ -78,19 +82,23 @@ async function head(bytes: ByteStream): Promise<Uint8Array> {
   for await (const part of bytes) {
     parts.push(new Uint8Array(part))
     size += part.byteLength
-    if (size >= TRIAL_SIZE) break
+    if (size >= LAST_TRIAL) break
   }
-  return Buffer.concat(parts).subarray(0, TRIAL_SIZE)
+  return Buffer.concat(parts).subarray(0, LAST_TRIAL)
 }
 
 /** The model with the fewest corrections for the beginning; undefined when those of all are too many. */
 function choose(beginning: Uint8Array, models: readonly Model[]): Model | undefined {
-  const tried = models.map((model) => ({ model, size: costOf(model, beginning) }))
-  const best = tried.reduce<(typeof tried)[number] | undefined>(
-    (least, one) => (least === undefined || one.size < least.size ? one : least),
-    undefined,
-  )
-  return best !== undefined && best.size <= allowed(beginning.byteLength) ? best.model : undefined
+  let best = models
+  for (const size of TRIAL_SIZES) {
+    const part = beginning.subarray(0, size)
+    const costs = best.map((model) => costOf(model, part))
+    const least = Math.min(...costs)
+    if (least > allowed(part.byteLength)) return undefined
+    best = best.filter((_, index) => costs[index] === least)
+    if (best.length === 1 || part.byteLength === beginning.byteLength) break
+  }
+  return best[0]
 }
 
 function costOf(model: Model, beginning: Uint8Array): number {

@@ -37,6 +37,7 @@ function model(id: number, version: Version, isParallel: boolean): Model {
 
 function createEncoder(version: Version, isParallel: boolean): Encoder {
   const { small, isWhole } = version
+  const segmentSize = isParallel ? PGZIP_BLOCK : Number.POSITIVE_INFINITY
   return {
     matcher: new WindowMatcher({
       forgetBelow: small === 'at-flush' ? SMALL : 0,
@@ -45,10 +46,10 @@ function createEncoder(version: Version, isParallel: boolean): Encoder {
     blocks: new WindowBlocks({
       small,
       isWhole,
-      flushesLast: isParallel,
+      segmentSize,
       codeLengths: codeLengthsOf(version),
     }),
-    segmentSize: isParallel ? PGZIP_BLOCK : Number.POSITIVE_INFINITY,
+    segmentSize,
   }
 }
 

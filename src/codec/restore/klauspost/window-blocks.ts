@@ -12,8 +12,8 @@ import {
 export interface WindowStyle extends KeptCodesOptions {
   /** When a small window is written without a search: at any end of a segment, or only where it is all that its member has. */
   readonly small: 'at-flush' | 'alone'
-  /** True where a member is flushed before it is closed, as pgzip does. */
-  readonly flushesLast: boolean
+  /** Bytes between flushes; where it is finite, as in pgzip, the end of a member is flushed as well. */
+  readonly segmentSize: number
 }
 
 /** Windows that are small. */
@@ -36,6 +36,8 @@ export class WindowBlocks implements BlockStyle {
   readonly #codes: KeptCodes
   /** True until the member has had bytes. */
   #isNew = true
+  /** Bytes of the segment so far. */
+  #size = 0
 
   constructor(style: WindowStyle) {
     this.#style = style
@@ -44,6 +46,7 @@ export class WindowBlocks implements BlockStyle {
 
   begin(what: Beginning): void {
     this.#codes.close()
+    this.#size = 0
     if (what === 'member') this.#isNew = true
   }
 
@@ -62,18 +65,25 @@ export class WindowBlocks implements BlockStyle {
   adopt(plan: BlockPlan, chunk: Chunk): void {
     if (chunk.size === 0) return
     this.#isNew = false
+    this.#size += chunk.size
     this.#codes.adopt(plan, chunk)
   }
 
   tail(chunk: Chunk): readonly EmptyBlock[] {
     if (chunk.ending === 'segment') return [FLUSH]
-    return this.#style.flushesLast ? [FLUSH, END] : [END]
+    if (!this.#isFlushed) return [END]
+    // Behind a full segment comes one without bytes.
+    return this.#size === this.#style.segmentSize ? [FLUSH, FLUSH, END] : [FLUSH, END]
   }
 
   /** A window that is too small to be searched. */
   #isApart({ size, ending }: Chunk): boolean {
     if (size >= SMALL || ending === 'chunk') return false
     if (this.#style.small === 'at-flush') return true
-    return this.#isNew && ending === 'member' && !this.#style.flushesLast
+    return this.#isNew && ending === 'member' && !this.#isFlushed
+  }
+
+  get #isFlushed(): boolean {
+    return Number.isFinite(this.#style.segmentSize)
   }
 }
