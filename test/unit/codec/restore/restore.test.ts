@@ -29,7 +29,7 @@ describe('restoring a gzip stream', () => {
 
         if (again !== undefined) expect(Buffer.compare(again, stream.packed)).toBe(0)
       }),
-      { numRuns: 25 },
+      { numRuns: 8 },
     )
   })
 
