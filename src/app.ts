@@ -48,15 +48,11 @@ import { Manifests } from './pull/manifests.ts'
 import { Tags } from './pull/tags.ts'
 import { createSettings, type Settings } from './settings.ts'
 import { openStore } from './store/open.ts'
-import { Collector } from './upkeep/collector.ts'
-import { Healer } from './upkeep/healing.ts'
 import { MeteredBlobs } from './upkeep/metered-blobs.ts'
-import { Pinned } from './upkeep/pinned.ts'
-import { Returns } from './upkeep/returns.ts'
-import { Verifier } from './upkeep/verification.ts'
+import { createUpkeep, type Upkeep } from './upkeep/upkeep.ts'
 import { createUpstreams, type Registries } from './upstream/upstreams.ts'
 
-export interface App extends AsyncDisposable {
+export interface App extends Upkeep, AsyncDisposable {
   /** In force now. */
   readonly config: Config
   readonly settings: Settings
@@ -91,9 +87,6 @@ export interface App extends AsyncDisposable {
   readonly staging: Staging
   readonly progress: Progress
   readonly pins: Pins
-  readonly pinned: Pinned
-  readonly collector: Collector
-  readonly verifier: Verifier
 }
 
 export interface Surroundings {
@@ -259,24 +252,9 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     substitutes: offline ? new Substitutes({ catalog, manifests, blobs, origins }) : undefined,
   })
   const staging = new Staging({ learned, pulls, manifests, progress, store })
-  const pinned = new Pinned({ pins, catalog, manifests, profiles })
-  const collector = new Collector({
-    store,
-    catalog,
-    pinned,
-    returns: new Returns({ store, catalog, upstreams, offline }),
-    clock,
-    policy,
-  })
-  const healer = new Healer({ store, catalog, manifests, remaker, pulls })
-  const verifier = new Verifier({
-    store,
-    sidecars,
-    catalog,
-    manifests,
-    healer,
-    limits,
-    decodeLimits,
+  const upkeep = createUpkeep({
+    ...{ store, sidecars, catalog, pins, upstreams, offline, manifests, layers, restorations },
+    ...{ remaker, pulls, profiles, limits, decodeLimits, clock, policy },
   })
   // One for all readings of the file: each has a thread.
   const bcrypt = createBcrypt()
@@ -319,9 +297,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     staging,
     progress,
     pins,
-    pinned,
-    collector,
-    verifier,
+    ...upkeep,
     async [Symbol.asyncDispose]() {
       wishes.end()
       await upstreams[Symbol.asyncDispose]()

@@ -78,6 +78,7 @@ function valuesOf(config: Config) {
     keeping: {
       maxSize: cache.maxSize,
       leaseMs: cache.lease,
+      dedup: cache.dedup,
       scrub: { rate: cache.scrub.rate, intervalMs: cache.scrub.interval },
     },
     clients: clientLimits(config),

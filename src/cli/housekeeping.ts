@@ -20,6 +20,7 @@ export function keepHouse(app: App): Keeper {
       collected: (collected) => telemetry.collected(collected),
       scrubBegan: () => app.activity.upkeep.scrubBegan(),
       scrubbed: (found) => telemetry.scrubbed(found),
+      folded: (blob) => telemetry.folded(blob),
       checked: (check) => telemetry.checked(check),
       failed: (chore, error) => telemetry.choreFailed(chore, error),
     },

@@ -145,6 +145,11 @@ const scrub = z.strictObject({
   interval: duration('7d').describe('From one scrub to the next; `0`: none.'),
 })
 
+/** YAML 1.2 reads `on` as a word. */
+const onOff = z
+  .union([z.boolean(), z.enum(['on', 'off'])], { error: 'must be on or off' })
+  .transform((value) => value === true || value === 'on')
+
 const cache = z.strictObject({
   maxSize: size('50GiB').describe('Disk budget; what was least recently served goes first.'),
   lease: duration('1h').describe('A blob stays at least this long after a manifest named it.'),
@@ -155,6 +160,11 @@ const cache = z.strictObject({
     .default(false)
     .meta({ restart: true })
     .describe('Never dial out: the far side of an air gap.'),
+  dedup: onOff
+    .prefault('off')
+    .describe(
+      'Keep gzip layers that are not in use as zstd and corrections, from which they come back bit for bit.',
+    ),
   scrub: scrub
     .prefault({})
     .describe('Reads everything in the store now and then, and heals what has rotted.'),

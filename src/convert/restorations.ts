@@ -5,12 +5,13 @@
 import { decodeLayer } from '../codec/codecs.ts'
 import type { DecodeLimits } from '../codec/codec.ts'
 import { rebuild } from '../codec/restore/rebuild.ts'
-import { corrections } from '../format/corrections.ts'
+import { isCorrections } from '../format/corrections.ts'
 import { findEncoding } from '../format/formats.ts'
+import { zstd } from '../format/recompressed.ts'
 import { CrossdockError, type FailureKind } from '../errors.ts'
 import { COMMAND, Interest, type Waiter } from '../lib/interest.ts'
-import { collect } from '../lib/streams.ts'
-import type { Digest } from '../oci/digest.ts'
+import { type ByteStream, collect } from '../lib/streams.ts'
+import { algorithmOf, type Digest, Hasher } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { BlobStore, GrowingBlob } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
@@ -56,15 +57,27 @@ export class Restorations {
   async find(source: Digest): Promise<Ingredients | undefined> {
     const known = await this.#deps.catalog.conversions.listLayers(source)
     const made = known.filter(isMade)
-    const isOurs = ({ encoding, revision, target }: ConvertedLayer) =>
-      encoding === corrections.name && revision === corrections.revision && target !== source
-    const recipe = made.find(isOurs)
+    const recipe = made.find(isCorrections)
     if (recipe === undefined || !(await this.#isStored(recipe))) return undefined
-    for (const basis of made) {
-      const isKept = findEncoding(basis.encoding)?.tar === 'kept' && basis.target !== source
-      if (isKept && (await this.#isStored(basis))) return { corrections: recipe, basis }
+    const isKept = ({ encoding, target }: ConvertedLayer) =>
+      findEncoding(encoding)?.tar === 'kept' && target !== source
+    // Always the same one of several: the others can be made again from it.
+    for (const basis of made.filter(isKept).toSorted(basesFirst)) {
+      if (await this.#isStored(basis)) return { corrections: recipe, basis }
     }
     return undefined
+  }
+
+  /** Makes the layer again for nobody, to see that it comes out right. */
+  async proves(source: Digest, from: Ingredients): Promise<boolean> {
+    const hasher = new Hasher(algorithmOf(source))
+    try {
+      for await (const bytes of await this.#bytes(from)) hasher.update(bytes)
+      return hasher.digest() === source
+    } catch (error) {
+      await this.#judged(source, from, error)
+      return false
+    }
   }
 
   /** Opens a layer of so many bytes at once for `by`; they come as it is made again. The caller knows that the repository has it. */
@@ -110,13 +123,12 @@ export class Restorations {
     from: Ingredients,
     onWriter: (growing: GrowingBlob) => void,
   ): Promise<void> {
-    const { store, catalog, clock, limits } = this.#deps
-    const words = await collect(store.read(from.corrections.target), MAX_CORRECTIONS)
+    const { store, catalog, clock } = this.#deps
+    const bytes = await this.#bytes(from)
     const writer = await store.create(expected)
     onWriter(writer)
     try {
-      const tar = decodeLayer(store.read(from.basis.target), limits)
-      for await (const bytes of rebuild(tar, words)) await writer.write(bytes)
+      for await (const chunk of bytes) await writer.write(chunk)
       await writer.commit()
       for (const { target } of [from.corrections, from.basis]) {
         catalog.usage.touch(target, clock.now())
@@ -126,6 +138,12 @@ export class Restorations {
       await writer.abort(told)
       throw told
     }
+  }
+
+  async #bytes({ corrections, basis }: Ingredients): Promise<ByteStream> {
+    const { store, limits } = this.#deps
+    const words = await collect(store.read(corrections.target), MAX_CORRECTIONS)
+    return rebuild(decodeLayer(store.read(basis.target), limits), words)
   }
 
   /** Corrections that give something else are forgotten; like a blob that has rotted, the layer is then had from elsewhere. */
@@ -143,4 +161,10 @@ export class Restorations {
   async #isStored({ target, size }: ConvertedLayer): Promise<boolean> {
     return (await this.#deps.store.stat(target))?.size === size
   }
+}
+
+/** The zstd form first, else the smallest. */
+function basesFirst(a: ConvertedLayer, b: ConvertedLayer): number {
+  const rank = ({ encoding }: ConvertedLayer) => (encoding === zstd.encoding.name ? 0 : 1)
+  return rank(a) - rank(b) || a.size - b.size || (a.target < b.target ? -1 : 1)
 }

@@ -25,6 +25,14 @@ export const corrections: Encoding = {
   },
 }
 
+/** Whether a record is of this encoding as this build writes it. */
+export function isCorrections(layer: {
+  readonly encoding: string
+  readonly revision: number
+}): boolean {
+  return layer.encoding === corrections.name && layer.revision === corrections.revision
+}
+
 function digestOf(sha256: string): Digest {
   const digest = `sha256:${sha256}`
   if (!isDigest(digest)) throw new TypeError(`${sha256} is no SHA-256`)

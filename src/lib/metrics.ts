@@ -91,6 +91,16 @@ export function createMetrics(registry: Registry) {
       labelNames: ['reason'],
       registers,
     }),
+    foldedBlobs: new Counter({
+      name: 'crossdock_folded_blobs_total',
+      help: 'Blobs deleted because they can be made again from what is kept (cache.dedup)',
+      registers,
+    }),
+    foldedBytes: new Counter({
+      name: 'crossdock_folded_bytes_total',
+      help: 'Bytes of these blobs',
+      registers,
+    }),
     healed: new Counter({
       name: 'crossdock_store_checks_total',
       help: 'Rotten or missing things that the scrub found: healed or failed',

@@ -147,6 +147,11 @@ export function createTelemetry(
       }
       wasOver = overBy > 0
     },
+    folded(blob: { readonly digest: string; readonly size: number }): void {
+      metrics.foldedBlobs.inc()
+      metrics.foldedBytes.inc(blob.size)
+      log.debug({ event: 'folded', ...blob }, 'a blob went; it is made again when it is asked for')
+    },
     /** Something in the store was not what it should be. */
     checked(check: { what: string; digest: string; state: string; detail?: string }): void {
       metrics.healed.inc({ result: check.state })

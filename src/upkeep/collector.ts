@@ -50,6 +50,7 @@ export interface CollectorDeps {
 
 export class Collector {
   readonly #deps: CollectorDeps
+  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(deps: CollectorDeps) {
     this.#deps = deps
@@ -77,6 +78,17 @@ export class Collector {
   }
 
   async collect(): Promise<Collected> {
+    return await this.exclusively(() => this.#collect())
+  }
+
+  /** Runs `work` while nothing is collected: what could come back from what stays as it is. One after the other. */
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work)
+    this.#turn = turn.catch(() => undefined)
+    return turn
+  }
+
+  async #collect(): Promise<Collected> {
     const findings = await this.plan()
     const gone: Victim[] = []
     for (const victim of findings.plan.victims) {

@@ -2,6 +2,7 @@
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Collected, Collector } from './collector.ts'
+import type { Deduplicator, Folded } from './deduplicator.ts'
 import type { MeteredBlobs } from './metered-blobs.ts'
 import type { Check, Verifier } from './verification.ts'
 
@@ -14,6 +15,8 @@ export interface KeeperPolicy {
     /** From one scrub to the next; 0: none. */
     readonly intervalMs: number
   }
+  /** Whether layers that are not in use are kept as one copy. */
+  readonly dedup: boolean
 }
 
 export interface KeeperEvents {
@@ -21,7 +24,9 @@ export interface KeeperEvents {
   scrubBegan?(): void
   scrubbed?(scrub: { readonly bytes: number; readonly seconds: number }): void
   checked?(check: Check): void
-  failed?(chore: 'collect' | 'scrub', error: unknown): void
+  /** A blob went, since it can be made again from what is kept of it. */
+  folded?(blob: Folded): void
+  failed?(chore: 'collect' | 'scrub' | 'dedup', error: unknown): void
 }
 
 /** Between collections that nothing asked for: orphans, and what other processes brought. */
@@ -39,6 +44,9 @@ export const SCRUB = 'scrub'
 /** How often the scrub looks whether it is due, ms. */
 const SCRUB_LOOK_MS = 60_000
 
+/** From one round of deduplication to the next, ms. */
+const DEDUP_MS = { least: 250, most: 600_000 } as const
+
 /** A scrub that is this much ahead of its rate waits, ms. */
 const AHEAD_MS = 50
 
@@ -47,6 +55,7 @@ export interface KeeperDeps {
   readonly catalog: Catalog
   readonly collector: Collector
   readonly verifier: Verifier
+  readonly deduplicator: Pick<Deduplicator, 'run'>
   readonly clock: Clock
   readonly policy: KeeperPolicy
   readonly events?: KeeperEvents
@@ -68,7 +77,11 @@ export class Keeper implements AsyncDisposable {
     this.#deps.store.onGrowth = (isFull) => {
       if (isFull || this.#deps.store.bytes > this.#budget) this.#wanted.resolve()
     }
-    this.#running = Promise.all([this.#collectAlways(), this.#scrubAlways()])
+    this.#running = Promise.all([
+      this.#collectAlways(),
+      this.#scrubAlways(),
+      this.#deduplicateAlways(),
+    ])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -107,6 +120,25 @@ export class Keeper implements AsyncDisposable {
     } catch (error) {
       if (!this.#stop.signal.aborted) this.#events.failed?.('collect', error)
       return undefined
+    }
+  }
+
+  async #deduplicateAlways(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const { dedup, leaseMs } = this.#deps.policy
+      await this.#sleep(
+        dedup ? Math.min(Math.max(leaseMs / 4, DEDUP_MS.least), DEDUP_MS.most) : DEDUP_MS.most,
+      )
+      if (dedup) await this.#deduplicate()
+    }
+  }
+
+  async #deduplicate(): Promise<void> {
+    try {
+      const { signal } = this.#stop
+      for await (const blob of this.#deps.deduplicator.run(signal)) this.#events.folded?.(blob)
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#events.failed?.('dedup', error)
     }
   }
 

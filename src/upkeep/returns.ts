@@ -1,11 +1,13 @@
 /** Whether the bytes of a blob can be had again once they are gone, and from where: what cannot come back is not evicted. */
 
 import { findRecipe } from '../convert/recipes.ts'
-import { findFormat } from '../format/formats.ts'
+import type { Restorations } from '../convert/restorations.ts'
+import { findEncoding, findFormat } from '../format/formats.ts'
 import type { Digest } from '../oci/digest.ts'
 import { fullName, type Repository } from '../oci/repository.ts'
 import type { BlobStore } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
+import type { ConvertedLayer } from '../ports/conversions.ts'
 import type { Link } from '../ports/links.ts'
 import type { Upstreams } from '../ports/upstream.ts'
 import { listIn } from '../priorities/stored-lists.ts'
@@ -18,6 +20,7 @@ export interface ReturnsDeps {
   readonly catalog: Catalog
   readonly upstreams: Upstreams
   readonly offline: boolean
+  readonly restorations: Pick<Restorations, 'find'>
 }
 
 export class Returns {
@@ -82,13 +85,27 @@ export class Returns {
     const holders = await this.#deps.catalog.links.holders(source)
     const origin = this.#originAmong(holders)
     if (origin !== undefined) return { from: `its source in ${origin}` }
+    const kept = await this.#keptAs(recipe.layer)
+    if (kept !== undefined) return kept
     // A source that cannot come back is not evicted either, unless its name was removed.
-    const kept = await this.#deps.catalog.retention.describe(source)
-    const stays = kept !== undefined && !kept.isReleased && !holders.some(isMade)
+    const held = await this.#deps.catalog.retention.describe(source)
+    const stays = held !== undefined && !held.isReleased && !holders.some(isMade)
     if (stays && (await this.#deps.store.stat(source)) !== undefined) {
       return { from: `its source ${source} in the store` }
     }
     return { lost: `its source ${source} cannot be had: ${this.#whyLost(holders)}` }
+  }
+
+  /** A source that is not here as it came gives all forms but the one that it is kept as. */
+  async #keptAs({ source, target, encoding }: ConvertedLayer): Promise<Return | undefined> {
+    const { store, restorations } = this.#deps
+    if (findEncoding(encoding)?.reads !== 'tar') return undefined
+    if ((await store.stat(source)) !== undefined) return undefined
+    const found = await restorations.find(source)
+    if (found === undefined || found.basis.target === target) return undefined
+    return {
+      from: `${found.basis.target} in the store, the ${found.basis.encoding} form of its source`,
+    }
   }
 
   #whyLost(holders: readonly (Repository & Link)[]): string {

@@ -34,6 +34,7 @@ const OTHERS: Readonly<Record<string, unknown>> = {
   profiles: { 'zstd-9': { format: 'zstd', level: 9 } },
   rules: [{ match: 'docker.io/**', profile: 'zstd' }],
   'convert.defaultPlatforms': ['linux/s390x'],
+  'cache.dedup': 'on',
   'convert.jobs': 7,
   'convert.waitBudget': '7m',
   'auth.mode': 'mtls',

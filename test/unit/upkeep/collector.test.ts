@@ -161,7 +161,13 @@ function start(options: { readonly maxSize: number; readonly offline?: boolean }
   const collector = new Collector({
     store: blobs,
     catalog,
-    returns: new Returns({ store: blobs, catalog, upstreams, offline }),
+    returns: new Returns({
+      restorations: { find: async () => undefined },
+      store: blobs,
+      catalog,
+      upstreams,
+      offline,
+    }),
     pinned: { digests: async () => new Set() },
     clock,
     policy: { maxSize, leaseMs: HOUR },

@@ -69,7 +69,13 @@ function collectorOf(
   return new Collector({
     store,
     catalog,
-    returns: new Returns({ store, catalog, upstreams, offline: isOffline }),
+    returns: new Returns({
+      restorations: { find: async () => undefined },
+      store,
+      catalog,
+      upstreams,
+      offline: isOffline,
+    }),
     pinned: { digests: async () => new Set<Digest>() },
     clock: { now: () => all.clock.now() + 1e9, monotonic: () => 0, sleep: async () => {} },
     policy: { maxSize, leaseMs: 1 },

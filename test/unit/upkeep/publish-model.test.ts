@@ -152,7 +152,13 @@ class Model {
   }
 
   #returns({ blobs, catalog }: Store): Returns {
-    return new Returns({ store: blobs, catalog, upstreams: UPSTREAMS, offline: false })
+    return new Returns({
+      restorations: { find: async () => undefined },
+      store: blobs,
+      catalog,
+      upstreams: UPSTREAMS,
+      offline: false,
+    })
   }
 
   async #put({ blobs }: Store, bytes: Buffer): Promise<void> {

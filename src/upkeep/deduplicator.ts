@@ -1,0 +1,240 @@
+/**
+ * One copy of the content (`cache.dedup`): a gzip layer that nobody has asked for lately is kept as the zstd form of its tar and the
+ * corrections of its gzip stream, and whatever else was made of that tar is let go. Asked for, each comes back to the same digest.
+ */
+import type { DecodeLimits } from '../codec/codec.ts'
+import { decodeLayer, sniffCompression } from '../codec/codecs.ts'
+import { HEAD_SIZE } from '../codec/codec.ts'
+import { type LayerTask, sourceDiffId } from '../convert/layer-task.ts'
+import type { Layers } from '../convert/layers.ts'
+import type { Ingredients, Restorations } from '../convert/restorations.ts'
+import { Unsuitable } from '../convert/unsuitable.ts'
+import { corrections, isCorrections } from '../format/corrections.ts'
+import type { Encoding } from '../format/format.ts'
+import { defaultOptions, findEncoding } from '../format/formats.ts'
+import { zstd } from '../format/recompressed.ts'
+import { COMMAND, Interest } from '../lib/interest.ts'
+import { collect } from '../lib/streams.ts'
+import { type Digest, Hasher } from '../oci/digest.ts'
+import type { Repository } from '../oci/repository.ts'
+import type { BlobStore, StoredStat } from '../ports/blobs.ts'
+import type { Catalog } from '../ports/catalog.ts'
+import type { Clock } from '../ports/clock.ts'
+import { type ConvertedLayer, isMade as isConverted } from '../ports/conversions.ts'
+import type { Link } from '../ports/links.ts'
+import type { Collector } from './collector.ts'
+import type { Pinned } from './pinned.ts'
+import type { Returns } from './returns.ts'
+
+/** Below this a layer is not worth the work, bytes. */
+const LEAST_SIZE = 64 * 1024
+
+/** What must be saved at least of a layer that has no other form yet. */
+const LEAST_GAIN = 0.05
+
+export interface DeduplicatorPolicy {
+  readonly dedup: boolean
+  /** A blob that was touched less than this ago stays as it is, ms. */
+  readonly leaseMs: number
+}
+
+/** A blob that went, since it can be made again from what stays. */
+export interface Folded {
+  readonly digest: Digest
+  /** Bytes. */
+  readonly size: number
+}
+
+export interface DeduplicatorDeps {
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly layers: Pick<Layers, 'convert'>
+  readonly restorations: Restorations
+  readonly collector: Pick<Collector, 'exclusively'>
+  readonly returns: Pick<Returns, 'of'>
+  readonly pinned: Pick<Pinned, 'digests'>
+  readonly limits: DecodeLimits
+  readonly clock: Clock
+  readonly policy: DeduplicatorPolicy
+}
+
+interface Cold extends StoredStat {
+  /** When it was last touched, ms since 1970. */
+  readonly touchedAt: number
+}
+
+interface Original extends Cold {
+  readonly holders: readonly (Repository & Link)[]
+}
+
+export class Deduplicator {
+  readonly #deps: DeduplicatorDeps
+  /** What turned out not to be worth it. */
+  readonly #spared = new Set<Digest>()
+
+  constructor(deps: DeduplicatorDeps) {
+    this.#deps = deps
+  }
+
+  /**
+   * Goes once through the store. What is made for a layer counts as a use of it: it goes in the next round, a lease later, if nobody
+   * has asked for it meanwhile.
+   */
+  async *run(signal: AbortSignal): AsyncGenerator<Folded> {
+    await this.#deps.catalog.usage.flush()
+    const pinned = await this.#deps.pinned.digests()
+    for await (const stat of this.#deps.store.list()) {
+      if (signal.aborted || !this.#deps.policy.dedup) return
+      const touchedAt = await this.#coldSince(stat)
+      if (touchedAt === undefined || pinned.has(stat.digest)) continue
+      const source = await this.#sourceOf({ ...stat, touchedAt })
+      const folded = source && (await this.#fold(stat, touchedAt, source))
+      if (folded !== undefined) yield folded
+    }
+  }
+
+  /** Of a blob that may go: the original that there is everything for, itself or what it was made of. */
+  async #sourceOf(blob: Cold): Promise<Digest | undefined> {
+    const holders = await this.#deps.catalog.links.holders(blob.digest)
+    if (holders.some(isMade)) return await this.#sourceOfForm(blob.digest)
+    if (!holders.some(isProven) || !(await this.#isWorthIt(blob))) return undefined
+    return (await this.#isReady({ ...blob, holders })) ? blob.digest : undefined
+  }
+
+  /** A form of an original that has gone already. */
+  async #sourceOfForm(digest: Digest): Promise<Digest | undefined> {
+    const recipe = await this.#deps.catalog.conversions.findLayerByTarget(digest)
+    if (recipe === undefined || findEncoding(recipe.encoding)?.reads !== 'tar') return undefined
+    const { source } = recipe
+    if ((await this.#deps.store.stat(source)) !== undefined) return undefined
+    const from = await this.#deps.restorations.find(source)
+    if (from === undefined || from.basis.target === digest) return undefined
+    return 'from' in (await this.#deps.returns.of(digest)) ? source : undefined
+  }
+
+  /** A gzip layer of some size. */
+  async #isWorthIt({ digest, size }: Cold): Promise<boolean> {
+    if (size < LEAST_SIZE || this.#spared.has(digest)) return false
+    const head = await collect(
+      this.#deps.store.read(digest, { start: 0, end: Math.min(size, HEAD_SIZE) }),
+      HEAD_SIZE,
+    )
+    return sniffCompression(head) === 'gzip'
+  }
+
+  /** When it was last touched; `undefined` for what is in use, is no layer, or goes anyway. */
+  async #coldSince({ digest, storedAt }: StoredStat): Promise<number | undefined> {
+    const kept = await this.#deps.catalog.retention.describe(digest)
+    if (kept?.role !== 'layer' || kept.isReleased) return undefined
+    const touchedAt = Math.max(storedAt, kept.touchedAt)
+    const isCold = Math.abs(this.#deps.clock.now() - touchedAt) >= this.#deps.policy.leaseMs
+    return isCold ? touchedAt : undefined
+  }
+
+  // -------------------------------------------------------------------------------------------- what it is made again from
+
+  async #isReady(original: Original): Promise<boolean> {
+    const known = await this.#deps.restorations.find(original.digest)
+    const found = known ?? (await this.#prepare(original))
+    if (found === undefined) {
+      this.#spared.add(original.digest)
+      return false
+    }
+    if (await this.#areLinked(original, found)) return true
+    // Once, with what really lies in the store: there may be no other way to have it again.
+    if (!(await this.#deps.restorations.proves(original.digest, found))) return false
+    for (const layer of [found.basis, found.corrections]) {
+      await this.#deps.catalog.conversions.keepLayer(layer)
+      for (const holder of original.holders.filter(isProven)) {
+        const { target: digest, size } = layer
+        await this.#deps.catalog.links.record(holder, [{ digest, size, standing: 'made' }])
+      }
+    }
+    return true
+  }
+
+  async #areLinked({ holders }: Original, from: Ingredients): Promise<boolean> {
+    for (const { target } of [from.basis, from.corrections]) {
+      for (const holder of holders.filter(isProven)) {
+        const link = await this.#deps.catalog.links.find(holder, target)
+        if (link === undefined || link.standing === 'named') return false
+      }
+    }
+    return true
+  }
+
+  async #prepare(original: Original): Promise<Ingredients | undefined> {
+    const { digest, size } = original
+    const known = await this.#deps.catalog.conversions.listLayers(digest)
+    const made = known.filter(isConverted)
+    const isRefused = known.some((one) => 'refused' in one && isCorrections(one))
+    const [repository] = original.holders.filter(isProven)
+    if (repository === undefined || isRefused) return undefined
+    const diffId = made.map(sourceDiffId).at(0) ?? (await this.#diffIdOf(digest))
+    const words = await this.#convert(repository, original, corrections, diffId)
+    if (words === undefined) return undefined
+    const isForm = ({ encoding, target }: ConvertedLayer) =>
+      findEncoding(encoding)?.tar === 'kept' && target !== digest
+    const hasForms = made.some(isForm)
+    const basis = await this.#convert(repository, original, zstd.encoding, diffId)
+    if (basis === undefined) return undefined
+    if (!hasForms && basis.size + words.size > size * (1 - LEAST_GAIN)) return undefined
+    return { basis, corrections: words }
+  }
+
+  /** `undefined`: the layer cannot be expressed like that. */
+  async #convert(
+    { upstream, name }: Repository,
+    { digest, size }: Original,
+    encoding: Encoding,
+    diffId: Digest,
+  ): Promise<ConvertedLayer | undefined> {
+    const interest = new Interest(() => this.#deps.clock.monotonic())
+    interest.add(COMMAND)
+    const task: LayerTask = {
+      repository: { upstream, name },
+      source: { digest, size },
+      ...{ diffId, encoding, interest },
+      options: encoding === zstd.encoding ? defaultOptions(zstd) : {},
+    }
+    try {
+      return await this.#deps.layers.convert(task).result
+    } catch (error) {
+      if (error instanceof Unsuitable) return undefined
+      throw error
+    } finally {
+      interest.end()
+    }
+  }
+
+  async #diffIdOf(digest: Digest): Promise<Digest> {
+    const hasher = new Hasher('sha256')
+    const bytes = this.#deps.store.read(digest)
+    for await (const chunk of decodeLayer(bytes, this.#deps.limits)) hasher.update(chunk)
+    return hasher.digest()
+  }
+
+  // -------------------------------------------------------------------------------------------- letting go
+
+  /** Not while a collection looks at what could come back from where. */
+  async #fold(
+    { digest, size }: Pick<StoredStat, 'digest' | 'size'>,
+    touchedAt: number,
+    source: Digest,
+  ): Promise<Folded | undefined> {
+    return await this.#deps.collector.exclusively(async () => {
+      if ((await this.#deps.restorations.find(source)) === undefined) return undefined
+      const { catalog, clock, store } = this.#deps
+      const isOurs = await catalog.retention.claimForDeletion(digest, touchedAt, clock.now())
+      return isOurs && (await store.delete(digest)) ? { digest, size } : undefined
+    })
+  }
+}
+
+function isProven({ standing }: Link): boolean {
+  return standing === 'proven'
+}
+
+function isMade({ standing }: Link): boolean {
+  return standing === 'made'
+}
