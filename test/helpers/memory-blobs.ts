@@ -40,7 +40,9 @@ export class MemoryBlobs implements BlobStore {
     }
     if (digestOf(bytes, algorithmOf(digest)) !== digest) {
       this.contents.delete(digest)
-      throw new CrossdockError('badDigest', `blob ${digest} has rotted; pull it again`)
+      throw new CrossdockError('badDigest', `blob ${digest} has rotted; pull it again`, {
+        reason: 'rotten',
+      })
     }
     for (let at = start; at < end; at += CHUNK) yield bytes.slice(at, Math.min(end, at + CHUNK))
   }

@@ -83,6 +83,8 @@ export class MemoryConversions {
   readonly manifests: Manifests
   readonly images: Images
   readonly remaker: Remaker
+  readonly layers: Layers
+  readonly restorations: Restorations
   readonly #blobs: Blobs
   readonly #regenerations: Regenerations
 
@@ -120,6 +122,8 @@ export class MemoryConversions {
     this.images = new Images({ ...shared, writer, contents })
     this.remaker = new Remaker(shared)
     this.manifests = manifests
+    this.layers = layers
+    this.restorations = restorer
     this.#blobs = blobs
     this.#regenerations = regenerations
   }
