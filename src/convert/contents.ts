@@ -28,7 +28,7 @@ const LOOKS = 4
 const PATIENCE_MS = 5_000
 
 export interface ContentsDeps {
-  readonly blobs: Pick<Blobs, 'open' | 'openStored'>
+  readonly blobs: Pick<Blobs, 'open' | 'openStored' | 'isFolded'>
   readonly upstreams: Upstreams
   readonly offline: boolean
 }
@@ -90,6 +90,7 @@ export class Contents {
     try {
       const stored = await this.#deps.blobs.openStored(digest)
       if (stored !== undefined) return await contentOf(stored.read(range))
+      if (await this.#deps.blobs.isFolded(digest)) return 'gzip'
       if (fetchedFor !== undefined) {
         const blob = await this.#deps.blobs.open(repository, digest, fetchedFor)
         return blob && (await contentOf(blob.read(range)))

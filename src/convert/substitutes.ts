@@ -120,7 +120,8 @@ export class Substitutes {
   }
 
   async #isStored({ digest }: Descriptor): Promise<boolean> {
-    return (await this.#deps.blobs.openStored(digest)) !== undefined
+    if ((await this.#deps.blobs.openStored(digest)) !== undefined) return true
+    return await this.#deps.blobs.isFolded(digest)
   }
 }
 

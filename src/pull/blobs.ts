@@ -26,7 +26,9 @@ import { isOpen, keyOf, Openings } from './openings.ts'
 
 /** Makes originals again that are no longer in the store as they came. */
 export interface Restorer {
-  /** `undefined`: it has not what it takes. The caller knows that the repository has the blob. */
+  /** Whether it has what it takes. */
+  find(digest: Digest): Promise<object | undefined>
+  /** `undefined`: it has not. The caller knows that the repository has the blob. */
   open(repository: Repository, blob: BlobStat, by: Waiter | Interest): Promise<OpenBlob | undefined>
 }
 
@@ -128,6 +130,12 @@ export class Blobs {
     // Cut or grown in the store: what is wrong goes into quarantine, what a link was wrong about is served.
     if ((await this.#store.verify(digest)) !== 'sound') return undefined
     return this.#stored(stored, known.reopen)
+  }
+
+  /** Whether a layer is not in the store as it came, but kept so that it can be made again from there; only gzip ever is. */
+  async isFolded(digest: Digest): Promise<boolean> {
+    if ((await this.#store.stat(digest)) !== undefined) return false
+    return (await this.#restorer?.find(digest)) !== undefined
   }
 
   /**

@@ -97,6 +97,23 @@ describe('the forms of a layer', () => {
     for (const digest of house.digests) expect(digestOf(await house.all.read(digest))).toBe(digest)
   })
 
+  it('that nobody had asked for are made of it without upstream, too', async () => {
+    const house = await House.of(await layerOf(gzipSync))
+    await house.rest()
+    await house.fold()
+    const { all, image } = house
+    all.upstream.isOut = true
+    for (const format of FORMATS) {
+      const outcome = await all.images.convert(all.task(image, format), undefined).result
+      if (outcome.kind === 'converted') {
+        for (const { digest } of outcome.image.outputs) {
+          expect(digestOf(await all.read(digest))).toBe(digest)
+        }
+      }
+      await house.fold()
+    }
+  })
+
   it('all come back offline, whatever was folded, evicted and read before', async () => {
     const layer = await layerOf(gzipSync)
     const step = fc.oneof(
@@ -131,6 +148,7 @@ describe('the forms of a layer', () => {
 class House {
   readonly all = new MemoryConversions()
   readonly layer: FakeLayer
+  readonly image: FakeImage
   /** Everything that pullers may have been told of. */
   readonly digests = new Set<Digest>()
 
@@ -138,6 +156,7 @@ class House {
     const [layer] = image.layers
     if (layer === undefined) throw new Error('it has a layer')
     this.layer = layer
+    this.image = image
     this.all.upstream.add(image)
   }
 
