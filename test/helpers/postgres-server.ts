@@ -1,13 +1,18 @@
 /** A PostgreSQL of Debian's in a folder of its own, on a port of its own on loopback, as a user without rights; fast, not durable. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { chmod, chown, mkdir, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
 
 export const USER = 'crossdock'
 export const PASSWORD = 'pass word/@:%' // what an address must escape
+
+const READY = /database system is ready to accept (?:read-only )?connections/
 
 /** The newest that is installed. */
 export const POSTGRES_BIN: string | undefined = globSync('/usr/lib/postgresql/*/bin/initdb')
@@ -26,6 +31,9 @@ export interface PostgresServer extends AsyncDisposable {
   /** `fast` ends what is under way; `immediate` is a crash. */
   stop(mode?: 'fast' | 'immediate'): Promise<void>
   start(): Promise<void>
+  /** A second server that follows this one, in a folder that must not be there yet; it only reads until it is promoted. */
+  standby(folder: string): Promise<PostgresServer>
+  promote(): Promise<void>
 }
 
 /** Makes a server in `folder`, which must not be there yet, and starts it. */
@@ -37,26 +45,25 @@ export async function startPostgres(folder: string, bin = POSTGRES_BIN): Promise
   await writeFile(join(folder, 'password'), PASSWORD, { mode: 0o644 })
   if (user !== undefined) await chown(folder, user.uid, user.gid)
   const data = join(folder, 'data')
-  const run = { ...user, cwd: folder, env: { LC_ALL: 'C.UTF-8', HOME: folder } }
-  const how = ['--auth=scram-sha-256', `--pwfile=${join(folder, 'password')}`, '--no-sync']
-  execFileSync(join(bin, 'initdb'), ['-D', data, '-U', USER, '-E', 'UTF8', ...how], {
-    ...run,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
-  const server = new Server(join(bin, 'postgres'), data, await freePort(), run)
+  const how = { ...user, cwd: folder, env: { LC_ALL: 'C.UTF-8', HOME: folder } }
+  const options = ['--auth=scram-sha-256', `--pwfile=${join(folder, 'password')}`, '--no-sync']
+  await run(join(bin, 'initdb'), ['-D', data, '-U', USER, '-E', 'UTF8', ...options], how)
+  const server = new Server(bin, data, await freePort(), how)
   await server.start()
   return server
 }
 
 class Server implements PostgresServer {
   readonly port: number
+  readonly #bin: string
   readonly #command: readonly [string, ...string[]]
   readonly #run: object
   readonly #data: string
   #child: ChildProcess | undefined
 
-  constructor(program: string, data: string, port: number, run: object) {
+  constructor(bin: string, data: string, port: number, run: object) {
     this.port = port
+    this.#bin = bin
     this.#data = data
     this.#run = run
     const settings = {
@@ -68,7 +75,7 @@ class Server implements PostgresServer {
       max_connections: 200,
     }
     const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-    this.#command = [program, '-D', data, ...options]
+    this.#command = [join(bin, 'postgres'), '-D', data, ...options]
   }
 
   get pid(): number {
@@ -87,7 +94,7 @@ class Server implements PostgresServer {
     const { promise: ready, resolve, reject } = Promise.withResolvers<void>()
     child.stderr.on('data', (chunk: Buffer) => {
       log += chunk.toString()
-      if (log.includes('database system is ready to accept connections')) resolve()
+      if (READY.test(log)) resolve()
       log = log.slice(-4_000)
     })
     child.once('exit', () => reject(new Error(`postgres ended: ${log}`)))
@@ -100,6 +107,24 @@ class Server implements PostgresServer {
     const ended = once(child, 'exit')
     child.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
     await ended
+  }
+
+  async standby(folder: string): Promise<PostgresServer> {
+    const user = unprivileged()
+    await mkdir(folder, { recursive: true })
+    await chmod(folder, 0o700)
+    if (user !== undefined) await chown(folder, user.uid, user.gid)
+    const data = join(folder, 'data')
+    const from = new URL(this.url('postgres'))
+    const how = ['--checkpoint=fast', '--write-recovery-conf', '--no-sync']
+    await run(join(this.#bin, 'pg_basebackup'), ['-D', data, '-d', from.href, ...how], this.#run)
+    const server = new Server(this.#bin, data, await freePort(), this.#run)
+    await server.start()
+    return server
+  }
+
+  async promote(): Promise<void> {
+    await run(join(this.#bin, 'pg_ctl'), ['-D', this.#data, '-w', 'promote'], this.#run)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

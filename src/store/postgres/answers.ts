@@ -4,7 +4,6 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { Database } from './database.ts'
-import { isAway } from './failures.ts'
 
 /** Answers that are remembered, each of some hundred bytes. */
 const ANSWERS = 20_000
@@ -42,15 +41,10 @@ export class Answers {
   /** The answer to `question`, as `ask` gives it. Answers are shared: do not change them. */
   async recall<T>(question: string, ask: () => Promise<Dated<T>>): Promise<T> {
     const known = this.#known.get(question) as Dated<T> | undefined
-    try {
-      if (known !== undefined && known.version === (await this.#version())) return known.value
-      const asked = await ask()
-      this.#known.set(question, asked)
-      return asked.value
-    } catch (error) {
-      if (known !== undefined && isAway(error)) return known.value
-      throw error
-    }
+    if (known !== undefined && (await this.#holds(known))) return known.value
+    const asked = await ask()
+    this.#known.set(question, asked)
+    return asked.value
   }
 
   /** Call it as soon as the server has said this; what is asked next by whoever waited for it is as new. */
@@ -60,6 +54,15 @@ export class Answers {
     process.nextTick(() => {
       this.#current = undefined
     })
+  }
+
+  /** Also when nobody can say so now: then what was known is better than nothing. */
+  async #holds({ version }: Dated<unknown>): Promise<boolean> {
+    try {
+      return version === (await this.#version())
+    } catch {
+      return true
+    }
   }
 
   /** Asked after the call, never before; all who come while one is under way share the next. */

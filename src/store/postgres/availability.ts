@@ -8,7 +8,6 @@ const LONGEST_PAUSE_MS = 1_000
 interface Away {
   /** Monotonic ms. */
   readonly since: number
-  readonly error: unknown
   readonly back: Promise<void>
 }
 
@@ -17,8 +16,10 @@ export class Availability {
   readonly #probe: () => Promise<void>
   readonly #closing = new AbortController()
   #away: Away | undefined
+  /** What it was last found away with. */
+  #error: unknown
 
-  /** `probe` throws while nobody answers who could be asked. */
+  /** `probe` throws, as CrossdockErrors, while nobody answers who could be asked. */
   constructor(clock: Clock, probe: () => Promise<void>) {
     this.#clock = clock
     this.#probe = probe
@@ -26,12 +27,18 @@ export class Availability {
 
   /** Throws what the server was last found away with. */
   assert(): void {
-    if (this.#away !== undefined) throw this.#away.error
+    if (this.#away !== undefined) throw this.error
+  }
+
+  get error(): unknown {
+    return this.#error
   }
 
   /** Somebody was not answered. */
   lost(error: unknown): void {
-    this.#away ??= { since: this.#clock.monotonic(), error, back: this.#untilBack() }
+    if (this.#away !== undefined) return
+    this.#error = error
+    this.#away = { since: this.#clock.monotonic(), back: this.#untilBack() }
   }
 
   /** True when it is back; false when it was away for `patienceMs` already, or is so long away now. */
@@ -60,8 +67,9 @@ export class Availability {
       try {
         await this.#probe()
         break
-      } catch {
-        // Not only when it is away: whatever else it says now, it may not say when it is up.
+      } catch (error) {
+        // Also what is no absence (a password, say): it may be mended while we run.
+        this.#error = error
         await this.#clock.sleep(pause * (0.5 + Math.random() / 2), signal).catch(() => undefined)
         pause = Math.min(pause * 2, LONGEST_PAUSE_MS)
       }

@@ -150,6 +150,8 @@ export class Database implements Session, AsyncDisposable {
     try {
       await client.connect()
       await greet(client)
+    } catch (error) {
+      throw postgresFailure(this.#deps.address, error)
     } finally {
       await client.end().catch(() => undefined)
     }
@@ -169,13 +171,13 @@ export class Database implements Session, AsyncDisposable {
   async #patiently<T>(work: () => Promise<T>): Promise<T> {
     const { limits, address } = this.#deps
     for (let tries = 1; ; tries += 1) {
+      if (!(await this.#availability.isBackWithin(limits.patienceMs))) {
+        throw postgresFailure(address, this.#availability.error)
+      }
       try {
-        if (await this.#availability.isBackWithin(limits.patienceMs)) return await work()
-        this.#availability.assert()
+        return await work()
       } catch (error) {
-        if (troubleOf(error) === 'final' || tries >= MOST_TRIES)
-          throw postgresFailure(address, error)
-        if (isAway(error) && !(await this.#availability.isBackWithin(limits.patienceMs))) {
+        if (troubleOf(error) === 'final' || tries >= MOST_TRIES) {
           throw postgresFailure(address, error)
         }
       }
