@@ -79,6 +79,7 @@ export interface App extends Upkeep, AsyncDisposable {
   readonly blobs: Blobs
   readonly layers: Layers
   readonly regenerations: Regenerations
+  readonly restorations: Restorations
   readonly images: Images
   readonly attachments: Attachments
   readonly publisher: Publisher
@@ -289,6 +290,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     blobs,
     layers,
     regenerations,
+    restorations,
     images,
     attachments,
     publisher,

@@ -1,4 +1,5 @@
 /** What is done to names in the store: pinned, let go, forgotten, asked about upstream. The same for commands and the API. */
+import type { Restorations } from '../convert/restorations.ts'
 import type { Profiles } from '../config/profiles.ts'
 import { Inventory } from '../convert/inventory.ts'
 import { CrossdockError } from '../errors.ts'
@@ -28,6 +29,7 @@ export interface NamesDeps {
   readonly pinned: Pinned
   readonly pins: Pins
   readonly profiles: Profiles
+  readonly restorations: Restorations
   readonly store: BlobStore
   readonly tags: Tags
   readonly upstreams: Upstreams

@@ -5,6 +5,7 @@ import { CrossdockError } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Collected, Collector, Findings } from '../upkeep/collector.ts'
 import type { Victim } from '../upkeep/eviction.ts'
+import { type FoldedSizes, sumFolded } from '../upkeep/folded.ts'
 import type { Check, Verifier } from '../upkeep/verification.ts'
 import type { NamesDeps } from './act-on-names.ts'
 import type { CollectAsk, VerifyAsk } from './asks.ts'
@@ -28,6 +29,8 @@ export interface CollectResult {
   readonly leaseMs: number
   readonly kept: Findings['plan']['kept']
   readonly overBy: number
+  /** What is not kept as it came, but can be made again (`cache.dedup`). */
+  readonly folded: FoldedSizes
   readonly victims: readonly {
     readonly digest: Digest
     readonly size: number
@@ -72,7 +75,7 @@ export async function collect(deps: UpkeepDeps, { dryRun }: CollectAsk): Promise
     deps,
     victims.map(({ digest }) => digest),
   )
-  return describe(found, names, deps.cache)
+  return describe(found, names, await sumFolded(deps), deps.cache)
 }
 
 export async function verify(
@@ -134,6 +137,7 @@ function victimsOf(found: Findings | Collected): readonly Victim[] {
 function describe(
   found: Findings | Collected,
   names: ReadonlyMap<Digest, readonly string[]>,
+  folded: FoldedSizes,
   cache: UpkeepDeps['cache'],
 ): CollectResult {
   const { plan, budget, blobs, returns } = found
@@ -152,6 +156,6 @@ function describe(
   const { maxSize, lease: leaseMs } = cache
   return {
     ...{ dryRun: !isDone, total, blobs, budget, maxSize, leaseMs },
-    ...{ kept, overBy, victims, irreplaceable },
+    ...{ kept, overBy, folded, victims, irreplaceable },
   }
 }

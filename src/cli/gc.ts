@@ -36,6 +36,7 @@ function format(found: CollectResult, now: number): string {
     ...(kept.pinned > 0 ? [`         ${formatBytes(kept.pinned)} pinned (crossdock pin)`] : []),
     `         ${formatBytes(kept.leased)} used or linked within the lease of ${formatAge(leaseMs)} (cache.lease)`,
     ...lostLines(found),
+    ...foldedLines(found),
     `${dryRun ? 'would go' : 'evicted '} ${formatBytes(sizeOf(victims))} in ${victims.length} blobs`,
     ...(overBy > 0
       ? [
@@ -70,6 +71,15 @@ function lostLines({ kept, irreplaceable }: CollectResult): string[] {
   return [
     `         ${formatBytes(kept.irreplaceable)} that could not be had again:`,
     ...[...why].sort().map((reason) => `           ${reason}`),
+  ]
+}
+
+function foldedLines({ folded }: CollectResult): string[] {
+  const { layers, size, corrections } = folded
+  if (layers === 0) return []
+  const kept = `${layers} gzip ${layers === 1 ? 'layer' : 'layers'} of ${formatBytes(size)}`
+  return [
+    `folded   ${kept} kept as zstd and ${formatBytes(corrections)} of corrections (cache.dedup)`,
   ]
 }
 

@@ -116,9 +116,14 @@ function format(image: NamedImage, found: Inspection, asked: Asked | undefined):
     ({ digest, members, unseen }) =>
       unseen.length > 0 || members.some((member) => member.digest !== digest),
   )
-  const notes = forms.flatMap(({ profile, notes = [] }) =>
-    notes.map((note) => `${profile}: ${note}\n`),
-  )
+  const notes = forms.flatMap(({ profile = 'original', size, notes = [] }) => [
+    ...(size.folded > 0
+      ? [
+          `${profile}: ${formatBytes(size.folded)} more kept as zstd and corrections (cache.dedup)\n`,
+        ]
+      : []),
+    ...notes.map((note) => `${profile}: ${note}\n`),
+  ])
   const images = isIndex ? `\nImages of the index:\n${members}` : ''
   return `${facts.join('\n')}\n\n${table}${images}${notes.length > 0 ? `\n${notes.join('')}` : ''}`
 }
@@ -193,6 +198,7 @@ function describeForm(form: Form) {
     mediaType,
     size: size.total,
     storedSize: size.stored,
+    foldedSize: size.folded,
     ...(convertedAt !== undefined && {
       ...{ convertedAt: new Date(convertedAt).toISOString(), seconds, current: isCurrent },
     }),

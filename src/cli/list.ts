@@ -67,7 +67,8 @@ function formatList(
   const old = count(({ isCurrent }) => !isCurrent)
   const named = `${names} ${names === 1 ? 'name' : 'names'}`
   const made = `${conversions} ${conversions === 1 ? 'conversion' : 'conversions'}`
-  const sizes = `${formatBytes(total.total)} in all, ${formatBytes(total.stored)} stored`
+  const folded = total.folded === 0 ? '' : `, ${formatBytes(total.folded)} kept as one copy`
+  const sizes = `${formatBytes(total.total)} in all, ${formatBytes(total.stored)} stored${folded}`
   const sum = `${named}, ${made}${old === 0 ? '' : ` (${old} outdated)`}; ${sizes}, counting once what several share`
   return `${formatTable(
     HEAD,
@@ -106,6 +107,7 @@ function describeEntry(entry: Entry) {
     mediaType,
     size: size.total,
     storedSize: size.stored,
+    foldedSize: size.folded,
     lastUsed: lastUsed === undefined ? null : new Date(lastUsed).toISOString(),
   }
 }

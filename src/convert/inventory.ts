@@ -1,4 +1,5 @@
 /** What is in the store, for people: names, what became of them, what they cost, and how to forget them. */
+import type { Restorations } from './restorations.ts'
 import type { Profiles } from '../config/profiles.ts'
 import { CrossdockError } from '../errors.ts'
 import { isChosen } from '../oci/chosen-children.ts'
@@ -44,6 +45,8 @@ export type Blobs = ReadonlyMap<Digest, number>
 export interface Sizes {
   readonly total: number
   readonly stored: number
+  /** Of what is not stored: what is kept so that it can be made again without upstream (`cache.dedup`). */
+  readonly folded: number
 }
 
 /** One image manifest that a tag or digest leads to. */
@@ -100,6 +103,7 @@ export interface InventoryDeps {
   readonly manifests: Manifests
   readonly tags: Tags
   readonly profiles: Profiles
+  readonly restorations: Pick<Restorations, 'find'>
 }
 
 export class Inventory {
@@ -250,7 +254,7 @@ export class Inventory {
       tag,
       ...what,
       mediaType: raw?.mediaType,
-      size: form?.size ?? { total: 0, stored: 0 },
+      size: form?.size ?? { total: 0, stored: 0, folded: 0 },
       blobs: form?.blobs ?? new Map(),
       lastUsed: await this.#lastUsed(digest, form),
     }
@@ -317,11 +321,13 @@ export class Inventory {
   async sizesOf(blobs: Blobs): Promise<Sizes> {
     let total = 0
     let stored = 0
+    let folded = 0
     for (const [digest, size] of blobs) {
       total += size
       if ((await this.#deps.store.stat(digest)) !== undefined) stored += size
+      else if ((await this.#deps.restorations.find(digest)) !== undefined) folded += size
     }
-    return { total, stored }
+    return { total, stored, folded }
   }
 }
 
