@@ -73,6 +73,6 @@ async function openCatalog(
   const { clock } = options
   const catalog = await openPostgresCatalog({ url: where.url, clock, journal: truth.journal })
   catalog.restoreBy((...asked) => restoreLinks(catalog, truth, ...asked))
-  if (catalog.isNew) await rebuildCatalog(catalog, truth)
+  await catalog.fillOnce(() => rebuildCatalog(catalog, truth))
   return catalog
 }

@@ -24,6 +24,9 @@ import { numberIn } from './values.ts'
 /** How often the check writes, ms: between two writes it only reads, for every commit costs all replicas a question. */
 const WRITE_MS = 60_000
 
+/** The chore's name. */
+const FILLED = 'filled'
+
 /** Something to write once all numbers of repositories are known. */
 interface Told {
   /** None for what belongs to no repository. */
@@ -37,15 +40,11 @@ export interface PostgresCatalogDeps {
   readonly clock: Clock
   /** Migrations that this build knows. */
   readonly known: number
-  /** The tables were made just now. */
-  readonly isNew: boolean
   /** Left out while rebuilding from it. */
   readonly journal?: Journal | undefined
 }
 
 export class PostgresCatalog implements Catalog, Rebuilt {
-  /** True when it holds nothing yet, because its tables were made at this opening. */
-  readonly isNew: boolean
   readonly tags: PostgresTags
   readonly links: PostgresLinks
   readonly conversions: PostgresConversions
@@ -59,7 +58,6 @@ export class PostgresCatalog implements Catalog, Rebuilt {
   constructor(deps: PostgresCatalogDeps) {
     const { db, clock, journal } = deps
     this.#deps = deps
-    this.isNew = deps.isNew
     this.#repositories = new Repositories(db)
     const answers = new Answers(db)
     this.tags = new PostgresTags(db, answers, this.#repositories, { clock, journal })
@@ -80,6 +78,13 @@ export class PostgresCatalog implements Catalog, Rebuilt {
     await this.links.prove(image.repository, linksOf(image))
     const id = await this.#repositories.idOf(image.repository)
     await this.#deps.db.transaction((session) => this.#putImage(session, id, image, true))
+  }
+
+  /** Has it made from the store, unless that was done before and came to its end. Two may do it at once. */
+  async fillOnce(fill: () => Promise<void>): Promise<void> {
+    if ((await this.retention.lastDone(FILLED)) !== undefined) return
+    await fill()
+    await this.retention.done(FILLED, this.#deps.clock.now())
   }
 
   async tell(work: (put: Puts) => void): Promise<void> {

@@ -15,19 +15,18 @@ export interface SchemaState {
   readonly least: number
 }
 
-/** True when the tables were made just now, so that the catalog is empty. */
 export async function migrate(
   client: ClientBase,
   address: string,
   migrations: readonly Migration[],
-): Promise<boolean> {
+): Promise<void> {
   await checkServer(client, address)
   await client.query('BEGIN')
   try {
     // Whole rebuilds of tables may take longer than a statement elsewhere may.
     await client.query('SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0')
     await client.query({ text: 'SELECT pg_advisory_xact_lock($1)', values: [LOCK] })
-    const isNew = await makeOurs(client, address)
+    await makeOurs(client, address)
     const { version, least } = await readState(client)
     if (least > migrations.length) throw tooNew(address, version, migrations.length)
     for (const [i, { sql, least: next }] of migrations.entries()) {
@@ -39,7 +38,6 @@ export async function migrate(
       ])
     }
     await client.query('COMMIT')
-    return isNew
   } catch (error) {
     await client.query('ROLLBACK').catch(() => undefined)
     throw error
@@ -74,7 +72,7 @@ async function checkServer(client: ClientBase, address: string): Promise<void> {
 }
 
 /** Makes schema and table of versions where they are missing; an empty schema may be there, made by whoever grants rights. */
-async function makeOurs(client: ClientBase, address: string): Promise<boolean> {
+async function makeOurs(client: ClientBase, address: string): Promise<void> {
   const { rows } = await client.query<{ schema: boolean; tables: number; ours: boolean }>(
     `SELECT to_regnamespace('crossdock') IS NOT NULL AS schema,
        (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace('crossdock')) AS tables,
@@ -82,7 +80,7 @@ async function makeOurs(client: ClientBase, address: string): Promise<boolean> {
           AND attname IN ('version', 'least')) AS ours`,
   )
   const found = rows[0] ?? { schema: false, tables: 0, ours: false }
-  if (found.ours) return false
+  if (found.ours) return
   if (found.tables > 0) {
     const what = 'its schema crossdock holds tables of something else; name another database'
     throw refusal(address, what, NOT_OURS)
@@ -92,5 +90,4 @@ async function makeOurs(client: ClientBase, address: string): Promise<boolean> {
     `CREATE TABLE crossdock.versions (version integer PRIMARY KEY, least integer NOT NULL,
        applied_at timestamptz NOT NULL DEFAULT now())`,
   )
-  return true
 }

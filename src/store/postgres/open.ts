@@ -36,8 +36,8 @@ export async function openPostgresCatalog(
   deps: PostgresDeps & { readonly journal?: Journal | undefined },
 ): Promise<PostgresCatalog> {
   const { clock, journal, migrations = MIGRATIONS } = deps
-  const { db, isNew, address } = await openDatabase(deps)
-  return new PostgresCatalog({ db, address, clock, known: migrations.length, isNew, journal })
+  const { db, address } = await openDatabase(deps)
+  return new PostgresCatalog({ db, address, clock, known: migrations.length, journal })
 }
 
 export interface Coordination extends AsyncDisposable {
@@ -97,7 +97,6 @@ export async function holdServerLease(
 export async function openDatabase(deps: PostgresDeps): Promise<{
   readonly db: Database
   readonly driver: Driver
-  readonly isNew: boolean
   readonly address: string
 }> {
   const { url, clock, migrations = MIGRATIONS } = deps
@@ -106,10 +105,10 @@ export async function openDatabase(deps: PostgresDeps): Promise<{
   const address = addressOf(url)
   const time = new SharedTime(clock)
   try {
-    const isNew = await prepare(driver, url, limits, address, migrations)
+    await prepare(driver, url, limits, address, migrations)
     const greet = (client: ClientBase) => greeted(client, address, migrations.length, time)
     const db = new Database({ driver, url, address, clock, time, limits, greet })
-    return { db, driver, isNew, address }
+    return { db, driver, address }
   } catch (error) {
     throw postgresFailure(address, error)
   }
@@ -121,7 +120,7 @@ async function prepare(
   limits: Limits,
   address: string,
   migrations: readonly Migration[],
-): Promise<boolean> {
+): Promise<void> {
   // Others may be migrating for minutes.
   const client = driver.client({ ...connectionOf(url, limits), query_timeout: 0 })
   client.on('error', () => undefined)
@@ -131,7 +130,7 @@ async function prepare(
       'SELECT pg_is_in_recovery() AS standby',
     )
     if (rows[0]?.standby) throw standbyFailure(address)
-    return await migrate(client, address, migrations)
+    await migrate(client, address, migrations)
   } finally {
     await client.end().catch(() => undefined)
   }

@@ -133,6 +133,21 @@ describe.skipIf(!hasPostgres)('a catalog that replicas share', () => {
     }
   })
 
+  it('is made from the store until that has come to its end once', async () => {
+    const filled: string[] = []
+    const fill = (name: string) => async () => void filled.push(name)
+
+    await expect(
+      one.fillOnce(async () => {
+        throw new Error('killed')
+      }),
+    ).rejects.toThrow('killed')
+    await one.fillOnce(fill('again'))
+    await other.fillOnce(fill('never'))
+
+    expect(filled).toEqual(['again'])
+  })
+
   it('restores a link that the store knows and the catalog lacks, and holds its blob', async () => {
     await using catalog = await openPostgresCatalog({ url: database.url, clock: systemClock })
     const lost = { digest: digest('lost'), size: 4, standing: 'proven' } as const

@@ -91,7 +91,6 @@ describe.skipIf(!hasPostgres)('opening a catalog on PostgreSQL', () => {
       Array.from({ length: 4 }, () => openPostgresCatalog({ url, clock: systemClock })),
     )
 
-    expect(opened.filter(({ isNew }) => isNew)).toHaveLength(1)
     const { rows } = await client.query('SELECT version FROM crossdock.versions')
     expect(rows).toHaveLength(MIGRATIONS.length)
     for (const one of opened) await one[Symbol.asyncDispose]()
