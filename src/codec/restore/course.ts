@@ -85,7 +85,7 @@ export class Course implements Run {
     this.end = end
     this.isEnd = isEnd
     this.countLimit = countLimit
-    this.encoder.matcher.run(this)
+    if (this.at < limit && this.count < countLimit) this.encoder.matcher.run(this)
   }
 
   /** The matcher went beyond the end of a chunk that it was not meant to see: it forgets everything, and its last token does not count. */

@@ -29,6 +29,8 @@ export class FollowedChunks {
   readonly #ledger: LedgerWriter
   /** For chunks whose tokens are not in the stream: nobody knows them. */
   readonly #unknown = new Uint32Array(MAX_CHUNK_BYTES + 1).fill(UNKNOWN)
+  /** Where the encoder would flush: a block that ends there ends a segment, though nothing else tells of it. */
+  #segmentEnd = Number.POSITIVE_INFINITY
   #chunks = 0
   #tokens = 0
 
@@ -36,6 +38,15 @@ export class FollowedChunks {
     this.#course = course
     this.#real = real
     this.#ledger = ledger
+  }
+
+  beginSegment(): void {
+    this.#segmentEnd = this.#course.position + this.#course.encoder.segmentSize
+  }
+
+  /** Whether a segment that has begun ends here without a trace. */
+  get isAtSegmentEnd(): boolean {
+    return this.#course.position === this.#segmentEnd
   }
 
   /** What comes next in the stream, or behind that; a block only once it is known to have content. */
@@ -196,7 +207,8 @@ export class FollowedChunks {
   #horizon(): { readonly end: number; readonly isEnd: boolean } {
     const { base, end } = this.#course.window
     for (const item of this.#real.items) {
-      if (item.kind !== 'empty' && item.kind !== 'end') continue
+      if (item.kind === 'member' || (item.kind === 'block' && item.out !== this.#segmentEnd))
+        continue
       if (item.out - base <= end) return { end: item.out - base, isEnd: true }
       break
     }
@@ -208,7 +220,9 @@ export class FollowedChunks {
     for (let at = index; ; at += 1) {
       const item = yield* this.item(at)
       if (item?.kind === 'end') return 'member'
-      if (item?.kind === 'block') return at === index ? 'chunk' : 'segment'
+      if (item?.kind === 'block') {
+        return at === index && item.out !== this.#segmentEnd ? 'chunk' : 'segment'
+      }
       if (item?.kind !== 'empty') throw misbehaved('lost its stream')
     }
   }

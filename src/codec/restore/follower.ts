@@ -90,10 +90,11 @@ export class Follower {
   /** Whether its member ends with it. */
   *#segment(): Generator<void, boolean> {
     const begin = this.#course.position
+    this.#chunks.beginSegment()
     let chunk: Chunk | undefined
     for (;;) {
       const item = yield* this.#chunks.item(0)
-      if (item?.kind !== 'block') break
+      if (item?.kind !== 'block' || this.#chunks.isAtSegmentEnd) break
       chunk = yield* this.#chunks.block(item)
     }
     chunk ??= yield* this.#chunks.empty()
@@ -107,16 +108,17 @@ export class Follower {
         throw new NotPredictableError('it has too many empty blocks')
       this.#real.items.shift()
     }
+    if (bitPhase < 0 && item?.kind === 'block') bitPhase = item.bitPhase
     const isEnd = item?.kind === 'end'
     if (isEnd) this.#real.items.shift()
-    this.#noteTail(chunk, tail, bitPhase)
+    this.#noteTail(chunk, tail, isEnd ? 0 : bitPhase)
     this.#noteSegment(this.#course.position - begin, isEnd)
     return isEnd
   }
 
   #noteTail(chunk: Chunk, tail: readonly EmptyBlock[], bitPhase: number): void {
     const { tails } = this.ledger
-    const predicted = this.#course.encoder.blocks.tail(chunk, Math.max(bitPhase, 0))
+    const predicted = this.#course.encoder.blocks.tail(chunk, bitPhase)
     if (!isSameTail(tail, predicted)) {
       tails.differ(this.#segments)
       writeTail(tails.sink, tail)

@@ -71,7 +71,7 @@ export interface Matcher {
   /** A new member, or a new segment of the same, begins at this index. Cheap: some streams have a member a file. */
   begin(at: number, what: Beginning): void
   /**
-   * Fills `tokens` from `count` on until `at >= limit` or `count === countLimit`, and leaves both where it stopped. Under a rule of
+   * Called while `at < limit` and `count < countLimit`. Fills `tokens` from `count` on until `at >= limit` or `count === countLimit`, and leaves both where it stopped. Under a rule of
    * tokens a chunk may take many runs; under one of bytes each run is one whole chunk. `at` and `count` never move between runs
    * but forward by runs themselves, except for `slide` and `begin`.
    */
@@ -138,7 +138,7 @@ export interface BlockStyle {
   plan(chunk: Chunk): BlockPlan
   /** Told how the chunk is written really, before the next is planned. */
   adopt(plan: BlockPlan, chunk: Chunk): void
-  /** Empty blocks behind a chunk that ends a segment or member, whose last bit `bitPhase` tells of. */
+  /** Empty blocks behind a chunk that ends a segment or member. `bitPhase`: bits of the last byte in use, 0 to 7; 0 at a member's end. */
   tail(chunk: Chunk, bitPhase: number): readonly EmptyBlock[]
 }
 

@@ -102,7 +102,8 @@ export class Rebuilder {
   #writeTail(chunk: Chunk): void {
     const { tails } = this.#ledger
     this.#chunks.endBlock()
-    let tail = this.#course.encoder.blocks.tail(chunk, this.#writer.phase)
+    const phase = chunk.ending === 'member' ? 0 : this.#writer.phase
+    let tail = this.#course.encoder.blocks.tail(chunk, phase)
     if (tails.next === this.#segments) {
       tail = readTail(tails.source)
       tails.advance()

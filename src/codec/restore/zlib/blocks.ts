@@ -1,27 +1,25 @@
-/** How zlib and GNU gzip make blocks of tokens: so many to a block, and of three kinds the shortest. */
-import type { BlockPlan, BlockStyle, Chunk, ChunkRule, EmptyBlock } from '../model.ts'
+/** How zlib and its kin make blocks of tokens: so many to a block, and of three kinds the shortest. */
 import { FIXED_CODES } from '../bit-writer.ts'
+import type { BlockPlan, BlockStyle, Chunk, EmptyBlock } from '../model.ts'
 import { DISTANCE_EXTRA, END_OF_BLOCK, LENGTH_EXTRA, LITERAL_COUNT } from '../symbols.ts'
+import type { BlockEnds } from './block-ends.ts'
 import { zlibHeader } from './header.ts'
 import { TreeBuilder } from './trees.ts'
-
-/** What differs between the family's members. */
-export interface ZlibBlockOptions {
-  readonly rule: ChunkRule
-}
 
 /** Bits of a block's type, and bytes of a stored one's sizes. */
 const TYPE_BITS = 3
 const STORED_BYTES = 4
 
 export class ZlibBlocks implements BlockStyle {
-  readonly rule: ChunkRule
+  readonly rule: BlockEnds['rule']
   readonly hasLiteralChunks = false
+  readonly #ends: BlockEnds
   readonly #trees = new TreeBuilder()
   readonly #counts = new Uint32Array(LITERAL_COUNT)
 
-  constructor({ rule }: ZlibBlockOptions) {
-    this.rule = rule
+  constructor(ends: BlockEnds) {
+    this.rule = ends.rule
+    this.#ends = ends
   }
 
   begin(): void {}
@@ -46,17 +44,19 @@ export class ZlibBlocks implements BlockStyle {
 
   adopt(): void {}
 
-  tail(chunk: Chunk): readonly EmptyBlock[] {
-    if (chunk.ending === 'segment') return [{ type: 'stored', isFinal: false }]
+  tail(chunk: Chunk, bitPhase: number): readonly EmptyBlock[] {
+    if (chunk.ending !== 'member') return this.#ends.flush(bitPhase)
     const isClosed = chunk.size > 0 && !this.#isFull(chunk)
     return isClosed ? [] : [{ type: 'fixed', isFinal: true }]
   }
 
   /** Whether the block ended with its last token, before the encoder saw that none follows: a last literal is held back until then. */
-  #isFull({ tokens }: Chunk): boolean {
-    return (
-      this.rule.unit === 'tokens' && tokens.length === this.rule.most && (tokens.at(-1) ?? 0) >= 256
-    )
+  #isFull(chunk: Chunk): boolean {
+    const { rule } = this
+    const count = chunk.tokens.length
+    if ((chunk.tokens.at(-1) ?? 0) < 256) return false
+    if (count === rule.most) return true
+    return rule.test !== undefined && count % rule.test.every === 0 && rule.test.ends(chunk)
   }
 
   #bits({ distances }: Chunk, literalLengths: Uint8Array, distanceLengths: Uint8Array): number {
