@@ -1,11 +1,12 @@
 /** Finds out whether a gzip stream can be made again from its content, and what corrections that takes. */
-import { createHash, type Hash } from 'node:crypto'
 import { CrossdockError } from '../../errors.ts'
 import type { ByteStream } from '../../lib/streams.ts'
 import { DecodeError } from '../failure.ts'
 import { gzip } from '../gzip.ts'
-import { MAX_CORRECTIONS, type Whole, writeCorrections } from './corrections.ts'
+import { MAX_CORRECTIONS, writeCorrections } from './corrections.ts'
+import { chooseModel } from './choice.ts'
 import { Follower } from './follower.ts'
+import { Measure, type Whole } from './measure.ts'
 import type { Model } from './model.ts'
 import { MODELS } from './models.ts'
 import { NotPredictableError } from './not-predictable.ts'
@@ -31,12 +32,6 @@ export type Analysis =
   /** The original must be kept: `why` says so in a few words, for people. */
   | { readonly kind: 'carry'; readonly why: string }
 
-/**
- * Bytes of the stream that each model is tried on, and then those that did best alike: encoders that start anew every MiB are the
- * same as others before.
- */
-const TRIAL_SIZES = [128 * 1024, 1280 * 1024] as const
-const [, LAST_TRIAL] = TRIAL_SIZES
 /** Corrections of more than this part of the stream are not worth it; short streams always have some. */
 const MOST = 0.05
 const ALWAYS = 8 * 1024
@@ -52,7 +47,7 @@ export async function analyse(
   options: AnalyseOptions = {},
 ): Promise<Analysis> {
   try {
-    const model = choose(await head(open()), options.models ?? MODELS)
+    const model = await chooseModel(open(), options.models ?? MODELS, allowed)
     if (model === undefined) return carry('no model is known that writes such streams')
     const followed = await follow(open(), model, options.signal)
     await prove(open(), followed, options.signal)
@@ -76,42 +71,6 @@ function reasonToCarry(error: unknown): string | undefined {
   return undefined
 }
 
-async function head(bytes: ByteStream): Promise<Uint8Array> {
-  const parts: Uint8Array[] = []
-  let size = 0
-  for await (const part of bytes) {
-    parts.push(new Uint8Array(part))
-    size += part.byteLength
-    if (size >= LAST_TRIAL) break
-  }
-  return Buffer.concat(parts).subarray(0, LAST_TRIAL)
-}
-
-/** The model with the fewest corrections for the beginning; undefined when those of all are too many. */
-function choose(beginning: Uint8Array, models: readonly Model[]): Model | undefined {
-  let best = models
-  for (const size of TRIAL_SIZES) {
-    const part = beginning.subarray(0, size)
-    const costs = best.map((model) => costOf(model, part))
-    const least = Math.min(...costs)
-    if (least > allowed(part.byteLength)) return undefined
-    best = best.filter((_, index) => costs[index] === least)
-    if (best.length === 1 || part.byteLength === beginning.byteLength) break
-  }
-  return best[0]
-}
-
-function costOf(model: Model, beginning: Uint8Array): number {
-  const follower = new Follower(model)
-  try {
-    follower.push(beginning)
-  } catch (error) {
-    if (error instanceof NotPredictableError) return Number.POSITIVE_INFINITY
-    throw error
-  }
-  return follower.size
-}
-
 function allowed(size: number): number {
   return Math.min(MAX_CORRECTIONS, Math.max(ALWAYS, MOST * size))
 }
@@ -127,7 +86,7 @@ async function follow(
   for await (const piece of bytes) {
     for (let at = 0; at < piece.byteLength; at += PIECE_SIZE) {
       signal?.throwIfAborted()
-      const part = new Uint8Array(piece.subarray(at, at + PIECE_SIZE))
+      const part = piece.subarray(at, at + PIECE_SIZE)
       stream.add(part)
       follower.push(part)
       if (follower.size > allowed(stream.size)) {
@@ -158,23 +117,5 @@ async function prove(
   } catch (error) {
     if (!(error instanceof CrossdockError) || error instanceof DecodeError) throw error
     throw new NotPredictableError('it did not come back from its corrections', { cause: error })
-  }
-}
-
-class Measure {
-  #size = 0
-  readonly #hash: Hash = createHash('sha256')
-
-  get size(): number {
-    return this.#size
-  }
-
-  add(bytes: Uint8Array): void {
-    this.#size += bytes.byteLength
-    this.#hash.update(bytes)
-  }
-
-  end(): Whole {
-    return { size: this.#size, sha256: this.#hash.digest('hex') }
   }
 }

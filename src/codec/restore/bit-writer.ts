@@ -43,6 +43,11 @@ export class BitWriter {
     return this.#bits & 7
   }
 
+  /** Bytes that wait to be taken. */
+  get size(): number {
+    return this.#size
+  }
+
   /** All whole bytes so far, which are the caller's. */
   take(): Uint8Array {
     this.#flush()

@@ -87,7 +87,7 @@ export class ByteSource {
     return this.#bytes.subarray(this.#at - size, this.#at)
   }
 
-  sized(): Uint8Array {
-    return this.bytes(this.number())
+  sized(most: number = Number.MAX_SAFE_INTEGER): Uint8Array {
+    return this.bytes(this.number(most))
   }
 }

@@ -4,6 +4,7 @@ import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { ByteSink, ByteSource } from './byte-sink.ts'
 import { damaged, unknownCorrections } from './failure.ts'
 import { type LedgerReader, type LedgerWriter, readLedger, writeLedger } from './ledger.ts'
+import type { Whole } from './measure.ts'
 
 /*
  * 0   "gzfix" and the version of what follows
@@ -21,12 +22,6 @@ const BODY = MAGIC.byteLength + 1 + HASH_SIZE
 /** Bytes of the frame's content: more than any layer's corrections that are worth it. */
 export const MAX_CORRECTIONS = 64 * 1024 * 1024
 const LEVEL = 19
-
-/** Bytes as a whole: how many, and their SHA-256 in hex. */
-export interface Whole {
-  readonly size: number
-  readonly sha256: string
-}
 
 export interface Corrected {
   /** The model's id. */

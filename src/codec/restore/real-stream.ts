@@ -39,7 +39,7 @@ const STEP = 64 * 1024
 /** Members and blocks within some output: a file of a byte each has four in 1.5 KiB. */
 const MAX_ITEMS = 64 * 1024
 /** No tool writes a longer one: names are paths, and extra fields of 64 KiB the most there is. */
-const MAX_HEADER_SIZE = 256 * 1024
+export const MAX_HEADER_SIZE = 256 * 1024
 
 export class RealStream {
   /** What has not been dealt with; the last block may still go on. */

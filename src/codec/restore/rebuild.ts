@@ -1,8 +1,8 @@
 /** Makes a gzip stream again, to the last bit, from its content and corrections. */
-import { createHash } from 'node:crypto'
 import type { ByteStream } from '../../lib/streams.ts'
-import { readCorrections, type Whole } from './corrections.ts'
+import { readCorrections } from './corrections.ts'
 import { mismatch, unknownCorrections } from './failure.ts'
+import { Measure } from './measure.ts'
 import { findModel } from './models.ts'
 import { Rebuilder } from './rebuilder.ts'
 
@@ -27,35 +27,23 @@ export async function* rebuild(
   const content = new Measure()
   const stream = new Measure()
   let held: Uint8Array = new Uint8Array(0)
+  const made = function* (pieces: Iterable<Uint8Array>): Generator<Uint8Array, void> {
+    for (const piece of pieces) {
+      stream.add(piece)
+      if (stream.size > corrected.gzip.size) throw mismatch('what came out')
+      if (held.byteLength > 0) yield held
+      held = piece
+      options.signal?.throwIfAborted()
+    }
+  }
   for await (const piece of tar) {
     options.signal?.throwIfAborted()
     content.add(piece)
     if (content.size > size) throw mismatch('the content')
-    const made = rebuilder.push(piece)
-    if (made.byteLength === 0) continue
-    stream.add(made)
-    if (stream.size > corrected.gzip.size) throw mismatch('what came out')
-    yield held
-    held = made
+    yield* made(rebuilder.push(piece))
   }
   if (!content.is(corrected.tar)) throw mismatch('the content')
-  const rest = rebuilder.finish()
-  stream.add(rest)
+  yield* made(rebuilder.finish())
   if (!stream.is(corrected.gzip)) throw mismatch('what came out')
   yield held
-  yield rest
-}
-
-class Measure {
-  size = 0
-  readonly #hash = createHash('sha256')
-
-  add(bytes: Uint8Array): void {
-    this.size += bytes.byteLength
-    this.#hash.update(bytes)
-  }
-
-  is({ size, sha256 }: Whole): boolean {
-    return this.size === size && this.#hash.digest('hex') === sha256
-  }
 }

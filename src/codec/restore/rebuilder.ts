@@ -4,8 +4,9 @@ import { type Course, misbehaved } from './course.ts'
 import { damaged } from './failure.ts'
 import type { LedgerReader } from './ledger.ts'
 import type { Chunk, Model } from './model.ts'
+import { MAX_HEADER_SIZE } from './real-stream.ts'
 import { readTail } from './plan-code.ts'
-import { RebuiltChunks } from './rebuilt-chunks.ts'
+import { type Need, RebuiltChunks } from './rebuilt-chunks.ts'
 
 export interface Shape {
   /** Bytes of the content. */
@@ -13,6 +14,8 @@ export interface Shape {
   readonly members: number
 }
 
+/** Bytes that are made before they are given away, about. */
+const MAX_WAITING = 64 * 1024
 const TRAILER_SIZE = 8
 
 export class Rebuilder {
@@ -21,9 +24,10 @@ export class Rebuilder {
   readonly #course: Course
   readonly #writer = new BitWriter()
   readonly #chunks: RebuiltChunks
-  readonly #steps: Generator<void, void>
+  readonly #steps: Generator<Need, void>
   #header: Uint8Array = new Uint8Array(0)
   #isFinished = false
+  #isDone = false
   #segments = 0
 
   constructor(model: Model, ledger: LedgerReader, shape: Shape) {
@@ -34,27 +38,34 @@ export class Rebuilder {
     this.#steps = this.#rebuild()
   }
 
-  /** More content, all of which is dealt with as far as it can be. Throws `badManifest` for damaged corrections. */
-  push(piece: Uint8Array): Uint8Array {
+  /** Deals with more content as far as it can be; gives what is made of it. Throws `badManifest` for damaged corrections. */
+  *push(piece: Uint8Array): Generator<Uint8Array, void> {
     let isStuck = false
     for (let at = 0; at < piece.byteLength; ) {
       const more = this.#course.append(piece.subarray(at))
       if (more === 0 && isStuck) throw misbehaved('does not move on')
       isStuck = more === 0
       at += more
-      this.#steps.next()
+      yield* this.#advance()
     }
-    return this.#writer.take()
   }
 
-  /** No more content follows, which was as much as the shape says. Returns the rest. */
-  finish(): Uint8Array {
+  /** No more content follows, which was as much as the shape says. Gives the rest. */
+  *finish(): Generator<Uint8Array, void> {
     this.#isFinished = true
-    if (this.#steps.next().done !== true) throw misbehaved('did not come to the end of its stream')
-    return this.#writer.take()
+    yield* this.#advance()
+    if (!this.#isDone) throw misbehaved('did not come to the end of its stream')
   }
 
-  *#rebuild(): Generator<void, void> {
+  *#advance(): Generator<Uint8Array, void> {
+    for (let step = this.#steps.next(); ; step = this.#steps.next()) {
+      if (this.#writer.size > 0) yield this.#writer.take()
+      this.#isDone = step.done === true
+      if (step.done === true || step.value === 'input') return
+    }
+  }
+
+  *#rebuild(): Generator<Need, void> {
     const { members, size } = this.#shape
     for (let member = 0; member < members; member += 1) {
       const rest = size - this.#course.position
@@ -62,39 +73,45 @@ export class Rebuilder {
       yield* this.#member(member, isLast ? rest : this.#ledger.members.number(rest))
     }
     if (this.#course.position !== size) throw damaged('members leave out some of the content')
-    while (!this.#isFinished) yield
+    while (!this.#isFinished) yield 'input'
   }
 
-  *#member(index: number, size: number): Generator<void, void> {
+  *#member(index: number, size: number): Generator<Need, void> {
     const { headers } = this.#ledger
     if (headers.next === index) {
-      this.#header = headers.source.sized()
+      this.#header = headers.source.sized(MAX_HEADER_SIZE)
       headers.advance()
     }
     this.#writer.bytes(this.#header)
     const end = this.#course.position + size
     this.#course.begin('member')
     this.#chunks.crc = 0
-    yield* this.#segment(end)
+    yield* this.#segment(end, true)
     while (this.#course.position < end) {
       this.#course.begin('segment')
-      yield* this.#segment(end)
+      yield* this.#segment(end, false)
     }
     this.#writer.bytes(trailer(this.#chunks.crc, size))
+    if (this.#writer.size > MAX_WAITING) yield 'output'
   }
 
-  *#segment(memberEnd: number): Generator<void, void> {
-    const end = this.#course.position + this.#segmentSize(memberEnd - this.#course.position)
+  *#segment(memberEnd: number, isFirst: boolean): Generator<Need, void> {
+    const end =
+      this.#course.position + this.#segmentSize(memberEnd - this.#course.position, isFirst)
     let chunk = yield* this.#chunks.next(end, memberEnd)
-    while (this.#course.position < end) chunk = yield* this.#chunks.next(end, memberEnd)
+    while (this.#course.position < end) {
+      if (this.#writer.size > MAX_WAITING) yield 'output'
+      chunk = yield* this.#chunks.next(end, memberEnd)
+    }
     this.#writeTail(chunk)
     this.#segments += 1
   }
 
-  #segmentSize(rest: number): number {
+  #segmentSize(rest: number, isFirst: boolean): number {
     const { segments } = this.#ledger
     if (segments.next !== this.#segments) return Math.min(rest, this.#course.encoder.segmentSize)
     const size = segments.source.number(rest)
+    if (size === 0 && !isFirst) throw damaged('a segment is empty')
     segments.advance()
     return size
   }

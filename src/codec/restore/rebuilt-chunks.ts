@@ -17,6 +17,9 @@ import {
 import { PlanReader } from './plan-code.ts'
 import { Stops } from './stops.ts'
 
+/** Why it stopped: it has no more content, or made much that is to be taken away. */
+export type Need = 'input' | 'output'
+
 /** What corrections say of a chunk's size. */
 interface Given {
   readonly unit: 'tokens' | 'bytes'
@@ -31,6 +34,8 @@ export class RebuiltChunks {
   readonly #blocks: BlockWriter
   readonly #plans = new PlanReader()
   #tokens: Uint32Array = new Uint32Array(MAX_CHUNK_BYTES + 1).fill(UNKNOWN)
+  /** For chunks that are cut somewhere: of their tokens nothing was known when they were followed, so there are no corrections. */
+  readonly #unknown = new Uint32Array(MAX_CHUNK_BYTES + 1).fill(UNKNOWN)
   /** So many places of the array have been looked up in the corrections. */
   #placed = 0
   #chunkCount = 0
@@ -43,10 +48,11 @@ export class RebuiltChunks {
   }
 
   /** The next chunk of a segment, which is written but for the end of its block. */
-  *next(segmentEnd: number, memberEnd: number): Generator<void, Chunk> {
+  *next(segmentEnd: number, memberEnd: number): Generator<Need, Chunk> {
     const { rule } = this.course.encoder.blocks
     const given = this.#given(segmentEnd - this.course.position, rule)
-    this.course.beginChunk(this.#tokens, 0)
+    const isCut = rule.unit === 'tokens' && given?.unit === 'bytes'
+    this.course.beginChunk(isCut ? this.#unknown : this.#tokens, 0)
     if (rule.unit === 'bytes') yield* this.#runBytes(segmentEnd, given?.size ?? rule.most)
     else yield* this.#runTokens(segmentEnd, new Stops(rule), given)
     const { position } = this.course
@@ -74,18 +80,18 @@ export class RebuiltChunks {
     return bounded('tokens', size, MAX_CHUNK_TOKENS)
   }
 
-  *#runBytes(segmentEnd: number, most: number): Generator<void, void> {
+  *#runBytes(segmentEnd: number, most: number): Generator<Need, void> {
     const { course } = this
     const { window } = course
     const size = Math.min(most, segmentEnd - course.position)
-    while (window.end - course.at < size) yield
+    while (window.end - course.at < size) yield 'input'
     const end = course.at + size
     this.#place(size)
     this.#run(end, end, course.position + size === segmentEnd, this.#tokens.length, end)
     if (course.at !== end) throw misbehaved('does not go to the end of a chunk')
   }
 
-  *#runTokens(segmentEnd: number, stops: Stops, given?: Given): Generator<void, void> {
+  *#runTokens(segmentEnd: number, stops: Stops, given?: Given): Generator<Need, void> {
     const { course } = this
     const begin = course.position
     const size = given?.unit === 'bytes' ? given.size : Number.POSITIVE_INFINITY
@@ -98,7 +104,7 @@ export class RebuiltChunks {
       if (course.position >= begin + size) break
       if (given === undefined) stops.reach(course.count, () => course.chunk('chunk'))
       if (stops.predicted !== undefined) break
-      if (course.count === before) yield
+      if (course.count === before) yield 'input'
     }
     if (course.position > begin + size) course.cut(begin + size - course.window.base)
   }
@@ -106,11 +112,11 @@ export class RebuiltChunks {
   #runPart(segmentEnd: number, chunkEnd: number, countLimit: number): void {
     const { course } = this
     const { base, end } = course.window
-    if (course.count === this.#tokens.length) this.#grow()
+    if (course.tokens === this.#tokens && course.count === this.#tokens.length) this.#grow()
     const isEnd = segmentEnd <= base + end
     const horizon = isEnd ? segmentEnd - base : end
-    const top = Math.min(countLimit, this.#tokens.length)
-    this.#place(top)
+    const top = Math.min(countLimit, course.tokens.length)
+    if (course.tokens === this.#tokens) this.#place(top)
     const limit = Math.min(isEnd ? horizon : horizon - LOOK_AHEAD, chunkEnd - base)
     this.#run(limit, horizon, isEnd, top, chunkEnd - base)
   }
@@ -150,6 +156,7 @@ export class RebuiltChunks {
     this.#tokens.fill(UNKNOWN, end - count, end)
     this.#tokens.fill(UNKNOWN, Math.max(0, this.#placed - count), end)
     this.#placed = Math.max(0, this.#placed - count)
+    if (this.course.tokens === this.#unknown) this.#unknown.fill(UNKNOWN, 0, count + 1)
     this.#tokenCount += count
     this.#chunkCount += 1
   }
