@@ -26,7 +26,7 @@ export function writeAsModel(model: Model, content: Uint8Array, options: AloneOp
   writeLedger(sink, ledger)
   const reader = readLedger(new ByteSource(sink.written))
   const rebuilder = new Rebuilder(model, reader, { size: content.byteLength, members: 1 })
-  return Buffer.concat([rebuilder.push(content), rebuilder.finish()])
+  return Buffer.concat([...rebuilder.push(content), ...rebuilder.finish()])
 }
 
 function segmentSizes(

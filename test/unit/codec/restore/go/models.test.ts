@@ -81,9 +81,9 @@ function written(model: Model, content: Uint8Array): Buffer {
   const rebuilder = new Rebuilder(model, ledger, { size: content.byteLength, members: 1 })
   const parts: Uint8Array[] = []
   for (let at = 0; at < content.byteLength; at += 50_000) {
-    parts.push(Buffer.from(rebuilder.push(content.subarray(at, at + 50_000))))
+    parts.push(...rebuilder.push(content.subarray(at, at + 50_000)))
   }
-  parts.push(rebuilder.finish())
+  parts.push(...rebuilder.finish())
   return Buffer.concat(parts)
 }
 
