@@ -14,7 +14,7 @@ import type { Manifests } from '../pull/manifests.ts'
 import { Allowance } from './allowance.ts'
 import { type Assembler, assembleIndex, type Beside } from './assembly.ts'
 import type { Conversion, ImageTask } from './image-task.ts'
-import type { LayerTask } from './layer-task.ts'
+import { keyOf, type LayerTask } from './layer-task.ts'
 import type { LayerFlight, Layers } from './layers.ts'
 import type { ConversionPlan, ImagePlan, IndexPlan } from './plan.ts'
 import type { Progress } from './progress.ts'
@@ -166,7 +166,8 @@ function layerTaskOf(
   allowance: Allowance,
 ): LayerTask {
   const { encoding } = format
-  return { repository, source, diffId, encoding, options, allowance, interest }
+  const key = keyOf(source.digest, encoding, options)
+  return { repository, source, diffId, encoding, key, allowance, interest }
 }
 
 /** `undefined`: the layer is refused, and the image can do without a piece of it. */

@@ -8,9 +8,9 @@ import { defaultOptions, findFallback } from '../format/formats.ts'
 import { type SpanFacts, traced } from '../lib/spans.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { BlobStore, ExpectedBlob, GrowingBlob } from '../ports/blobs.ts'
+import type { BlobStore, BlobWriter, ExpectedBlob, GrowingBlob } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
-import type { ConvertedLayer, LayerKey } from '../ports/conversions.ts'
+import type { ConvertedLayer } from '../ports/conversions.ts'
 import { listIn, readList } from '../priorities/stored-lists.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
 import { type Content, contentOf } from './contents.ts'
@@ -68,66 +68,85 @@ export class LayerConversion {
   }
 
   /** Throws what the source, the decoder, the format or the store complains about; nothing is left behind then. */
-  convert(key: LayerKey, task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
+  convert(task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
     return traced(
-      () => spanOf(key, task, run),
-      () => this.#convert(key, task, run),
+      () => spanOf(task, run),
+      () => this.#convert(task, run),
     )
   }
 
-  async #convert(key: LayerKey, task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
-    const { progress } = run
+  async #convert(task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
     const began = performance.now()
     task.allowance?.count(task.source.digest, 0)
     const { blob: source, isSource } = await this.#open(task)
     if (isSource) checkSize(task, source.size)
-    progress.stage = 'converting'
+    run.progress.stage = 'converting'
     this.#events.used?.(task.source.digest)
     const writer = await this.#deps.store.create(run.expected ?? {})
     run.onWriter?.(writer)
-    const abort = new AbortController()
     try {
-      await using encoder = this.#encode(source, task, run, abort.signal)
-      let step = await encoder.next()
-      for (; !step.done; step = await encoder.next()) {
-        await writer.write(step.value)
-        progress.written = writer.received
-      }
-      const { diffId, diffId512, uncompressedSize } = step.value.unpacked
-      checkWanted(task, run.wanted, [diffId, diffId512])
-      await source.growing?.verified
-      progress.stage = 'storing'
-      const stat = await writer.commit()
-      const layer: ConvertedLayer = {
-        ...key,
-        target: stat.digest,
-        size: stat.size,
-        diffId: step.value.diffId ?? diffId,
-        uncompressedSize,
-        ...(task.encoding.tar === 'changed' && { sourceDiffId: diffId }),
-        sourceDiffId512: diffId512,
-        facts: step.value.facts,
-        note: step.value.note,
-      }
+      const layer = await this.#write(writer, source, task, run)
       await this.#deps.catalog.conversions.recordLayer(layer)
-      progress.stage = 'done'
+      run.progress.stage = 'done'
       this.#events.used?.(task.source.digest)
-      this.#converted(key, 'converted', began, task.source.size, stat.size)
+      this.#converted(task, 'converted', began, layer.size)
       return layer
     } catch (error) {
-      abort.abort()
       await writer.abort(error)
-      const isRefused = error instanceof LayerRefusedError
-      if (isRefused && run.expected?.digest !== undefined) {
-        throw await this.#refusedNow(key, task, run, run.expected.digest, error)
-      }
-      if (isRefused && task.encoding.fallback !== undefined) {
-        return await this.#fallBack(key, task, run, error)
-      }
-      if (!run.turn.isSetBack) this.#converted(key, 'failed', began, task.source.size, 0)
-      if (isRefused) throw await this.#refused(key, task, run, error.message, error.unpacked)
-      throw naming(task, error)
+      return await this.#instead(task, run, began, error)
     }
+  }
+
+  /** The blob is durable when it resolves. */
+  async #write(
+    writer: BlobWriter,
+    source: OpenBlob,
+    task: LayerTask,
+    run: ConversionRun,
+  ): Promise<ConvertedLayer> {
+    const { progress, wanted } = run
+    const abort = new AbortController()
+    // After the encoder has ended: nobody looks at what is still under way for it.
+    using _ended = { [Symbol.dispose]: () => abort.abort() }
+    await using encoder = this.#encode(source, task, run, abort.signal)
+    let step = await encoder.next()
+    for (; !step.done; step = await encoder.next()) {
+      await writer.write(step.value)
+      progress.written = writer.received
+    }
+    const { diffId, diffId512, uncompressedSize } = step.value.unpacked
+    checkWanted(task, wanted, [diffId, diffId512])
+    await source.growing?.verified
+    progress.stage = 'storing'
+    const { digest: target, size } = await writer.commit()
+    return {
+      ...{ ...task.key, target, size, uncompressedSize },
+      diffId: step.value.diffId ?? diffId,
+      ...(task.encoding.tar === 'changed' && { sourceDiffId: diffId }),
+      sourceDiffId512: diffId512,
+      facts: step.value.facts,
+      note: step.value.note,
+    }
+  }
+
+  /** What is made in place of a layer that failed; throws why nothing can be. */
+  async #instead(
+    task: LayerTask,
+    run: ConversionRun,
+    began: number,
+    error: unknown,
+  ): Promise<ConvertedLayer> {
+    const refusal = error instanceof LayerRefusedError ? error : undefined
+    const target = run.expected?.digest
+    if (refusal !== undefined && target !== undefined) {
+      throw await this.#refusedNow(task, run, target, refusal)
+    }
+    if (refusal !== undefined && task.encoding.fallback !== undefined) {
+      return await this.#fallBack(task, run, refusal)
+    }
+    if (!run.turn.isSetBack) this.#converted(task, 'failed', began, 0)
+    if (refusal === undefined) throw naming(task, error)
+    throw await this.#refused(task, run, refusal.message, refusal.unpacked)
   }
 
   /** The blob, and what the source turned out to unpack to. */
@@ -137,7 +156,8 @@ export class LayerConversion {
     run: ConversionRun,
     signal: AbortSignal,
   ): AsyncGenerator<Uint8Array, Encoded & { readonly unpacked: Unpacked }> {
-    const { encoding, options } = task
+    const { encoding, key } = task
+    const { options } = key
     const context = { concurrency: this.#deps.concurrency, signal }
     if (encoding.reads === 'source') {
       const bytes = counted(run.turn.read(source.read(), source.growing), run.progress)
@@ -159,14 +179,13 @@ export class LayerConversion {
 
   /** The plainer form of the same compression, recorded under the key that was asked for. */
   async #fallBack(
-    key: LayerKey,
     task: LayerTask,
     run: ConversionRun,
     refusal: LayerRefusedError,
   ): Promise<ConvertedLayer> {
     const format = findFallback(task.encoding)
     if (format === undefined) throw refusal
-    const { source } = task
+    const { source, key } = task
     this.#events.fellBack?.({
       source: source.digest,
       encoding: key.encoding,
@@ -178,9 +197,9 @@ export class LayerConversion {
       format.deed({ ...source, mediaType: source.mediaType }, true, {}) === 'keep' &&
       (await this.#contentOf(task)) === format.compression
     const plain = isPlain
-      ? await this.#keep(key, task, run)
+      ? await this.#keep(task, run)
       : await this.#convertPlain(task, format, run).catch(async (error) => {
-          throw error instanceof Unsuitable ? await this.#refused(key, task, run, error.why) : error
+          throw error instanceof Unsuitable ? await this.#refused(task, run, error.why) : error
         })
     const fallback = { why: refusal.message, revision: format.encoding.revision }
     const layer: ConvertedLayer = { ...plain, ...key, fallback }
@@ -190,13 +209,12 @@ export class LayerConversion {
 
   /** A layer of which an earlier build made `target` is refused by this one, unless something is wrong with its source. */
   async #refusedNow(
-    key: LayerKey,
     task: LayerTask,
     run: ConversionRun,
     target: Digest,
     cause: LayerRefusedError,
   ): Promise<CrossdockError> {
-    await this.#keep(key, task, run)
+    await this.#keep(task, run)
     return new CrossdockError(
       'badDigest',
       `blob ${target} cannot be made again: ${cause.message}; pull the tag again`,
@@ -206,33 +224,26 @@ export class LayerConversion {
 
   /** Noted for good, so that nobody finds it out once more: the layer, the encoding and this revision of it do not change. */
   async #refused(
-    key: LayerKey,
     task: LayerTask,
     run: ConversionRun,
     refused: string,
     unpacked?: Unpacked,
   ): Promise<Unsuitable> {
-    const { diffId, uncompressedSize } = unpacked ?? (await this.#keep(key, task, run))
-    const { size } = task.source
-    await this.#deps.catalog.conversions.recordLayer({
-      ...key,
-      refused,
-      size,
-      diffId,
-      uncompressedSize,
-    })
-    return refusalOf(task.repository, { ...key, refused })
+    const { diffId, uncompressedSize } = unpacked ?? (await this.#keep(task, run))
+    const record = { ...task.key, refused, size: task.source.size, diffId, uncompressedSize }
+    await this.#deps.catalog.conversions.recordLayer(record)
+    return refusalOf(task.repository, record)
   }
 
   /** The source is in the plainer form already: checked, and left as it is. */
-  async #keep(key: LayerKey, task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
+  async #keep(task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
     const source = await this.#source(task)
     const { diffId, diffId512, uncompressedSize } = await this.#factsOf(source, task, run)
     checkWanted(task, run.wanted, [diffId, diffId512])
     await source.growing?.stored
     const { digest, size } = task.source
     const unpacked = { diffId, uncompressedSize, sourceDiffId512: diffId512 }
-    return { ...key, target: digest, size, ...unpacked, facts: {} }
+    return { ...task.key, target: digest, size, ...unpacked, facts: {} }
   }
 
   async #contentOf(task: LayerTask): Promise<Content> {
@@ -267,14 +278,13 @@ export class LayerConversion {
     { progress, wanted, turn }: ConversionRun,
   ): Promise<ConvertedLayer> {
     const { encoding } = format
-    const options = defaultOptions(format)
-    const key = keyOf(task.source.digest, encoding, options)
+    const key = keyOf(task.source.digest, encoding, defaultOptions(format))
     const known = await this.#deps.catalog.conversions.findLayer(key)
     if (known !== undefined && 'refused' in known) throw refusalOf(task.repository, known)
     const isHere = known !== undefined && (await this.#deps.store.stat(known.target)) !== undefined
     return isHere
       ? known
-      : await this.convert(key, { ...task, encoding, options }, { progress, wanted, turn })
+      : await this.convert({ ...task, encoding, key }, { progress, wanted, turn })
   }
 
   async #open({ repository, source, encoding, interest }: LayerTask): Promise<Origin> {
@@ -295,14 +305,13 @@ export class LayerConversion {
   }
 
   #converted(
-    key: LayerKey,
+    { key: { encoding }, source }: LayerTask,
     result: 'converted' | 'failed',
     began: number,
-    bytesIn: number,
     bytesOut: number,
   ): void {
     const seconds = (performance.now() - began) / 1000
-    this.#events.converted?.({ encoding: key.encoding, result, seconds, bytesIn, bytesOut })
+    this.#events.converted?.({ encoding, result, seconds, bytesIn: source.size, bytesOut })
   }
 }
 
@@ -313,13 +322,13 @@ async function* counted(bytes: ByteStream, progress: LayerProgress): AsyncGenera
   }
 }
 
-function spanOf(key: LayerKey, task: LayerTask, { progress }: ConversionRun): SpanFacts {
-  const { upstream, name } = task.repository
+function spanOf({ key, repository, source }: LayerTask, { progress }: ConversionRun): SpanFacts {
+  const { upstream, name } = repository
   const from = { 'crossdock.image': `${upstream}/${name}`, 'crossdock.source': key.source }
   return {
     name: 'convert layer',
     kind: 'internal',
-    attributes: { ...from, 'crossdock.encoding': key.encoding, 'crossdock.size': task.source.size },
+    attributes: { ...from, 'crossdock.encoding': key.encoding, 'crossdock.size': source.size },
     outcome: () => ({ attributes: { 'crossdock.written': progress.written } }),
   }
 }

@@ -20,7 +20,8 @@ export interface LayerTask {
   /** What the image's config says that the uncompressed layer is. */
   readonly diffId: Digest
   readonly encoding: Encoding
-  readonly options: FormatOptions
+  /** Of the source and this encoding. */
+  readonly key: LayerKey
   /** Of the image that it is converted for; none when the layer is made again from its recipe. */
   readonly allowance?: Allowance
   /** Whoever waits for it. */

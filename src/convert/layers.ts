@@ -17,7 +17,7 @@ import { isAbandoned } from '../pull/downloads.ts'
 import { isBeyondAllowance } from './allowance.ts'
 import type { LayerConversion } from './layer-conversion.ts'
 import type { LayerEvents } from './layer-events.ts'
-import { checkDiffId, checkSize, findDiffId, keyOf, type LayerTask, waiting } from './layer-task.ts'
+import { checkDiffId, checkSize, findDiffId, type LayerTask, waiting } from './layer-task.ts'
 import type { Origins } from './origins.ts'
 import type { LayerProgress } from './progress.ts'
 import type { SlotResult, Slots } from './slots.ts'
@@ -79,8 +79,7 @@ export class Layers {
     task: LayerTask,
     onWriter: (growing: GrowingBlob) => void,
   ): Promise<ConvertedLayer> {
-    const { source, encoding, options, revision, target, size } = known
-    const key = { source, encoding, options, revision }
+    const { target, size } = known
     const run = {
       progress: waiting(task),
       wanted: new Set([task.diffId]),
@@ -88,7 +87,7 @@ export class Layers {
       onWriter,
     }
     const made = await this.#inTurn(task, 'enough', (turn) =>
-      this.#deps.conversion.convert(key, task, { ...run, turn }),
+      this.#deps.conversion.convert(task, { ...run, turn }),
     )
     // Whoever reads what was made so far cannot wait for it to begin again.
     if (made.kind === 'set-back') throw setBack(task, target)
@@ -100,15 +99,14 @@ export class Layers {
   }
 
   #board(task: LayerTask, joins: number): LayerFlight {
-    const key = keyOf(task.source.digest, task.encoding, task.options)
-    const text = `${task.repository.upstream} ${textOf(key)}`
+    const text = `${task.repository.upstream} ${textOf(task.key)}`
     const running = this.#flights.get(text)
     if (running !== undefined && joins > 0) return this.#join(running, task, joins)
     const progress = waiting(task)
     const wanted = new Set([task.diffId])
     const interest = new Interest(() => this.#deps.clock.monotonic())
     interest.add(task.interest)
-    const result = this.#run(key, { ...task, interest }, progress, wanted).finally(() => {
+    const result = this.#run({ ...task, interest }, progress, wanted).finally(() => {
       interest.end()
       if (this.#flights.get(text)?.wanted === wanted) this.#flights.delete(text)
     })
@@ -150,12 +148,11 @@ export class Layers {
   }
 
   async #run(
-    key: LayerKey,
     task: LayerTask,
     progress: LayerProgress,
     wanted: ReadonlySet<Digest>,
   ): Promise<ConvertedLayer> {
-    const known = await this.#deps.catalog.conversions.findLayer(key)
+    const known = await this.#deps.catalog.conversions.findLayer(task.key)
     if (known !== undefined && 'refused' in known) {
       await this.#mayRead(task)
       throw refusalOf(task.repository, known)
@@ -169,13 +166,13 @@ export class Layers {
         this.#deps.conversion.identify(known, task, turn),
       )
     }
-    const { repository, diffId } = task
+    const { repository, key, diffId } = task
     const memory = `${fullName(repository)} ${textOf(key)} ${diffId}`
     this.#failures.check(memory)
     const convert = () =>
       this.#whenThere(task, (turn) => {
         Object.assign(progress, waiting(task))
-        return this.#deps.conversion.convert(key, task, { progress, wanted, turn })
+        return this.#deps.conversion.convert(task, { progress, wanted, turn })
       })
     try {
       const layer = await convert().catch(async (error) => {

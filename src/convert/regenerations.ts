@@ -91,7 +91,7 @@ export class Regenerations {
       source: { digest: source, size: 0 },
       diffId: sourceDiffId(layer),
       encoding: recipe.encoding,
-      options: layer.options,
+      key: { source, encoding: layer.encoding, options: layer.options, revision: layer.revision },
       interest,
     }
     void this.#deps.layers

@@ -5,7 +5,7 @@
 import type { DecodeLimits } from '../codec/codec.ts'
 import { decodeLayer, sniffCompression } from '../codec/codecs.ts'
 import { HEAD_SIZE } from '../codec/codec.ts'
-import { type LayerTask, sourceDiffId } from '../convert/layer-task.ts'
+import { keyOf, type LayerTask, sourceDiffId } from '../convert/layer-task.ts'
 import type { Layers } from '../convert/layers.ts'
 import type { Ingredients, Restorations } from '../convert/restorations.ts'
 import { Unsuitable } from '../convert/unsuitable.ts'
@@ -191,11 +191,12 @@ export class Deduplicator {
   ): Promise<ConvertedLayer | undefined> {
     const interest = new Interest(() => this.#deps.clock.monotonic())
     interest.add(COMMAND)
+    const options = encoding === zstd.encoding ? defaultOptions(zstd) : {}
     const task: LayerTask = {
       repository: { upstream, name },
       source: { digest, size },
       ...{ diffId, encoding, interest },
-      options: encoding === zstd.encoding ? defaultOptions(zstd) : {},
+      key: keyOf(digest, encoding, options),
     }
     try {
       return await this.#deps.layers.convert(task).result

@@ -1,11 +1,11 @@
 /** Conversions of layers whose sources come as the test lets them: who waits for whom, and what comes out in the end. */
 import { beforeEach, describe, expect, test } from 'vitest'
 import { LayerConversion } from '../../../src/convert/layer-conversion.ts'
-import type { LayerTask } from '../../../src/convert/layer-task.ts'
+import { keyOf, type LayerTask } from '../../../src/convert/layer-task.ts'
 import { Layers } from '../../../src/convert/layers.ts'
 import { Origins } from '../../../src/convert/origins.ts'
-import { findFormat } from '../../../src/format/formats.ts'
 import { Slots } from '../../../src/convert/slots.ts'
+import { findFormat } from '../../../src/format/formats.ts'
 import { Interest } from '../../../src/lib/interest.ts'
 import { Blobs } from '../../../src/pull/blobs.ts'
 import { type FakeLayer, fakeLayer } from '../../helpers/fake-image.ts'
@@ -140,7 +140,7 @@ function taskOf(layer: FakeLayer | undefined, by: string | TestWaiter): LayerTas
     source: { digest, size: bytes.byteLength, mediaType },
     diffId,
     encoding: format.encoding,
-    options: { level: 1 },
+    key: keyOf(digest, format.encoding, { level: 1 }),
     interest,
   }
 }
