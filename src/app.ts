@@ -114,6 +114,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     ...opened
   } = await openStore({
     data: config.data,
+    place: config.store,
     clock,
     onCatalogReplaced: (loss) => events.catalogReplaced(loss),
   })

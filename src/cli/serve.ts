@@ -23,7 +23,8 @@ import type { RequestEvent } from '../lib/request-event.ts'
 import { Shares } from '../lib/shares.ts'
 import { toldOnce } from '../lib/told-once.ts'
 import type { Reach } from '../setup/setup.ts'
-import { acquireServerLock } from '../store/lock.ts'
+import { systemClock } from '../clock.ts'
+import { holdStore } from '../store/hold.ts'
 import { Touches } from '../upkeep/touches.ts'
 import { openAdmin } from './admin-door.ts'
 import { greeting, hostFor, tellStart } from './greeting.ts'
@@ -42,7 +43,11 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
   refuseOpenCredentials(config, origin.of)
   await checkListenerFiles(config, origin.of)
   const signals = system.signals()
-  await using _lock = await acquireServerLock(config.data)
+  await using held = await holdStore({
+    data: config.data,
+    place: config.store,
+    clock: systemClock,
+  })
   const app = await openServer(loaded, system)
   const state: ServerState = {
     draining: new AbortController(),
@@ -63,10 +68,15 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
   signals.onReload(() => void reload.run().catch(() => undefined))
   state.reload.resolve(() => reload.asked())
   tellReady(system.env).catch((error) => app.telemetry.readinessUntold(error))
-  await signals.first
+  const takenOver = await Promise.race([signals.first, held.lost]).then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  )
   state.draining.abort()
   app.telemetry.log.info({ event: 'draining' }, 'finishing requests before the end')
-  return await shutDown({ app, keeper, listeners, open: state.open }, signals)
+  const code = await shutDown({ app, keeper, listeners, open: state.open }, signals)
+  if (takenOver !== undefined) throw takenOver.error
+  return code
 }
 
 async function openListeners(app: App, state: ServerState): Promise<Listener[]> {

@@ -47,7 +47,8 @@ export async function openSession(options: CommonOptions, system: System): Promi
 /** For commands on what is there: a mistyped folder must not become an empty store. Throws UsageError. */
 export async function openStored(options: CommonOptions, system: System): Promise<App> {
   const { config } = await loadFor(options, system)
-  if (!(await isStore(config.data))) {
+  const isElsewhere = config.store.blobs.kind !== 'disk'
+  if (!isElsewhere && !(await isStore(config.data))) {
     throw new UsageError(
       `there is no store in ${config.data}; check --data and "data" of the configuration, or pull or stage an image first`,
     )

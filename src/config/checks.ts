@@ -29,6 +29,7 @@ export function checkReferences(parts: ConfigParts): Problem[] {
     ...checkDefaultUpstream(parts),
     ...checkWaits(parts),
     ...checkAuth(parts),
+    ...checkStore(parts),
   ]
 }
 
@@ -209,6 +210,13 @@ function checkAuth({ auth, listen }: ConfigParts): Problem[] {
     complain(['mode'], `mtls needs tls.clientCa on every listener; listen[${withoutCa}] has none`)
   }
   return problems
+}
+
+function checkStore({ store }: ConfigParts): Problem[] {
+  if (store?.catalog.kind !== 'postgres' || store.blobs.kind === 's3') return []
+  const text =
+    'is for several servers, but store.blobs lies on the disk of one; let blobs lie on S3 (s3://...), or keep the catalog in sqlite'
+  return [{ path: ['store', 'catalog'], text }]
 }
 
 function canonical(name: string): string {

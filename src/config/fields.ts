@@ -41,6 +41,26 @@ export function checked<T extends object | string>(
   })
 }
 
+/** A text that says where something lies. */
+export function place<T extends object>(
+  parse: (text: string) => T | { readonly problem: string },
+  byDefault: string,
+) {
+  return z
+    .string({ error: 'must be a text' })
+    .transform((value, context): Exclude<T, { readonly problem: string }> => {
+      const parsed = parse(value)
+      if (!isProblem(parsed)) return parsed as Exclude<T, { readonly problem: string }>
+      context.addIssue({ code: 'custom', message: parsed.problem })
+      return z.NEVER
+    })
+    .prefault(byDefault)
+}
+
+function isProblem(value: object): value is { readonly problem: string } {
+  return 'problem' in value
+}
+
 export function addressRange() {
   const what = 'an address or network such as 10.0.0.7 or 10.0.0.0/8'
   return checked(what, (text) => parseAddressRange(text) && text)

@@ -8,6 +8,7 @@ import {
   file,
   matching,
   parseUpstreamUrl,
+  place,
   record,
   size,
   text,
@@ -15,6 +16,7 @@ import {
 } from './fields.ts'
 import { LIMITS } from './limits.ts'
 import type { SchemaNode } from './schema-node.ts'
+import { parseBlobsPlace, parseCatalogPlace } from './store-places.ts'
 
 /** Upstreams that are there without configuration. */
 export const DEFAULT_UPSTREAMS = [
@@ -170,6 +172,24 @@ const cache = z.strictObject({
     .describe('Reads everything in the store now and then, and heals what has rotted.'),
 })
 
+const store = z.strictObject({
+  catalog: place(parseCatalogPlace, 'sqlite')
+    .meta({ restart: true })
+    .describe(
+      '`sqlite` (in `data`), or `postgres://user@host:port/database` (the password there, out of a variable, or in PGPASSWORD); then blobs must lie on S3.',
+    ),
+  blobs: place(parseBlobsPlace, 'disk')
+    .meta({ restart: true })
+    .describe(
+      "`disk` (in `data`), or `s3://bucket/prefix`, with `?endpoint=URL&region=R&forcePathStyle=true` where needed; credentials as all of Amazon's programs find them (AWS_ACCESS_KEY_ID, AWS_PROFILE, roles).",
+    ),
+  localCache: size('10GiB')
+    .meta({ restart: true })
+    .describe(
+      'Of blobs on S3: how much of what was used last is kept in `data`. `cache.maxSize` is what may lie on S3.',
+    ),
+})
+
 const convert = z.strictObject({
   jobs: z
     .union([z.literal('auto'), z.number().int().min(1).max(1024)], {
@@ -277,7 +297,12 @@ export const CONFIG = z
     data: file()
       .default('./data')
       .meta({ path: true, restart: true })
-      .describe('Folder of the blob store and the catalog.'),
+      .describe(
+        'Folder of the blob store and the catalog, or of spool and cache where `store` says otherwise.',
+      ),
+    store: store
+      .prefault({})
+      .describe('Where blobs and catalog lie: [Stores on S3 and PostgreSQL](shared-stores.md).'),
     defaultUpstream: text('the name of an upstream')
       .default('docker.io')
       .describe('The upstream of names without a host.'),

@@ -5,13 +5,14 @@ import type { LoadedConfig } from './load.ts'
 import type { Path } from './problem.ts'
 import { configSchema } from './schema.ts'
 import { findNode, type SchemaNode } from './schema-node.ts'
+import { formatBlobsPlace, formatCatalogPlace } from './store-places.ts'
 import { formatDuration, formatSize } from './units.ts'
 
 const HIDDEN = '(hidden)'
 
 /** A tree that the loader would read back as the same configuration, but for the secrets. */
 export function showConfig({ config }: LoadedConfig): Record<string, unknown> {
-  const { admin, listen, ...rest } = config
+  const { admin, listen, store, ...rest } = config
   const listeners = listen.map(({ host, port, ...more }) => ({
     address: formatAddress({ host, port }),
     ...more,
@@ -19,6 +20,11 @@ export function showConfig({ config }: LoadedConfig): Record<string, unknown> {
   const tree = {
     listen: listeners,
     admin: admin === undefined ? 'off' : formatAddress(admin),
+    store: {
+      ...store,
+      catalog: formatCatalogPlace(store.catalog, HIDDEN),
+      blobs: formatBlobsPlace(store.blobs),
+    },
     ...rest,
   }
   return show(tree, configSchema(), []) as Record<string, unknown>

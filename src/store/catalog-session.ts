@@ -3,7 +3,7 @@
  * names the machine's boot. What was written before a process was killed the kernel still writes; at another boot it is gone.
  */
 import { existsSync } from 'node:fs'
-import { open, readFile, rm } from 'node:fs/promises'
+import { open, readFile, rm, writeFile } from 'node:fs/promises'
 import { isMissing } from './failures.ts'
 import { FILE_MODE, type Layout, syncFolder } from './layout.ts'
 
@@ -30,6 +30,11 @@ export async function markOpen(layout: Layout): Promise<void> {
     await handle.close()
   }
   await syncFolder(layout.data)
+}
+
+/** Whoever opens the catalog next completes it from the store: others have written there. */
+export async function markIncomplete(layout: Layout): Promise<void> {
+  await writeFile(markOf(layout), 'incomplete', { mode: FILE_MODE })
 }
 
 /** The last one to close a catalog writes all of it into its file, and removes the WAL. */

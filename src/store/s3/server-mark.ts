@@ -48,13 +48,16 @@ export interface MarkDeps {
 }
 
 export class ServerMark implements AsyncDisposable {
+  /** True when the last server of this store had another data folder. */
+  readonly hadOther: boolean
   readonly #deps: MarkDeps
   readonly #lost = Promise.withResolvers<never>()
   readonly #end = new AbortController()
   readonly #renewing: Promise<void>
 
-  private constructor(deps: MarkDeps) {
+  private constructor(deps: MarkDeps, hadOther: boolean) {
     this.#deps = deps
+    this.hadOther = hadOther
     this.#lost.promise.catch(() => undefined)
     this.#renewing = this.#renew()
   }
@@ -71,7 +74,7 @@ export class ServerMark implements AsyncDisposable {
       return isOurs || isDead ? { owner, host: hostname(), count: 0 } : now
     })
     if (taken?.owner !== owner) throw alreadyRunning(deps.place, taken?.host)
-    return new ServerMark(deps)
+    return new ServerMark(deps, found !== undefined && found.owner !== owner)
   }
 
   /** Rejects when another server has taken the store, this one having been away for too long. */

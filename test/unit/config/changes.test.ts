@@ -44,19 +44,25 @@ const OTHERS: Readonly<Record<string, unknown>> = {
   'log.level': 'debug',
   'log.format': 'json',
   'convert.onSlow': 'original',
+  'store.catalog': 'postgres://user@db/crossdock',
+  'store.blobs': 's3://other-bucket',
 }
 
 /** With one key changed; what else must be there for that is there before and after. */
 async function pairFor(path: readonly string[], node: SchemaNode): Promise<[Config, Config]> {
   const tls = { cert: '/c', key: '/k', clientCa: '/a' }
   const needed = path[0] === 'auth' ? { listen: [{ address: '127.0.0.1:5000', tls }] } : {}
-  const auth = path[1] === 'policy' ? { mode: 'mtls' } : {}
+  // Keys beside it that it does not go without.
+  const beside: Readonly<Record<string, object>> = {
+    auth: path[1] === 'policy' ? { mode: 'mtls' } : {},
+    store: { blobs: 's3://bucket' },
+  }
   const at = path.join('.')
-  const before = { ...needed, ...(path[0] === 'auth' && { auth }) }
   const [first = '', second] = path
+  const old = beside[first]
+  const before = { ...needed, ...(old !== undefined && { [first]: old }) }
   const value = OTHERS[at] ?? otherThan(node)
   const inner = second === 'scrub' ? { [path[2] ?? '']: value } : value
-  const old = first === 'auth' ? auth : {}
   const after = { ...before, [first]: second === undefined ? value : { ...old, [second]: inner } }
   return [await configOf(before), await configOf(after)]
 }

@@ -19,6 +19,43 @@ async function problemsOf(settings: Record<string, unknown>): Promise<readonly s
   }
 }
 
+describe('where the store lies', () => {
+  const S3 = 's3://bucket/a/prefix?endpoint=http://127.0.0.1:9000&region=eu-1&forcePathStyle=true'
+
+  it('is the data folder, S3 below a catalog of its own, or S3 and PostgreSQL', async () => {
+    for (const store of [
+      {},
+      { blobs: S3 },
+      { blobs: 's3://bucket', localCache: '1GiB' },
+      { catalog: 'postgres://user@db:5432/crossdock', blobs: S3 },
+      { catalog: 'postgresql:///crossdock?host=/run/postgresql', blobs: S3 },
+    ]) {
+      expect(await problemsOf({ store })).toEqual([])
+    }
+  })
+
+  it.each([
+    [{ catalog: 'mysql://db' }, 'store.catalog: must be sqlite, or postgres://'],
+    [
+      { catalog: 'postgres://db/x' },
+      'for several servers, but store.blobs lies on the disk of one',
+    ],
+    [{ blobs: '/mnt/blobs' }, 'store.blobs: must be disk, or s3://BUCKET/PREFIX'],
+    [{ blobs: 's3://Bucket_1/x' }, "has no bucket's name before its path"],
+    [{ blobs: 's3://key:secret@bucket/x' }, 'must not hold credentials; set AWS_ACCESS_KEY_ID'],
+    [{ blobs: 's3://bucket/a b' }, 'letters, digits'],
+    [{ blobs: 's3://bucket/../x//y' }, 'letters, digits'],
+    [{ blobs: 's3://bucket?endpont=http://x' }, 'knows no endpont; it may have endpoint, region'],
+    [{ blobs: 's3://bucket?endpoint=here:9000' }, 'http:// or https:// URL as endpoint'],
+    [{ blobs: 's3://bucket?forcePathStyle=yes' }, 'true or false as forcePathStyle'],
+  ])('cannot be %j', async (store, text) => {
+    const [problem = '', ...more] = await problemsOf({ store })
+
+    expect(problem).toContain(text)
+    expect(more).toEqual([])
+  })
+})
+
 describe('references of the configuration', () => {
   it('accepts what names built-in and own profiles', async () => {
     const problems = await problemsOf({

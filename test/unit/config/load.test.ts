@@ -139,7 +139,10 @@ describe('loading the configuration', () => {
   })
 
   it('never says a secret, neither in problems nor when shown', async () => {
-    await write('upstreams: { "docker.io": { username: me, password: hunter2 } }\n')
+    await write(
+      'upstreams: { "docker.io": { username: me, password: hunter2 } }\n' +
+        'store: { catalog: "postgres://me:hunter2@db/crossdock?password=hunter2", blobs: "s3://bucket" }\n',
+    )
 
     const loaded = await load()
 
@@ -152,7 +155,8 @@ describe('loading the configuration', () => {
   it('shows a configuration that loads as the same configuration', async () => {
     await write(
       'listen: [{ address: "[::1]:0", profile: zstd }]\nadmin: off\ncache: { lease: 90m, maxSize: 1500MB }\n' +
-        'profiles: { best: { format: zstd, level: 19, platforms: all } }\nrules: [{ match: "**", profile: best }]\n',
+        'profiles: { best: { format: zstd, level: 19, platforms: all } }\nrules: [{ match: "**", profile: best }]\n' +
+        'store: { catalog: "postgres://me@db:5433/crossdock", blobs: "s3://b-1/p/q?endpoint=http://[::1]:9000&region=x-1&forcePathStyle=false" }\n',
     )
     const loaded = await load()
 

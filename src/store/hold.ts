@@ -1,0 +1,84 @@
+/** Makes this process the store's only server: of the data folder by a lock, of what lies elsewhere by a mark there. */
+import { randomUUID } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../ports/clock.ts'
+import { markIncomplete } from './catalog-session.ts'
+import { isMissing, storeFailure } from './failures.ts'
+import type { StorePlace } from './halves.ts'
+import { FILE_MODE, layoutOf, makeFolder } from './layout.ts'
+import { acquireServerLock } from './lock.ts'
+import { dataFolder } from './open.ts'
+import { holdServerLease } from './postgres/open.ts'
+import { Objects } from './s3/objects.ts'
+import { S3_LIMITS, type S3Place } from './s3/place.ts'
+import { type MarkTimes, ServerMark } from './s3/server-mark.ts'
+import { Swaps } from './s3/swaps.ts'
+
+export interface HeldStore extends AsyncDisposable {
+  /** Rejects when another server has taken it over. Never unhandled. */
+  readonly lost: Promise<never>
+}
+
+export interface HoldDeps {
+  readonly data: string
+  readonly place: StorePlace
+  readonly clock: Clock
+  /** Of tests. */
+  readonly markTimes?: MarkTimes | undefined
+}
+
+/** Throws `already-running` when there is a server already. */
+export async function holdStore(deps: HoldDeps): Promise<HeldStore> {
+  const { place, clock } = deps
+  await using opening = new AsyncDisposableStack()
+  opening.use(await acquireServerLock(deps.data))
+  if (place.catalog.kind === 'postgres') {
+    opening.use(await holdServerLease({ url: place.catalog.url, clock }))
+  }
+  const mark = place.blobs.kind === 's3' ? await takeMark(place.blobs, deps, opening) : undefined
+  const owned = opening.move()
+  const lost = mark?.lost ?? new Promise<never>(() => undefined)
+  return { lost, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+async function takeMark(
+  s3: S3Place,
+  { data, place, clock, markTimes }: HoldDeps,
+  opening: AsyncDisposableStack,
+): Promise<ServerMark> {
+  const folder = dataFolder(data, place)
+  const objects = opening.use(await Objects.open(s3, S3_LIMITS))
+  const owner = await ownerOf(folder)
+  const swaps = new Swaps(objects)
+  const mark = opening.use(
+    await ServerMark.take({
+      swaps,
+      place: s3,
+      clock,
+      owner,
+      ...(markTimes && { times: markTimes }),
+    }),
+  )
+  // What another server has told the store meanwhile, a catalog here does not know.
+  if (mark.hadOther) await markIncomplete(layoutOf(folder))
+  return mark
+}
+
+/** Names the data folder, for as long as it lives. */
+async function ownerOf(folder: string): Promise<string> {
+  const path = join(folder, 'owner')
+  try {
+    await makeFolder(folder)
+    const known = await readFile(path, 'utf8').catch((error: unknown) => {
+      if (isMissing(error)) return ''
+      throw error
+    })
+    if (known !== '') return known
+    const owner = randomUUID()
+    await writeFile(path, owner, { mode: FILE_MODE })
+    return owner
+  } catch (error) {
+    throw storeFailure(`open the data folder ${folder}`, error)
+  }
+}
