@@ -57,6 +57,7 @@ export default defineConfig({
       {
         test: {
           name: 'faults',
+          globalSetup: 'test/helpers/s3-setup.ts',
           include: ['test/faults/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inject } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
+import { type Digest, Hasher } from '../../src/oci/digest.ts'
 import type { Clock } from '../../src/ports/clock.ts'
 import type { BlobsHalf, StorePlace } from '../../src/store/halves.ts'
 import { layoutOf, makeFolder } from '../../src/store/layout.ts'
 import { openStore, type Store } from '../../src/store/open.ts'
+import { Objects } from '../../src/store/s3/objects.ts'
 import { openS3Half } from '../../src/store/s3/open.ts'
 import { S3_LIMITS, type S3Limits, type S3Place } from '../../src/store/s3/place.ts'
 import { createClient, loadSdk } from '../../src/store/s3/sdk.ts'
@@ -40,6 +42,23 @@ export async function makeBucket(place: S3Place): Promise<void> {
   const client = createClient(sdk, place, S3_LIMITS)
   await client.send(new sdk.CreateBucketCommand({ Bucket: place.bucket }))
   client.destroy()
+}
+
+/** Keys of the store's objects with the digest of their bytes. */
+export async function digestsOnS3(place: S3Place, under: string): Promise<Map<string, Digest>> {
+  using objects = await Objects.open(place, TEST_LIMITS)
+  const found = new Map<string, Digest>()
+  for await (const { key, size, etag } of objects.list(under)) {
+    const hasher = new Hasher('sha256')
+    for await (const chunk of objects.read(key, { start: 0, end: size }, etag)) hasher.update(chunk)
+    found.set(key, hasher.digest())
+  }
+  return found
+}
+
+/** As the configuration says it. */
+export function blobsText({ bucket, prefix, endpoint }: S3Place): string {
+  return `s3://${bucket}/${prefix}?endpoint=${endpoint}&forcePathStyle=true`
 }
 
 export interface S3HalfUnderTest extends BlobsHalf {

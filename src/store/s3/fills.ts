@@ -20,10 +20,11 @@ export interface FillDeps {
   readonly suspect: (digest: Digest) => Promise<void>
 }
 
-export class Fills {
+export class Fills implements AsyncDisposable {
   readonly #deps: FillDeps
   readonly #opening = new SingleFlight<BlobWriter>()
   readonly #running = new Map<Digest, BlobWriter>()
+  readonly #pumps = new Set<Promise<void>>()
 
   constructor(deps: FillDeps) {
     this.#deps = deps
@@ -47,11 +48,23 @@ export class Fills {
     return isFarAhead ? this.#deps.remote.read(there, range) : filling.read(range)
   }
 
+  /** What has come by half is dropped. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ended = new CrossdockError('overloaded', 'the store is being closed; ask again', {
+      reason: 's3-closed',
+    })
+    for (const writer of this.#running.values()) await writer.abort(ended)
+    await Promise.all(this.#pumps)
+  }
+
   async #begin(there: BlobStat & ObjectStat): Promise<BlobWriter> {
     const { digest, size } = there
     const writer = await this.#deps.spool.create({ digest, size }, this.#deps.home)
     this.#running.set(digest, writer)
-    void this.#pump(writer, there)
+    // Before any reader is told: whoever asks again after a failure begins anew.
+    writer.verified.catch(() => this.#running.delete(digest))
+    const pump = this.#pump(writer, there).finally(() => this.#pumps.delete(pump))
+    this.#pumps.add(pump)
     return writer
   }
 

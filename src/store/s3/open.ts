@@ -54,6 +54,7 @@ export async function openS3Half(
     journal: new S3Journal(objects, swaps),
     readDocument,
     async [Symbol.asyncDispose]() {
+      await blobs[Symbol.asyncDispose]()
       objects[Symbol.dispose]()
     },
   }

@@ -33,7 +33,7 @@ export interface S3BlobsDeps {
   readonly cache: DiskCache
 }
 
-export class S3Blobs implements BlobStore, BlobHome {
+export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
   readonly needsSync = false
   readonly #deps: S3BlobsDeps
   readonly #fills: Fills
@@ -111,6 +111,10 @@ export class S3Blobs implements BlobStore, BlobHome {
 
   /** S3 has no end, and the cache makes room for what arrives. */
   async room(): Promise<undefined> {}
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#fills[Symbol.asyncDispose]()
+  }
 
   /** The blob is safe whatever becomes of its copy here. */
   async #cacheFile(path: string, stat: BlobStat): Promise<void> {

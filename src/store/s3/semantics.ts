@@ -5,7 +5,9 @@ import type { Objects } from './objects.ts'
 import { nameOf } from './place.ts'
 
 /** Throws where a condition is ignored: changes of two processes would get lost without anybody noticing. */
-export async function checkSemantics(objects: Objects): Promise<void> {
+export async function checkSemantics(
+  objects: Pick<Objects, 'place' | 'put' | 'text' | 'delete'>,
+): Promise<void> {
   const key = `probes/${randomUUID()}`
   try {
     const isNew = await objects.put(key, '1', { kind: 'absent' })

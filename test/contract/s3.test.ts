@@ -1,0 +1,241 @@
+/** What a store on S3 does beside the contracts that it shares with others. */
+import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import type { Clock } from '../../src/ports/clock.ts'
+import { digestOf } from '../../src/oci/digest.ts'
+import { blobKey } from '../../src/store/s3/keys.ts'
+import { layoutOf } from '../../src/store/layout.ts'
+import { Objects } from '../../src/store/s3/objects.ts'
+import { checkSemantics } from '../../src/store/s3/semantics.ts'
+import { ServerMark } from '../../src/store/s3/server-mark.ts'
+import { Swaps } from '../../src/store/s3/swaps.ts'
+import {
+  digestsOnS3,
+  freshPlace,
+  hasS3,
+  s3Half,
+  s3Store,
+  TEST_LIMITS,
+} from '../helpers/s3-store.ts'
+import { S3Wire } from '../helpers/s3-wire.ts'
+import { collect, put, randomBytes, toArray } from './blob-store.ts'
+import { image } from './catalog.ts'
+
+const TIMES = { renewMs: 40, deadMs: 200 }
+
+describe.skipIf(!hasS3)('blobs on S3', () => {
+  it('are uploaded in parts when they are large, and are the same bytes for whoever has no cache', async () => {
+    await using near = await s3Half()
+    const bytes = randomBytes(11 * 1024 * 1024)
+    const { digest } = await put(near.blobs, bytes)
+
+    expect((await digestsOnS3(near.place, 'blobs/')).get(blobKey(digest))).toBe(digest)
+    await using far = await s3Half({ place: near.place })
+    const range = { start: 9_000_000, end: 9_000_100 }
+    expect(await collect(far.blobs.read(digest, range))).toEqual(
+      bytes.subarray(9_000_000, 9_000_100),
+    )
+    expect(Buffer.from(await collect(far.blobs.read(digest))).equals(bytes)).toBe(true)
+  })
+
+  it('come into the cache once, however many read them', async () => {
+    await using near = await s3Half()
+    const bytes = randomBytes(300_000)
+    const { digest } = await put(near.blobs, bytes)
+    await using wire = await S3Wire.start(near.place.endpoint ?? '')
+    await using far = await s3Half({ place: { ...near.place, endpoint: wire.url } })
+
+    const reads = Array.from({ length: 8 }, () => collect(far.blobs.read(digest)))
+    for (const read of await Promise.all(reads)) expect(read).toEqual(bytes)
+    await collect(far.blobs.read(digest, { start: 5, end: 10 }))
+
+    expect(wire.count('GET', blobKey(digest))).toBe(1)
+  })
+
+  it('leave the cache when they were not used for longest', async () => {
+    await using half = await s3Half({ localCache: 1_000_000 })
+    const first = await put(half.blobs, randomBytes(200_000))
+    const digests = [first.digest]
+    for (let i = 0; i < 7; i += 1) {
+      digests.push((await put(half.blobs, randomBytes(200_000))).digest)
+      await collect(half.blobs.read(first.digest))
+    }
+    const { blobs } = layoutOf(half.data)
+    const cached = (await readdir(blobs, { recursive: true })).filter((name) => name.length > 64)
+    const isCached = (digest = '') => cached.some((name) => name.endsWith(digest.slice(7)))
+
+    expect(cached.length).toBeLessThanOrEqual(5)
+    expect([isCached(digests[0]), isCached(digests[1]), isCached(digests[7])]).toEqual([
+      true,
+      false,
+      true,
+    ])
+    expect(await toArray(half.blobs.list())).toHaveLength(8)
+  })
+
+  it('that lie there with other bytes are told, removed and can be stored again', async () => {
+    await using near = await s3Half()
+    const bytes = randomBytes(200_000)
+    const { digest } = await put(near.blobs, bytes)
+    using objects = await Objects.open(near.place, TEST_LIMITS)
+    await objects.put(blobKey(digest), randomBytes(200_000), { kind: 'none' })
+    await using far = await s3Half({ place: near.place })
+
+    await expect(collect(far.blobs.read(digest))).rejects.toMatchObject({ kind: 'badDigest' })
+    await expect.poll(() => far.blobs.stat(digest)).toBeUndefined()
+    await put(far.blobs, bytes)
+    expect(await collect(far.blobs.read(digest))).toEqual(bytes)
+    await objects.put(blobKey(digest), randomBytes(200_000), { kind: 'none' })
+    expect(await far.blobs.verify(digest)).toBe('rotten')
+    expect(await far.blobs.verify(digest)).toBe('missing')
+    expect(await far.blobs.stat(digest)).toBeUndefined()
+  })
+
+  it('that only came with other bytes stay', async () => {
+    await using near = await s3Half()
+    const bytes = randomBytes(200_000)
+    const { digest } = await put(near.blobs, bytes)
+    await using wire = await S3Wire.start(near.place.endpoint ?? '')
+    await using far = await s3Half({ place: { ...near.place, endpoint: wire.url } })
+    wire.fault = ({ method, path }) => {
+      if (method !== 'GET' || !path.endsWith(blobKey(digest))) return undefined
+      wire.fault = () => undefined
+      return { kind: 'flip', at: 100_000 }
+    }
+
+    await expect(collect(far.blobs.read(digest))).rejects.toMatchObject({ kind: 'badDigest' })
+    expect(await collect(far.blobs.read(digest))).toEqual(bytes)
+  })
+
+  it('are read on from where a connection broke', async () => {
+    await using near = await s3Half()
+    const bytes = randomBytes(900_000)
+    const { digest } = await put(near.blobs, bytes)
+    await using wire = await S3Wire.start(near.place.endpoint ?? '')
+    await using far = await s3Half({ place: { ...near.place, endpoint: wire.url } })
+    wire.fault = ({ method }) => (method === 'GET' ? { kind: 'cut', after: 250_000 } : undefined)
+
+    expect(await collect(far.blobs.read(digest))).toEqual(bytes)
+  })
+
+  it('leave no upload behind that was begun long ago', async () => {
+    await using half = await s3Half()
+    using objects = await Objects.open(half.place, TEST_LIMITS)
+    await using wire = await S3Wire.start(half.place.endpoint ?? '')
+    await using dying = await s3Half({ place: { ...half.place, endpoint: wire.url } })
+    wire.fault = ({ query }) =>
+      query.has('uploadId') ? { kind: 'status', status: 403, code: 'AccessDenied' } : undefined
+
+    const failed = put(dying.blobs, randomBytes(11 * 1024 * 1024))
+    await expect(failed).rejects.toMatchObject({ reason: 's3-denied' })
+    expect(await objects.abortUploads(Date.now() - 3_600_000)).toBe(0)
+    expect(await objects.abortUploads(Date.now() + 60_000)).toBe(1)
+    expect(await digestsOnS3(half.place, 'blobs/')).toEqual(new Map())
+  })
+})
+
+describe.skipIf(!hasS3)('a catalog over S3', () => {
+  it('is made again in an empty data folder', async () => {
+    await using near = await s3Store()
+    const { repository } = image('a', 'b')
+    const layer = { digest: digestOf(Buffer.from('layer')), size: 5, standing: 'proven' as const }
+    await near.catalog.links.record(repository, [layer])
+    await near.pins.add({ ...repository, reference: '3' })
+    await near.catalog.publish(image('a', 'b'))
+
+    await using far = await s3Store({ place: near.place })
+
+    expect(await far.catalog.links.find(repository, layer.digest)).toEqual(layer)
+    expect(await far.pins.list()).toEqual([{ ...repository, reference: '3' }])
+  })
+
+  it('finds links one by one that another server has proven meanwhile', async () => {
+    await using near = await s3Store()
+    await using far = await s3Store({ place: near.place })
+    const { repository } = image('a', 'b')
+    const layer = { digest: digestOf(Buffer.from('layer')), size: 5, standing: 'proven' as const }
+
+    await near.catalog.links.record(repository, [layer])
+
+    expect(await far.catalog.links.find(repository, layer.digest)).toEqual(layer)
+  })
+})
+
+describe.skipIf(!hasS3)('the mark of a server', () => {
+  const open = async () => {
+    const place = await freshPlace()
+    const objects = await Objects.open(place, TEST_LIMITS)
+    const take = (owner: string, clock: Clock = systemClock) =>
+      ServerMark.take({ swaps: new Swaps(objects), place, clock, owner, times: TIMES })
+    return { take, [Symbol.dispose]: () => objects[Symbol.dispose]() }
+  }
+
+  it('is refused to another one while it is renewed, and given back at the end', async () => {
+    using store = await open()
+    const first = await store.take('first')
+
+    await expect(store.take('second')).rejects.toMatchObject({ reason: 'already-running' })
+    await first[Symbol.asyncDispose]()
+
+    const began = performance.now()
+    await using second = await store.take('second')
+    expect(second.hadOther).toBe(true)
+    expect(performance.now() - began).toBeLessThan(TIMES.deadMs)
+  })
+
+  it('goes to another one when nobody renews it, and the one of before is told', async () => {
+    using store = await open()
+    const { clock, wake } = stoppedClock()
+    await using first = await store.take('first', clock)
+
+    await using second = await store.take('second')
+
+    expect(second.hadOther).toBe(true)
+    wake()
+    await expect(first.lost).rejects.toMatchObject({ reason: 'taken-over' })
+  })
+
+  it('is the same data folder’s again at once', async () => {
+    using store = await open()
+    await using _killed = await store.take('same', stoppedClock().clock)
+
+    await using again = await store.take('same')
+
+    expect(again.hadOther).toBe(false)
+  })
+})
+
+/** Of a server that was stopped: it renews nothing until it wakes up. */
+function stoppedClock() {
+  const { promise, resolve: wake } = Promise.withResolvers<void>()
+  const sleep = async (_ms: number, signal?: AbortSignal) => {
+    await Promise.race([promise, ...(signal === undefined ? [] : [once(signal, 'abort')])])
+  }
+  return { clock: { ...systemClock, sleep }, wake }
+}
+
+describe.skipIf(!hasS3)('a server of S3', () => {
+  it('that keeps conditions of writes passes, and leaves no probe behind', async () => {
+    const place = await freshPlace()
+    using objects = await Objects.open(place, TEST_LIMITS)
+
+    await checkSemantics(objects)
+
+    expect(await toArray(objects.list(''))).toEqual([])
+  })
+
+  it('that ignores them is refused', async () => {
+    const place = await freshPlace()
+    using objects = await Objects.open(place, TEST_LIMITS)
+    const careless: Parameters<typeof checkSemantics>[0] = {
+      put: (key, bytes) => objects.put(key, bytes, { kind: 'none' }),
+      text: (key) => objects.text(key),
+      delete: (key) => objects.delete(key),
+      place,
+    }
+
+    await expect(checkSemantics(careless)).rejects.toMatchObject({ reason: 's3-unconditional' })
+  })
+})
