@@ -1,0 +1,119 @@
+/** One copy of the content under faults: killed, damaged or full, every digest that was handed out stays good. */
+import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { layoutOf } from '../../src/store/layout.ts'
+import { FakeRegistry } from '../helpers/fake-registry.ts'
+import { fsck } from '../helpers/faults-fsck.ts'
+import type { Failpoint } from '../helpers/faults-preload.ts'
+import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
+import { type PulledImage, pull } from '../helpers/faults-puller.ts'
+
+/** Folds at once what was pulled. */
+const FOLDING = { cache: { dedup: 'on', lease: '0', offline: true } }
+const OFFLINE = { cache: { offline: true } }
+const TAGS = ['1', '1-zstd', '1-estargz', '1-soci'] as const
+
+let origin: FakeRegistry
+let folder: string
+/** Data folders: as they were pulled, and folded. */
+let pulled: string
+let folded: string
+const control = new Map<string, PulledImage>()
+
+beforeAll(async () => {
+  origin = await FakeRegistry.start()
+  folder = await mkdtemp(join(tmpdir(), 'crossdock-one-copy-'))
+  pulled = join(folder, 'pulled')
+  folded = join(folder, 'folded')
+  await origin.pushImage('app', '1', { layers: [{ size: 300_000 }, { size: 100_000 }] })
+  await using proxy = await TestProxy.start({ registry: origin })
+  for (const tag of TAGS) control.set(tag, await pull(proxy.base, 'app', tag))
+  await proxy.stop()
+  await cp(proxy.data, pulled, { recursive: true })
+  await proxy.start(FOLDING)
+  await vi.waitFor(async () => expect(await foldedBlobs(proxy)).toBeGreaterThanOrEqual(4), START_MS)
+  await proxy.stop()
+  await cp(proxy.data, folded, { recursive: true })
+}, 2 * START_MS)
+
+afterAll(async () => {
+  await origin?.[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true, force: true })
+})
+
+describe('a store that keeps one copy', () => {
+  test.each([
+    ['rename', 'before', 1],
+    ['rename', 'after', 1],
+    ['rename', 'after', 3],
+    ['commit', 'before', 2],
+    ['commit', 'after', 5],
+    ['remove', 'before', 1],
+    ['remove', 'after', 1],
+    ['remove', 'after', 2],
+  ] as const)(
+    'serves all without upstream after a kill %s: %s, number %d',
+    async (op, when, nth) => {
+      const point: Failpoint = { op, when, nth, act: 'kill' }
+      await onCopy(pulled, async (proxy) => {
+        await proxy.start(FOLDING, { points: [point] })
+        // Dead, or done when that many such steps never came.
+        const isOver = async () => (await foldedBlobs(proxy).catch(() => 9)) >= 4
+        await expect.poll(isOver, { timeout: START_MS }).toBe(true)
+        await proxy.stop('SIGKILL')
+        await proxy.start(OFFLINE)
+        await servesAll(proxy)
+      })
+    },
+  )
+
+  test('serves all without upstream when its catalog is lost', async () => {
+    await onCopy(folded, async (proxy) => {
+      await rm(layoutOf(proxy.data).catalog)
+      await proxy.start(OFFLINE)
+      await servesAll(proxy)
+    })
+  })
+
+  test('refuses a layer while there is no room to make it again, and serves it afterwards', async () => {
+    await onCopy(folded, async (proxy) => {
+      const full: Failpoint = {
+        op: 'write',
+        when: 'before',
+        act: 'ENOSPC',
+        path: '/data/tmp/',
+        times: 1_000,
+      }
+      await proxy.start(OFFLINE, { points: [full], armedLater: true })
+      process.kill(proxy.crossdock.pid, 'SIGWINCH')
+      await expect.poll(() => proxy.crossdock.output()).toContain('faults are armed')
+      await expect(pull(proxy.base, 'app', '1')).rejects.toThrow()
+      await proxy.restart('SIGTERM', OFFLINE)
+      await servesAll(proxy)
+    })
+  })
+})
+
+async function onCopy(data: string, work: (proxy: TestProxy) => Promise<void>): Promise<void> {
+  await using proxy = await TestProxy.start({ registry: origin })
+  await proxy.stop()
+  await rm(proxy.data, { recursive: true })
+  await cp(data, proxy.data, { recursive: true })
+  await work(proxy)
+  expect(await proxy.stop()).toBe(0)
+  expect((await fsck(proxy.data)).problems).toEqual([])
+}
+
+async function servesAll(proxy: TestProxy): Promise<void> {
+  for (const [tag, image] of control) {
+    const again = await pull(proxy.base, 'app', tag)
+    expect({ tag, digest: again.digest }).toEqual({ tag, digest: image.digest })
+    expect(again.layers).toEqual(image.layers)
+  }
+}
+
+async function foldedBlobs({ crossdock }: TestProxy): Promise<number> {
+  return await crossdock.metric('crossdock_folded_blobs_total')
+}
