@@ -154,18 +154,16 @@ export class Children {
     if (task.ready === undefined || index.kind !== 'index') return []
     const { platforms } = task
     const recipeOfChild = recipes(task)
-    const found: ConvertedImage[] = []
-    for (const child of learnable(index)) {
-      if (platforms === 'all' || platforms.some((one) => matchesPlatform(one, child.platform))) {
-        continue
-      }
-      const recipe = recipeOfChild(child)
-      if (recipe === undefined) continue
-      const key = { repository: task.repository, source: child.digest, recipe }
-      const made = await this.#deps.catalog.conversions.findImage(key)
-      if (made !== undefined) found.push(made)
-    }
-    return found
+    const keys = [...learnable(index)].flatMap((child) => {
+      const isAwaited =
+        platforms === 'all' || platforms.some((one) => matchesPlatform(one, child.platform))
+      const recipe = isAwaited ? undefined : recipeOfChild(child)
+      return recipe ? [{ repository: task.repository, source: child.digest, recipe }] : []
+    })
+    // Asked together, they are one question where the catalog is elsewhere; an index has a bounded number.
+    const { conversions } = this.#deps.catalog
+    const made = await Promise.all(keys.map((key) => conversions.findImage(key)))
+    return made.filter((one) => one !== undefined)
   }
 
   async #isHere(made: ConvertedImage): Promise<boolean> {

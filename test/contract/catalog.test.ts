@@ -1,7 +1,7 @@
-import { afterAll, describe } from 'vitest'
+import { afterAll, beforeAll, describe } from 'vitest'
 import { diskStore } from '../helpers/disk-store.ts'
 import { memoryStore } from '../helpers/memory-store.ts'
-import { hasPostgres, type TestDatabase, testDatabase } from '../helpers/postgres.ts'
+import { hasPostgres, START_MS, type TestDatabase, testDatabase } from '../helpers/postgres.ts'
 import { describeCatalog } from './catalog.ts'
 
 describeCatalog('on SQLite', () => diskStore())
@@ -11,11 +11,13 @@ describeCatalog('in memory', async () => ({
 }))
 
 describe.skipIf(!hasPostgres)('with a server', () => {
-  let database: TestDatabase | undefined
-  afterAll(async () => await database?.[Symbol.asyncDispose]())
+  let database: TestDatabase
+  beforeAll(async () => {
+    database = await testDatabase()
+  }, START_MS)
+  afterAll(async () => await database[Symbol.asyncDispose]())
 
   describeCatalog('on PostgreSQL', async () => {
-    database ??= await testDatabase()
     const catalog = await database.open()
     return { catalog, [Symbol.asyncDispose]: () => catalog[Symbol.asyncDispose]() }
   })

@@ -1,14 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe } from 'vitest'
+import { afterAll, beforeAll, describe } from 'vitest'
 import { openPostgresCoordination } from '../../src/store/postgres/open.ts'
 import { Coordination } from '../../src/store/sqlite-coordination.ts'
 import { SqliteLeaseTable } from '../../src/store/sqlite-leases.ts'
 import { SqliteNotices } from '../../src/store/sqlite-notices.ts'
 import { TableLeases } from '../../src/store/table-leases.ts'
 import { MemoryLeaseTable, MemoryNotices } from '../helpers/memory-leases.ts'
-import { hasPostgres, type TestDatabase, testDatabase } from '../helpers/postgres.ts'
+import { hasPostgres, START_MS, type TestDatabase, testDatabase } from '../helpers/postgres.ts'
 import { describeLeases } from './leases.ts'
 
 describeLeases('on SQLite', async () => {
@@ -54,11 +54,13 @@ describeLeases('in memory', async () => {
 })
 
 describe.skipIf(!hasPostgres)('with a server', () => {
-  let database: TestDatabase | undefined
-  afterAll(async () => await database?.[Symbol.asyncDispose]())
+  let database: TestDatabase
+  beforeAll(async () => {
+    database = await testDatabase()
+  }, START_MS)
+  afterAll(async () => await database[Symbol.asyncDispose]())
 
   describeLeases('on PostgreSQL', async () => {
-    database ??= await testDatabase()
     const { url, client } = database
     await database.empty()
     return {

@@ -22,6 +22,9 @@ export interface TestDatabase extends AsyncDisposable {
   open(deps?: Partial<PostgresDeps> & { readonly clock?: Clock }): Promise<PostgresCatalog>
 }
 
+/** For hooks that make the first database: a server is made for it, on a machine that has much to do. */
+export const START_MS = 60_000
+
 let counter = 0
 
 /** `options`: of CREATE DATABASE. */

@@ -47,6 +47,11 @@ export class Answers {
     return asked.value
   }
 
+  /** What the server has said without being asked. */
+  know(question: string, answer: Dated<unknown>): void {
+    this.#known.set(question, answer)
+  }
+
   /** Call it as soon as the server has said this; what is asked next by whoever waited for it is as new. */
   saw(version: string): void {
     this.#current = version

@@ -14,6 +14,7 @@ import { layerOf, madeOf, type RecordedLayer, recorded, recordedLayer } from '..
 import type { Answers } from './answers.ts'
 import type { Database, Session } from './database.ts'
 import type { Row, Value } from './driver.ts'
+import { LINK_BESIDE, linkBeside, linkQuestion } from './links.ts'
 import { Lookup, type LookupQuery } from './lookup.ts'
 import type { Repositories } from './repositories.ts'
 import { bytesOf, digestIn, malformed, numberIn, sumOfText, textIn, textOf } from './values.ts'
@@ -23,8 +24,9 @@ const IMAGE = `r.upstream, r.name, i.source, i.recipe, i.target, i.size, i.media
 
 export const FIND_IMAGE: LookupQuery = {
   types: ['text', 'text', 'bytea', 'bytea'],
-  find: `SELECT true AS is_found, ${IMAGE}
+  find: `SELECT true AS is_found, ${IMAGE}, ${LINK_BESIDE}
     FROM crossdock.repositories r JOIN crossdock.images i ON i.repository = r.id
+      LEFT JOIN crossdock.links l ON l.digest = i.target AND l.repository = r.id
     WHERE r.upstream = k.k1 AND r.name = k.k2 AND i.source = k.k3 AND i.recipe_sum = k.k4`,
 }
 
@@ -78,7 +80,12 @@ export class PostgresConversions implements ConversionCatalog {
     this.#db = db
     this.#journal = journal
     this.#repositories = repositories
-    this.#lookup = new Lookup(db, answers, FIND_IMAGE, ([row]) => row && imageIn(row))
+    this.#lookup = new Lookup(db, answers, FIND_IMAGE, ([row], _key, tell) => {
+      if (row === undefined) return undefined
+      const { target, ...image } = imageIn(row)
+      tell(linkQuestion(image.repository, target), linkBeside(row, target))
+      return { target, ...image }
+    })
   }
 
   async findLayer(key: LayerKey): Promise<LayerRecord | undefined> {

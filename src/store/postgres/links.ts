@@ -7,10 +7,9 @@ import type { Restore } from '../restore.ts'
 import type { Answers } from './answers.ts'
 import type { Database, Session } from './database.ts'
 import type { Row } from './driver.ts'
-import { refusal } from './failures.ts'
 import { Lookup, type LookupQuery } from './lookup.ts'
 import type { Repositories } from './repositories.ts'
-import { bytesOf, digestIn, numberIn, textIn, textOf } from './values.ts'
+import { bytesOf, digestIn, malformed, numberIn, textIn, textOf } from './values.ts'
 
 /** By the number in the column. */
 const STANDINGS = ['named', 'proven', 'made'] as const satisfies readonly Link['standing'][]
@@ -21,6 +20,24 @@ export const FIND_LINK: LookupQuery = {
   find: `SELECT true AS is_found, l.digest, l.size, l.media_type, l.standing, l.is_config
     FROM crossdock.repositories r JOIN crossdock.links l ON l.repository = r.id
     WHERE r.upstream = k.k1 AND r.name = k.k2 AND l.digest = k.k3`,
+}
+
+/** Of `l`, beside other columns: whoever finds a manifest asks for its link next. */
+export const LINK_BESIDE = `l.size AS link_size, l.media_type AS link_media_type,
+  l.standing AS link_standing, l.is_config AS link_is_config`
+
+export function linkBeside(row: Row, digest: Digest): Link | undefined {
+  if (row.link_standing === null) return undefined
+  return linkOf(digest, {
+    size: row.link_size,
+    media_type: row.link_media_type,
+    standing: row.link_standing,
+    is_config: row.link_is_config,
+  })
+}
+
+export function linkQuestion({ upstream, name }: Repository, digest: Digest): string {
+  return `link ${upstream}/${name}@${digest}`
 }
 
 export const IS_PROVEN = `SELECT FROM crossdock.links l JOIN crossdock.repositories r ON r.id = l.repository
@@ -137,9 +154,10 @@ export class PostgresLinks implements LinkCatalog {
     }))
   }
 
-  #find({ upstream, name }: Repository, digest: Digest): Promise<Link | undefined> {
+  #find(repository: Repository, digest: Digest): Promise<Link | undefined> {
+    const { upstream, name } = repository
     const key = [textOf(upstream), textOf(name), bytesOf(digest)]
-    return this.#lookup.find(`link ${upstream}/${name}@${digest}`, key)
+    return this.#lookup.find(linkQuestion(repository, digest), key)
   }
 }
 
@@ -152,12 +170,14 @@ function hasNoTwin(links: readonly Link[]): boolean {
 }
 
 function linkIn(row: Row): Link {
+  return linkOf(digestIn(row, 'digest'), row)
+}
+
+function linkOf(digest: Digest, row: Row): Link {
   const standing = STANDINGS[numberIn(row, 'standing')]
-  if (standing === undefined) {
-    throw refusal('store.catalog', `a link stands at ${row.standing}`, 'postgres-malformed')
-  }
+  if (standing === undefined) throw malformed('standing', row.standing)
   return {
-    digest: digestIn(row, 'digest'),
+    digest,
     size: numberIn(row, 'size'),
     ...(row.media_type !== null && { mediaType: textIn(row, 'media_type') }),
     standing,

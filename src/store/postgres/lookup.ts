@@ -22,22 +22,23 @@ export interface LookupQuery {
   readonly find: string
 }
 
+/** What was found for one key as its answer; `tell` takes what else the rows answer, which is likely to be asked next. */
+export type AnswerOf<V> = (
+  rows: readonly Row[],
+  key: readonly Value[],
+  tell: (question: string, value: unknown) => void,
+) => V
+
 export class Lookup<V> {
   readonly #db: Session
   readonly #answers: Answers
   readonly #types: LookupQuery['types']
   readonly #text: string
-  readonly #answerOf: (rows: readonly Row[]) => V
+  readonly #answerOf: AnswerOf<V>
   readonly #waiting: Waiting<V>[] = []
   #running = 0
 
-  /** `answerOf` makes the answer of the rows that were found for one key. */
-  constructor(
-    db: Session,
-    answers: Answers,
-    { types, find }: LookupQuery,
-    answerOf: (rows: readonly Row[]) => V,
-  ) {
+  constructor(db: Session, answers: Answers, { types, find }: LookupQuery, answerOf: AnswerOf<V>) {
     this.#db = db
     this.#answers = answers
     this.#types = types
@@ -72,8 +73,10 @@ export class Lookup<V> {
       const found: Row[][] = some.map(() => [])
       for (const row of rows) if (row.is_found === true) found[Number(row.i) - 1]?.push(row)
       this.#answers.saw(version)
-      for (const [i, { resolve }] of some.entries()) {
-        resolve({ value: this.#answerOf(found[i] ?? []), version })
+      const tell = (question: string, value: unknown) =>
+        this.#answers.know(question, { value, version })
+      for (const [i, { key, resolve }] of some.entries()) {
+        resolve({ value: this.#answerOf(found[i] ?? [], key, tell), version })
       }
     } catch (error) {
       for (const { reject } of some) reject(error)

@@ -6,14 +6,16 @@ import type { TagCatalog, TagName, TagRecord } from '../../ports/tags.ts'
 import type { Answers } from './answers.ts'
 import type { Database, Session } from './database.ts'
 import type { Row } from './driver.ts'
+import { LINK_BESIDE, linkBeside, linkQuestion } from './links.ts'
 import { Lookup, type LookupQuery } from './lookup.ts'
 import type { Repositories } from './repositories.ts'
 import { bytesOf, digestIn, numberIn, textIn, textOf } from './values.ts'
 
 export const FIND_TAG: LookupQuery = {
   types: ['text', 'text', 'text'],
-  find: `SELECT true AS is_found, t.digest, t.checked_at
+  find: `SELECT true AS is_found, t.digest, t.checked_at, ${LINK_BESIDE}
     FROM crossdock.repositories r JOIN crossdock.tags t ON t.repository = r.id
+      LEFT JOIN crossdock.links l ON l.digest = t.digest AND l.repository = r.id
     WHERE r.upstream = k.k1 AND r.name = k.k2 AND t.tag = k.k3`,
 }
 
@@ -52,7 +54,13 @@ export class PostgresTags implements TagCatalog {
     this.#repositories = repositories
     this.#clock = beside.clock
     this.#journal = beside.journal
-    this.#lookup = new Lookup(db, answers, FIND_TAG, ([row]) => row && this.#recordIn(row))
+    this.#lookup = new Lookup(db, answers, FIND_TAG, ([row], [upstream, name], tell) => {
+      if (row === undefined) return undefined
+      const record = this.#recordIn(row)
+      const repository = { upstream: String(upstream), name: String(name) }
+      tell(linkQuestion(repository, record.digest), linkBeside(row, record.digest))
+      return record
+    })
   }
 
   async find({ upstream, name }: Repository, tag: string): Promise<TagRecord | undefined> {

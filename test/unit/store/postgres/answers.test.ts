@@ -87,6 +87,30 @@ describe('answers of PostgreSQL that are remembered', () => {
     expect(await find('a')).toBe('a other 1')
   })
 
+  it('include what the server told beside what it was asked', async () => {
+    const server = new FakeServer()
+    const answers = new Answers(server)
+    const query = { types: ['text'], find: 'SELECT' }
+    const beside = new Lookup(server, answers, query, ([row], [key], tell) => {
+      tell(`of ${String(key)}`, `beside ${String(row?.text)}`)
+      return ''
+    })
+    await beside.find('a', ['a'])
+
+    const told = await answers.recall('of a', async () => {
+      throw new Error('it was told')
+    })
+
+    expect(told).toBe('beside a at 1')
+    await turn()
+    server.version += 1
+    await expect(
+      answers.recall('of a', async () => {
+        throw new Error('asked')
+      }),
+    ).rejects.toThrow('asked')
+  })
+
   it('are looked up together when they are asked for together', async () => {
     const server = new FakeServer()
     const { find } = start(server)

@@ -5,7 +5,12 @@ import type { Clock } from '../../../../src/ports/clock.ts'
 import type { PostgresCatalog } from '../../../../src/store/postgres/catalog.ts'
 import { openPostgresCatalog } from '../../../../src/store/postgres/open.ts'
 import { digest, image, layer } from '../../../contract/catalog.ts'
-import { hasPostgres, type TestDatabase, testDatabase } from '../../../helpers/postgres.ts'
+import {
+  hasPostgres,
+  START_MS,
+  type TestDatabase,
+  testDatabase,
+} from '../../../helpers/postgres.ts'
 
 const ALPINE = { upstream: 'docker.io', name: 'library/alpine' }
 const TEN_MINUTES = 600_000
@@ -18,7 +23,7 @@ describe.skipIf(!hasPostgres)('a catalog that replicas share', () => {
     database = await testDatabase()
     one = await openPostgresCatalog({ url: database.url, clock: systemClock })
     other = await openPostgresCatalog({ url: database.url, clock: systemClock })
-  })
+  }, START_MS)
   afterAll(async () => {
     await one[Symbol.asyncDispose]()
     await other[Symbol.asyncDispose]()

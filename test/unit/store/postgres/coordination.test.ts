@@ -1,13 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../../../../src/clock.ts'
 import { holdServerLease, openPostgresCoordination } from '../../../../src/store/postgres/open.ts'
-import { hasPostgres, type TestDatabase, testDatabase } from '../../../helpers/postgres.ts'
+import {
+  hasPostgres,
+  START_MS,
+  type TestDatabase,
+  testDatabase,
+} from '../../../helpers/postgres.ts'
 
 describe.skipIf(!hasPostgres)('replicas on one PostgreSQL', () => {
   let database: TestDatabase
   beforeAll(async () => {
     database = await testDatabase()
-  })
+  }, START_MS)
   afterAll(async () => await database[Symbol.asyncDispose]())
 
   it('says that notices may have been missed when the connection broke, and goes on', async () => {

@@ -2,7 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../../../../src/clock.ts'
 import { openPostgresCatalog } from '../../../../src/store/postgres/open.ts'
 import { MIGRATIONS, type Migration } from '../../../../src/store/postgres/schema.ts'
-import { hasPostgres, type TestDatabase, testDatabase } from '../../../helpers/postgres.ts'
+import {
+  hasPostgres,
+  START_MS,
+  type TestDatabase,
+  testDatabase,
+} from '../../../helpers/postgres.ts'
 
 describe.skipIf(!hasPostgres)('opening a catalog on PostgreSQL', () => {
   const databases: TestDatabase[] = []
@@ -14,7 +19,7 @@ describe.skipIf(!hasPostgres)('opening a catalog on PostgreSQL', () => {
   let ours: TestDatabase
   beforeAll(async () => {
     ours = await fresh()
-  })
+  }, START_MS)
   afterAll(async () => {
     for (const one of databases) await one[Symbol.asyncDispose]()
   })

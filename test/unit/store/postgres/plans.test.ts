@@ -12,7 +12,12 @@ import { lookupText } from '../../../../src/store/postgres/lookup.ts'
 import { LIST_PLATFORMS } from '../../../../src/store/postgres/platforms.ts'
 import { DESCRIBE } from '../../../../src/store/postgres/retention.ts'
 import { FIND_TAG, LIST_ALL_TAGS, LIST_TAGS } from '../../../../src/store/postgres/tags.ts'
-import { hasPostgres, type TestDatabase, testDatabase } from '../../../helpers/postgres.ts'
+import {
+  hasPostgres,
+  START_MS,
+  type TestDatabase,
+  testDatabase,
+} from '../../../helpers/postgres.ts'
 
 /** Rows of each table: enough for the planner to prefer an index wherever there is one. */
 const ROWS = 5_000
@@ -46,7 +51,7 @@ describe.skipIf(!hasPostgres)('a large catalog on PostgreSQL', () => {
     database = await testDatabase()
     await using _ = await database.open()
     await database.client.query(FILL)
-  })
+  }, START_MS)
   afterAll(async () => await database[Symbol.asyncDispose]())
 
   it.each(Object.entries(QUERIES))('finds %s by indexes alone', async (_, { text, values }) => {
