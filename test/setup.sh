@@ -61,6 +61,24 @@ nydus() { # ten minutes of processor time, once: Nydus's own crates
   cp "$to/target/release/oracle-nydus" "$cache/tools/bin/"
   echo "$key" > "$to/.built"
 }
+encoder() { # NAME TOOLCHAIN COMPRESS PGZIP: the versions of klauspost/compress and pgzip, the latter of which may ask for a newer former
+  local to=$cache/encoders/gzips-$1 work
+  go version -m "$to" 2> /dev/null | grep -q "klauspost/compress.$3" && return
+  work=$(mktemp -d)
+  cp "$shared"/oracles/encoders/{main.go,go.mod} "$work"
+  chmod -R u+w "$work"
+  (cd "$work" && export GOTOOLCHAIN=$2 GOFLAGS=-mod=mod &&
+    go mod edit -require "github.com/klauspost/compress@$3" -require "github.com/klauspost/pgzip@$4" && go mod tidy && go build -trimpath -o "$to" .)
+  rm -rf "$work"
+  go version -m "$to" | grep -q "klauspost/compress.$3"
+}
+encoders() { # one program for each output that Go's encoders of gzip have had
+  local version
+  mkdir -p "$cache/encoders"
+  encoder go1.26 local v1.20.4 v1.3.0
+  encoder go1.27 go1.27.0 v1.20.4 v1.3.0
+  for version in 1.15.15 1.18.0 1.18.7 1.20.0; do encoder "kp$version" local "v$version" v1.2.6; done
+}
 rootfs() { "$shared/clients/real-clients.sh" rootfs; }
 stargz() { [ -x "$RC_DIR/rootfs/rc/sgz" ] || "$shared/clients/real-clients.sh" stargz; }
 containerd() { [ -x "$RC_DIR/rootfs/rc/ctrd/containerd" ] || "$shared/clients/real-clients.sh" containerd; }
@@ -100,7 +118,7 @@ end_registry() {
 
 step packages packages
 # Two lanes for two cores: compilers need nothing of the machine but Go and Rust; the rest installs packages one after the other.
-{ step oracles oracles && step nydus nydus; } & lane=$!
+{ step oracles oracles && step encoders encoders && step nydus nydus; } & lane=$!
 ok=1
 mine=''
 trap end_registry EXIT
