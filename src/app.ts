@@ -42,7 +42,7 @@ import type { Clock } from './ports/clock.ts'
 import type { Pins } from './ports/pins.ts'
 import type { SidecarStore } from './ports/sidecars.ts'
 import { RecordImages, type Regenerate } from './priorities/record-images.ts'
-import { Records } from './priorities/records.ts'
+import { PriorityLists } from './priorities/priority-lists.ts'
 import { Blobs } from './pull/blobs.ts'
 import { Manifests } from './pull/manifests.ts'
 import { Tags } from './pull/tags.ts'
@@ -218,7 +218,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     ...{ catalog, manifests, blobs, upstreams, offline, regenerate },
     settings: capacity,
   })
-  const records = new Records({
+  const priorityLists = new PriorityLists({
     ...{ store, sidecars, catalog, tags, manifests, upstreams, clock, offline },
     images: recordImages,
     configured: (repository, profile) => chooseRecord(repository, settings.waiting.rules, profile),
@@ -247,7 +247,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     regenerations,
     remaker,
     profiles,
-    records,
+    priorityLists,
     wishes,
     children,
     setbacks,

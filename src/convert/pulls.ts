@@ -9,7 +9,7 @@ import { fullName, type Repository } from '../oci/repository.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { ConvertedImage } from '../ports/conversions.ts'
 import type { RawManifest } from '../ports/upstream.ts'
-import type { Records } from '../priorities/records.ts'
+import type { PriorityLists } from '../priorities/priority-lists.ts'
 import { withList } from '../priorities/stored-lists.ts'
 import type { Blobs } from '../pull/blobs.ts'
 import type { Manifests } from '../pull/manifests.ts'
@@ -44,7 +44,7 @@ export interface PullsDeps {
   readonly regenerations: Regenerations
   readonly remaker: Remaker
   readonly profiles: Profiles
-  readonly records: Records
+  readonly priorityLists: PriorityLists
   readonly wishes: Wishes
   readonly children: Children
   readonly setbacks: Pick<Setbacks, 'find'>
@@ -114,7 +114,7 @@ export class Pulls {
       try {
         const platforms = await this.#deps.children.known(repository, profile)
         const ask = { repository, tag, source, profile, platforms }
-        const { list } = await this.#deps.records.choose(ask)
+        const { list } = await this.#deps.priorityLists.choose(ask)
         if (list !== undefined) lists.set(profile.name, list)
       } catch (error) {
         if (!(error instanceof CrossdockError)) throw error
@@ -199,7 +199,13 @@ export class Pulls {
     const { repository, tag, wanted, plain: source } = sought
     const { profile } = wanted
     const platforms = await this.#deps.children.known(repository, profile)
-    const chosen = await this.#deps.records.choose({ repository, tag, source, profile, platforms })
+    const chosen = await this.#deps.priorityLists.choose({
+      repository,
+      tag,
+      source,
+      profile,
+      platforms,
+    })
     const plain = { ...source, warnings: chosen.warnings }
     const asked: ImageTask = {
       repository,

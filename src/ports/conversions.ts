@@ -50,9 +50,9 @@ export interface RefusedLayer extends LayerKey {
 }
 
 /** What is known of a layer and an encoding. */
-export type LayerRecord = ConvertedLayer | RefusedLayer
+export type KnownLayer = ConvertedLayer | RefusedLayer
 
-export function isMade(layer: LayerRecord): layer is ConvertedLayer {
+export function isMade(layer: KnownLayer): layer is ConvertedLayer {
   return !('refused' in layer)
 }
 
@@ -83,12 +83,12 @@ export interface ConvertedImage extends ImageKey {
 }
 
 export interface ConversionCatalog {
-  findLayer(key: LayerKey): Promise<LayerRecord | undefined>
+  findLayer(key: LayerKey): Promise<KnownLayer | undefined>
   /** How a converted layer was made; one that a format left as it is was not. */
   findLayerByTarget(target: Digest): Promise<ConvertedLayer | undefined>
   /** Everything that was made of one source, and what was refused. */
-  listLayers(source: Digest): Promise<readonly LayerRecord[]>
-  recordLayer(layer: LayerRecord): Promise<void>
+  listLayers(source: Digest): Promise<readonly KnownLayer[]>
+  recordLayer(layer: KnownLayer): Promise<void>
   /** The same for a layer that no converted image names: a catalog that is made anew knows it, too. */
   keepLayer(layer: ConvertedLayer): Promise<void>
   findImage(key: ImageKey): Promise<ConvertedImage | undefined>

@@ -8,7 +8,7 @@ import { CONFIG_TYPES, layerMediaType, MANIFEST_TYPES } from '../oci/media-type.
 import type { RawManifest } from '../ports/upstream.ts'
 import { BLOCK_SIZE } from '../tar/block.ts'
 import { fileHeader, paddingOf } from '../tar/writer.ts'
-import { RECORD_ARTIFACT } from './records.ts'
+import { RECORD_ARTIFACT } from './priority-lists.ts'
 
 export interface RecordImage {
   readonly manifest: RawManifest

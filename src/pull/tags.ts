@@ -7,7 +7,7 @@ import { fullName, isSameRepository, type Repository } from '../oci/repository.t
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Place, SidecarStore } from '../ports/sidecars.ts'
-import type { TagRecord } from '../ports/tags.ts'
+import type { KnownTag } from '../ports/tags.ts'
 import type { Upstream, Upstreams } from '../ports/upstream.ts'
 import { claimTag } from './claims.ts'
 import type { Manifests } from './manifests.ts'
@@ -139,7 +139,7 @@ export class Tags {
     upstream: Upstream,
     repository: Repository,
     tag: string,
-    known: TagRecord,
+    known: KnownTag,
   ): Promise<Digest | undefined> {
     const now = await upstream.resolve(repository.name, tag)
     if (now?.digest !== known.digest) return undefined

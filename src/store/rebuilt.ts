@@ -3,13 +3,13 @@ import type { Repository } from '../oci/repository.ts'
 import type { Platform } from '../oci/manifest.ts'
 import type { ConvertedImage, ConvertedLayer } from '../ports/conversions.ts'
 import type { Link } from '../ports/links.ts'
-import type { TagRecord } from '../ports/tags.ts'
+import type { KnownTag } from '../ports/tags.ts'
 
 /** Of all: what says nothing new leaves times as they are, and nothing is told to the journal again. */
 export interface Puts {
   links(repository: Repository, links: readonly Link[]): void
   /** The youngest claim wins, since several manifests may claim a tag that has moved. */
-  claim(repository: Repository, tag: string, record: TagRecord): void
+  claim(repository: Repository, tag: string, record: KnownTag): void
   /** Forgets the tag unless it was claimed after `at`, ms since 1970. */
   disclaim(repository: Repository, tag: string, at: number): void
   /** One whose time nobody wrote down counts as used now. */

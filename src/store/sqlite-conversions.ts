@@ -6,7 +6,7 @@ import type {
   ConvertedLayer,
   ImageKey,
   LayerKey,
-  LayerRecord,
+  KnownLayer,
 } from '../ports/conversions.ts'
 import type { Journal } from '../ports/journal.ts'
 import { optionsText, recipeText } from '../ports/recipe.ts'
@@ -30,7 +30,7 @@ export class SqliteConversions implements ConversionCatalog {
     this.#journal = journal
   }
 
-  async findLayer(key: LayerKey): Promise<LayerRecord | undefined> {
+  async findLayer(key: LayerKey): Promise<KnownLayer | undefined> {
     return this.#db.mending(() => {
       const { encoding, revision } = key
       const options = optionsText(key.options)
@@ -60,7 +60,7 @@ export class SqliteConversions implements ConversionCatalog {
     })
   }
 
-  async listLayers(source: Digest): Promise<readonly LayerRecord[]> {
+  async listLayers(source: Digest): Promise<readonly KnownLayer[]> {
     return this.#db.mending(() => {
       const asked = { source: bytesOf(source) }
       const rows = this.#db.all(
@@ -71,7 +71,7 @@ export class SqliteConversions implements ConversionCatalog {
     })
   }
 
-  async recordLayer(layer: LayerRecord): Promise<void> {
+  async recordLayer(layer: KnownLayer): Promise<void> {
     await this.#db.mending(() => this.putLayer(layer))
   }
 
@@ -80,7 +80,7 @@ export class SqliteConversions implements ConversionCatalog {
     await this.recordLayer(layer)
   }
 
-  putLayer(record: LayerRecord): void {
+  putLayer(record: KnownLayer): void {
     const layer = recordedLayer(record)
     const { encoding, options, revision, size } = layer
     const row = {
@@ -203,7 +203,7 @@ export class SqliteConversions implements ConversionCatalog {
   }
 }
 
-function layerIn(row: Row): LayerRecord {
+function layerIn(row: Row): KnownLayer {
   const layer = layerOf({
     source: digestIn(row, 'source'),
     encoding: textIn(row, 'encoding'),

@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { Repository } from '../oci/repository.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Journal } from '../ports/journal.ts'
-import type { TagCatalog, TagName, TagRecord } from '../ports/tags.ts'
+import type { TagCatalog, TagName, KnownTag } from '../ports/tags.ts'
 import type { Database } from './sqlite-database.ts'
 import type { Row } from './sqlite-row.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
@@ -25,16 +25,16 @@ export class SqliteTags implements TagCatalog {
     this.#journal = journal
   }
 
-  async find(repository: Repository, tag: string): Promise<TagRecord | undefined> {
+  async find(repository: Repository, tag: string): Promise<KnownTag | undefined> {
     return this.#db.mending(() => this.#find(repository, tag))
   }
 
-  async record(repository: Repository, tag: string, record: TagRecord): Promise<void> {
+  async record(repository: Repository, tag: string, record: KnownTag): Promise<void> {
     await this.#db.mending(() => this.#db.transaction(() => this.put(repository, tag, record)))
   }
 
   /** The same within a transaction. */
-  put({ upstream, name }: Repository, tag: string, record: TagRecord): void {
+  put({ upstream, name }: Repository, tag: string, record: KnownTag): void {
     const digest = bytesOf(record.digest)
     const row = { upstream, name, tag, digest, checked_at: record.checkedAt }
     this.#db.run(
@@ -48,7 +48,7 @@ export class SqliteTags implements TagCatalog {
   }
 
   /** Within a transaction: the youngest claim wins, since several manifests may claim a tag that has moved. */
-  claim(repository: Repository, tag: string, record: TagRecord): void {
+  claim(repository: Repository, tag: string, record: KnownTag): void {
     const known = this.#read(repository, tag)
     if (known === undefined || known.checkedAt < record.checkedAt) this.put(repository, tag, record)
   }
@@ -66,18 +66,18 @@ export class SqliteTags implements TagCatalog {
     return true
   }
 
-  async *list(repository?: Repository): AsyncGenerator<TagRecord & TagName> {
+  async *list(repository?: Repository): AsyncGenerator<KnownTag & TagName> {
     if (repository !== undefined) yield* this.#listOne(repository, '')
     else yield* this.#listAll({ upstream: '', name: '' })
   }
 
-  async *listAfter(last: TagName): AsyncGenerator<TagRecord & TagName> {
+  async *listAfter(last: TagName): AsyncGenerator<KnownTag & TagName> {
     yield* this.#listOne(last, last.tag)
     yield* this.#listAll(last)
   }
 
   /** Of the repositories behind `after`. */
-  async *#listAll(after: Repository): AsyncGenerator<TagRecord & TagName> {
+  async *#listAll(after: Repository): AsyncGenerator<KnownTag & TagName> {
     let listed = 0
     for (let last = after; ; ) {
       const { upstream, name } = last
@@ -105,7 +105,7 @@ export class SqliteTags implements TagCatalog {
     }
   }
 
-  async *#listOne(repository: Repository, after: string): AsyncGenerator<TagRecord & TagName> {
+  async *#listOne(repository: Repository, after: string): AsyncGenerator<KnownTag & TagName> {
     const { upstream, name } = repository
     for (let last = after; ; ) {
       const page = await this.#db.mending(() => this.#page(repository, last))
@@ -129,12 +129,12 @@ export class SqliteTags implements TagCatalog {
     return rows.map((row) => ({ tag: textIn(row, 'tag'), record: recordIn(row, repository) }))
   }
 
-  #find(repository: Repository, tag: string): TagRecord | undefined {
+  #find(repository: Repository, tag: string): KnownTag | undefined {
     const { upstream, name } = repository
     return this.#db.recall(`tag ${upstream}/${name}:${tag}`, () => this.#read(repository, tag))
   }
 
-  #read(repository: Repository, tag: string): TagRecord | undefined {
+  #read(repository: Repository, tag: string): KnownTag | undefined {
     const row = this.#db.get(
       `SELECT digest, checked_at, sum FROM tags WHERE repository = ${REPOSITORY_ID} AND tag = ?`,
       repository.upstream,
@@ -150,7 +150,7 @@ export class SqliteTags implements TagCatalog {
   }
 }
 
-function recordIn(row: Row, { upstream, name }: Repository): TagRecord {
+function recordIn(row: Row, { upstream, name }: Repository): KnownTag {
   const sound = soundIn('tags', row, { upstream, name })
   return { digest: digestIn(sound, 'digest'), checkedAt: numberIn(sound, 'checked_at') }
 }

@@ -10,13 +10,13 @@ import type {
   ConvertedLayer,
   ImageKey,
   LayerKey,
-  LayerRecord,
+  KnownLayer,
 } from '../../src/ports/conversions.ts'
 import type { Link, LinkCatalog } from '../../src/ports/links.ts'
 import type { PlatformCatalog } from '../../src/ports/platforms.ts'
 import { optionsText, recipeText } from '../../src/ports/recipe.ts'
 import type { Retention, RetentionCatalog, UsageCatalog } from '../../src/ports/retention.ts'
-import type { TagCatalog, TagName, TagRecord } from '../../src/ports/tags.ts'
+import type { TagCatalog, TagName, KnownTag } from '../../src/ports/tags.ts'
 
 export class MemoryCatalog implements Catalog {
   readonly tags = new MemoryTags()
@@ -37,17 +37,17 @@ export class MemoryCatalog implements Catalog {
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
-type TagEntry = TagRecord & Repository & { readonly tag: string }
+type TagEntry = KnownTag & Repository & { readonly tag: string }
 
 class MemoryTags implements TagCatalog {
   readonly #tags = new Map<string, TagEntry>()
 
-  async find(repository: Repository, tag: string): Promise<TagRecord | undefined> {
+  async find(repository: Repository, tag: string): Promise<KnownTag | undefined> {
     const found = this.#tags.get(textOf(repository, tag))
     return found && { digest: found.digest, checkedAt: found.checkedAt }
   }
 
-  async record({ upstream, name }: Repository, tag: string, record: TagRecord): Promise<void> {
+  async record({ upstream, name }: Repository, tag: string, record: KnownTag): Promise<void> {
     this.#tags.set(textOf({ upstream, name }, tag), { upstream, name, tag, ...record })
   }
 
@@ -131,10 +131,10 @@ function mergedStanding(known: Link, next: Link): Link {
 }
 
 class MemoryConversions implements ConversionCatalog {
-  readonly #layers = new Map<string, LayerRecord>()
+  readonly #layers = new Map<string, KnownLayer>()
   readonly #images = new Map<string, ConvertedImage>()
 
-  async findLayer(key: LayerKey): Promise<LayerRecord | undefined> {
+  async findLayer(key: LayerKey): Promise<KnownLayer | undefined> {
     return this.#layers.get(layerText(key))
   }
 
@@ -151,13 +151,13 @@ class MemoryConversions implements ConversionCatalog {
     return found.sort((a, b) => compare(rank(a), rank(b)))[0]
   }
 
-  async listLayers(source: Digest): Promise<readonly LayerRecord[]> {
+  async listLayers(source: Digest): Promise<readonly KnownLayer[]> {
     return [...this.#layers.values()]
       .filter((layer) => layer.source === source)
       .sort((a, b) => compare([layerText(a)], [layerText(b)]))
   }
 
-  async recordLayer(layer: LayerRecord): Promise<void> {
+  async recordLayer(layer: KnownLayer): Promise<void> {
     this.#layers.set(layerText(layer), layer)
   }
 

@@ -6,7 +6,7 @@ import type {
   ConvertedLayer,
   ImageKey,
   LayerKey,
-  LayerRecord,
+  KnownLayer,
 } from '../../ports/conversions.ts'
 import type { Journal } from '../../ports/journal.ts'
 import { optionsText, recipeText } from '../../ports/recipe.ts'
@@ -88,7 +88,7 @@ export class PostgresConversions implements ConversionCatalog {
     })
   }
 
-  async findLayer(key: LayerKey): Promise<LayerRecord | undefined> {
+  async findLayer(key: LayerKey): Promise<KnownLayer | undefined> {
     const values = [
       bytesOf(key.source),
       textOf(key.encoding),
@@ -103,12 +103,12 @@ export class PostgresConversions implements ConversionCatalog {
     return layer === undefined || 'refused' in layer ? undefined : layer
   }
 
-  async listLayers(source: Digest): Promise<readonly LayerRecord[]> {
+  async listLayers(source: Digest): Promise<readonly KnownLayer[]> {
     const { rows } = await this.#db.query(LIST_LAYERS, [bytesOf(source)])
     return rows.map(layerIn)
   }
 
-  async recordLayer(layer: LayerRecord): Promise<void> {
+  async recordLayer(layer: KnownLayer): Promise<void> {
     await this.putLayers(this.#db, [layer])
   }
 
@@ -117,7 +117,7 @@ export class PostgresConversions implements ConversionCatalog {
     await this.recordLayer(layer)
   }
 
-  async putLayers(session: Session, layers: readonly LayerRecord[]): Promise<void> {
+  async putLayers(session: Session, layers: readonly KnownLayer[]): Promise<void> {
     const all = layers.map(recordedLayer)
     const last = [...new Map(all.map((layer) => [keyOf(layer), layer])).values()]
     if (last.length === 0) return
@@ -193,7 +193,7 @@ export class PostgresConversions implements ConversionCatalog {
     return (await this.#db.query(text, [bytesOf(target)])).changes > 0
   }
 
-  async #layer(text: string, values: readonly Value[]): Promise<LayerRecord | undefined> {
+  async #layer(text: string, values: readonly Value[]): Promise<KnownLayer | undefined> {
     const [row] = (await this.#db.query(text, values)).rows
     return row && layerIn(row)
   }
@@ -218,7 +218,7 @@ function keyOf({ source, encoding, options, revision }: RecordedLayer): string {
   return [source, encoding, options, revision].join('\n')
 }
 
-function layerIn(row: Row): LayerRecord {
+function layerIn(row: Row): KnownLayer {
   const layer = layerOf({
     source: digestIn(row, 'source'),
     encoding: textIn(row, 'encoding'),

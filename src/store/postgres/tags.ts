@@ -2,7 +2,7 @@
 import type { Repository } from '../../oci/repository.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Journal } from '../../ports/journal.ts'
-import type { TagCatalog, TagName, TagRecord } from '../../ports/tags.ts'
+import type { TagCatalog, TagName, KnownTag } from '../../ports/tags.ts'
 import type { Answers } from './answers.ts'
 import type { Database, Session } from './database.ts'
 import type { Row } from './driver.ts'
@@ -42,7 +42,7 @@ export class PostgresTags implements TagCatalog {
   readonly #repositories: Repositories
   readonly #clock: Clock
   readonly #journal: Journal | undefined
-  readonly #lookup: Lookup<TagRecord | undefined>
+  readonly #lookup: Lookup<KnownTag | undefined>
 
   constructor(
     db: Database,
@@ -63,17 +63,17 @@ export class PostgresTags implements TagCatalog {
     })
   }
 
-  async find({ upstream, name }: Repository, tag: string): Promise<TagRecord | undefined> {
+  async find({ upstream, name }: Repository, tag: string): Promise<KnownTag | undefined> {
     const key = [upstream, name, tag].map(textOf)
     return await this.#lookup.find(`tag ${upstream}/${name}:${tag}`, key)
   }
 
-  async record(repository: Repository, tag: string, record: TagRecord): Promise<void> {
+  async record(repository: Repository, tag: string, record: KnownTag): Promise<void> {
     await this.#db.query(RECORD_TAG, await this.#rowOf(repository, tag, record))
   }
 
   /** Within a transaction: the youngest claim wins, since several manifests may claim a tag that has moved. */
-  async claim(session: Session, id: number, tag: string, record: TagRecord): Promise<void> {
+  async claim(session: Session, id: number, tag: string, record: KnownTag): Promise<void> {
     const values = [id, textOf(tag), bytesOf(record.digest), this.#db.time.there(record.checkedAt)]
     await session.query(`${RECORD_TAG} WHERE tags.checked_at < excluded.checked_at`, values)
   }
@@ -97,16 +97,16 @@ export class PostgresTags implements TagCatalog {
     return true
   }
 
-  async *list(repository?: Repository): AsyncGenerator<TagRecord & TagName> {
+  async *list(repository?: Repository): AsyncGenerator<KnownTag & TagName> {
     if (repository !== undefined) yield* this.#listOne({ ...repository, tag: '' })
     else yield* this.#listFrom({ upstream: '', name: '', tag: '' })
   }
 
-  async *listAfter(last: TagName): AsyncGenerator<TagRecord & TagName> {
+  async *listAfter(last: TagName): AsyncGenerator<KnownTag & TagName> {
     yield* this.#listFrom(last)
   }
 
-  async *#listFrom(after: TagName): AsyncGenerator<TagRecord & TagName> {
+  async *#listFrom(after: TagName): AsyncGenerator<KnownTag & TagName> {
     for (let last = after; ; ) {
       yield* this.#listOne(last)
       const page = await this.#page(LIST_ALL_TAGS, [last.upstream, last.name])
@@ -117,7 +117,7 @@ export class PostgresTags implements TagCatalog {
     }
   }
 
-  async *#listOne(after: TagName): AsyncGenerator<TagRecord & TagName> {
+  async *#listOne(after: TagName): AsyncGenerator<KnownTag & TagName> {
     for (let last = after; ; ) {
       const page = await this.#page(LIST_TAGS, [last.upstream, last.name, last.tag])
       yield* page
@@ -127,7 +127,7 @@ export class PostgresTags implements TagCatalog {
     }
   }
 
-  async #page(text: string, values: readonly string[]): Promise<(TagRecord & TagName)[]> {
+  async #page(text: string, values: readonly string[]): Promise<(KnownTag & TagName)[]> {
     const { rows } = await this.#db.query(text, values.map(textOf))
     return rows.map((row) => ({
       upstream: textIn(row, 'upstream'),
@@ -137,12 +137,12 @@ export class PostgresTags implements TagCatalog {
     }))
   }
 
-  async #rowOf(repository: Repository, tag: string, { digest, checkedAt }: TagRecord) {
+  async #rowOf(repository: Repository, tag: string, { digest, checkedAt }: KnownTag) {
     const id = await this.#repositories.idOf(repository)
     return [id, textOf(tag), bytesOf(digest), this.#db.time.there(checkedAt)]
   }
 
-  #recordIn(row: Row): TagRecord {
+  #recordIn(row: Row): KnownTag {
     const checkedAt = this.#db.time.here(numberIn(row, 'checked_at'))
     return { digest: digestIn(row, 'digest'), checkedAt }
   }

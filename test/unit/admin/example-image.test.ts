@@ -1,7 +1,7 @@
 /** What a server has people try. */
 import { expect, it } from 'vitest'
 import { exampleImage } from '../../../src/admin/example-image.ts'
-import type { TagName, TagRecord } from '../../../src/ports/tags.ts'
+import type { TagName, KnownTag } from '../../../src/ports/tags.ts'
 
 const HUB = ['docker.io', 'library/busybox', '1'] as const
 
@@ -39,9 +39,9 @@ it.each([
     'docker.io/library/alpine:3',
   ],
 ] as const)('is %s', async (_, byDefault, names, tags, expected) => {
-  const list = async function* (): AsyncGenerator<TagRecord & TagName> {
+  const list = async function* (): AsyncGenerator<KnownTag & TagName> {
     for (const [upstream, name, tag] of tags) {
-      yield { upstream, name, tag } as TagRecord & TagName
+      yield { upstream, name, tag } as KnownTag & TagName
     }
   }
   const upstreams = { names, default: { name: byDefault } }

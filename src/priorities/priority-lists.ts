@@ -42,7 +42,7 @@ const MAX_CHILDREN = 16
 
 const CREATED = 'org.opencontainers.image.created'
 
-export interface RecordAsk {
+export interface ListAsk {
   readonly repository: Repository
   readonly tag: string
   readonly source: RawManifest
@@ -50,7 +50,7 @@ export interface RecordAsk {
   readonly platforms: 'all' | readonly Platform[]
 }
 
-export interface RecordAnswer {
+export interface ListAnswer {
   /** The list's blob, in the store unless it is only known by what was made with it. */
   readonly list: Digest | undefined
   /** Texts of `Warning: 299`. */
@@ -65,9 +65,9 @@ interface Finding {
 
 const NOTHING: Finding = { list: undefined, warnings: [] }
 
-const NO_LIST: RecordAnswer = { list: undefined, warnings: [] }
+const NO_LIST: ListAnswer = { list: undefined, warnings: [] }
 
-export interface RecordsDeps {
+export interface PriorityListsDeps {
   readonly store: BlobStore
   readonly sidecars: SidecarStore
   readonly catalog: Catalog
@@ -86,17 +86,17 @@ export interface RecordsDeps {
   readonly offline: boolean
 }
 
-export class Records {
-  readonly #deps: RecordsDeps
+export class PriorityLists {
+  readonly #deps: PriorityListsDeps
   readonly #findings = new LRUCache<string, Finding & { readonly at: number }>({ max: 20_000 })
   readonly #flights = new SingleFlight<Finding>()
 
-  constructor(deps: RecordsDeps) {
+  constructor(deps: PriorityListsDeps) {
     this.#deps = deps
   }
 
   /** Throws `badManifest` or `upstreamFailed` when a configured list cannot be had. */
-  async choose(ask: RecordAsk): Promise<RecordAnswer> {
+  async choose(ask: ListAsk): Promise<ListAnswer> {
     if (!ask.profile.format?.encoding.takesPriorities) return NO_LIST
     const manifest = this.#deps.manifests.outline(ask.source)
     if (manifest.kind === 'opaque') return NO_LIST
@@ -120,10 +120,10 @@ export class Records {
 
   /** Upstream cannot be asked: the order of the last conversion, so that pullers go on getting the same. */
   async #standIn(
-    ask: RecordAsk,
+    ask: ListAsk,
     configured: string | undefined,
     cause: unknown,
-  ): Promise<RecordAnswer> {
+  ): Promise<ListAnswer> {
     const last = await this.#lastUsed(ask)
     const why = cause instanceof Error ? cause.message : String(cause)
     if (configured !== undefined && last?.list === undefined) {
@@ -137,7 +137,7 @@ export class Records {
   }
 
   /** A list that is optional must not keep pullers waiting; a late answer is there for the next of them. */
-  async #soon(finding: Promise<Finding>, { repository }: RecordAsk): Promise<Finding> {
+  async #soon(finding: Promise<Finding>, { repository }: ListAsk): Promise<Finding> {
     finding.catch(() => undefined)
     const patience = new AbortController()
     const timeout = async (): Promise<never> => {
@@ -152,7 +152,7 @@ export class Records {
     }
   }
 
-  async #get(ask: RecordAsk, configured: string): Promise<Finding> {
+  async #get(ask: ListAsk, configured: string): Promise<Finding> {
     const { repository } = ask
     return await this.#remember(`${fullName(repository)} = ${configured}`, async () => {
       try {
@@ -175,7 +175,7 @@ export class Records {
   }
 
   /** The image's own referrer, those of the children that are converted, the tag: the first that is there. */
-  async #find(ask: RecordAsk): Promise<Finding> {
+  async #find(ask: ListAsk): Promise<Finding> {
     const { repository, tag, source, platforms } = ask
     const manifest = this.#deps.manifests.outline(source)
     const chosen = manifest.kind === 'index' ? selectChildren(manifest, platforms) : []
@@ -272,12 +272,12 @@ export class Records {
   }
 
   /** What an import brought for the source. */
-  async #carried({ repository, source, profile }: RecordAsk): Promise<Digest | undefined> {
+  async #carried({ repository, source, profile }: ListAsk): Promise<Digest | undefined> {
     const of = { repository, source: source.digest, profile: profile.name }
     return await findCarriedList(this.#deps.sidecars, of)
   }
 
-  async #lastUsed({ repository, source, profile }: RecordAsk) {
+  async #lastUsed({ repository, source, profile }: ListAsk) {
     return await findLastList(this.#deps.catalog, repository, source.digest, profile)
   }
 
@@ -304,7 +304,7 @@ function newestFirst(a: Descriptor, b: Descriptor): number {
 
 function cannotBeHad(
   configured: string,
-  { repository, profile }: RecordAsk,
+  { repository, profile }: ListAsk,
   kind: 'badManifest' | 'upstreamFailed',
   cause: unknown,
 ): CrossdockError {
