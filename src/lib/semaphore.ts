@@ -10,11 +10,19 @@ export class Semaphore {
 
   /** Runs `work` when a slot is free. */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free -= 1
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    const release = await this.acquire()
     try {
       return await work()
     } finally {
+      release()
+    }
+  }
+
+  /** Resolves when a slot is free, with what gives it back, which is to be called once. */
+  async acquire(): Promise<() => void> {
+    if (this.#free > 0) this.#free -= 1
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    return () => {
       const next = this.#waiting.shift()
       if (next === undefined) this.#free += 1
       else next()

@@ -6,7 +6,7 @@ import type { Model } from './model.ts'
 import { NotPredictableError } from './not-predictable.ts'
 
 /** Bytes of the stream that are tried. The second trial sees a few of pgzip's segments, by which it differs from its parent. */
-const TRIALS = [64 * 1024, 1024 * 1024] as const
+const TRIALS = [16 * 1024, 1024 * 1024] as const
 const PIECE_SIZE = 16 * 1024
 /** Bytes of corrections that make no difference. */
 const TIE = 64

@@ -40,7 +40,7 @@ export function writeCorrections(corrected: Corrected, ledger: LedgerWriter): Ui
   const body = zstdCompressSync(sink.written, {
     params: { [constants.ZSTD_c_compressionLevel]: LEVEL },
   })
-  return Buffer.concat([MAGIC, Uint8Array.of(VERSION), hashOf(body), body])
+  return new Uint8Array(Buffer.concat([MAGIC, Uint8Array.of(VERSION), hashOf(body), body]))
 }
 
 /** Throws `badManifest` for what is damaged, or of another version. */
