@@ -20,28 +20,20 @@ const MAX_LAST_LENGTH = 255
 /** The most tags that one page may ask for. */
 const MAX_PAGE = 1000
 
-export class Lists {
-  readonly #catalog: Catalog
-  readonly #manifests: Manifests
-  readonly #upstreams: Upstreams
-  readonly #profiles: Profiles
-  readonly #attachments: Pick<Attachments, 'list'>
-  readonly #offline: boolean
+export interface ListsDeps {
+  readonly catalog: Catalog
+  readonly manifests: Manifests
+  readonly upstreams: Upstreams
+  readonly profiles: Profiles
+  readonly attachments: Pick<Attachments, 'list'>
+  readonly offline: boolean
+}
 
-  constructor(deps: {
-    readonly catalog: Catalog
-    readonly manifests: Manifests
-    readonly upstreams: Upstreams
-    readonly profiles: Profiles
-    readonly attachments: Pick<Attachments, 'list'>
-    readonly offline: boolean
-  }) {
-    this.#catalog = deps.catalog
-    this.#manifests = deps.manifests
-    this.#upstreams = deps.upstreams
-    this.#profiles = deps.profiles
-    this.#attachments = deps.attachments
-    this.#offline = deps.offline
+export class Lists {
+  readonly #deps: ListsDeps
+
+  constructor(deps: ListsDeps) {
+    this.#deps = deps
   }
 
   /** `GET /v2/<name>/tags/list?n=&last=`, plus `profiles=1` for the suffixed names. */
@@ -53,9 +45,9 @@ export class Lists {
     headers: Headers,
   ): Promise<void> {
     const asked = { n: parseCount(params.get('n')), last: parseLast(params.get('last')) }
-    const page = this.#offline
+    const page = this.#deps.offline
       ? await this.#storedTags(repository, asked)
-      : await this.#upstreams.find(repository.upstream)?.tags(repository.name, asked)
+      : await this.#deps.upstreams.find(repository.upstream)?.tags(repository.name, asked)
     if (page === undefined) {
       throw new CrossdockError(
         'nameUnknown',
@@ -87,7 +79,7 @@ export class Lists {
     const artifactType = params.get('artifactType')?.replaceAll(' ', '+')
     const others = this.#others(repository, digest)
     others.catch(() => undefined)
-    const own = await this.#attachments.list(repository, digest, attached, artifactType)
+    const own = await this.#deps.attachments.list(repository, digest, attached, artifactType)
     const rest = await others.catch((error): readonly Descriptor[] => {
       // Who asks for one type, and gets it here, can do without upstream.
       if (own.length > 0 && artifactType !== undefined && isOutage(error)) return []
@@ -110,9 +102,10 @@ export class Lists {
   }
 
   async #others(repository: Repository, digest: Digest): Promise<readonly Descriptor[]> {
-    if (this.#offline) return await this.#storedReferrers(repository, digest)
+    if (this.#deps.offline) return await this.#storedReferrers(repository, digest)
     return (
-      (await this.#upstreams.find(repository.upstream)?.referrers(repository.name, digest)) ?? []
+      (await this.#deps.upstreams.find(repository.upstream)?.referrers(repository.name, digest)) ??
+      []
     )
   }
 
@@ -121,7 +114,7 @@ export class Lists {
     asked: { readonly n: number | undefined; readonly last: string | undefined },
   ): Promise<TagPage | undefined> {
     const tags: string[] = []
-    for await (const { tag } of this.#catalog.tags.list(repository)) {
+    for await (const { tag } of this.#deps.catalog.tags.list(repository)) {
       if (!isReferrersTag(tag)) tags.push(tag)
     }
     if (tags.length === 0) return undefined
@@ -136,13 +129,13 @@ export class Lists {
 
   /** An import leaves them as the referrers tag schema says, which old clients ask for as well. */
   async #storedReferrers(repository: Repository, digest: Digest): Promise<readonly Descriptor[]> {
-    const tag = await this.#catalog.tags.find(repository, referrersTag(digest))
-    const raw = tag && (await this.#manifests.findLocal(repository, tag.digest))
-    return raw ? childrenOf(this.#manifests.outline(raw)) : []
+    const tag = await this.#deps.catalog.tags.find(repository, referrersTag(digest))
+    const raw = tag && (await this.#deps.manifests.findLocal(repository, tag.digest))
+    return raw ? childrenOf(this.#deps.manifests.outline(raw)) : []
   }
 
   #suffixed(tag: string): string[] {
-    const names = this.#profiles.names.map((profile) => `${tag}-${profile}`)
+    const names = this.#deps.profiles.names.map((profile) => `${tag}-${profile}`)
     return [tag, ...names.filter((name) => name.length <= MAX_TAG_LENGTH)]
   }
 }

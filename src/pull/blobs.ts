@@ -32,33 +32,27 @@ export interface Restorer {
   open(repository: Repository, blob: BlobStat, by: Waiter | Interest): Promise<OpenBlob | undefined>
 }
 
+export interface BlobsDeps {
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly upstreams: Upstreams
+  readonly offline: boolean
+  readonly clock: Clock
+  readonly limits: DownloadLimits
+  readonly restorer?: Restorer
+  readonly events?: DownloadEvents
+}
+
 export class Blobs {
-  readonly #store: BlobStore
-  readonly #catalog: Catalog
-  readonly #upstreams: Upstreams
-  readonly #offline: boolean
-  readonly #restorer: Restorer | undefined
+  readonly #deps: BlobsDeps
   readonly #downloads: Downloads
   /** Ranges ahead of downloads, by download. */
   readonly #ahead = new WeakMap<Download, Ahead>()
   readonly #aheadBudget = new AheadBudget()
   readonly #openings: Openings
 
-  constructor(deps: {
-    readonly store: BlobStore
-    readonly catalog: Catalog
-    readonly upstreams: Upstreams
-    readonly offline: boolean
-    readonly clock: Clock
-    readonly limits: DownloadLimits
-    readonly restorer?: Restorer
-    readonly events?: DownloadEvents
-  }) {
-    this.#store = deps.store
-    this.#catalog = deps.catalog
-    this.#upstreams = deps.upstreams
-    this.#offline = deps.offline
-    this.#restorer = deps.restorer
+  constructor(deps: BlobsDeps) {
+    this.#deps = deps
     const { catalog, clock, limits, events = {} } = deps
     this.#downloads = new Downloads({ catalog, clock, limits, events })
     this.#openings = new Openings({
@@ -70,7 +64,7 @@ export class Blobs {
 
   /** Digest and size without downloading anything; `undefined` when the repository has no such blob. */
   async stat(repository: Repository, digest: Digest): Promise<BlobStat | undefined> {
-    const link = await this.#catalog.links.find(repository, digest)
+    const link = await this.#deps.catalog.links.find(repository, digest)
     if (isOpen(link)) return { digest, size: link.size }
     const download = this.#downloads.find(keyOf(repository, digest))
     const size = download?.admitted.has(repository.name) ? download.blob.expected.size : undefined
@@ -85,7 +79,7 @@ export class Blobs {
    * is enough to know which bytes a range means, and costs nothing.
    */
   async stated(repository: Repository, digest: Digest): Promise<BlobStat | undefined> {
-    const link = await this.#catalog.links.find(repository, digest)
+    const link = await this.#deps.catalog.links.find(repository, digest)
     if (link !== undefined) return { digest, size: link.size }
     return await this.stat(repository, digest)
   }
@@ -100,7 +94,7 @@ export class Blobs {
     digest: Digest,
     by: Waiter | Interest = COMMAND,
   ): Promise<OpenBlob | undefined> {
-    const link = await this.#catalog.links.find(repository, digest)
+    const link = await this.#deps.catalog.links.find(repository, digest)
     const reopen: Reopen = () => this.open(repository, digest, by)
     if (isOpen(link)) {
       const { size } = link
@@ -123,19 +117,19 @@ export class Blobs {
     digest: Digest,
     known?: { readonly size: number; readonly reopen: Reopen },
   ): Promise<OpenBlob | undefined> {
-    const stored = await this.#store.stat(digest)
+    const stored = await this.#deps.store.stat(digest)
     if (stored === undefined) return undefined
     if (known === undefined || stored.size === known.size)
       return this.#stored(stored, known?.reopen)
     // Cut or grown in the store: what is wrong goes into quarantine, what a link was wrong about is served.
-    if ((await this.#store.verify(digest)) !== 'sound') return undefined
+    if ((await this.#deps.store.verify(digest)) !== 'sound') return undefined
     return this.#stored(stored, known.reopen)
   }
 
   /** Whether a layer is not in the store as it came, but kept so that it can be made again from there; only gzip ever is. */
   async isFolded(digest: Digest): Promise<boolean> {
-    if ((await this.#store.stat(digest)) !== undefined) return false
-    return (await this.#restorer?.find(digest)) !== undefined
+    if ((await this.#deps.store.stat(digest)) !== undefined) return false
+    return (await this.#deps.restorer?.find(digest)) !== undefined
   }
 
   /**
@@ -147,7 +141,7 @@ export class Blobs {
     digest: Digest,
     by: Waiter | Interest = COMMAND,
   ): Promise<boolean> {
-    const link = await this.#catalog.links.find(repository, digest)
+    const link = await this.#deps.catalog.links.find(repository, digest)
     if (isOpen(link)) return true
     const found = await this.#openings.open(repository, digest, link, by)
     if (found !== undefined && 'blob' in found) await found.kept
@@ -175,14 +169,14 @@ export class Blobs {
     by: Waiter | Interest,
     reopen: Reopen,
   ): Promise<OpenBlob | undefined> {
-    const blob = await this.#restorer?.open(repository, stat, by)
+    const blob = await this.#deps.restorer?.open(repository, stat, by)
     if (blob === undefined) return undefined
     return { ...blob, read: (...how) => readOrReopen(blob.read(...how), reopen, ...how) }
   }
 
   #stored(stat: BlobStat, reopen?: Reopen): OpenBlob {
     const read = (range?: ByteRange, options?: ReadOptions) =>
-      this.#store.read(stat.digest, range, options)
+      this.#deps.store.read(stat.digest, range, options)
     if (reopen === undefined) return { ...stat, read }
     return { ...stat, read: (...how) => readOrReopen(read(...how), reopen, ...how) }
   }
@@ -209,7 +203,7 @@ export class Blobs {
   }
 
   #upstream(repository: Repository): Upstream | undefined {
-    return this.#offline ? undefined : this.#upstreams.find(repository.upstream)
+    return this.#deps.offline ? undefined : this.#deps.upstreams.find(repository.upstream)
   }
 }
 

@@ -94,11 +94,15 @@ const SPENT_RETRY_SECONDS = 300
 
 const REASON = 'abandoned'
 
+export interface DownloadsDeps {
+  readonly catalog: Catalog
+  readonly clock: Clock
+  readonly limits: DownloadLimits
+  readonly events: DownloadEvents
+}
+
 export class Downloads {
-  readonly #catalog: Catalog
-  readonly #clock: Clock
-  readonly #limits: DownloadLimits
-  readonly #events: DownloadEvents
+  readonly #deps: DownloadsDeps
   readonly #places: FairSemaphore
   /** By upstream and digest. */
   readonly #running = new Map<string, Running>()
@@ -106,20 +110,12 @@ export class Downloads {
   readonly #volumes: Volumes
   #pressedAt = Number.NEGATIVE_INFINITY
 
-  constructor(deps: {
-    readonly catalog: Catalog
-    readonly clock: Clock
-    readonly limits: DownloadLimits
-    readonly events: DownloadEvents
-  }) {
-    this.#catalog = deps.catalog
-    this.#clock = deps.clock
-    this.#limits = deps.limits
-    this.#events = deps.events
+  constructor(deps: DownloadsDeps) {
+    this.#deps = deps
     const { limits } = deps
     this.#volumes = new Volumes(
       () => limits.clientDisk,
-      () => this.#clock.monotonic(),
+      () => this.#deps.clock.monotonic(),
     )
     this.#places = new FairSemaphore(
       live(() => ({
@@ -141,7 +137,7 @@ export class Downloads {
 
   /** Oldest first. */
   list(): readonly DownloadState[] {
-    const now = this.#clock.monotonic()
+    const now = this.#deps.clock.monotonic()
     return [...this.#running.values()].map(({ repository, blob, began, interest }) => ({
       repository,
       digest: blob.expected.digest,
@@ -187,8 +183,8 @@ export class Downloads {
   begin(start: DownloadStart): Download {
     const { key, repository, writer, interest, place, abort } = start
     const admitted = new Set([repository.name])
-    const pace = new Pace(() => this.#clock.monotonic())
-    const began = this.#clock.monotonic()
+    const pace = new Pace(() => this.#deps.clock.monotonic())
+    const began = this.#deps.clock.monotonic()
     const kept = this.#pump(start, admitted, pace).catch((error) => {
       abort.abort()
       throw error
@@ -212,7 +208,9 @@ export class Downloads {
       await this.#write(start, pace)
       const stat = await writer.commit()
       for (const name of admitted) {
-        await this.#catalog.links.record({ ...repository, name }, [{ ...stat, standing: 'proven' }])
+        await this.#deps.catalog.links.record({ ...repository, name }, [
+          { ...stat, standing: 'proven' },
+        ])
       }
       result = 'kept'
     } catch (error) {
@@ -223,7 +221,7 @@ export class Downloads {
     } finally {
       this.#forget(key, writer)
       place.release()
-      this.#events.fetched?.({ upstream: repository.upstream, bytes: writer.received, result })
+      this.#deps.events.fetched?.({ upstream: repository.upstream, bytes: writer.received, result })
     }
   }
 
@@ -244,12 +242,12 @@ export class Downloads {
 
   /** A sound download goes on without anybody who waits, unless others wait for its place. */
   #checkWorth(pace: Pace): void {
-    const { abandonedRate, abandonedWait } = this.#limits
+    const { abandonedRate, abandonedWait } = this.#deps.limits
     if (pace.isBelow(abandonedRate, abandonedWait)) {
       throw abandoned(`nobody waits for it and less than ${abandonedRate} bytes a second came`)
     }
     const [first] = this.#waiting
-    const now = this.#clock.monotonic()
+    const now = this.#deps.clock.monotonic()
     if (first === undefined || now - this.#pressedAt < PRESS_MS) return
     this.#pressedAt = now
     this.#press(first)
@@ -262,7 +260,7 @@ export class Downloads {
       const { interest, place, abort, blob, began } = download
       if (interest.isWanted || abort.signal.aborted) continue
       if (!this.#places.wouldFit(waiting, place)) continue
-      const rate = blob.received / (this.#clock.monotonic() - began)
+      const rate = blob.received / (this.#deps.clock.monotonic() - began)
       if (slowest === undefined || rate < slowest.rate) slowest = { download, rate }
     }
     slowest?.download.abort.abort(abandoned('nobody waits for it and others wait for its place'))
@@ -271,7 +269,7 @@ export class Downloads {
   #spent(): CrossdockError {
     return new CrossdockError(
       'overloaded',
-      `this client has had ${this.#limits.clientDisk} bytes of new blobs written within an hour, which is its share of the disk; pull again later, or raise limits.clientDisk`,
+      `this client has had ${this.#deps.limits.clientDisk} bytes of new blobs written within an hour, which is its share of the disk; pull again later, or raise limits.clientDisk`,
       { reason: 'client-disk', retryAfter: SPENT_RETRY_SECONDS },
     )
   }

@@ -31,35 +31,25 @@ const PARSED_BYTES = 32 * 1024 * 1024
 /** What the smallest costs. */
 const PARSED_LEAST = 4 * 1024
 
+export interface ManifestsDeps {
+  readonly store: BlobStore
+  readonly sidecars: SidecarStore
+  readonly catalog: Catalog
+  readonly upstreams: Upstreams
+  readonly blobs: Blobs
+  readonly limits: ModelLimits
+  readonly offline: boolean
+}
+
 export class Manifests {
-  readonly #store: BlobStore
-  readonly #sidecars: SidecarStore
-  readonly #catalog: Catalog
-  readonly #upstreams: Upstreams
-  readonly #blobs: Blobs
-  readonly #limits: ModelLimits
-  readonly #offline: boolean
+  readonly #deps: ManifestsDeps
   readonly #flights = new SingleFlight<RawManifest | undefined>()
   readonly #bytes: LRUCache<Digest, Uint8Array>
   /** Manifests by digest and media type; they never change either. */
   readonly #outlines = new LRUCache<string, Outline>({ maxSize: PARSED_BYTES })
 
-  constructor(deps: {
-    readonly store: BlobStore
-    readonly sidecars: SidecarStore
-    readonly catalog: Catalog
-    readonly upstreams: Upstreams
-    readonly blobs: Blobs
-    readonly limits: ModelLimits
-    readonly offline: boolean
-  }) {
-    this.#store = deps.store
-    this.#sidecars = deps.sidecars
-    this.#catalog = deps.catalog
-    this.#upstreams = deps.upstreams
-    this.#blobs = deps.blobs
-    this.#limits = deps.limits
-    this.#offline = deps.offline
+  constructor(deps: ManifestsDeps) {
+    this.#deps = deps
     this.#bytes = new LRUCache({
       maxSize: CACHED_BYTES,
       sizeCalculation: (bytes) => Math.max(1, bytes.byteLength),
@@ -71,8 +61,10 @@ export class Manifests {
     const local = await this.findLocal(repository, digest)
     if (local !== undefined) return local
     return await this.#flights.run(`${fullName(repository)}@${digest}`, async () => {
-      if (this.#offline) return undefined
-      const raw = await this.#upstreams.find(repository.upstream)?.manifest(repository.name, digest)
+      if (this.#deps.offline) return undefined
+      const raw = await this.#deps.upstreams
+        .find(repository.upstream)
+        ?.manifest(repository.name, digest)
       if (raw !== undefined) await this.record(repository, raw)
       return raw
     })
@@ -91,7 +83,7 @@ export class Manifests {
     repository: Repository,
     digest: Digest,
   ): Promise<(Link & { readonly mediaType: string }) | undefined> {
-    const link = await this.#catalog.links.find(repository, digest)
+    const link = await this.#deps.catalog.links.find(repository, digest)
     if (link === undefined || link.standing === 'named' || link.mediaType === undefined) return
     return { ...link, mediaType: link.mediaType }
   }
@@ -104,7 +96,7 @@ export class Manifests {
     const outline = this.outline(raw)
     if (outline.kind === 'opaque' && !outline.isForOthers) throw outline.refusal
     await this.put(raw)
-    await this.#sidecars.update(raw.digest, (current) => {
+    await this.#deps.sidecars.update(raw.digest, (current) => {
       return {
         digest: raw.digest,
         size: raw.bytes.byteLength,
@@ -113,7 +105,7 @@ export class Manifests {
         places: claimPlace(current?.places ?? [], repository, tag),
       }
     })
-    await this.#catalog.links.record(repository, [
+    await this.#deps.catalog.links.record(repository, [
       {
         digest: raw.digest,
         size: raw.bytes.byteLength,
@@ -126,8 +118,11 @@ export class Manifests {
 
   /** Keeps the bytes alone, durably. */
   async put(raw: Pick<RawManifest, 'digest' | 'bytes'>): Promise<void> {
-    if ((await this.#store.stat(raw.digest)) === undefined) {
-      const writer = await this.#store.create({ digest: raw.digest, size: raw.bytes.byteLength })
+    if ((await this.#deps.store.stat(raw.digest)) === undefined) {
+      const writer = await this.#deps.store.create({
+        digest: raw.digest,
+        size: raw.bytes.byteLength,
+      })
       try {
         await writer.write(raw.bytes)
         await writer.commit()
@@ -158,7 +153,7 @@ export class Manifests {
 
   #read(raw: RawManifest): Outline {
     try {
-      return parseManifest(raw, this.#limits)
+      return parseManifest(raw, this.#deps.limits)
     } catch (error) {
       if (error instanceof CrossdockError) return outlineOf(raw, error)
       throw error
@@ -167,7 +162,7 @@ export class Manifests {
 
   /** The config of an image, fetched through its repository. Throws when it is missing, too large or malformed. */
   async config(repository: Repository, image: ImageManifest, by?: Interest): Promise<ImageConfig> {
-    return parseImageConfig(await this.configBytes(repository, image, by), this.#limits)
+    return parseImageConfig(await this.configBytes(repository, image, by), this.#deps.limits)
   }
 
   /** Its bytes with what they say of the layers. */
@@ -177,7 +172,7 @@ export class Manifests {
     by?: Interest,
   ): Promise<{ readonly config: Uint8Array; readonly diffIds: readonly Digest[] }> {
     const config = await this.configBytes(repository, image, by)
-    return { config, diffIds: parseImageConfig(config, this.#limits).diffIds }
+    return { config, diffIds: parseImageConfig(config, this.#deps.limits).diffIds }
   }
 
   async configBytes(
@@ -186,17 +181,17 @@ export class Manifests {
     by?: Interest,
   ): Promise<Uint8Array> {
     const { digest, size } = image.config
-    if (size > this.#limits.maxConfigBytes) {
+    if (size > this.#deps.limits.maxConfigBytes) {
       throw new CrossdockError(
         'badSize',
-        `config ${digest} of ${fullName(repository)} has ${size} bytes, more than the ${this.#limits.maxConfigBytes} allowed; raise limits.configSize if it is real`,
+        `config ${digest} of ${fullName(repository)} has ${size} bytes, more than the ${this.#deps.limits.maxConfigBytes} allowed; raise limits.configSize if it is real`,
       )
     }
     const known = this.#bytes.get(digest)
-    if (known !== undefined && (await this.#blobs.prove(repository, digest, by))) return known
-    const blob = await this.#blobs.open(repository, digest, by)
+    if (known !== undefined && (await this.#deps.blobs.prove(repository, digest, by))) return known
+    const blob = await this.#deps.blobs.open(repository, digest, by)
     if (blob === undefined) throw blobUnknown(repository, digest)
-    const bytes = await collect(blob.read(), this.#limits.maxConfigBytes)
+    const bytes = await collect(blob.read(), this.#deps.limits.maxConfigBytes)
     await blob.kept
     this.#bytes.set(digest, bytes)
     return bytes
@@ -205,9 +200,9 @@ export class Manifests {
   async #bytesOf(digest: Digest): Promise<Uint8Array | undefined> {
     const cached = this.#bytes.get(digest)
     if (cached !== undefined) return cached
-    if ((await this.#store.stat(digest)) === undefined) return undefined
+    if ((await this.#deps.store.stat(digest)) === undefined) return undefined
     try {
-      const bytes = await collect(this.#store.read(digest), this.#limits.maxManifestBytes)
+      const bytes = await collect(this.#deps.store.read(digest), this.#deps.limits.maxManifestBytes)
       this.#bytes.set(digest, bytes)
       return bytes
     } catch (error) {

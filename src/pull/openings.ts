@@ -25,32 +25,24 @@ interface Opening {
   readonly result: Promise<Download | BlobStat | undefined>
 }
 
+export interface OpeningsDeps {
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly clock: Clock
+  readonly limits: Pick<DownloadLimits, 'placeWaitMs'>
+  readonly downloads: Downloads
+  readonly upstream: (repository: Repository) => Upstream | undefined
+}
+
 export class Openings {
-  readonly #store: BlobStore
-  readonly #catalog: Catalog
-  readonly #clock: Clock
-  readonly #limits: Pick<DownloadLimits, 'placeWaitMs'>
-  readonly #downloads: Downloads
-  readonly #upstreamOf: (repository: Repository) => Upstream | undefined
+  readonly #deps: OpeningsDeps
   /** Openings that start a download, by upstream and digest. */
   readonly #starting = new Map<string, Pick<Opening, 'interest' | 'result'>>()
   /** By upstream, digest and repository. */
   readonly #openings = new Map<string, Opening>()
 
-  constructor(deps: {
-    readonly store: BlobStore
-    readonly catalog: Catalog
-    readonly clock: Clock
-    readonly limits: Pick<DownloadLimits, 'placeWaitMs'>
-    readonly downloads: Downloads
-    readonly upstream: (repository: Repository) => Upstream | undefined
-  }) {
-    this.#store = deps.store
-    this.#catalog = deps.catalog
-    this.#clock = deps.clock
-    this.#limits = deps.limits
-    this.#downloads = deps.downloads
-    this.#upstreamOf = deps.upstream
+  constructor(deps: OpeningsDeps) {
+    this.#deps = deps
   }
 
   /**
@@ -64,7 +56,7 @@ export class Openings {
     by: Waiter | Interest,
   ): Promise<Download | BlobStat | undefined> {
     const key = keyOf(repository, digest)
-    const download = this.#downloads.find(key)
+    const download = this.#deps.downloads.find(key)
     if (download?.admitted.has(repository.name)) {
       download.interest.add(by)
       return download
@@ -81,7 +73,7 @@ export class Openings {
   async #placed({ placed }: Opening, { upstream, name }: Repository, digest: Digest) {
     const isPlaced = await within(
       placed.then(() => true),
-      this.#limits.placeWaitMs,
+      this.#deps.limits.placeWaitMs,
     )
     if (isPlaced) return
     throw new CrossdockError(
@@ -98,7 +90,7 @@ export class Openings {
     digest: Digest,
     link: Link | undefined,
   ): Opening {
-    const interest = new Interest(() => this.#clock.monotonic())
+    const interest = new Interest(() => this.#deps.clock.monotonic())
     const placed = Promise.withResolvers<void>()
     const result = this.#find(key, repository, digest, link, { interest, placed }).finally(() => {
       placed.resolve()
@@ -117,14 +109,14 @@ export class Openings {
     link: Link | undefined,
     { interest, placed }: { readonly interest: Interest; readonly placed: { resolve(): void } },
   ): Promise<Download | BlobStat | undefined> {
-    const upstream = this.#upstreamOf(repository)
+    const upstream = this.#deps.upstream(repository)
     if (upstream === undefined) return undefined
     // Another repository asks for the same blob at this moment: one download is enough for both.
     for (let other = this.#starting.get(key); other; other = this.#starting.get(key)) {
       other.interest.add(interest)
       await other.result.catch(() => undefined)
     }
-    const running = this.#downloads.find(key)
+    const running = this.#deps.downloads.find(key)
     running?.interest.add(interest)
     const sent = running?.blob.expected ?? (await this.#sentBefore(repository, digest))
     if (sent !== undefined) {
@@ -134,7 +126,7 @@ export class Openings {
       if (word === 'absent') return undefined
       if (word === 'theirs') {
         running?.admitted.add(repository.name)
-        const here = running ?? (await this.#store.stat(digest))
+        const here = running ?? (await this.#deps.store.stat(digest))
         if (here !== undefined) return here
       }
       await running?.kept.catch(() => undefined)
@@ -151,8 +143,8 @@ export class Openings {
 
   /** What the store holds, when this upstream itself has sent it to us. */
   async #sentBefore(repository: Repository, digest: Digest): Promise<BlobStat | undefined> {
-    const isSent = await this.#catalog.links.isProvenAt(repository.upstream, digest)
-    return isSent ? await this.#store.stat(digest) : undefined
+    const isSent = await this.#deps.catalog.links.isProvenAt(repository.upstream, digest)
+    return isSent ? await this.#deps.store.stat(digest) : undefined
   }
 
   /**
@@ -169,7 +161,7 @@ export class Openings {
     if (stat === undefined) return 'absent'
     // Recorded, it would spoil every later download.
     if (size !== undefined && stat.size !== size) return 'doubtful'
-    await this.#catalog.links.record(repository, [{ ...stat, standing: 'proven' }])
+    await this.#deps.catalog.links.record(repository, [{ ...stat, standing: 'proven' }])
     return 'theirs'
   }
 
@@ -180,7 +172,7 @@ export class Openings {
     { digest, size }: { readonly digest: Digest; readonly size: number | undefined },
     { interest, placed }: { readonly interest: Interest; readonly placed: { resolve(): void } },
   ): Promise<Download | undefined> {
-    const place = await this.#downloads.place(repository.upstream, interest)
+    const place = await this.#deps.downloads.place(repository.upstream, interest)
     placed.resolve()
     const abort = new AbortController()
     try {
@@ -190,9 +182,9 @@ export class Openings {
         place.release()
         return undefined
       }
-      const writer = await this.#store.create({ digest, size: size ?? answer.size })
+      const writer = await this.#deps.store.create({ digest, size: size ?? answer.size })
       const { body } = answer
-      return this.#downloads.begin({ key, repository, writer, body, interest, place, abort })
+      return this.#deps.downloads.begin({ key, repository, writer, body, interest, place, abort })
     } catch (error) {
       abort.abort()
       place.release()

@@ -30,31 +30,23 @@ const CLAIM_MS = 60 * 60_000
 /** How long upstream's "no such tag" is believed without asking again, ms; for possible suffixes it is the tag window. */
 const UNKNOWN_TAG_MS = 5_000
 
+export interface TagsDeps {
+  readonly catalog: Catalog
+  readonly sidecars: SidecarStore
+  readonly manifests: Manifests
+  readonly upstreams: Upstreams
+  readonly clock: Clock
+  readonly policy: TagPolicy
+}
+
 export class Tags {
-  readonly #catalog: Catalog
-  readonly #sidecars: SidecarStore
-  readonly #manifests: Manifests
-  readonly #upstreams: Upstreams
-  readonly #clock: Clock
-  readonly #policy: TagPolicy
+  readonly #deps: TagsDeps
   readonly #flights = new SingleFlight<ResolvedTag | undefined>()
   /** When upstream said that a tag does not exist, monotonic ms. */
   readonly #unknown = new LRUCache<string, number>({ max: 50_000 })
 
-  constructor(deps: {
-    readonly catalog: Catalog
-    readonly sidecars: SidecarStore
-    readonly manifests: Manifests
-    readonly upstreams: Upstreams
-    readonly clock: Clock
-    readonly policy: TagPolicy
-  }) {
-    this.#catalog = deps.catalog
-    this.#sidecars = deps.sidecars
-    this.#manifests = deps.manifests
-    this.#upstreams = deps.upstreams
-    this.#clock = deps.clock
-    this.#policy = deps.policy
+  constructor(deps: TagsDeps) {
+    this.#deps = deps
   }
 
   /** `undefined`: there is no such tag. Throws what upstream failed with when nothing stale may be said instead. */
@@ -70,11 +62,16 @@ export class Tags {
    */
   async resolveLiteral(repository: Repository, tag: string): Promise<ResolvedTag | undefined> {
     try {
-      return await this.#resolve(repository, tag, this.#policy.tagWindowMs, async (upstream) => {
-        const found = await upstream.resolve(repository.name, tag)
-        const raw = found && (await upstream.manifest(repository.name, tag))
-        return raw && (await this.#record(repository, tag, raw))
-      })
+      return await this.#resolve(
+        repository,
+        tag,
+        this.#deps.policy.tagWindowMs,
+        async (upstream) => {
+          const found = await upstream.resolve(repository.name, tag)
+          const raw = found && (await upstream.manifest(repository.name, tag))
+          return raw && (await this.#record(repository, tag, raw))
+        },
+      )
     } catch (error) {
       const mayBeSuffix =
         isOutage(error) || (error instanceof CrossdockError && error.kind === 'denied')
@@ -96,18 +93,21 @@ export class Tags {
     tag: string,
     unknownMs: number,
     fetch: (upstream: Upstream) => Promise<Digest | undefined>,
-    { tagWindowMs, staleWindowMs }: Pick<TagPolicy, 'tagWindowMs' | 'staleWindowMs'> = this.#policy,
+    { tagWindowMs, staleWindowMs }: Pick<TagPolicy, 'tagWindowMs' | 'staleWindowMs'> = this.#deps
+      .policy,
   ): Promise<ResolvedTag | undefined> {
     const key = `${fullName(repository)}:${tag}`
     return this.#flights.run(`${key} ${tagWindowMs}`, async () => {
-      const known = await this.#catalog.tags.find(repository, tag)
-      const age = known ? this.#clock.now() - known.checkedAt : Number.POSITIVE_INFINITY
+      const known = await this.#deps.catalog.tags.find(repository, tag)
+      const age = known ? this.#deps.clock.now() - known.checkedAt : Number.POSITIVE_INFINITY
       const isFresh = age >= 0 && age < tagWindowMs
-      if (known && (isFresh || this.#policy.offline)) return { digest: known.digest, stale: false }
-      const upstream = this.#upstreams.find(repository.upstream)
-      if (this.#policy.offline || upstream === undefined) return undefined
+      if (known && (isFresh || this.#deps.policy.offline))
+        return { digest: known.digest, stale: false }
+      const upstream = this.#deps.upstreams.find(repository.upstream)
+      if (this.#deps.policy.offline || upstream === undefined) return undefined
       const unknownSince = this.#unknown.get(key)
-      if (unknownSince !== undefined && this.#clock.monotonic() - unknownSince < unknownMs) return
+      if (unknownSince !== undefined && this.#deps.clock.monotonic() - unknownSince < unknownMs)
+        return
       try {
         const digest =
           (known && (await this.#recheck(upstream, repository, tag, known))) ??
@@ -119,7 +119,7 @@ export class Tags {
         }
         throw error
       }
-      this.#unknown.set(key, this.#clock.monotonic())
+      this.#unknown.set(key, this.#deps.clock.monotonic())
       if (known) await this.forget(repository, tag)
       return undefined
     })
@@ -143,10 +143,11 @@ export class Tags {
   ): Promise<Digest | undefined> {
     const now = await upstream.resolve(repository.name, tag)
     if (now?.digest !== known.digest) return undefined
-    if ((await this.#manifests.findLocal(repository, known.digest)) === undefined) return undefined
-    const at = this.#clock.now()
+    if ((await this.#deps.manifests.findLocal(repository, known.digest)) === undefined)
+      return undefined
+    const at = this.#deps.clock.now()
     await this.#refreshClaim(repository, tag, known.digest, at)
-    await this.#catalog.tags.record(repository, tag, { digest: known.digest, checkedAt: at })
+    await this.#deps.catalog.tags.record(repository, tag, { digest: known.digest, checkedAt: at })
     return known.digest
   }
 
@@ -158,9 +159,9 @@ export class Tags {
     at: number,
   ): Promise<void> {
     const isHere = (place: Place) => isSameRepository(place, repository)
-    const claimed = (await this.#sidecars.read(digest))?.places.find(isHere)?.tags[tag]
+    const claimed = (await this.#deps.sidecars.read(digest))?.places.find(isHere)?.tags[tag]
     if (claimed !== undefined && Math.abs(at - claimed) < CLAIM_MS) return
-    await this.#sidecars.update(digest, (sidecar) => {
+    await this.#deps.sidecars.update(digest, (sidecar) => {
       if (sidecar === undefined) return undefined
       const places = sidecar.places.map((place) =>
         isHere(place) ? { ...place, tags: claimTag(place.tags, { name: tag, at }) } : place,
@@ -174,17 +175,17 @@ export class Tags {
     tag: string,
     raw: { readonly digest: Digest; readonly mediaType: string; readonly bytes: Uint8Array },
   ): Promise<Digest> {
-    const at = this.#clock.now()
-    await this.#manifests.record(repository, raw, { name: tag, at })
-    await this.#catalog.tags.record(repository, tag, { digest: raw.digest, checkedAt: at })
+    const at = this.#deps.clock.now()
+    await this.#deps.manifests.record(repository, raw, { name: tag, at })
+    await this.#deps.catalog.tags.record(repository, tag, { digest: raw.digest, checkedAt: at })
     return raw.digest
   }
 
   /** Forgets a tag, in the catalog and beside the manifest, so that no rebuild brings it back. */
   async forget(repository: Repository, tag: string): Promise<boolean> {
-    const known = await this.#catalog.tags.find(repository, tag)
+    const known = await this.#deps.catalog.tags.find(repository, tag)
     if (known === undefined) return false
-    await this.#sidecars.update(known.digest, (sidecar) => {
+    await this.#deps.sidecars.update(known.digest, (sidecar) => {
       if (sidecar === undefined) return undefined
       const places = sidecar.places.map((place) => {
         if (!isSameRepository(place, repository)) return place
@@ -193,6 +194,6 @@ export class Tags {
       })
       return { ...sidecar, places }
     })
-    return await this.#catalog.tags.forget(repository, tag)
+    return await this.#deps.catalog.tags.forget(repository, tag)
   }
 }
