@@ -79,6 +79,10 @@ encoders() { # one program for each output that Go's encoders of gzip have had
   encoder go1.27 go1.27.0 v1.20.4 v1.3.0
   for version in 1.15.15 1.18.0 1.18.7 1.20.0; do encoder "kp$version" local "v$version" v1.2.6; done
 }
+cosign() { # three to six minutes of processor time, once
+  [ -x "$cache/tools/bin/cosign" ] ||
+    GOBIN=$cache/tools/bin CGO_ENABLED=0 go install -trimpath -ldflags=-s github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+}
 rootfs() { "$shared/clients/real-clients.sh" rootfs; }
 stargz() { [ -x "$RC_DIR/rootfs/rc/sgz" ] || "$shared/clients/real-clients.sh" stargz; }
 containerd() { [ -x "$RC_DIR/rootfs/rc/ctrd/containerd" ] || "$shared/clients/real-clients.sh" containerd; }
@@ -118,7 +122,7 @@ end_registry() {
 
 step packages packages
 # Two lanes for two cores: compilers need nothing of the machine but Go and Rust; the rest installs packages one after the other.
-{ step oracles oracles && step encoders encoders && step nydus nydus; } & lane=$!
+{ step oracles oracles && step encoders encoders && step nydus nydus && step cosign cosign; } & lane=$!
 ok=1
 mine=''
 trap end_registry EXIT

@@ -27,6 +27,7 @@ const NEEDS = {
   containerd: [join(ROOTFS, 'rc/ctrd/containerd')],
   nydusNode: [SHARED, ...programsOf('nydus', 'nydusd', 'containerd-nydus-grpc')],
   sociNode: [SHARED, ...programsOf('soci', 'soci-snapshotter-grpc')],
+  cosign: [join(TOOLS, 'cosign'), program('docker-registry'), program('skopeo')],
   peers: [join(TOOLS, 'registry'), program('skopeo'), program('zstd')],
 } as const
 

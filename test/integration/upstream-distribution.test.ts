@@ -1,20 +1,15 @@
 /** A registry that others wrote, below a path: pushed to and pulled from. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { startDistribution } from '../helpers/distribution.ts'
 import { fakeImage } from '../helpers/fake-image.ts'
-import { describeWith, program } from '../helpers/fixtures.ts'
-import { findFreePort } from '../helpers/fixtures-hostile.ts'
+import { describeWith } from '../helpers/fixtures.ts'
 import { bytesOf, openUpstream } from '../helpers/open-upstream.ts'
 
 const BASE = '/artifactory/api/docker/repo'
 
 describeWith(['distribution'], 'distribution below a path', () => {
   test.each([true, false])('takes and gives images (relative URLs: %s)', async (isRelative) => {
-    await using registry = await startDistribution(isRelative)
+    await using registry = await startDistribution({ prefix: `${BASE}/`, relativeurls: isRelative })
     const image = await fakeImage({ layers: 2 })
     await using opened = openUpstream(registry, {
       settings: { url: `${registry.url}${BASE}/v2/team` },
@@ -44,32 +39,3 @@ describeWith(['distribution'], 'distribution below a path', () => {
     expect(await upstream.referrers('app', image.digest)).toEqual([])
   })
 })
-
-async function startDistribution(relativeurls: boolean) {
-  const folder = await mkdtemp(join(tmpdir(), 'upstream-distribution-'))
-  const port = await findFreePort()
-  const config = {
-    version: 0.1,
-    log: { level: 'error' },
-    storage: { filesystem: { rootdirectory: folder } },
-    http: { addr: `127.0.0.1:${port}`, prefix: `${BASE}/`, relativeurls },
-  }
-  const file = join(folder, 'config.json')
-  await writeFile(file, JSON.stringify(config))
-  const child = spawn(program('docker-registry'), ['serve', file], { stdio: 'ignore' })
-  const url = `http://127.0.0.1:${port}`
-  await expect
-    .poll(async () => (await fetch(`${url}${BASE}/v2/`).catch(() => undefined))?.status, {
-      timeout: 10_000,
-    })
-    .toBe(200)
-  return {
-    url,
-    async [Symbol.asyncDispose]() {
-      const ended = once(child, 'exit')
-      child.kill()
-      await ended
-      await rm(folder, { recursive: true })
-    },
-  }
-}
