@@ -8,6 +8,7 @@ import { findMissing } from '../helpers/fixtures.ts'
 import { setup } from '../helpers/fixtures-setup.ts'
 import { bundles } from './bundling.ts'
 import { lazyFormats, recompression } from './encoding.ts'
+import { oneCopy } from './one-copy.ts'
 import { pieces } from './pieces.ts'
 import { coldConversion, coldPull, eventLoop, singleFlight } from './pulling.ts'
 import { ranges } from './ranges.ts'
@@ -28,6 +29,7 @@ const SECTIONS: readonly Section[] = [
   largeLayer,
   largeCatalog,
   bundles,
+  oneCopy,
 ]
 
 const { values } = parseArgs({

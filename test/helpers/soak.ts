@@ -49,6 +49,7 @@ const METRICS = [
   ['blobs evicted', 'crossdock_evicted_blobs_total'],
   ['layers converted', 'crossdock_layers_converted_total'],
   ['bytes scrubbed', 'crossdock_scrubbed_bytes_total'],
+  ['blobs folded', 'crossdock_folded_blobs_total'],
 ] as const
 
 const CONFIG = {
@@ -58,6 +59,7 @@ const CONFIG = {
     lease: LEASE,
     maxSize: BUDGET_BYTES,
     scrub: { interval: '20s', rate: '20MiB' },
+    dedup: 'on',
   },
   log: { level: 'warn' },
 }
