@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { WindowSearch } from '../../../../../src/codec/restore/klauspost/window-search.ts'
+import { seededText } from '../../../../helpers/bytes.ts'
 import { PlainWindowSearch } from '../../../../helpers/plain-window-search.ts'
 
 const search = new WindowSearch()
@@ -62,6 +63,17 @@ test('the same where other matches count, or none', () => {
     }),
     { numRuns: 25 },
   )
+})
+
+test('the same after a gigabyte, where places are counted from anew', () => {
+  const fresh = new WindowSearch()
+  const given = [1, 2, 3, 1].map((seed) => seededText(40_000, `long ${seed}`))
+  // Each time the tables take everything for 32 KiB older, at least; the last few windows cross the border.
+  const times = Math.floor((2 ** 30 - 2 ** 17) / 2 ** 15)
+  for (let time = 0; time < times; time += 1) fresh.forget()
+  for (let time = 0; time < 3; time += 1) {
+    expect(matchesOf(fresh, given, [0])).toEqual(matchesOf(plain, given, [0]))
+  }
 })
 
 test('a match reaches back 32767 bytes and no farther', () => {
