@@ -16,6 +16,17 @@ export function matching(pattern: RegExp, what: string) {
   return z.string({ error: `must be ${what}` }).regex(pattern, { error: `must be ${what}` })
 }
 
+export function profileRef() {
+  return text('the name of a profile')
+}
+
+export function repositoryGlob() {
+  return matching(
+    /^[a-z0-9*?[][^\s]*$/,
+    'a glob over UPSTREAM/REPOSITORY, e.g. docker.io/library/*',
+  )
+}
+
 export function file() {
   return text('the path of a file or folder').meta({ path: true })
 }

@@ -1,6 +1,7 @@
 /** Every key of the configuration: name, type, default and description, once. JSON schema, documents and checks follow. */
 import { z } from 'zod'
 import { parseAddress } from './address.ts'
+import { auth } from './auth-schema.ts'
 import {
   addressRange,
   checked,
@@ -9,7 +10,9 @@ import {
   matching,
   parseUpstreamUrl,
   place,
+  profileRef,
   record,
+  repositoryGlob,
   size,
   text,
   timer,
@@ -33,7 +36,6 @@ export const DEFAULT_UPSTREAMS = [
 const PLATFORM = /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9]+)?(?::[0-9.]+)?$/
 const UPSTREAM_NAME = /^(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/
 const PROFILE_NAME = /^[a-z0-9][a-z0-9-]*$/
-const RULE = /^[a-z0-9*?[][^\s]*$/
 
 const HOSTNAME = /^(?=.{1,253}$)[a-zA-Z0-9_](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9_])?$/
 
@@ -46,7 +48,6 @@ const upstreamUrl = checked(
   parseUpstreamUrl,
 )
 const platform = matching(PLATFORM, 'a platform OS/ARCH or OS/ARCH/VARIANT, e.g. linux/arm64')
-const profileRef = text('the name of a profile')
 const platforms = z.union([z.enum(['auto', 'all']), z.array(platform).min(1)], {
   error: 'must be auto, all or a list of platforms such as [linux/amd64, linux/arm64]',
 })
@@ -66,7 +67,7 @@ const listener = z
   .strictObject({
     address: address.describe('`HOST:PORT`; IPv6 in brackets: `"[::]:5000"`.'),
     tls: tls.optional().describe('Serve HTTPS instead of HTTP.'),
-    profile: profileRef
+    profile: profileRef()
       .optional()
       .describe('Profile of requests on this port that name none, for clients without suffix.'),
   })
@@ -122,12 +123,12 @@ const profile = z.looseObject({
 })
 
 const rule = z.strictObject({
-  match: matching(RULE, 'a glob over UPSTREAM/REPOSITORY, e.g. docker.io/library/*').describe(
+  match: repositoryGlob().describe(
     'Glob over `upstream/repository`: `*` within a component, `**` across.',
   ),
-  profile: profileRef.optional().describe('The profile for what matches.'),
+  profile: profileRef().optional().describe('The profile for what matches.'),
   attach: z
-    .array(profileRef)
+    .array(profileRef())
     .min(1)
     .optional()
     .describe(
@@ -209,46 +210,6 @@ const convert = z.strictObject({
     .min(1)
     .optional()
     .describe("What `platforms: auto` converts; without it the host's own platform."),
-})
-
-const policyRule = z.strictObject({
-  who: z
-    .array(text('a user, @group or *'))
-    .min(1)
-    .describe('Names of users (for certificates: common names), `@group`, or `*` for all of them.'),
-  match: z
-    .array(matching(RULE, 'a glob over UPSTREAM/REPOSITORY, e.g. docker.io/library/*'))
-    .min(1)
-    .describe('Globs over `upstream/repository`: `*` within a component, `**` across.'),
-  profiles: z
-    .array(profileRef)
-    .min(1)
-    .optional()
-    .describe(
-      'Profiles they may ask for, `original` among them; without it all. This steers what is asked for and converted, it hides nothing: whoever may pull from a repository gets each file in it. A tag without a profile asks for `original`; a converted manifest by digest needs a profile it was made for; blobs, lists and originals by digest need the repository alone, and an original also comes where a profile was asked for that could not be served.',
-    ),
-})
-
-const auth = z.strictObject({
-  mode: z
-    .enum(['none', 'htpasswd', 'mtls'])
-    .default('none')
-    .describe(
-      'Who may pull: everybody (`none`), users of a file (`htpasswd`), or holders of a client certificate (`mtls`).',
-    ),
-  htpasswd: file()
-    .optional()
-    .describe(
-      'File of `name:bcrypt hash` lines, as `htpasswd -B` writes them; read again at every reload.',
-    ),
-  groups: z
-    .record(text('the name of a group'), z.array(text('the name of a user')))
-    .default({})
-    .describe('Group -> its members; for certificates an OU is a group, too.'),
-  policy: z
-    .array(policyRule)
-    .default([])
-    .describe('What they may pull; without rules everything, else what a rule allows.'),
 })
 
 const log = z.strictObject({
