@@ -19,6 +19,7 @@ import {
   s3Store,
   TEST_LIMITS,
 } from '../helpers/s3-store.ts'
+import { hasPostgres, testDatabase } from '../helpers/postgres.ts'
 import { S3Wire } from '../helpers/s3-wire.ts'
 import { collect, put, randomBytes, toArray } from './blob-store.ts'
 import { image } from './catalog.ts'
@@ -136,30 +137,46 @@ describe.skipIf(!hasS3)('blobs on S3', () => {
   })
 })
 
+const LAYER = { digest: digestOf(Buffer.from('layer')), size: 5, standing: 'proven' as const }
+
 describe.skipIf(!hasS3)('a catalog over S3', () => {
   it('is made again in an empty data folder', async () => {
     await using near = await s3Store()
     const { repository } = image('a', 'b')
-    const layer = { digest: digestOf(Buffer.from('layer')), size: 5, standing: 'proven' as const }
-    await near.catalog.links.record(repository, [layer])
+    await near.catalog.links.record(repository, [LAYER])
     await near.pins.add({ ...repository, reference: '3' })
     await near.catalog.publish(image('a', 'b'))
 
     await using far = await s3Store({ place: near.place })
 
-    expect(await far.catalog.links.find(repository, layer.digest)).toEqual(layer)
+    expect(await far.catalog.links.find(repository, LAYER.digest)).toEqual(LAYER)
     expect(await far.pins.list()).toEqual([{ ...repository, reference: '3' }])
+  })
+
+  it.skipIf(!hasPostgres)('is made on PostgreSQL from what lies there', async () => {
+    await using near = await s3Store()
+    const { repository } = image('a', 'b')
+    await near.catalog.links.record(repository, [LAYER])
+    await using database = await testDatabase()
+    const catalog = { kind: 'postgres', url: database.url } as const
+
+    await using far = await s3Store({ place: near.place, catalog })
+
+    expect(await far.catalog.links.find(repository, LAYER.digest)).toEqual(LAYER)
+    const other = { ...LAYER, digest: digestOf(Buffer.from('other')) }
+    await far.catalog.links.record(repository, [other])
+    await using local = await s3Store({ place: near.place })
+    expect(await local.catalog.links.find(repository, other.digest)).toEqual(other)
   })
 
   it('finds links one by one that another server has proven meanwhile', async () => {
     await using near = await s3Store()
     await using far = await s3Store({ place: near.place })
     const { repository } = image('a', 'b')
-    const layer = { digest: digestOf(Buffer.from('layer')), size: 5, standing: 'proven' as const }
 
-    await near.catalog.links.record(repository, [layer])
+    await near.catalog.links.record(repository, [LAYER])
 
-    expect(await far.catalog.links.find(repository, layer.digest)).toEqual(layer)
+    expect(await far.catalog.links.find(repository, LAYER.digest)).toEqual(LAYER)
   })
 })
 

@@ -103,15 +103,20 @@ export interface S3Store extends Store {
   readonly place: S3Place
 }
 
-/** A whole store, its catalog in SQLite. */
-export async function s3Store(
-  options: { readonly place?: S3Place; readonly data?: string; readonly clock?: Clock } = {},
-): Promise<S3Store> {
-  const { clock = systemClock } = options
+export interface S3StoreOptions {
+  readonly place?: S3Place
+  readonly data?: string
+  readonly clock?: Clock
+  /** Default: SQLite. */
+  readonly catalog?: StorePlace['catalog']
+}
+
+export async function s3Store(options: S3StoreOptions = {}): Promise<S3Store> {
+  const { clock = systemClock, catalog = { kind: 'sqlite' } } = options
   const place = options.place ?? (await freshPlace())
   const data = options.data ?? (await mkdtemp(join(tmpdir(), 'crossdock-s3-store-')))
   const where: StorePlace = {
-    catalog: { kind: 'sqlite' },
+    catalog,
     blobs: { kind: 's3', ...place },
     localCache: 1024 ** 3,
   }

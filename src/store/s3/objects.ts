@@ -1,7 +1,7 @@
 /** Objects of one bucket below one prefix: what the store needs of S3, and nothing else of it (ADR 33 lists its semantics). */
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
-import type { HeadObjectCommandOutput, S3Client } from '@aws-sdk/client-s3'
+import type { HeadObjectCommandOutput, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { CrossdockError } from '../../errors.ts'
 import { within } from '../../lib/within.ts'
 import type { ByteRange } from '../../ports/blobs.ts'
@@ -104,14 +104,20 @@ export class Objects implements Disposable {
     }
   }
 
-  /** False when the condition does not hold (any more). */
-  async put(key: string, bytes: Uint8Array | string, condition: Condition): Promise<boolean> {
+  /** False when the condition does not hold (any more). `sha256`: of the bytes, hex, where it is known; S3 compares it. */
+  async put(
+    key: string,
+    bytes: Uint8Array | string,
+    condition: Condition,
+    sha256?: string,
+  ): Promise<boolean> {
     const command = new this.#sdk.PutObjectCommand({
       ...this.#at(key),
       Body: bytes,
       ContentLength: Buffer.byteLength(bytes),
       ...headersOf(condition),
     })
+    if (sha256 !== undefined) signWith(command, sha256)
     const ms = this.#limits.answerMs + Buffer.byteLength(bytes) / SLOWEST_BYTES_PER_MS
     return await this.#unlessRefused(`write ${key}`, condition.kind !== 'none', () =>
       inTime(ms, (signal) => this.#client.send(command, signal)),
@@ -267,6 +273,20 @@ export class Objects implements Disposable {
 
 interface Signal {
   readonly abortSignal: AbortSignal
+}
+
+/** The signature's hash of the body, which costs as much as the rest of an upload. */
+function signWith(command: PutObjectCommand, sha256: string): void {
+  command.middlewareStack.add(
+    (next) => (args) => {
+      const { request } = args
+      if (typeof request === 'object' && request !== null && 'headers' in request) {
+        Object.assign(request.headers as object, { 'x-amz-content-sha256': sha256 })
+      }
+      return next(args)
+    },
+    { step: 'build', name: 'knownPayloadHash' },
+  )
 }
 
 /** Ends what takes longer. What it has answered by then, a body say, is not cut. */
