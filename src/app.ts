@@ -8,6 +8,7 @@ import { Activity } from './admin/activity.ts'
 import { systemClock } from './clock.ts'
 import type { PlaceOf } from './config/problem.ts'
 import type { Profiles } from './config/profiles.ts'
+import { RestoreThreads } from './codec/restore/threads.ts'
 import type { Config } from './config/schema.ts'
 import { upstreamSettings } from './config/upstream-files.ts'
 import { Assembler, keptIn } from './convert/assembly.ts'
@@ -133,7 +134,11 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     },
   })
   const slots = new Slots(capacity)
-  const restorations = new Restorations({ store, catalog, slots, limits: decodeLimits, clock })
+  const threads = new RestoreThreads(availableParallelism())
+  const restorations = new Restorations({
+    ...{ store, catalog, slots, limits: decodeLimits, clock },
+    rebuild: (...job) => threads.rebuild(...job),
+  })
   const blobs = new Blobs({
     store,
     catalog,
@@ -166,6 +171,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     origins,
     limits: decodeLimits,
     concurrency: availableParallelism(),
+    analyse: (...job) => threads.analyse(...job),
     events: layerEvents,
   })
   const layers = new Layers({
@@ -304,6 +310,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     async [Symbol.asyncDispose]() {
       wishes.end()
       await upstreams[Symbol.asyncDispose]()
+      await threads[Symbol.asyncDispose]()
       await opened[Symbol.asyncDispose]()
     },
   }

@@ -118,3 +118,8 @@ export function parseUpstreamUrl(value: string): string | undefined {
   const location = parseLocation(value)
   return location && formatLocation(location)
 }
+
+/** YAML 1.2 reads `on` as a word. */
+export const onOff = z
+  .union([z.boolean(), z.enum(['on', 'off'])], { error: 'must be on or off' })
+  .transform((value) => value === true || value === 'on')

@@ -8,6 +8,7 @@ import {
   duration,
   file,
   matching,
+  onOff,
   parseUpstreamUrl,
   place,
   profileRef,
@@ -147,11 +148,6 @@ const scrub = z.strictObject({
     .describe('Bytes a second that the scrub may read.'),
   interval: duration('7d').describe('From one scrub to the next; `0`: none.'),
 })
-
-/** YAML 1.2 reads `on` as a word. */
-const onOff = z
-  .union([z.boolean(), z.enum(['on', 'off'])], { error: 'must be on or off' })
-  .transform((value) => value === true || value === 'on')
 
 const cache = z.strictObject({
   maxSize: size('50GiB').describe('Disk budget; what was least recently served goes first.'),

@@ -1,7 +1,7 @@
 /** One conversion of one layer: read -> decode -> hash -> encode -> store, while it downloads. */
 import { type DecodeLimits, HEAD_SIZE } from '../codec/codec.ts'
 import { decodeLayer } from '../codec/codecs.ts'
-import { DecodeError } from '../codec/failure.ts'
+import type { RestoreThreads } from '../codec/restore/threads.ts'
 import { CrossdockError } from '../errors.ts'
 import { type Encoded, type Format, LayerRefusedError, type Unpacked } from '../format/format.ts'
 import { defaultOptions, findFallback } from '../format/formats.ts'
@@ -15,6 +15,7 @@ import { listIn, readList } from '../priorities/stored-lists.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
 import { type Content, contentOf } from './contents.ts'
 import { HashedTar, wants512 } from './hashed-tar.ts'
+import { naming } from './layer-errors.ts'
 import type { LayerEvents } from './layer-events.ts'
 import {
   checkSize,
@@ -48,6 +49,7 @@ export interface LayerConversionDeps {
   readonly limits: DecodeLimits
   /** Pieces of one layer compressed at a time. */
   readonly concurrency: number
+  readonly analyse?: RestoreThreads['analyse']
   readonly events?: LayerEvents
 }
 
@@ -164,6 +166,7 @@ export class LayerConversion {
       return yield* encoding.encode(bytes, options, {
         ...context,
         reopen: () => run.turn.read(source.read(), source.growing),
+        analyse: this.#deps.analyse,
         limits: this.#deps.limits,
         wants512: wants512(run.wanted),
         unpacked: (size) => task.allowance?.count(task.source.digest, size),
@@ -331,18 +334,4 @@ function spanOf({ key, repository, source }: LayerTask, { progress }: Conversion
     attributes: { ...from, 'crossdock.encoding': key.encoding, 'crossdock.size': source.size },
     outcome: () => ({ attributes: { 'crossdock.written': progress.written } }),
   }
-}
-
-/** Decoders do not know which layer they read; whoever is told about it must. */
-function naming(task: LayerTask, error: unknown): unknown {
-  if (!(error instanceof DecodeError)) return error
-  const { upstream, name } = task.repository
-  return error.of(`layer ${task.source.digest} of ${upstream}/${name}`, adviceOn(error))
-}
-
-/** Decoders do not know either where their limits come from. */
-function adviceOn({ reason }: DecodeError): string | undefined {
-  if (reason === 'layer-too-large') return 'raise limits.layerUncompressed if it is real'
-  if (reason === 'zstd-window') return 'raise limits.zstdWindowLog if it is real'
-  return undefined
 }

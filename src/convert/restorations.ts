@@ -4,7 +4,7 @@
  */
 import { decodeLayer } from '../codec/codecs.ts'
 import type { DecodeLimits } from '../codec/codec.ts'
-import { rebuild } from '../codec/restore/rebuild.ts'
+import type { RestoreThreads } from '../codec/restore/threads.ts'
 import { isCorrections } from '../format/corrections.ts'
 import { findEncoding } from '../format/formats.ts'
 import { zstd } from '../format/recompressed.ts'
@@ -38,6 +38,8 @@ export interface RestorationsDeps {
   readonly store: BlobStore
   readonly catalog: Pick<Catalog, 'conversions' | 'usage'>
   readonly slots: Slots
+  /** `rebuild` of `codec/restore`, wherever it is done. */
+  readonly rebuild: RestoreThreads['rebuild']
   readonly limits: DecodeLimits
   readonly clock: Clock
 }
@@ -143,7 +145,7 @@ export class Restorations {
   async #bytes({ corrections, basis }: Ingredients): Promise<ByteStream> {
     const { store, limits } = this.#deps
     const words = await collect(store.read(corrections.target), MAX_CORRECTIONS)
-    return rebuild(decodeLayer(store.read(basis.target), limits), words)
+    return this.#deps.rebuild(decodeLayer(store.read(basis.target), limits), words)
   }
 
   /** Corrections that give something else are forgotten; like a blob that has rotted, the layer is then had from elsewhere. */

@@ -1,5 +1,6 @@
 /** What a profile can ask for: a way of laying out layers. One folder or file per format, one line in the table `FORMATS`. */
 import type { Compression, DecodeLimits, EncodeContext } from '../codec/codec.ts'
+import type { RestoreThreads } from '../codec/restore/threads.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor, ImageManifest } from '../oci/manifest.ts'
@@ -60,6 +61,8 @@ export interface TarContext extends EncodeContext {
 export interface SourceContext extends EncodeContext {
   /** Reads the layer's blob again from its start, for encodings that look more than once. */
   readonly reopen: () => ByteStream
+  /** `analyse` of `codec/restore`, where it need not be done here. */
+  readonly analyse?: RestoreThreads['analyse'] | undefined
   readonly limits: DecodeLimits
   /** Whether somebody's config names the layer by sha512. */
   readonly wants512: boolean

@@ -11,6 +11,7 @@ import { Progress } from '../../src/convert/progress.ts'
 import { Publisher } from '../../src/convert/publisher.ts'
 import { Regenerations } from '../../src/convert/regenerations.ts'
 import { Remaker } from '../../src/convert/remaker.ts'
+import { rebuild } from '../../src/codec/restore/rebuild.ts'
 import { Restorations } from '../../src/convert/restorations.ts'
 import { Setbacks } from '../../src/convert/setbacks.ts'
 import { Slots } from '../../src/convert/slots.ts'
@@ -95,7 +96,7 @@ export class MemoryConversions {
     const around = { store, sidecars, catalog, clock, upstreams, offline: false }
     const limits = { maxOutput: 1e9, maxWindowLog: 27 }
     const slots = new Slots({ jobs: 4 })
-    const restorer = new Restorations({ ...around, slots, limits })
+    const restorer = new Restorations({ ...around, slots, limits, rebuild })
     const blobs = new Blobs({ ...around, limits: DOWNLOADS.limits, restorer })
     const manifests = new Manifests({ ...around, blobs, limits: DEFAULT_MODEL_LIMITS })
     const origins = new Origins({ blobs, catalog })

@@ -139,7 +139,7 @@ describe('the forms of a layer', () => {
           }
         },
       ),
-      { numRuns: 5 },
+      { numRuns: 4 },
     )
   })
 })
@@ -228,7 +228,7 @@ class House {
 /** Text that compresses, by an encoder. */
 async function layerOf(
   compress: (tar: Uint8Array) => Uint8Array,
-  size = 400_000,
+  size = 200_000,
 ): Promise<FakeLayer> {
   const words = Array.from(randomBytes(size / 4), (byte) => (byte ** 2 % 997).toString(36)).join(
     ' ',
