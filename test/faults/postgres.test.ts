@@ -71,11 +71,17 @@ describe.skipIf(!hasPostgres)('a catalog whose PostgreSQL comes and goes', () =>
   it('gives remembered answers at once while it is away, and says when to come again for others', async () => {
     await using catalog = await open(HURRIED)
     await catalog.tags.record(NAME, 'known', { digest: digest('a'), checkedAt: 1 })
-    await catalog.tags.find(NAME, 'known')
+    const made = image('known', 'known target')
+    await catalog.publish(made)
+    expect(await catalog.conversions.findImage(made)).toBeDefined()
 
     await server.stop('fast')
     try {
       await catalog.tags.find(NAME, 'known')
+      expect((await catalog.conversions.findImage(made))?.target).toBe(made.target)
+      for (const each of ['known target', 'known target layer']) {
+        expect((await catalog.links.find(made.repository, digest(each)))?.standing).toBe('made')
+      }
       const began = performance.now()
       for (let i = 0; i < 100; i += 1) await catalog.tags.find(NAME, 'known')
       expect(performance.now() - began).toBeLessThan(1_000)

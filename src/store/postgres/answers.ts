@@ -38,10 +38,20 @@ export class Answers {
     this.#db = db
   }
 
-  /** The answer to `question`, as `ask` gives it. Answers are shared: do not change them. */
-  async recall<T>(question: string, ask: () => Promise<Dated<T>>): Promise<T> {
+  /**
+   * The answer to `question`, as `ask` gives it. Answers are shared: do not change them. While nobody can confirm what is known it
+   * is given all the same, if it `mayBeOld`.
+   */
+  async recall<T>(
+    question: string,
+    ask: () => Promise<Dated<T>>,
+    mayBeOld: (value: T) => boolean = () => true,
+  ): Promise<T> {
     const known = this.#known.get(question) as Dated<T> | undefined
-    if (known !== undefined && (await this.#holds(known))) return known.value
+    if (known !== undefined) {
+      const holds = await this.#holds(known)
+      if (holds ?? mayBeOld(known.value)) return known.value
+    }
     const asked = await ask()
     this.#known.set(question, asked)
     return asked.value
@@ -50,6 +60,11 @@ export class Answers {
   /** What the server has said without being asked. */
   know(question: string, answer: Dated<unknown>): void {
     this.#known.set(question, answer)
+  }
+
+  /** It was just taken back. */
+  forget(question: string): void {
+    this.#known.delete(question)
   }
 
   /** Call it as soon as the server has said this; what is asked next by whoever waited for it is as new. */
@@ -61,12 +76,12 @@ export class Answers {
     })
   }
 
-  /** Also when nobody can say so now: then what was known is better than nothing. */
-  async #holds({ version }: Dated<unknown>): Promise<boolean> {
+  /** `undefined`: nobody can say so now. */
+  async #holds({ version }: Dated<unknown>): Promise<boolean | undefined> {
     try {
       return version === (await this.#version())
     } catch {
-      return true
+      return undefined
     }
   }
 

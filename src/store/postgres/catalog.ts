@@ -78,6 +78,8 @@ export class PostgresCatalog implements Catalog, Rebuilt {
     await this.links.prove(image.repository, linksOf(image))
     const id = await this.#repositories.idOf(image.repository)
     await this.#deps.db.transaction((session) => this.#putImage(session, id, image, true))
+    this.conversions.remember(image)
+    this.links.remember(image.repository, linksOf(image))
   }
 
   /** Has it made from the store, unless that was done before and came to its end. Two may do it at once. */

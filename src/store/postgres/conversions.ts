@@ -136,11 +136,12 @@ export class PostgresConversions implements ConversionCatalog {
     ])
   }
 
-  async findImage({ repository, source, ...rest }: ImageKey): Promise<ConvertedImage | undefined> {
-    const { upstream, name } = repository
-    const recipe = recipeText(rest.recipe)
-    const key = [textOf(upstream), textOf(name), bytesOf(source), sumOfText(textOf(recipe))]
-    return await this.#lookup.find(`image ${upstream}/${name}@${source} ${recipe}`, key)
+  async findImage(key: ImageKey): Promise<ConvertedImage | undefined> {
+    return await this.#lookup.find(imageQuestion(key), imageKey(key))
+  }
+
+  remember(key: ImageKey): void {
+    this.#lookup.remember(imageQuestion(key), imageKey(key))
   }
 
   async listImages(by: {
@@ -179,12 +180,13 @@ export class PostgresConversions implements ConversionCatalog {
     )
   }
 
-  async forgetImage({ repository, source, recipe }: ImageKey): Promise<boolean> {
-    const id = await this.#repositories.idOf(repository)
+  async forgetImage(key: ImageKey): Promise<boolean> {
+    const id = await this.#repositories.idOf(key.repository)
     const { changes } = await this.#db.query(
       'DELETE FROM crossdock.images WHERE source = $1 AND repository = $2 AND recipe_sum = $3',
-      [bytesOf(source), id, sumOfText(textOf(recipeText(recipe)))],
+      [bytesOf(key.source), id, sumOfText(textOf(recipeText(key.recipe)))],
     )
+    this.#lookup.forget(imageQuestion(key))
     return changes > 0
   }
 
@@ -212,6 +214,16 @@ export function listImagesQuery(by: Partial<Record<keyof typeof LISTED_BY, Diges
   const text = `SELECT ${IMAGE} FROM crossdock.images i JOIN crossdock.repositories r ON r.id = i.repository
     ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''} ORDER BY i.converted_at, i.id`
   return { text, values }
+}
+
+function imageQuestion({ repository, source, recipe }: ImageKey): string {
+  return `image ${repository.upstream}/${repository.name}@${source} ${recipeText(recipe)}`
+}
+
+function imageKey({ repository, source, recipe }: ImageKey): readonly Value[] {
+  const { upstream, name } = repository
+  const recipeSum = sumOfText(textOf(recipeText(recipe)))
+  return [textOf(upstream), textOf(name), bytesOf(source), recipeSum]
 }
 
 function keyOf({ source, encoding, options, revision }: RecordedLayer): string {

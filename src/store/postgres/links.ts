@@ -6,8 +6,8 @@ import type { Link, LinkCatalog } from '../../ports/links.ts'
 import type { Restore } from '../restore.ts'
 import type { Answers } from './answers.ts'
 import type { Database, Session } from './database.ts'
-import type { Row } from './driver.ts'
-import { Lookup, type LookupQuery } from './lookup.ts'
+import type { Row, Value } from './driver.ts'
+import { type AnswerOf, Lookup, type LookupQuery } from './lookup.ts'
 import type { Repositories } from './repositories.ts'
 import { bytesOf, digestIn, malformed, numberIn, textIn, textOf } from './values.ts'
 
@@ -88,7 +88,10 @@ export class PostgresLinks implements LinkCatalog {
     this.#db = db
     this.#repositories = repositories
     this.#journal = journal
-    this.#lookup = new Lookup(db, answers, FIND_LINK, ([row]) => row && linkIn(row))
+    // Links are only ever added, so an old one is right; that there is none would close what is open by now.
+    const mayBeOld = (link: Link | undefined) => link !== undefined && link.standing !== 'named'
+    const linkOfKey: AnswerOf<Link | undefined> = ([row]) => row && linkIn(row)
+    this.#lookup = new Lookup(db, answers, FIND_LINK, linkOfKey, mayBeOld)
   }
 
   async find(repository: Repository, digest: Digest): Promise<Link | undefined> {
@@ -103,6 +106,15 @@ export class PostgresLinks implements LinkCatalog {
     const id = await this.#repositories.idOf(repository)
     if (hasNoTwin(links)) await this.put(this.#db, id, links)
     else await this.#db.transaction((session) => this.put(session, id, links))
+    this.remember(repository, links)
+  }
+
+  /** Those that open something. */
+  remember(repository: Repository, links: readonly Link[]): void {
+    for (const { digest, standing } of links) {
+      if (standing === 'named') continue
+      this.#lookup.remember(linkQuestion(repository, digest), linkKey(repository, digest))
+    }
   }
 
   /** Writes down beside the catalog what it will say, durably: manifests have sidecars that say it, and what is proven already was written down then. */
@@ -155,10 +167,12 @@ export class PostgresLinks implements LinkCatalog {
   }
 
   #find(repository: Repository, digest: Digest): Promise<Link | undefined> {
-    const { upstream, name } = repository
-    const key = [textOf(upstream), textOf(name), bytesOf(digest)]
-    return this.#lookup.find(linkQuestion(repository, digest), key)
+    return this.#lookup.find(linkQuestion(repository, digest), linkKey(repository, digest))
   }
+}
+
+function linkKey({ upstream, name }: Repository, digest: Digest): readonly Value[] {
+  return [textOf(upstream), textOf(name), bytesOf(digest)]
 }
 
 function isForJournal(link: Link): link is ProvenLink {

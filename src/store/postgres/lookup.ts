@@ -35,20 +35,39 @@ export class Lookup<V> {
   readonly #types: LookupQuery['types']
   readonly #text: string
   readonly #answerOf: AnswerOf<V>
+  readonly #mayBeOld: (answer: V) => boolean
   readonly #waiting: Waiting<V>[] = []
   #running = 0
 
-  constructor(db: Session, answers: Answers, { types, find }: LookupQuery, answerOf: AnswerOf<V>) {
+  /** `mayBeOld`: whether an answer is given when nobody can confirm it. */
+  constructor(
+    db: Session,
+    answers: Answers,
+    { types, find }: LookupQuery,
+    answerOf: AnswerOf<V>,
+    mayBeOld: (answer: V) => boolean = () => true,
+  ) {
     this.#db = db
     this.#answers = answers
     this.#types = types
     this.#text = lookupText(types, find)
     this.#answerOf = answerOf
+    this.#mayBeOld = mayBeOld
   }
 
   /** The answer, remembered while nothing changes. `key`: one value for each of the query's keys. */
   find(question: string, key: readonly Value[]): Promise<V> {
-    return this.#answers.recall(question, () => this.#load(key))
+    return this.#answers.recall(question, () => this.#load(key), this.#mayBeOld)
+  }
+
+  /** Asks for what was just written, so that it is known when somebody else asks, and the server may be away. */
+  remember(question: string, key: readonly Value[]): void {
+    void this.find(question, key).catch(() => undefined)
+  }
+
+  /** Nobody is to be told any more what was known. */
+  forget(question: string): void {
+    this.#answers.forget(question)
   }
 
   #load(key: readonly Value[]): Promise<Dated<V>> {

@@ -63,13 +63,13 @@ export class PostgresTags implements TagCatalog {
     })
   }
 
-  async find({ upstream, name }: Repository, tag: string): Promise<KnownTag | undefined> {
-    const key = [upstream, name, tag].map(textOf)
-    return await this.#lookup.find(`tag ${upstream}/${name}:${tag}`, key)
+  async find(repository: Repository, tag: string): Promise<KnownTag | undefined> {
+    return await this.#lookup.find(tagQuestion(repository, tag), tagKey(repository, tag))
   }
 
   async record(repository: Repository, tag: string, record: KnownTag): Promise<void> {
     await this.#db.query(RECORD_TAG, await this.#rowOf(repository, tag, record))
+    this.#lookup.remember(tagQuestion(repository, tag), tagKey(repository, tag))
   }
 
   /** Within a transaction: the youngest claim wins, since several manifests may claim a tag that has moved. */
@@ -94,6 +94,7 @@ export class PostgresTags implements TagCatalog {
       id,
       textOf(tag),
     ])
+    this.#lookup.forget(tagQuestion(repository, tag))
     return true
   }
 
@@ -146,4 +147,12 @@ export class PostgresTags implements TagCatalog {
     const checkedAt = this.#db.time.here(numberIn(row, 'checked_at'))
     return { digest: digestIn(row, 'digest'), checkedAt }
   }
+}
+
+function tagQuestion({ upstream, name }: Repository, tag: string): string {
+  return `tag ${upstream}/${name}:${tag}`
+}
+
+function tagKey({ upstream, name }: Repository, tag: string): readonly string[] {
+  return [upstream, name, tag].map(textOf)
 }

@@ -75,6 +75,25 @@ describe('answers of PostgreSQL that are remembered', () => {
     await expect(find('b')).rejects.toMatchObject({ reason: AWAY })
   })
 
+  it('are not given while the server is away if they may not be old', async () => {
+    const server = new FakeServer()
+    const answers = new Answers(server)
+    const query = { types: ['text'], find: 'SELECT' }
+    const lookup = new Lookup<undefined>(
+      server,
+      answers,
+      query,
+      () => undefined,
+      (answer) => answer !== undefined,
+    )
+    await lookup.find('a', ['a'])
+    await turn()
+
+    server.isAway = true
+
+    await expect(lookup.find('a', ['a'])).rejects.toMatchObject({ reason: AWAY })
+  })
+
   it('are not believed of another server that counts the same', async () => {
     const server = new FakeServer()
     const { find } = start(server)
