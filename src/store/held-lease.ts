@@ -64,7 +64,10 @@ export class HeldLease implements AsyncDisposable {
       if (renewed === false) break
       pause = renewed === true ? this.#ttlMs * RENEWED_AT : AGAIN_MS
     }
-    if (!signal.aborted) this.#lost.abort(leaseLost(this.lease.name))
+    if (signal.aborted) return
+    this.#lost.abort(leaseLost(this.lease.name))
+    // A renewal that is still under way may reach the engine in time: nobody is to wait for a holder that has given up.
+    void this.lease.release().catch(() => undefined)
   }
 
   async #limit(): Promise<false> {

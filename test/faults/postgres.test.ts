@@ -120,6 +120,7 @@ describe.skipIf(!hasPostgres)('a catalog whose PostgreSQL comes and goes', () =>
     }
 
     await until(async () => await succeeds(catalog.check()))
+    await coordination.leases.untilFree('cut off', AbortSignal.timeout(20_000))
     const next = await coordination.leases.acquire('cut off', 1_000)
     expect(next?.token).toBeGreaterThan(held?.lease.token ?? Number.POSITIVE_INFINITY)
     await held?.[Symbol.asyncDispose]()
