@@ -41,13 +41,13 @@ step() { # NAME COMMAND...: its output goes to a log that is shown when it fails
 }
 packages() {
   local program
-  for program in skopeo podman containerd dockerd docker-registry umoci debootstrap jq zstd busybox gcc; do
+  for program in skopeo podman containerd dockerd docker-registry umoci debootstrap jq zstd busybox gcc pigz libdeflate-gzip igzip; do
     PATH=$PATH:/usr/sbin command -v "$program" > /dev/null || { debian; return; }
   done
 }
 debian() {
   "$shared/clients/real-clients.sh" install
-  apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends gcc libc6-dev zlib1g-dev
+  apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends gcc libc6-dev zlib1g-dev pigz libdeflate-tools isal
 }
 oracles() { "$shared/oracles/install.sh" ${peers:+"$peers"}; }
 nydus() { # ten minutes of processor time, once: Nydus's own crates

@@ -22,6 +22,7 @@ const NEEDS = {
   registry: [SHARED, join(CACHE, 'fixtures', 'images.txt'), program('docker-registry')],
   oracles: [join(TOOLS, 'oracle-image'), join(TOOLS, 'oci-conformance')],
   encoders: [join(CACHE, 'encoders', 'gzips-kp1.20.0')],
+  zlibs: ['pigz', 'python3', 'java', 'libdeflate-gzip', 'igzip'].map(program),
   nydus: [join(TOOLS, 'oracle-nydus')],
   clients: [SHARED, program('ctr'), program('dockerd'), join(ROOTFS, 'usr/bin/podman')],
   containerd: [join(ROOTFS, 'rc/ctrd/containerd')],
