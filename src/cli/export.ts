@@ -6,7 +6,7 @@ import type { BundleDescription, BundledImage } from '../bundle/description.ts'
 import { type ExportDeps, type Exported, Exports } from '../bundle/exports.ts'
 import type { ExportTask, PriorBundle, RestoreMode } from '../bundle/export-task.ts'
 import { readPrior } from '../bundle/prior-bundle.ts'
-import { RESTORE_CODEC } from '../bundle/restore-codec.ts'
+import { RestoreThreads } from '../codec/restore/threads.ts'
 import { CrossdockError } from '../errors.ts'
 import { parsePlatform } from '../oci/platform.ts'
 import { type OutputOptions, targetOf } from './export-target.ts'
@@ -91,7 +91,7 @@ export function exportDeps(app: App): ExportDeps {
   const [platform = 'linux/amd64'] = config.convert.defaultPlatforms
   return {
     ...app,
-    codec: RESTORE_CODEC,
+    codec: new RestoreThreads(availableParallelism()),
     concurrency: availableParallelism(),
     offline: config.cache.offline,
     dockerPlatform: parsePlatform(platform),

@@ -4,7 +4,7 @@ import { basename, resolve } from 'node:path'
 import type { App } from '../app.ts'
 import { type Imported, Imports } from '../bundle/imports.ts'
 import { openBundle } from '../bundle/input-files.ts'
-import { RESTORE_CODEC } from '../bundle/restore-codec.ts'
+import { RestoreThreads } from '../codec/restore/threads.ts'
 import { locate } from '../naming.ts'
 import type { Repository } from '../oci/repository.ts'
 import { interruptionOf } from './interruption.ts'
@@ -66,7 +66,7 @@ export function createImports(app: App): Imports {
   return new Imports({
     ...app,
     limits: app.limits,
-    codec: RESTORE_CODEC,
+    codec: new RestoreThreads(availableParallelism()),
     maxLayerBytes: app.config.limits.layerUncompressed,
     concurrency: availableParallelism(),
     locate: (name) => locateAny(name, app),

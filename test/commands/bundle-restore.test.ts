@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type IdentifiedBundle, rebuiltIn } from '../../src/bundle/description.ts'
 import { blobPath } from '../../src/bundle/layout-files.ts'
-import { RESTORE_CODEC } from '../../src/bundle/restore-codec.ts'
+import { RestoreThreads } from '../../src/codec/restore/threads.ts'
 import { digestOf, hexOf } from '../../src/oci/digest.ts'
 import {
   filesOf,
@@ -163,7 +163,10 @@ describe('originals that are carried to be restored', () => {
     await using hosts = await openHosts()
     const { registry, near, far } = hosts
     const foreign = await fakeLayer(text('two'))
-    vi.spyOn(RESTORE_CODEC, 'analyse').mockResolvedValue({ kind: 'carry', why: 'nobody knows how' })
+    vi.spyOn(RestoreThreads.prototype, 'analyse').mockResolvedValue({
+      kind: 'carry',
+      why: 'nobody knows how',
+    })
     const layers = [{ ...text('one'), compression: 'zstd' as const }, foreign, text('three')]
     const none = { ...text('four'), compression: 'none' as const }
     const app = await registry.pushImage('team/app', '1', { layers: [...layers, none] })
@@ -278,7 +281,7 @@ describe('originals that are carried to be restored', () => {
     const { registry, near, far } = hosts
     const app = await registry.pushImage('team/app', '1', { layers: [text('one'), text('two')] })
     await must(near, 'export', 'team/app:1', '--restore-digests', '-o', 'b.tar')
-    const rebuild = vi.spyOn(RESTORE_CODEC, 'rebuild')
+    const rebuild = vi.spyOn(RestoreThreads.prototype, 'rebuild')
     await must(far, 'import', join(near.folder, 'b.tar'))
     expect(rebuild).toHaveBeenCalledTimes(2)
 
