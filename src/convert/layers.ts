@@ -161,26 +161,13 @@ export class Layers {
       await this.#mayRead(task)
       progress.stage = 'reused'
       this.#events.used?.(known.target)
-      if (findDiffId(task, known) !== undefined) return known
-      return await this.#whenThere(task, (turn) =>
-        this.#deps.conversion.identify(known, task, turn),
-      )
+      return await this.#identified(known, task)
     }
     const { repository, key, diffId } = task
     const memory = `${fullName(repository)} ${textOf(key)} ${diffId}`
     this.#failures.check(memory)
-    const convert = () =>
-      this.#whenThere(task, (turn) => {
-        Object.assign(progress, waiting(task))
-        return this.#deps.conversion.convert(task, { progress, wanted, turn })
-      })
     try {
-      const layer = await convert().catch(async (error) => {
-        if (isBeyondAllowance(error)) throw error
-        // A source that has rotted in the store fails in many ways; it is in quarantine now, and upstream has it.
-        if (!isRotten(error) && !(await this.#isSpoilt(task))) throw error
-        return await convert()
-      })
+      const layer = await this.#convert(task, progress, wanted)
       // What a layer fell back to has a recipe of its own.
       if (known !== undefined && known.fallback === undefined && known.target !== layer.target) {
         await this.#events.replaced?.(known)
@@ -189,6 +176,32 @@ export class Layers {
     } catch (error) {
       if (!isPassing(error) && !isBeyondAllowance(error)) this.#failures.record(memory, error)
       throw error
+    }
+  }
+
+  /** With what it unpacks to in the algorithm that this asker's image names it by. */
+  async #identified(known: ConvertedLayer, task: LayerTask): Promise<ConvertedLayer> {
+    if (findDiffId(task, known) !== undefined) return known
+    return await this.#whenThere(task, (turn) => this.#deps.conversion.identify(known, task, turn))
+  }
+
+  /** Once more where the source turns out to have rotted in the store, which it does in many ways: upstream has it. */
+  async #convert(
+    task: LayerTask,
+    progress: LayerProgress,
+    wanted: ReadonlySet<Digest>,
+  ): Promise<ConvertedLayer> {
+    const convert = () =>
+      this.#whenThere(task, (turn) => {
+        Object.assign(progress, waiting(task))
+        return this.#deps.conversion.convert(task, { progress, wanted, turn })
+      })
+    try {
+      return await convert()
+    } catch (error) {
+      if (isBeyondAllowance(error)) throw error
+      if (!isRotten(error) && !(await this.#isSpoilt(task))) throw error
+      return await convert()
     }
   }
 

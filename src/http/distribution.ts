@@ -2,7 +2,13 @@
 import type { Access } from '../access/access.ts'
 import type { Principal } from '../access/policy.ts'
 import type { Profile, Profiles } from '../config/profiles.ts'
-import { isPending, type ManifestAnswer, wishFor } from '../convert/asks.ts'
+import {
+  isPending,
+  type ManifestAnswer,
+  type PendingAnswer,
+  type TagAsk,
+  wishFor,
+} from '../convert/asks.ts'
 import type { Attachments } from '../convert/attachments.ts'
 import type { Pulls } from '../convert/pulls.ts'
 import { CrossdockError } from '../errors.ts'
@@ -163,60 +169,68 @@ export class Distribution {
     reference: Reference,
     began: number,
   ): Promise<void> {
-    const { pulls, gate, settings, clock, unreadable } = this.#deps
     if ('digest' in reference) {
-      await gate.admitDigest(target, reference.digest)
-      const answer = await pulls.byDigest(
-        target.repository,
-        reference.digest,
-        target.profile,
-        exchange,
-      )
-      await this.#sendManifest(exchange, target, answer)
-      if (exchange.isHead) return
-      const puller = target.principal?.name ?? exchange.client
-      pulls.pulledChild(target.repository, reference.digest, puller)
+      await this.#manifestByDigest(exchange, target, reference.digest)
       return
     }
+    const asked = { isAdmitted: target.profile !== undefined }
+    const answer = await this.#deps.pulls.byTag(this.#ask(exchange, target, reference.tag, asked))
+    if (isPending(answer)) {
+      await this.#wait(exchange, target, answer, began)
+    } else {
+      if (!asked.isAdmitted) await this.#deps.gate.admitPlain(target, answer.digest)
+      await this.#sendManifest(exchange, target, answer)
+    }
+  }
+
+  async #manifestByDigest(exchange: Exchange, target: Target, digest: Digest): Promise<void> {
+    const { pulls, gate } = this.#deps
+    const { repository, profile, principal } = target
+    await gate.admitDigest(target, digest)
+    const answer = await pulls.byDigest(repository, digest, profile, exchange)
+    await this.#sendManifest(exchange, target, answer)
+    if (!exchange.isHead) pulls.pulledChild(repository, digest, principal?.name ?? exchange.client)
+  }
+
+  /** `asked` is told when a profile is admitted that the tag's suffix named. */
+  #ask(exchange: Exchange, target: Target, tag: string, asked: { isAdmitted: boolean }): TagAsk {
     const userAgent = exchange.header('user-agent')
-    let isAdmitted = target.profile !== undefined
-    const answer = await pulls.byTag({
+    return {
       repository: target.repository,
-      tag: reference.tag,
+      tag,
       wanted: wishFor(target.profile),
       waiter: exchange,
       acceptance: acceptanceOf(exchange.header('accept')),
       platforms: platformsOf(userAgent),
       admit: (profile) => {
         if (profile === undefined) return
-        gate.admit(target, profile.name)
-        isAdmitted = true
+        this.#deps.gate.admit(target, profile.name)
+        asked.isAdmitted = true
       },
       cannotRead: (profile) => {
         const reason = profile.format && cannotRead(userAgent, profile.format)
-        if (reason !== undefined) unreadable({ image: exchange.image ?? '', reason })
+        if (reason !== undefined) this.#deps.unreadable({ image: exchange.image ?? '', reason })
         return reason
       },
-    })
-    if (isPending(answer)) {
-      await waitFor(
-        answer,
-        exchange,
-        began,
-        { ...settings, clock },
-        {
-          headers: target.headers,
-          send: (one) => this.#sendManifest(exchange, target, one),
-          finish: (one) => {
-            this.#deps.handedOut(one)
-            exchange.finish(one.bytes)
-          },
-        },
-      )
-    } else {
-      if (!isAdmitted) await gate.admitPlain(target, answer.digest)
-      await this.#sendManifest(exchange, target, answer)
     }
+  }
+
+  async #wait(
+    exchange: Exchange,
+    target: Target,
+    answer: PendingAnswer,
+    began: number,
+  ): Promise<void> {
+    const { settings, clock } = this.#deps
+    const patience = { ...settings, clock }
+    await waitFor(answer, exchange, began, patience, {
+      headers: target.headers,
+      send: (one) => this.#sendManifest(exchange, target, one),
+      finish: (one) => {
+        this.#deps.handedOut(one)
+        exchange.finish(one.bytes)
+      },
+    })
   }
 
   async #sendManifest(exchange: Exchange, target: Target, answer: ManifestAnswer): Promise<void> {

@@ -10,7 +10,8 @@ import type {
 } from '../../ports/conversions.ts'
 import type { Journal } from '../../ports/journal.ts'
 import { optionsText, recipeText } from '../../ports/recipe.ts'
-import { layerOf, madeOf, type RecordedLayer, recorded, recordedLayer } from '../../recorded.ts'
+import { type RecordedLayer, recorded, recordedLayer } from '../../recorded.ts'
+import { type Columns, imageInRow, layerInRow } from '../conversion-rows.ts'
 import type { Answers } from './answers.ts'
 import type { Database, Session } from './database.ts'
 import type { Row, Value } from './driver.ts'
@@ -231,36 +232,22 @@ function keyOf({ source, encoding, options, revision }: RecordedLayer): string {
 }
 
 function layerIn(row: Row): KnownLayer {
-  const layer = layerOf({
-    source: digestIn(row, 'source'),
-    encoding: textIn(row, 'encoding'),
-    options: textIn(row, 'options'),
-    revision: numberIn(row, 'revision'),
-    target: digestIn(row, 'target'),
-    size: numberIn(row, 'size'),
-    diffId: digestIn(row, 'diff_id'),
-    uncompressedSize: numberIn(row, 'uncompressed_size'),
-    facts: JSON.parse(textIn(row, 'facts')) as RecordedLayer['facts'],
-    ...(row.fallback !== null && { fallback: textIn(row, 'fallback') }),
-  })
+  const layer = layerInRow(columnsOf(row))
   if (layer === undefined) throw malformed('options', row.options)
   return layer
 }
 
 function imageIn(row: Row): ConvertedImage {
-  const image = madeOf({
-    repository: { upstream: textIn(row, 'upstream'), name: textIn(row, 'name') },
-    source: digestIn(row, 'source'),
-    recipe: textIn(row, 'recipe'),
-    target: digestIn(row, 'target'),
-    size: numberIn(row, 'size'),
-    mediaType: textIn(row, 'media_type'),
-    profile: textIn(row, 'profile'),
-    layers: JSON.parse(textIn(row, 'layers')) as RecordedLayer[],
-    outputs: JSON.parse(textIn(row, 'outputs')) as ConvertedImage['outputs'],
-    convertedAt: numberIn(row, 'converted_at'),
-    seconds: numberIn(row, 'seconds'),
-  })
+  const image = imageInRow(columnsOf(row))
   if (image === undefined) throw malformed('recipe', row.recipe)
   return image
+}
+
+function columnsOf(row: Row): Columns {
+  return {
+    digest: (column) => digestIn(row, column),
+    text: (column) => textIn(row, column),
+    number: (column) => numberIn(row, column),
+    isNull: (column) => row[column] === null,
+  }
 }
