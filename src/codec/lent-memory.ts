@@ -16,3 +16,18 @@ export function giveBack({ buffer, byteLength }: Uint8Array): void {
     buffer.transfer(0)
   }
 }
+
+/**
+ * Gives back the memory of a stream that is read in small parts. One stream only: who lends it may still write to the last memory,
+ * and has done so with those before.
+ */
+export class PassingMemory {
+  #last: ArrayBuffer | undefined
+
+  /** Nobody needs these bytes any more, nor any that came before them. */
+  passed({ buffer }: Uint8Array): void {
+    if (buffer === this.#last || !(buffer instanceof ArrayBuffer) || !lent.has(buffer)) return
+    if (this.#last !== undefined) giveBack(new Uint8Array(this.#last))
+    this.#last = buffer
+  }
+}

@@ -3,6 +3,7 @@
  * join the tar, so the diffID changes.
  */
 import { createGzip, gzip } from 'node:zlib'
+import { PassingMemory } from '../codec/lent-memory.ts'
 import { type ByteStream, join } from '../lib/streams.ts'
 import { AmbiguousTarError } from '../tar/entry.ts'
 import { fileHeader, paddingOf } from '../tar/writer.ts'
@@ -64,11 +65,14 @@ async function* encode(
   const { priorities = [] } = context
   const events = priorities.length > 0 ? inOrder(tar, context.reopen, priorities) : inPlace(tar)
   const batches = compressPieces(cutter.cut(events), (bytes) => member(bytes, level), context)
+  // Listed files come from several streams, one behind the other.
+  const memory = priorities.length > 0 ? undefined : new PassingMemory()
   let position = 0
   for await (const members of batches) {
     for (const { piece, bytes } of members) {
       if (piece.chunk !== undefined) piece.chunk.offset = position
       position += bytes.byteLength
+      if (memory !== undefined) for (const part of piece.parts) memory.passed(part)
     }
     await addEntries(toc, members)
     yield join(members.map(({ bytes }) => bytes))

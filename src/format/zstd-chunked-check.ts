@@ -2,6 +2,7 @@
  * Proof, while a zstd:chunked blob is written, that its frames decode to the very tar: podman does not fall back when the parts
  * of such a layer disagree, it fails the pull. Frames are decoded in batches, in libuv's pool.
  */
+import { giveBack, lend, PassingMemory } from '../codec/lent-memory.ts'
 import { decompressFrames } from '../codec/zstd-frame.ts'
 import { LayerRefusedError } from './format.ts'
 import type { PackedPiece } from './pieces.ts'
@@ -9,14 +10,21 @@ import type { PackedPiece } from './pieces.ts'
 export class FrameCheck {
   #total = 0
   #running: Promise<void> = Promise.resolve()
+  readonly #memory = new PassingMemory()
 
   /** Takes pieces and all their frames. Waits for the batch before, so that no more than two are in memory. */
   async add(packed: readonly PackedPiece[], frames: Uint8Array): Promise<void> {
     await this.#running
     const parts = packed.flatMap(({ piece }) => piece.parts)
     for (const { piece } of packed) this.#total += piece.size
-    this.#running = checkBatch(parts, frames)
+    this.#running = this.#check(parts, frames)
     this.#running.catch(() => undefined)
+  }
+
+  /** The last one to look at the layer's bytes. */
+  async #check(parts: readonly Uint8Array[], frames: Uint8Array): Promise<void> {
+    await checkBatch(parts, frames)
+    for (const part of parts) this.#memory.passed(part)
   }
 
   /** Throws LayerRefusedError unless all of `tarSize` bytes came back. */
@@ -39,6 +47,7 @@ async function checkBatch(parts: readonly Uint8Array[], frames: Uint8Array): Pro
     at = end
   }
   if (at !== decoded.length) throw failed()
+  giveBack(lend(bytes))
 }
 
 function failed(cause?: unknown): LayerRefusedError {

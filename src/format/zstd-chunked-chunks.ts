@@ -17,7 +17,6 @@ const MIN_ZEROS = 1024
 const MAX_CHUNK = 4 * 1024 * 1024
 
 const ZEROS = Buffer.alloc(64 * 1024)
-const NEEDLE = ZEROS.subarray(0, MIN_ZEROS)
 
 export class ContentCutter {
   readonly #sum = new RollingSum()
@@ -71,7 +70,7 @@ export class ContentCutter {
 
   /** Rolls over data up to the next hole, or up to zeros at the end that may become one. */
   #data(buffer: Buffer, at: number): number {
-    const hole = buffer.indexOf(NEEDLE, at)
+    const hole = findHole(buffer, at)
     let end = hole < 0 ? buffer.length : hole
     if (hole < 0) while (end > at && buffer[end - 1] === 0) end -= 1
     this.#roll(buffer.subarray(at, end))
@@ -112,6 +111,19 @@ export class ContentCutter {
   #cutLong(end: number): void {
     while (end - this.#start >= MAX_CHUNK) this.#cut(this.#start + MAX_CHUNK)
   }
+}
+
+/** Where MIN_ZEROS zeros in a row begin, -1 without any: one of them is where this looks, however far apart that is. */
+function findHole(bytes: Uint8Array, from: number): number {
+  for (let at = from + MIN_ZEROS - 1; at < bytes.byteLength; at += MIN_ZEROS) {
+    if (bytes[at] !== 0) continue
+    let start = at
+    while (start > from && bytes[start - 1] === 0) start -= 1
+    const enough = Math.min(start + MIN_ZEROS, bytes.byteLength)
+    while (at < enough && bytes[at] === 0) at += 1
+    if (at === start + MIN_ZEROS) return start
+  }
+  return -1
 }
 
 function endOfZeros(buffer: Buffer, at: number): number {
