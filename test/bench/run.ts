@@ -8,6 +8,7 @@ import { findMissing } from '../helpers/fixtures.ts'
 import { setup } from '../helpers/fixtures-setup.ts'
 import { bundles } from './bundling.ts'
 import { lazyFormats, recompression } from './encoding.ts'
+import { gain } from './gain.ts'
 import { oneCopy } from './one-copy.ts'
 import { pieces } from './pieces.ts'
 import { coldConversion, coldPull, eventLoop, singleFlight } from './pulling.ts'
@@ -30,6 +31,7 @@ const SECTIONS: readonly Section[] = [
   largeCatalog,
   bundles,
   oneCopy,
+  gain,
 ]
 
 const { values } = parseArgs({
