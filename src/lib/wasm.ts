@@ -5,9 +5,11 @@ export const I64 = 0x7e
 
 /** Instructions without operands of their own; `_LONG` is of 64 bits. */
 export const OP = {
+  ELSE: 0x05,
   RETURN: 0x0f,
   /** The first of two values if what follows is true, else the second. */
   SELECT: 0x1b,
+  IS_ZERO: 0x45,
   EQ: 0x46,
   NE: 0x47,
   LT_SIGNED: 0x48,
@@ -21,8 +23,10 @@ export const OP = {
   SUB: 0x6b,
   MULTIPLY: 0x6c,
   AND: 0x71,
+  OR: 0x72,
   SHIFT_LEFT: 0x74,
   SHIFT_RIGHT: 0x76,
+  ROTATE_LEFT: 0x77,
   NE_LONG: 0x52,
   TRAILING_ZEROS_LONG: 0x7a,
   MULTIPLY_LONG: 0x7e,
@@ -92,10 +96,13 @@ export const long = (value: number | bigint) => [0x42, ...signedLeb(BigInt(value
 /** The address is on the stack, the offset is added to it. */
 export const loadInt = (offset: number) => [0x28, 0, ...leb(offset)]
 export const loadLong = (offset: number) => [0x29, 0, ...leb(offset)]
+/** Of 16 bits, without a sign. */
+export const loadShort = (offset: number) => [0x2f, 0, ...leb(offset)]
 export const loadByte = (offset: number) => [0x2d, 0, ...leb(offset)]
 export const loadByteAsLong = (offset: number) => [0x31, 0, ...leb(offset)]
 /** The address is on the stack, and the value above it. */
 export const storeInt = (offset: number) => [0x36, 0, ...leb(offset)]
+export const storeShort = (offset: number) => [0x3b, 0, ...leb(offset)]
 export const call = (index: number) => [0x10, index]
 export const getGlobal = (index: number) => [0x23, index]
 export const setGlobal = (index: number) => [0x24, index]

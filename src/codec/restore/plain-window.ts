@@ -5,8 +5,11 @@ const CAPACITY = 1024 * 1024
 /** Bytes that may be read behind the last. */
 const MARGIN = 16
 
+/** Bytes of the array that a model sees. */
+export const PLAIN_SIZE: number = CAPACITY + MARGIN
+
 export class PlainWindow {
-  readonly bytes: Uint8Array = new Uint8Array(CAPACITY + MARGIN)
+  readonly bytes: Uint8Array = new Uint8Array(PLAIN_SIZE)
   readonly view: DataView = new DataView(this.bytes.buffer)
   /** Bytes of the content before the window's first, and the index behind its last. */
   base = 0
