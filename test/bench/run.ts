@@ -13,6 +13,7 @@ import { oneCopy } from './one-copy.ts'
 import { pieces } from './pieces.ts'
 import { coldConversion, coldPull, eventLoop, singleFlight } from './pulling.ts'
 import { ranges } from './ranges.ts'
+import { restoring } from './restoring.ts'
 import { type AnyRow, formatRows, isMet, type Section } from './row.ts'
 import { largeCatalog, largeLayer } from './scale.ts'
 import { warm } from './serving.ts'
@@ -32,6 +33,7 @@ const SECTIONS: readonly Section[] = [
   bundles,
   oneCopy,
   gain,
+  restoring,
 ]
 
 const { values } = parseArgs({
