@@ -59,7 +59,7 @@ export class GoDense implements Matcher {
   run(run: Run): void {
     const { at, end } = run
     if (end - at < DENSE_LEAST) {
-      putLiterals(run, end)
+      while (run.at < end) putLiterals(run, end)
       this.#floor = end
       return
     }

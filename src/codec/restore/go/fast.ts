@@ -57,7 +57,7 @@ export class GoFast implements Matcher {
   run(run: Run): void {
     const { at: start, end } = run
     if (end - start < FAST_LEAST) {
-      putLiterals(run, end)
+      while (run.at < end) putLiterals(run, end)
       this.#floor = end
       this.#held = end
       return
