@@ -15,7 +15,7 @@ it.each(MODELS)(
   "$name follows another encoder's windows and flushes or gives up",
   async (model) => {
     if (foreign === undefined) throw new Error('there is no model')
-    for (const { content, flushes = [] } of ENCODER_INPUTS.slice(0, 6)) {
+    for (const { content, flushes = [] } of ENCODER_INPUTS.slice(3, 6)) {
       const stream = writeAsModel(foreign, content(), { header: HEADER, flushes })
 
       const analysis = await analyse(() => chunked(stream, [65_536]), { models: [model] })
