@@ -23,7 +23,7 @@ export class Arrival implements Watcher {
     this.#context = context
   }
 
-  /** Layers that were made again, or that were found in the store in place of it. */
+  /** Layers that were made again. */
   get rebuilt(): number {
     return this.#rebuilding?.count ?? 0
   }

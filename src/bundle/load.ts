@@ -19,7 +19,7 @@ export interface Load {
 }
 
 /**
- * Manifests, then what rebuilds layers, then configs, layers and tars, each once; sorted where the order of arguments would show.
+ * Manifests, then what rebuilds layers, then configs, layers and tars, each once; sorted so that no order of arguments shows.
  * `prior`: what the far side has.
  */
 export function pack(
@@ -41,9 +41,12 @@ export function pack(
   const split = new Set(splits.map(({ digest }) => digest))
   const corrections = unique(splits.map(correctionsOf))
   const tars = unique(splits.map(tarOf)).filter(({ digest }) => !own.has(digest))
-  // Small things first: configs and documents, so that readers know what is coming.
+  const ranks = rank(cargo, splits)
+  const rankOf = ({ digest }: BundledBlob) => ranks.get(digest) ?? -1
+  // Configs and documents first, so that readers know what is coming; then layers as images have them, since those look alike that
+  // follow each other, and zstd looks back 128 MiB.
   const large = [...blobs.filter(({ digest }) => !split.has(digest)), ...tars].sort(
-    (a, b) => a.size - b.size || compare(a, b),
+    (a, b) => rankOf(a) - rankOf(b) || a.size - b.size || compare(a, b),
   )
   const all = [...[...documents.values()].sort(compare), ...corrections.sort(compare), ...large]
   return {
@@ -53,6 +56,20 @@ export function pack(
       .map(({ digest, size }) => ({ digest, size })),
     materials: new Set([...corrections, ...tars].map(({ digest }) => digest)),
   }
+}
+
+/** Places of layers, and of the tars that stand for them, in the images: none for other blobs. */
+function rank(cargo: Cargo, splits: readonly SplitLayer[]): ReadonlyMap<Digest, number> {
+  const tars = new Map(splits.map(({ digest, tar }) => [digest, tar.digest]))
+  const ranks = new Map<Digest, number>()
+  for (const { parsed } of [...cargo.manifests].sort((a, b) => compare(a.raw, b.raw))) {
+    if (parsed.kind !== 'image') continue
+    for (const { digest } of parsed.layers) {
+      const blob = tars.get(digest) ?? digest
+      if (!ranks.has(blob)) ranks.set(blob, ranks.size)
+    }
+  }
+  return ranks
 }
 
 function correctionsOf({ corrections, bytes }: SplitLayer): LoadedBlob {
@@ -67,6 +84,6 @@ function unique(blobs: readonly LoadedBlob[]): LoadedBlob[] {
   return [...new Map(blobs.map((blob) => [blob.digest, blob])).values()]
 }
 
-function compare(a: BundledBlob, b: BundledBlob): number {
+function compare(a: Pick<BundledBlob, 'digest'>, b: Pick<BundledBlob, 'digest'>): number {
   return a.digest < b.digest ? -1 : Number(a.digest > b.digest)
 }

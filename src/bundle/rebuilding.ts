@@ -58,15 +58,17 @@ export class Rebuilding {
     this.#slots = new Semaphore(context.concurrency)
     this.#kept = new Set([...bundle.blobs, ...bundle.omitted].map(({ digest }) => digest))
     this.#signal = AbortSignal.any([this.#stop.signal, ...(context.signal ? [context.signal] : [])])
-    const layers = rebuiltIn(bundle)
+    // However often a bundle names one, it is made, and looked at, once.
+    const layers = [...new Map(rebuiltIn(bundle).map((layer) => [layer.digest, layer])).values()]
     for (const layer of layers) checkBounds(layer, context.maxBlobBytes)
     this.#all = layers.map((layer) => ({ layer, row: rowOf(layer), state: 'waiting' }))
     this.#waiting = byNeed(this.#all)
     this.#job = this.#all.length === 0 ? undefined : this.#begin(name)
   }
 
+  /** Layers that were made, not those that were there. */
   get count(): number {
-    return this.#all.length
+    return this.#all.filter(({ row }) => row.stage === 'done').length
   }
 
   /** False for a tar of which nothing has to be made: a killed import had come further. */

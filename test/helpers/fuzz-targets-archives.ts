@@ -236,6 +236,16 @@ const bundled = {
   ],
   requires: [],
   blobs: [...BLOBS.keys()].flatMap((one) => found(one) ?? []),
+  layers: [
+    {
+      digest: digestOf(layerGzip),
+      size: layerGzip.length,
+      travels: 'as-tar',
+      tar: { digest: digestOf(layerTar), size: layerTar.length },
+      corrections: { digest: digestOf(layerTar), size: 100 },
+      encoder: 'zlib 6',
+    },
+  ],
   omitted: [],
 } as unknown as Parameters<typeof formatDescription>[0]
 
@@ -402,7 +412,14 @@ export const ARCHIVE_TARGETS: readonly FuzzTarget[] = [
   {
     name: 'bundle.json',
     seeds: [formatDescription(bundled)],
-    words: ['"bundleVersion": 2', '"recipe":"{', '"tags":[', '"../../x"'],
+    words: [
+      '"bundleVersion": 2',
+      '"bundleVersion": 3',
+      '"travels":"as-tar"',
+      '"recipe":"{',
+      '"tags":[',
+      '"../../x"',
+    ],
     maxSize: 16_384,
     run: runDescription,
   },
