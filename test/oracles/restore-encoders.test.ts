@@ -27,14 +27,24 @@ const KLAUSPOST = [
   { program: 'gzips-go1.26', release: '1.20.4' },
 ] as const
 
-const ENCODERS: readonly Encoder[] = KLAUSPOST.flatMap(({ program, release }) =>
-  (['klauspost', 'pgzip'] as const).map((kind) => ({
-    program,
-    kind,
-    level: '-1',
-    model: `${kind}-5@${release}`,
-  })),
-)
+const GO: readonly Encoder[] = [
+  { program: 'gzips-go1.26', kind: 'std', level: '6', model: 'Go 6' },
+  { program: 'gzips-go1.26', kind: 'std', level: '1', model: 'Go 1' },
+  { program: 'gzips-go1.26', kind: 'std', level: '9', model: 'Go 9' },
+  { program: 'gzips-go1.27', kind: 'std', level: '6', model: 'Go 1.27 6' },
+]
+
+const ENCODERS: readonly Encoder[] = [
+  ...GO,
+  ...KLAUSPOST.flatMap(({ program, release }) =>
+    (['klauspost', 'pgzip'] as const).map((kind) => ({
+      program,
+      kind,
+      level: '-1',
+      model: `${kind}-5@${release}`,
+    })),
+  ),
+]
 
 /** Borders of windows, of pgzip's blocks, and of what is too small for the encoders to care. */
 const SIZES = [12, 13, 32, 33, 128, 65_534, 65_535, 65_536, 131_070, 131_071, 262_141, 1_048_575]

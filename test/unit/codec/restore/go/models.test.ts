@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { analyse } from '../../../../../src/codec/restore/analyse.ts'
 import { GO_MODELS } from '../../../../../src/codec/restore/go/models.ts'
@@ -15,6 +16,14 @@ describe.each(GO_MODELS)('$name', (model) => {
 
     const digest = createHash('sha256').update(stream.subarray(HEADER.byteLength)).digest('hex')
     expect(digest).toBe(GO_DIGESTS[model.name]?.[name])
+  })
+
+  it.each([20, 100, 150])('follows a foreign stream of %i bytes', async (size) => {
+    const foreign = gzipSync(Buffer.alloc(size, 'foreign '))
+
+    const analysis = await analyse(() => chunked(foreign, [65_536]), { models: [model] })
+
+    expect(analysis).toMatchObject({ kind: 'restorable', model: model.name })
   })
 
   it('is recognized by what it writes, and takes no corrections for several members', async () => {
