@@ -6,7 +6,7 @@ import { constants, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { analyse } from '../../src/codec/restore/analyse.ts'
 import { MODELS } from '../../src/codec/restore/models.ts'
-import { NotPredictableError } from '../../src/codec/restore/not-predictable.ts'
+import { ModelError, NotPredictableError } from '../../src/codec/restore/not-predictable.ts'
 import { rebuild } from '../../src/codec/restore/rebuild.ts'
 import { collect } from '../../src/lib/streams.ts'
 import { chunked, seededBytes, seededText } from '../helpers/bytes.ts'
@@ -62,15 +62,15 @@ const SIZES = [0, 1, 2, 3].flatMap((windows) =>
 )
 const INPUTS = [
   ...SIZES.map((size) => ({ name: `${size} bytes`, content: seededText(size, 'size') })),
-  { name: 'zeros', content: Buffer.alloc(5_000_000) },
-  { name: 'noise', content: seededBytes(700_000, 'noise') },
+  { name: 'zeros', content: Buffer.alloc(2_000_000) },
+  { name: 'noise', content: seededBytes(150_000, 'noise') },
   {
     name: 'all kinds',
     content: Buffer.concat([
-      seededText(400_000, 'a'),
+      seededText(200_000, 'a'),
       seededBytes(150_000, 'b'),
-      Buffer.alloc(300_000, 'xyz'),
-      seededText(900_000, 'c'),
+      Buffer.alloc(100_000, 'xyz'),
+      seededText(300_000, 'c'),
       seededBytes(40_000, 'd'),
     ]),
   },
@@ -137,7 +137,7 @@ describeWith(['zlibs'], "gzip streams of zlib's family", () => {
   })
 
   it.each([...FAMILY, ...STRANGERS])('$name comes back by any model', async (encoder) => {
-    const content = INPUTS.at(-1)?.content.subarray(300_000, 900_000) ?? Buffer.alloc(0)
+    const content = INPUTS.at(-1)?.content.subarray(190_000, 310_000) ?? Buffer.alloc(0)
     const own = [
       await encode(encoder, content),
       gzipSync(content, { level: 6, strategy: constants.Z_RLE }),
@@ -159,7 +159,7 @@ function comesBack(
   try {
     return rebuilt(model, followed(model, stream), content).equals(stream) ? 'right' : 'wrong'
   } catch (error) {
-    if (error instanceof NotPredictableError) return 'refused'
+    if (error instanceof NotPredictableError && !(error instanceof ModelError)) return 'refused'
     throw error
   }
 }

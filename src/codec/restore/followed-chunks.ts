@@ -1,5 +1,5 @@
 /** The chunks of a stream that is followed: which tokens each really has, where it really ends, and how it is written. */
-import { AHEAD, type Course, hasMatch, MAX_CHUNK_TOKENS, misbehaved } from './course.ts'
+import { AHEAD, type Course, hasMatch, MAX_CHUNK_TOKENS } from './course.ts'
 import { type LedgerWriter, SIZE_IN_BYTES } from './ledger.ts'
 import {
   type BlockPlan,
@@ -9,7 +9,7 @@ import {
   MAX_CHUNK_BYTES,
   UNKNOWN,
 } from './model.ts'
-import { NotPredictableError } from './not-predictable.ts'
+import { ModelError, NotPredictableError } from './not-predictable.ts'
 import { isSamePlan, writePlan } from './plan-code.ts'
 import type { RealBlock, RealItem, RealStream } from './real-stream.ts'
 import { Stops } from './stops.ts'
@@ -104,7 +104,7 @@ export class FollowedChunks {
     const ending = yield* this.#ending(1)
     const end = (block.outEnd ?? 0) - course.window.base
     const isCut = course.at > end
-    if (isCut && block.type !== 'stored') throw misbehaved('does not keep to its tokens')
+    if (isCut && block.type !== 'stored') throw new ModelError('does not keep to its tokens')
     if (isCut) course.cut(end)
     const count = course.count - course.from
     const chunk = course.chunk(ending)
@@ -192,7 +192,7 @@ export class FollowedChunks {
       course.run(end, end, isEnd && end === horizon, from + part.tokens)
     }
     const isRight = isHidden || course.count === from + part.tokens
-    if (course.at !== end || !isRight) throw misbehaved('does not keep to its tokens')
+    if (course.at !== end || !isRight) throw new ModelError('does not keep to its tokens')
     const chunk = course.chunk(ending)
     this.#note(
       chunk,
@@ -223,7 +223,7 @@ export class FollowedChunks {
       if (item?.kind === 'block') {
         return at === index && item.out !== this.#segmentEnd ? 'chunk' : 'segment'
       }
-      if (item?.kind !== 'empty') throw misbehaved('lost its stream')
+      if (item?.kind !== 'empty') throw new ModelError('lost its stream')
     }
   }
 
@@ -261,6 +261,6 @@ export class FollowedChunks {
 function planOf({ type, isFinal, header }: RealBlock, isLiteral: boolean): BlockPlan {
   if (type === 'stored') return { kind: 'stored', isFinal }
   if (type === 'fixed') return { kind: 'fixed', isFinal, isLiteral }
-  if (header === undefined) throw misbehaved('lost a header')
+  if (header === undefined) throw new ModelError('lost a header')
   return { kind: 'dynamic', isFinal, isLiteral, header }
 }

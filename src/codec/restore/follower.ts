@@ -1,9 +1,9 @@
 /** Follows a gzip stream with a model of its encoder, and writes down where the model was wrong. */
-import { Course, misbehaved } from './course.ts'
+import { Course } from './course.ts'
 import { FollowedChunks } from './followed-chunks.ts'
 import { type LedgerWriter, ledgerSize, openLedger } from './ledger.ts'
 import type { Chunk, EmptyBlock, Model } from './model.ts'
-import { NotPredictableError } from './not-predictable.ts'
+import { ModelError, NotPredictableError } from './not-predictable.ts'
 import { isSameTail, MAX_EMPTY_BLOCKS, writeTail } from './plan-code.ts'
 import { RealStream } from './real-stream.ts'
 
@@ -44,7 +44,8 @@ export class Follower {
   finish(): void {
     this.#real.finish()
     this.#advance()
-    if (this.#steps.next().done !== true) throw misbehaved('did not come to the end of its stream')
+    if (this.#steps.next().done !== true)
+      throw new ModelError('did not come to the end of its stream')
   }
 
   #advance(): void {
@@ -53,7 +54,7 @@ export class Follower {
       for (let at = this.#course.append(bytes); at < bytes.byteLength; ) {
         this.#steps.next()
         const more = this.#course.append(bytes.subarray(at))
-        if (more === 0) throw misbehaved('does not move on')
+        if (more === 0) throw new ModelError('does not move on')
         at += more
       }
       this.#steps.next()
@@ -66,7 +67,7 @@ export class Follower {
     for (;;) {
       const item = yield* this.#chunks.item(0)
       if (item === undefined) return
-      if (item.kind !== 'member') throw misbehaved('lost its stream')
+      if (item.kind !== 'member') throw new ModelError('lost its stream')
       this.#real.items.shift()
       if (this.members > 0) this.ledger.members.number(this.#course.position - begin)
       begin = this.#course.position

@@ -2,3 +2,10 @@
 export class NotPredictableError extends Error {
   override readonly name = 'NotPredictableError'
 }
+
+/** What comes of a mistake in a model: the original is carried, too, but tests tell it apart. */
+export class ModelError extends NotPredictableError {
+  constructor(what: string) {
+    super(`the model of its encoder ${what}`)
+  }
+}
