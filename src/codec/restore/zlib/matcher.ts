@@ -146,7 +146,8 @@ export class ZlibMatcher implements Matcher {
     const last = Math.min(at, end - MIN_MATCH)
     let next = this.#next
     for (; next <= last; next += 1) {
-      const word = view.getInt32(next, true)
+      // The byte behind the end is of no meaning; Chromium's zlib mostly finds a 0 there.
+      const word = view.getInt32(next, true) & (next + 4 > end ? 0xff_ffff : -1)
       const mixed = isOfFour
         ? (Math.imul(word, FOUR_FACTOR) + FOUR_FACTOR) >>> 16
         : (word << 10) ^ ((word >> 3) & 0x1fe0) ^ ((word >> 16) & 0xff)
