@@ -90,7 +90,7 @@ describe('the package', () => {
     const { stdout } = await mustRun('tar', ['-tzf', file])
     const tops = new Set(stdout.split('\n').flatMap((path) => path.split('/')[1] ?? []))
 
-    const documents = ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md']
+    const documents = ['CHANGELOG.md', 'LICENSE', 'NOTICE', 'README.md', 'SECURITY.md']
     const rest = ['bin', 'config', 'deploy', 'dist', 'package.json']
     expect([...tops].sort()).toEqual([...documents, ...rest].sort())
   })
