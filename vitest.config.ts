@@ -22,7 +22,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['test/{unit,contract,integration}/**/*.test.ts'],
+          include: ['test/{unit,contract}/**/*.test.ts'],
           globalSetup: ['test/helpers/postgres-setup.ts', 'test/helpers/s3-setup.ts'],
           testTimeout: 20_000,
           maxWorkers: WORKERS,
@@ -48,8 +48,8 @@ export default defineConfig({
       },
       {
         test: {
-          name: 'commands',
-          include: ['test/commands/**/*.test.ts'],
+          name: 'integration',
+          include: ['test/{integration,commands}/**/*.test.ts'],
           testTimeout: 60_000,
           maxWorkers: WORKERS,
         },
