@@ -1,8 +1,11 @@
-/** Analysing and rebuilding off the event loop: a few threads, started when they are needed and kept. */
+/** Analysing and rebuilding off the event loop: a few threads, started when they are needed and kept for a while. */
 import { Semaphore } from '../../lib/semaphore.ts'
 import type { ByteStream } from '../../lib/streams.ts'
 import type { Analysis } from './analyse.ts'
 import { RestoreThread } from './thread.ts'
+
+/** How long a thread is kept that has nothing to do, ms. */
+const IDLE_MS = 10_000
 
 export interface ThreadOptions {
   readonly signal?: AbortSignal | undefined
@@ -80,10 +83,22 @@ export class RestoreThreads {
     this.#busy.add(thread)
     return new Lent(thread, async (isSound) => {
       this.#busy.delete(thread)
-      if (isSound) this.#idle.push(thread)
+      if (isSound) this.#keep(thread)
       else await thread.end()
       release()
     })
+  }
+
+  /** For the next job, if one comes soon: a thread holds memory and descriptors. */
+  #keep(thread: RestoreThread): void {
+    this.#idle.push(thread)
+    const leave = () => {
+      const at = this.#idle.indexOf(thread)
+      if (at < 0) return
+      this.#idle.splice(at, 1)
+      void thread.end()
+    }
+    setTimeout(leave, IDLE_MS).unref()
   }
 
   /** Who is told to stop stops waiting, and gives back the turn that comes nevertheless. */
