@@ -136,7 +136,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   const slots = new Slots(capacity)
   const threads = new RestoreThreads(availableParallelism())
   const restorations = new Restorations({
-    ...{ store, catalog, slots, limits: decodeLimits, clock },
+    ...{ store, catalog, slots, clock },
     rebuild: (...job) => threads.rebuild(...job),
   })
   const blobs = new Blobs({

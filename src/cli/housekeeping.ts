@@ -21,6 +21,7 @@ export function keepHouse(app: App): Keeper {
       scrubBegan: () => app.activity.upkeep.scrubBegan(),
       scrubbed: (found) => telemetry.scrubbed(found),
       folded: (blob) => telemetry.folded(blob),
+      unfoldable: (blob) => telemetry.unfoldable(blob),
       checked: (check) => telemetry.checked(check),
       failed: (chore, error) => telemetry.choreFailed(chore, error),
     },

@@ -3,7 +3,6 @@
  * the corrections of their gzip stream. Once for everybody, and held to their digest like a download.
  */
 import { decodeLayer } from '../codec/codecs.ts'
-import type { DecodeLimits } from '../codec/codec.ts'
 import type { RestoreThreads } from '../codec/restore/threads.ts'
 import { isCorrections } from '../format/corrections.ts'
 import { findEncoding } from '../format/formats.ts'
@@ -20,12 +19,16 @@ import { type ConvertedLayer, isMade } from '../ports/conversions.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
 import { PendingBlob } from './pending-blob.ts'
 import type { Slots } from './slots.ts'
+import type { Turn } from './turn.ts'
 
 /** Beyond this no corrections are read: they are 5 % of a layer at most, and those of layers worth it far less. */
 const MAX_CORRECTIONS = 256 * 1024 * 1024
 
 /** What corrections that do not fit fail with. */
 const WRONG: ReadonlySet<FailureKind> = new Set(['badDigest', 'badManifest', 'badSize'])
+
+/** Of what we wrote ourselves, which any zstd window may have. */
+const MAX_WINDOW_LOG = 31
 
 /** What a layer can be made again from, all of it in the store. */
 export interface Ingredients {
@@ -40,7 +43,6 @@ export interface RestorationsDeps {
   readonly slots: Slots
   /** `rebuild` of `codec/restore`, wherever it is done. */
   readonly rebuild: RestoreThreads['rebuild']
-  readonly limits: DecodeLimits
   readonly clock: Clock
 }
 
@@ -51,6 +53,9 @@ export class Restorations {
     { readonly growing: PendingBlob; readonly interest: Interest }
   >()
 
+  /** Corrections that gave something else, though nothing had rotted: another build may know better. */
+  readonly #unfit = new Set<Digest>()
+
   constructor(deps: RestorationsDeps) {
     this.#deps = deps
   }
@@ -60,7 +65,8 @@ export class Restorations {
     const known = await this.#deps.catalog.conversions.listLayers(source)
     const made = known.filter(isMade)
     const recipe = made.find(isCorrections)
-    if (recipe === undefined || !(await this.#isStored(recipe))) return undefined
+    if (recipe === undefined || this.#unfit.has(recipe.target)) return undefined
+    if (!(await this.#isStored(recipe))) return undefined
     const isKept = ({ encoding, target }: ConvertedLayer) =>
       findEncoding(encoding)?.tar === 'kept' && target !== source
     // Always the same one of several: the others can be made again from it.
@@ -70,11 +76,17 @@ export class Restorations {
     return undefined
   }
 
+  /** The same of a layer that is not in the store as it came. */
+  async findFolded(source: Digest): Promise<Ingredients | undefined> {
+    return (await this.#deps.store.stat(source)) === undefined ? await this.find(source) : undefined
+  }
+
   /** Makes the layer again for nobody, to see that it comes out right. */
   async proves(source: Digest, from: Ingredients): Promise<boolean> {
     const hasher = new Hasher(algorithmOf(source))
     try {
-      for await (const bytes of await this.#bytes(from)) hasher.update(bytes)
+      const tar = this.#deps.store.read(from.basis.target)
+      for await (const bytes of await this.#bytes(from, tar)) hasher.update(bytes)
       return hasher.digest() === source
     } catch (error) {
       await this.#judged(source, from, error)
@@ -111,7 +123,7 @@ export class Restorations {
     this.#running.set(expected.digest, running)
     const task = { upstream: repository.upstream, interest, isWhole: true }
     void this.#deps.slots
-      .run(task, () => this.#restore(expected, from, writer.resolve))
+      .run(task, (turn) => this.#restore(expected, from, turn, writer.resolve))
       .catch(writer.reject)
       .finally(() => {
         interest.end()
@@ -123,10 +135,12 @@ export class Restorations {
   async #restore(
     expected: { readonly digest: Digest; readonly size: number },
     from: Ingredients,
+    turn: Turn,
     onWriter: (growing: GrowingBlob) => void,
   ): Promise<void> {
     const { store, catalog, clock } = this.#deps
-    const bytes = await this.#bytes(from)
+    const basis = turn.read(store.read(from.basis.target), undefined)
+    const bytes = await this.#bytes(from, basis)
     const writer = await store.create(expected)
     onWriter(writer)
     try {
@@ -142,17 +156,24 @@ export class Restorations {
     }
   }
 
-  async #bytes({ corrections, basis }: Ingredients): Promise<ByteStream> {
-    const { store, limits } = this.#deps
-    const words = await collect(store.read(corrections.target), MAX_CORRECTIONS)
-    return this.#deps.rebuild(decodeLayer(store.read(basis.target), limits), words)
+  /** `stored`: the basis as it lies in the store. It is as large as it was when it was made, whatever the limits are now. */
+  async #bytes({ corrections, basis }: Ingredients, stored: ByteStream): Promise<ByteStream> {
+    const words = await collect(this.#deps.store.read(corrections.target), MAX_CORRECTIONS)
+    const limits = { maxOutput: basis.uncompressedSize, maxWindowLog: MAX_WINDOW_LOG }
+    return this.#deps.rebuild(decodeLayer(stored, limits), words)
   }
 
-  /** Corrections that give something else are forgotten; like a blob that has rotted, the layer is then had from elsewhere. */
+  /** What has rotted is in quarantine then; corrections that do not fit are not tried again. Either way the layer is had from elsewhere. */
   async #judged(digest: Digest, from: Ingredients, error: unknown): Promise<unknown> {
     const isWrong = error instanceof CrossdockError && WRONG.has(error.kind)
     if (!isWrong || error.reason === 'rotten') return error
-    await this.#deps.catalog.conversions.forgetLayer(from.corrections.target)
+    const { store } = this.#deps
+    // A decoder may complain before the store has read far enough to see that it is its fault.
+    const found = [
+      await store.verify(from.basis.target),
+      await store.verify(from.corrections.target),
+    ]
+    if (found.every((one) => one === 'sound')) this.#unfit.add(from.corrections.target)
     return new CrossdockError(
       'badDigest',
       `layer ${digest} cannot be made again from what is kept of it: ${error.message}`,

@@ -152,6 +152,9 @@ export function createTelemetry(
       metrics.foldedBytes.inc(blob.size)
       log.debug({ event: 'folded', ...blob }, 'a blob went; it is made again when it is asked for')
     },
+    unfoldable({ digest, error }: { readonly digest: string; readonly error: unknown }): void {
+      log.warn({ event: 'unfoldable', digest, err: error }, 'a layer stays as it came')
+    },
     /** Something in the store was not what it should be. */
     checked(check: { what: string; digest: string; state: string; detail?: string }): void {
       metrics.healed.inc({ result: check.state })

@@ -26,8 +26,8 @@ import { isOpen, keyOf, Openings } from './openings.ts'
 
 /** Makes originals again that are no longer in the store as they came. */
 export interface Restorer {
-  /** Whether it has what it takes. */
-  find(digest: Digest): Promise<object | undefined>
+  /** What it would make a blob of that is not in the store as it came. */
+  findFolded(digest: Digest): Promise<object | undefined>
   /** `undefined`: it has not. The caller knows that the repository has the blob. */
   open(repository: Repository, blob: BlobStat, by: Waiter | Interest): Promise<OpenBlob | undefined>
 }
@@ -42,6 +42,9 @@ export interface BlobsDeps {
   readonly restorer?: Restorer
   readonly events?: DownloadEvents
 }
+
+/** How often a blob that goes before its first byte is looked for again: rot that cannot be moved away would be met for ever. */
+const MAX_REOPENED = 4
 
 export class Blobs {
   readonly #deps: BlobsDeps
@@ -94,8 +97,18 @@ export class Blobs {
     digest: Digest,
     by: Waiter | Interest = COMMAND,
   ): Promise<OpenBlob | undefined> {
+    return await this.#open(repository, digest, by, MAX_REOPENED)
+  }
+
+  async #open(
+    repository: Repository,
+    digest: Digest,
+    by: Waiter | Interest,
+    left: number,
+  ): Promise<OpenBlob | undefined> {
     const link = await this.#deps.catalog.links.find(repository, digest)
-    const reopen: Reopen = () => this.open(repository, digest, by)
+    const reopen: Reopen = async () =>
+      left > 0 ? await this.#open(repository, digest, by, left - 1) : undefined
     if (isOpen(link)) {
       const { size } = link
       const stored =
@@ -128,8 +141,7 @@ export class Blobs {
 
   /** Whether a layer is not in the store as it came, but kept so that it can be made again from there; only gzip ever is. */
   async isFolded(digest: Digest): Promise<boolean> {
-    if ((await this.#deps.store.stat(digest)) !== undefined) return false
-    return (await this.#deps.restorer?.find(digest)) !== undefined
+    return (await this.#deps.restorer?.findFolded(digest)) !== undefined
   }
 
   /**

@@ -16,13 +16,24 @@ export class Below {
   readonly found = new Set<Digest>()
   readonly #manifests: Manifests
   readonly #conversions: Catalog['conversions'] | undefined
+  readonly #beside: (blob: Digest) => Promise<readonly Digest[]>
   // There are no more than the store holds.
   readonly #walk = new Walk('the catalog', Number.POSITIVE_INFINITY)
 
-  /** With `conversions`, what was made of a manifest counts as below it. */
-  constructor(manifests: Manifests, conversions?: Catalog['conversions']) {
+  /**
+   * With `conversions`, what was made of a manifest counts as below it; `beside` gives what else belongs to one of the blobs, though
+   * no manifest names it.
+   */
+  constructor(
+    manifests: Manifests,
+    more: {
+      readonly conversions?: Catalog['conversions']
+      readonly beside?: (blob: Digest) => Promise<readonly Digest[]>
+    } = {},
+  ) {
     this.#manifests = manifests
-    this.#conversions = conversions
+    this.#conversions = more.conversions
+    this.#beside = more.beside ?? (async () => [])
   }
 
   async follow(root: Root): Promise<void> {
@@ -38,7 +49,10 @@ export class Below {
       }
       const outline = this.#manifests.outline(raw)
       for (const child of childrenOf(outline)) open.push({ repository, digest: child.digest })
-      for (const blob of blobsOf(outline)) this.found.add(blob.digest)
+      for (const blob of blobsOf(outline)) {
+        this.found.add(blob.digest)
+        for (const one of await this.#beside(blob.digest)) this.found.add(one)
+      }
       for (const blob of referredBy(outline)) this.found.add(blob)
     }
   }

@@ -13,6 +13,8 @@ import { corrections, isCorrections } from '../format/corrections.ts'
 import type { Encoding } from '../format/format.ts'
 import { defaultOptions, findEncoding } from '../format/formats.ts'
 import { zstd } from '../format/recompressed.ts'
+import { CrossdockError } from '../errors.ts'
+import { unlessAborted } from '../lib/aborted.ts'
 import { COMMAND, Interest } from '../lib/interest.ts'
 import { collect } from '../lib/streams.ts'
 import { type Digest, Hasher } from '../oci/digest.ts'
@@ -58,6 +60,12 @@ export interface DeduplicatorDeps {
   readonly policy: DeduplicatorPolicy
 }
 
+/** A layer that could not be looked at to its end; it stays as it is. */
+export interface Strange {
+  readonly digest: Digest
+  readonly error: unknown
+}
+
 interface Cold extends StoredStat {
   /** When it was last touched, ms since 1970. */
   readonly touchedAt: number
@@ -78,18 +86,28 @@ export class Deduplicator {
 
   /**
    * Goes once through the store. What is made for a layer counts as a use of it: it goes in the next round, a lease later, if nobody
-   * has asked for it meanwhile.
+   * has asked for it meanwhile. What fails with a layer is that layer's alone; throws when there is no room, or `signal` says so.
    */
-  async *run(signal: AbortSignal): AsyncGenerator<Folded> {
+  async *run(signal: AbortSignal): AsyncGenerator<Folded | Strange> {
     await this.#deps.catalog.usage.flush()
     const pinned = await this.#deps.pinned.digests()
     for await (const stat of this.#deps.store.list()) {
       if (signal.aborted || !this.#deps.policy.dedup) return
       const touchedAt = await this.#coldSince(stat)
       if (touchedAt === undefined || pinned.has(stat.digest)) continue
-      const source = await this.#sourceOf({ ...stat, touchedAt })
-      const folded = source && (await this.#fold(stat, touchedAt, source))
-      if (folded !== undefined) yield folded
+      const done = await unlessAborted(this.#step({ ...stat, touchedAt }), signal)
+      if (done !== undefined) yield done
+    }
+  }
+
+  async #step(blob: Cold): Promise<Folded | Strange | undefined> {
+    try {
+      const source = await this.#sourceOf(blob)
+      return source && (await this.#fold(blob, source))
+    } catch (error) {
+      if (error instanceof CrossdockError && error.kind === 'storeFull') throw error
+      this.#spared.add(blob.digest)
+      return { digest: blob.digest, error }
     }
   }
 
@@ -106,8 +124,7 @@ export class Deduplicator {
     const recipe = await this.#deps.catalog.conversions.findLayerByTarget(digest)
     if (recipe === undefined || findEncoding(recipe.encoding)?.reads !== 'tar') return undefined
     const { source } = recipe
-    if ((await this.#deps.store.stat(source)) !== undefined) return undefined
-    const from = await this.#deps.restorations.find(source)
+    const from = await this.#deps.restorations.findFolded(source)
     if (from === undefined || from.basis.target === digest) return undefined
     return 'from' in (await this.#deps.returns.of(digest)) ? source : undefined
   }
@@ -136,13 +153,16 @@ export class Deduplicator {
   async #isReady(original: Original): Promise<boolean> {
     const known = await this.#deps.restorations.find(original.digest)
     const found = known ?? (await this.#prepare(original))
-    if (found === undefined) {
+    if (found === undefined || !(await this.#isGain(original, found))) {
       this.#spared.add(original.digest)
       return false
     }
     if (await this.#areLinked(original, found)) return true
     // Once, with what really lies in the store: there may be no other way to have it again.
-    if (!(await this.#deps.restorations.proves(original.digest, found))) return false
+    if (!(await this.#deps.restorations.proves(original.digest, found))) {
+      this.#spared.add(original.digest)
+      return false
+    }
     for (const layer of [found.basis, found.corrections]) {
       await this.#deps.catalog.conversions.keepLayer(layer)
       for (const holder of original.holders.filter(isProven)) {
@@ -151,6 +171,13 @@ export class Deduplicator {
       }
     }
     return true
+  }
+
+  /** A zstd form that pullers have asked for is there anyway; one that was made for this must save something. */
+  async #isGain({ size }: Original, from: Ingredients): Promise<boolean> {
+    const holders = await this.#deps.catalog.links.holders(from.basis.target)
+    if (holders.length > 0) return true
+    return from.basis.size + from.corrections.size <= size * (1 - LEAST_GAIN)
   }
 
   async #areLinked({ holders }: Original, from: Ingredients): Promise<boolean> {
@@ -164,7 +191,7 @@ export class Deduplicator {
   }
 
   async #prepare(original: Original): Promise<Ingredients | undefined> {
-    const { digest, size } = original
+    const { digest } = original
     const known = await this.#deps.catalog.conversions.listLayers(digest)
     const made = known.filter(isConverted)
     const isRefused = known.some((one) => 'refused' in one && isCorrections(one))
@@ -173,13 +200,12 @@ export class Deduplicator {
     const diffId = made.map(sourceDiffId).at(0) ?? (await this.#diffIdOf(digest))
     const words = await this.#convert(repository, original, corrections, diffId)
     if (words === undefined) return undefined
-    const isForm = ({ encoding, target }: ConvertedLayer) =>
-      findEncoding(encoding)?.tar === 'kept' && target !== digest
-    const hasForms = made.some(isForm)
-    const basis = await this.#convert(repository, original, zstd.encoding, diffId)
-    if (basis === undefined) return undefined
-    if (!hasForms && basis.size + words.size > size * (1 - LEAST_GAIN)) return undefined
-    return { basis, corrections: words }
+    // Any form with the same tar will do; find chooses the same one of several each time.
+    return (
+      (await this.#deps.restorations.find(digest)) ??
+      ((await this.#convert(repository, original, zstd.encoding, diffId)) &&
+        (await this.#deps.restorations.find(digest)))
+    )
   }
 
   /** `undefined`: the layer cannot be expressed like that. */
@@ -218,13 +244,10 @@ export class Deduplicator {
   // -------------------------------------------------------------------------------------------- letting go
 
   /** Not while a collection looks at what could come back from where. */
-  async #fold(
-    { digest, size }: Pick<StoredStat, 'digest' | 'size'>,
-    touchedAt: number,
-    source: Digest,
-  ): Promise<Folded | undefined> {
+  async #fold({ digest, size, touchedAt }: Cold, source: Digest): Promise<Folded | undefined> {
     return await this.#deps.collector.exclusively(async () => {
-      if ((await this.#deps.restorations.find(source)) === undefined) return undefined
+      const from = await this.#deps.restorations.find(source)
+      if (from === undefined || from.basis.target === digest) return undefined
       const { catalog, clock, store } = this.#deps
       const isOurs = await catalog.retention.claimForDeletion(digest, touchedAt, clock.now())
       return isOurs && (await store.delete(digest)) ? { digest, size } : undefined

@@ -2,7 +2,7 @@
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Collected, Collector } from './collector.ts'
-import type { Deduplicator, Folded } from './deduplicator.ts'
+import type { Deduplicator, Folded, Strange } from './deduplicator.ts'
 import type { MeteredBlobs } from './metered-blobs.ts'
 import type { Check, Verifier } from './verification.ts'
 
@@ -26,6 +26,7 @@ export interface KeeperEvents {
   checked?(check: Check): void
   /** A blob went, since it can be made again from what is kept of it. */
   folded?(blob: Folded): void
+  unfoldable?(blob: Strange): void
   failed?(chore: 'collect' | 'scrub' | 'dedup', error: unknown): void
 }
 
@@ -69,6 +70,7 @@ export class Keeper implements AsyncDisposable {
   #budget: number
   /** Resolved when there is a reason to collect before the hour is over. */
   #wanted = Promise.withResolvers<void>()
+  #changed = Promise.withResolvers<void>()
 
   constructor(deps: KeeperDeps) {
     this.#deps = deps
@@ -90,9 +92,10 @@ export class Keeper implements AsyncDisposable {
     await this.#running
   }
 
-  /** The policy says something else: what the budget holds is looked at now, not within the hour. */
+  /** The policy says something else: what the budget holds is looked at now, not within the hour, and so is what could be one copy. */
   policyChanged(): void {
     this.#wanted.resolve()
+    this.#changed.resolve()
   }
 
   async #collectAlways(): Promise<void> {
@@ -125,18 +128,21 @@ export class Keeper implements AsyncDisposable {
 
   async #deduplicateAlways(): Promise<void> {
     while (!this.#stop.signal.aborted) {
+      this.#changed = Promise.withResolvers()
       const { dedup, leaseMs } = this.#deps.policy
-      await this.#sleep(
-        dedup ? Math.min(Math.max(leaseMs / 4, DEDUP_MS.least), DEDUP_MS.most) : DEDUP_MS.most,
-      )
-      if (dedup) await this.#deduplicate()
+      const soon = Math.min(Math.max(leaseMs / 4, DEDUP_MS.least), DEDUP_MS.most)
+      await this.#sleep(dedup ? soon : DEDUP_MS.most, this.#changed.promise)
+      if (this.#deps.policy.dedup) await this.#deduplicate()
     }
   }
 
   async #deduplicate(): Promise<void> {
     try {
       const { signal } = this.#stop
-      for await (const blob of this.#deps.deduplicator.run(signal)) this.#events.folded?.(blob)
+      for await (const blob of this.#deps.deduplicator.run(signal)) {
+        if ('error' in blob) this.#events.unfoldable?.(blob)
+        else this.#events.folded?.(blob)
+      }
     } catch (error) {
       if (!this.#stop.signal.aborted) this.#events.failed?.('dedup', error)
     }

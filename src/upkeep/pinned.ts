@@ -1,5 +1,6 @@
 /** What pins keep in the store: everything below the manifests that their names lead to now. */
 import type { Profiles } from '../config/profiles.ts'
+import type { Restorations } from '../convert/restorations.ts'
 import { type Digest, isDigest } from '../oci/digest.ts'
 import { splitSuffix } from '../oci/reference.ts'
 import { isSameRepository } from '../oci/repository.ts'
@@ -13,6 +14,7 @@ export interface PinnedDeps {
   readonly catalog: Catalog
   readonly manifests: Manifests
   readonly profiles: Profiles
+  readonly restorations: Pick<Restorations, 'findFolded'>
 }
 
 export class Pinned {
@@ -28,13 +30,19 @@ export class Pinned {
   }
 
   async below(pins: readonly Pin[]): Promise<ReadonlySet<Digest>> {
-    const below = new Below(this.#deps.manifests)
+    const below = new Below(this.#deps.manifests, { beside: (blob) => this.#keptAs(blob) })
     for (const pin of pins) {
       const { upstream, name } = pin
       const digest = await this.find(pin)
       if (digest !== undefined) await below.follow({ repository: { upstream, name }, digest })
     }
     return below.found
+  }
+
+  /** What a layer is made again from, where it is not kept as it came. */
+  async #keptAs(blob: Digest): Promise<readonly Digest[]> {
+    const from = await this.#deps.restorations.findFolded(blob)
+    return from === undefined ? [] : [from.basis.target, from.corrections.target]
   }
 
   /** What a puller of the name gets as long as nothing changes upstream; `undefined`: it is not in the store. */

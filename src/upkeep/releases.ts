@@ -2,6 +2,7 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
+import { isMade } from '../ports/conversions.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { Below } from './below.ts'
 
@@ -31,7 +32,11 @@ export class Releases {
 
   /** Everything below every tag, conversions included. */
   async #named(): Promise<ReadonlySet<Digest>> {
-    const below = new Below(this.#deps.manifests, this.#deps.catalog.conversions)
+    const { conversions } = this.#deps.catalog
+    // Corrections, and often the form that an original is kept as, are in no image.
+    const beside = async (blob: Digest) =>
+      (await conversions.listLayers(blob)).filter(isMade).map(({ target }) => target)
+    const below = new Below(this.#deps.manifests, { conversions, beside })
     for await (const { upstream, name, digest } of this.#deps.catalog.tags.list()) {
       await below.follow({ repository: { upstream, name }, digest })
     }

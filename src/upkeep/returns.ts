@@ -20,7 +20,7 @@ export interface ReturnsDeps {
   readonly catalog: Catalog
   readonly upstreams: Upstreams
   readonly offline: boolean
-  readonly restorations: Pick<Restorations, 'find'>
+  readonly restorations: Pick<Restorations, 'findFolded'>
 }
 
 export class Returns {
@@ -98,10 +98,8 @@ export class Returns {
 
   /** A source that is not here as it came gives all forms but the one that it is kept as. */
   async #keptAs({ source, target, encoding }: ConvertedLayer): Promise<Return | undefined> {
-    const { store, restorations } = this.#deps
     if (findEncoding(encoding)?.reads !== 'tar') return undefined
-    if ((await store.stat(source)) !== undefined) return undefined
-    const found = await restorations.find(source)
+    const found = await this.#deps.restorations.findFolded(source)
     if (found === undefined || found.basis.target === target) return undefined
     return {
       from: `${found.basis.target} in the store, the ${found.basis.encoding} form of its source`,

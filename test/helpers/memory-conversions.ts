@@ -96,11 +96,13 @@ export class MemoryConversions {
     const around = { store, sidecars, catalog, clock, upstreams, offline: false }
     const limits = { maxOutput: 1e9, maxWindowLog: 27 }
     const slots = new Slots({ jobs: 4 })
-    const restorer = new Restorations({ ...around, slots, limits, rebuild })
+    const restorer = new Restorations({ ...around, slots, rebuild })
     const blobs = new Blobs({ ...around, limits: DOWNLOADS.limits, restorer })
     const manifests = new Manifests({ ...around, blobs, limits: DEFAULT_MODEL_LIMITS })
     const origins = new Origins({ blobs, catalog })
-    const conversion = new LayerConversion({ ...around, origins, limits, concurrency: 2 })
+    const used = (digest: Digest) => catalog.usage.touch(digest, clock.now())
+    const events = { used }
+    const conversion = new LayerConversion({ ...around, origins, limits, concurrency: 2, events })
     const capacity = { jobs: 4, maxFlights: 100, abandonedRate: 1, maxUncompressed: 1e9 }
     const layers = new Layers({ ...around, blobs, origins, conversion, slots })
     const regenerations = new Regenerations({ ...around, layers })

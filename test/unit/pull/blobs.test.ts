@@ -1,6 +1,8 @@
 /** What is told of a blob that has not been downloaded. */
 import { beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../../src/clock.ts'
+import { CrossdockError } from '../../../src/errors.ts'
+import { collect, streamOf } from '../../../src/lib/streams.ts'
 import { digestOf } from '../../../src/oci/digest.ts'
 import { Blobs } from '../../../src/pull/blobs.ts'
 import { memoryStore } from '../../helpers/memory-store.ts'
@@ -36,4 +38,32 @@ test('a blob that no manifest names has the size that the upstream says', async 
   const other = { digest: digestOf(Buffer.from('other')), size: 7 }
   upstream.add(other)
   expect(await blobs.stat(repository, other.digest)).toEqual(other)
+})
+
+test('a stored blob with rot that cannot be moved away ends in an error', async () => {
+  const rotten = memoryStore()
+  const content = { digest, size: SIZE }
+  const writer = await rotten.blobs.create(content)
+  await writer.write(Buffer.alloc(SIZE))
+  await writer.commit()
+  await rotten.catalog.links.record(repository, [{ ...content, standing: 'proven' }])
+  let tries = 0
+  // biome-ignore lint/correctness/useYield: it fails before its first byte
+  rotten.blobs.read = async function* () {
+    tries += 1
+    throw new CrossdockError('badDigest', 'it has rotted', { reason: 'rotten' })
+  }
+  const { blobs: store, catalog } = rotten
+  const upstreams = upstreamsOf(upstream)
+  const all = new Blobs({
+    ...DOWNLOADS,
+    store,
+    catalog,
+    upstreams,
+    offline: false,
+    clock: systemClock,
+  })
+  const blob = await all.open(repository, digest)
+  await expect(collect(blob?.read() ?? streamOf(Buffer.alloc(0)), SIZE)).rejects.toThrow('rotted')
+  expect(tries).toBeLessThan(10)
 })

@@ -162,7 +162,7 @@ function start(options: { readonly maxSize: number; readonly offline?: boolean }
     store: blobs,
     catalog,
     returns: new Returns({
-      restorations: { find: async () => undefined },
+      restorations: { findFolded: async () => undefined },
       store: blobs,
       catalog,
       upstreams,

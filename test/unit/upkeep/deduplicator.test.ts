@@ -1,13 +1,18 @@
 /** One copy of what is not in use: what goes, what stays, and that everything comes back to the same digest. */
 import { deflateRawSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { corrections } from '../../../src/format/corrections.ts'
 import type { Format } from '../../../src/format/format.ts'
+import { zstd } from '../../../src/format/recompressed.ts'
 import { FORMATS } from '../../../src/format/formats.ts'
 import { type Digest, digestOf } from '../../../src/oci/digest.ts'
+import type { Profiles } from '../../../src/config/profiles.ts'
+import type { Pins } from '../../../src/ports/pins.ts'
 import { Collector } from '../../../src/upkeep/collector.ts'
 import { Deduplicator } from '../../../src/upkeep/deduplicator.ts'
+import { Pinned } from '../../../src/upkeep/pinned.ts'
+import { Releases } from '../../../src/upkeep/releases.ts'
 import { Returns } from '../../../src/upkeep/returns.ts'
 import { type FakeImage, type FakeLayer, fakeImage, tarOf } from '../../helpers/fake-image.ts'
 import { HERE, MemoryConversions } from '../../helpers/memory-conversions.ts'
@@ -37,7 +42,8 @@ describe('a gzip layer that is not in use', () => {
 
     const pinned = await House.of(await layerOf(gzipSync))
     await pinned.rest()
-    expect(await pinned.fold({ pinned: [pinned.layer.digest] })).toEqual([])
+    pinned.pins.add(pinned.layer.digest)
+    expect(await pinned.fold()).toEqual([])
 
     const small = await House.of(await layerOf(gzipSync, 1_000))
     await small.rest()
@@ -45,7 +51,19 @@ describe('a gzip layer that is not in use', () => {
 
     const off = await House.of(await layerOf(gzipSync))
     await off.rest()
-    expect(await off.fold({ dedup: false })).toEqual([])
+    off.policy.dedup = false
+    expect(await off.fold()).toEqual([])
+  })
+
+  it('stays when its zstd form is no smaller and nobody has asked for one', async () => {
+    const once = await layerOf(gzipSync, 600_000, 1)
+    const house = await House.of(once)
+    await house.rest()
+    expect(await house.fold()).toEqual([])
+
+    const wanted = await House.of(once, [zstd])
+    await wanted.rest()
+    expect(await wanted.fold()).toEqual([once.digest])
   })
 
   it('stays when no model knows its encoder, and is looked at once', async () => {
@@ -76,10 +94,87 @@ describe('a gzip layer that is not in use', () => {
       }
 
       expect(digestOf(await house.all.read(house.layer.digest))).toBe(house.layer.digest)
+      // Neither is tried again; what had not rotted another build may know better.
       expect(await house.all.restorations.find(house.layer.digest)).toBeUndefined()
       expect(house.all.upstream.fetched.filter((one) => one === house.layer.digest)).toHaveLength(2)
     },
   )
+})
+
+describe('a layer that is kept as one copy', () => {
+  it('comes back once what it is kept as is sound again, whoever complained of it first', async () => {
+    const house = await House.of(await layerOf(gzipSync))
+    await house.rest()
+    await house.fold()
+    const { restorations, store, upstream } = house.all
+    const { blobs } = store
+    const from = await restorations.find(house.layer.digest)
+    if (from === undefined) throw new Error('it was folded')
+    const { read, verify } = blobs
+    // As on a disk: what has rotted shows at the end, when a decoder has given up long ago.
+    vi.spyOn(blobs, 'read').mockImplementation(async function* (digest, range) {
+      if (digest === from.basis.target) yield randomBytes(2_000)
+      else yield* read.call(blobs, digest, range)
+    })
+    vi.spyOn(blobs, 'verify').mockImplementation(async (digest) =>
+      digest === from.basis.target ? 'rotten' : await verify.call(blobs, digest),
+    )
+    upstream.isOut = true
+    await expect(house.all.read(house.layer.digest)).rejects.toThrow()
+
+    vi.restoreAllMocks()
+    expect(digestOf(await house.all.read(house.layer.digest))).toBe(house.layer.digest)
+  })
+
+  it('stays with what it is kept as while it is pinned, and goes with it when its name is removed', async () => {
+    const house = await House.of(await layerOf(gzipSync))
+    const { all, image } = house
+    const { catalog } = all.store
+    const source = all.task(image, FORMATS[0] as Format).source
+    await catalog.tags.record(HERE, '1', { digest: source.digest, checkedAt: all.clock.now() })
+    await house.rest()
+    await house.fold()
+    const from = await all.restorations.find(house.layer.digest)
+    const kept = [from?.basis.target, from?.corrections.target]
+
+    const parts = { ...all, catalog, clock: all.clock }
+    const pins = { list: async () => [{ ...HERE, reference: '1' }] } as unknown as Pins
+    const profiles = { suffixes: [] } as unknown as Profiles
+    const pinned = await new Pinned({ ...parts, pins, profiles }).digests()
+    expect([...pinned]).toEqual(expect.arrayContaining(kept))
+
+    await new Releases(parts).after(() => catalog.tags.forget(HERE, '1'))
+    for (const digest of kept) {
+      expect(await catalog.retention.describe(digest as Digest)).toMatchObject({ isReleased: true })
+    }
+  })
+})
+
+describe('a round', () => {
+  it('goes on behind a layer that cannot be read, which is looked at once', async () => {
+    const broken = await layerOf((tar) => {
+      const bytes = new Uint8Array(gzipSync(Buffer.concat([tar, Buffer.alloc(9)])))
+      bytes[bytes.length - 6] = (bytes.at(-6) ?? 0) ^ 1
+      return bytes
+    })
+    const house = await House.of(broken, [], [await layerOf(gzipSync)])
+    await house.rest()
+
+    expect(await house.fold()).toEqual([house.image.layers[1]?.digest])
+    expect(house.strange).toEqual([broken.digest])
+  })
+
+  it('ends at once when the server does, whatever is under way', async () => {
+    const house = await House.of(await layerOf(gzipSync))
+    const stop = new AbortController()
+    const { layers } = house.all
+    vi.spyOn(layers, 'convert').mockImplementation((task) => {
+      stop.abort()
+      const progress = { ...task.source, stage: 'waiting', received: 0, written: 0 } as const
+      return { progress, result: new Promise(() => undefined) }
+    })
+    await expect(house.fold({ signal: stop.signal })).rejects.toThrow('aborted')
+  })
 })
 
 describe('the forms of a layer', () => {
@@ -149,6 +244,11 @@ class House {
   readonly all = new MemoryConversions()
   readonly layer: FakeLayer
   readonly image: FakeImage
+  readonly policy = { dedup: true, leaseMs: LEASE_MS }
+  readonly pins = new Set<Digest>()
+  readonly deduplicator: Deduplicator
+  /** What it could not look at to the end. */
+  readonly strange: Digest[] = []
   /** Everything that pullers may have been told of. */
   readonly digests = new Set<Digest>()
 
@@ -158,16 +258,29 @@ class House {
     this.layer = layer
     this.image = image
     this.all.upstream.add(image)
+    const { layers, restorations, clock } = this.all
+    const { blobs: store, catalog } = this.all.store
+    const returns = this.#returns()
+    this.deduplicator = new Deduplicator({
+      ...{ store, catalog, layers, restorations, clock, returns, policy: this.policy },
+      collector: this.#collector(returns),
+      pinned: { digests: async () => this.pins },
+      limits: { maxOutput: 1e9, maxWindowLog: 27 },
+    })
   }
 
-  static async of(layer: FakeLayer, formats: readonly Format[] = []): Promise<House> {
-    const image = await fakeImage({ layers: [layer] })
+  static async of(
+    layer: FakeLayer,
+    formats: readonly Format[] = [],
+    others: readonly FakeLayer[] = [],
+  ): Promise<House> {
+    const image = await fakeImage({ layers: [layer, ...others] })
     const house = new House(image)
     const { all, digests } = house
     // Blobs in memory say when they were stored by the machine's clock.
     await all.clock.pass(Date.now())
     await all.manifests.record(HERE, all.task(image, FORMATS[0] as Format).source)
-    digests.add(digestOf(await all.read(layer.digest)))
+    for (const one of [layer, ...others]) digests.add(digestOf(await all.read(one.digest)))
     await all.read(image.config.digest)
     for (const format of formats) {
       const outcome = await all.images.convert(all.task(image, format), undefined).result
@@ -186,20 +299,12 @@ class House {
     await this.fold()
   }
 
-  async fold(how: { dedup?: boolean; pinned?: readonly Digest[]; rests?: boolean } = {}) {
-    const { all } = this
-    if (how.rests ?? true) await all.clock.pass(2 * LEASE_MS)
-    const policy = { dedup: how.dedup ?? true, leaseMs: LEASE_MS }
-    const pinned = { digests: async () => new Set(how.pinned) }
-    const { layers, restorations, clock } = all
-    const { blobs: store, catalog } = all.store
-    const limits = { maxOutput: 1e9, maxWindowLog: 27 }
-    const returns = this.#returns()
-    const collector = this.#collector(returns)
-    const parts = { store, catalog, layers, restorations, collector, returns, pinned, limits }
+  async fold(how: { readonly rests?: boolean; readonly signal?: AbortSignal } = {}) {
+    if (how.rests ?? true) await this.all.clock.pass(2 * LEASE_MS)
     const folded: Digest[] = []
-    for await (const { digest } of new Deduplicator({ ...parts, clock, policy }).run(SIGNAL)) {
-      folded.push(digest)
+    for await (const blob of this.deduplicator.run(how.signal ?? SIGNAL)) {
+      if ('error' in blob) this.strange.push(blob.digest)
+      else folded.push(blob.digest)
     }
     return folded
   }
@@ -225,15 +330,14 @@ class House {
   }
 }
 
-/** Text that compresses, by an encoder. */
+/** Text that compresses; said more than once, it does so better by zstd, which looks further back. */
 async function layerOf(
   compress: (tar: Uint8Array) => Uint8Array,
   size = 200_000,
+  times = 4,
 ): Promise<FakeLayer> {
-  const words = Array.from(randomBytes(size / 4), (byte) => (byte ** 2 % 997).toString(36)).join(
-    ' ',
-  )
-  const tar = await tarOf([{ name: 'words', body: Buffer.from(words) }])
+  const words = Array.from(randomBytes(size / 8), (byte) => (byte ** 2 % 997).toString(36))
+  const tar = await tarOf([{ name: 'words', body: Buffer.from(words.join(' ').repeat(times)) }])
   const bytes = compress(tar)
   const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip'
   return { mediaType, digest: digestOf(bytes), diffId: digestOf(tar), bytes, tar }

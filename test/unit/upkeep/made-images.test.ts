@@ -70,7 +70,7 @@ function collectorOf(
     store,
     catalog,
     returns: new Returns({
-      restorations: { find: async () => undefined },
+      restorations: { findFolded: async () => undefined },
       store,
       catalog,
       upstreams,

@@ -153,7 +153,7 @@ class Model {
 
   #returns({ blobs, catalog }: Store): Returns {
     return new Returns({
-      restorations: { find: async () => undefined },
+      restorations: { findFolded: async () => undefined },
       store: blobs,
       catalog,
       upstreams: UPSTREAMS,
