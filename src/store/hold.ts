@@ -1,4 +1,7 @@
-/** Makes this process the store's only server: of the data folder by a lock, of what lies elsewhere by a mark there. */
+/**
+ * Makes this process a server of the store: the only one of the data folder, by a lock. What lies on S3 has one server, or those that
+ * share one catalog on PostgreSQL; a mark there says whose it is.
+ */
 import { randomUUID } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,9 +12,9 @@ import type { StorePlace } from './halves.ts'
 import { FILE_MODE, layoutOf, makeFolder } from './layout.ts'
 import { acquireServerLock } from './lock.ts'
 import { dataFolder } from './open.ts'
-import { holdServerLease } from './postgres/open.ts'
+import { nameOfCatalog } from './postgres/open.ts'
 import { Objects } from './s3/objects.ts'
-import { S3_LIMITS, type S3Place } from './s3/place.ts'
+import { nameOf, S3_LIMITS, type S3Place } from './s3/place.ts'
 import { type MarkTimes, ServerMark } from './s3/server-mark.ts'
 import { Swaps } from './s3/swaps.ts'
 
@@ -30,12 +33,9 @@ export interface HoldDeps {
 
 /** Throws `already-running` when there is a server already. */
 export async function holdStore(deps: HoldDeps): Promise<HeldStore> {
-  const { place, clock } = deps
+  const { place } = deps
   await using opening = new AsyncDisposableStack()
   opening.use(await acquireServerLock(deps.data))
-  if (place.catalog.kind === 'postgres') {
-    opening.use(await holdServerLease({ url: place.catalog.url, clock }))
-  }
   const mark = place.blobs.kind === 's3' ? await takeMark(place.blobs, deps, opening) : undefined
   const owned = opening.move()
   const lost = mark?.lost ?? new Promise<never>(() => undefined)
@@ -49,7 +49,11 @@ async function takeMark(
 ): Promise<ServerMark> {
   const folder = dataFolder(data, place)
   const objects = opening.use(await Objects.open(s3, S3_LIMITS))
-  const owner = await ownerOf(folder)
+  const { catalog } = place
+  const isShared = catalog.kind === 'postgres'
+  const owner = isShared
+    ? `catalog ${await nameOfCatalog({ url: catalog.url, clock }, nameOf(s3))}`
+    : await ownerOf(folder)
   const swaps = new Swaps(objects)
   const mark = opening.use(
     await ServerMark.take({
@@ -57,11 +61,12 @@ async function takeMark(
       place: s3,
       clock,
       owner,
+      isShared,
       ...(markTimes && { times: markTimes }),
     }),
   )
   // What another server has told the store meanwhile, a catalog here does not know.
-  if (mark.hadOther) await markIncomplete(layoutOf(folder))
+  if (mark.hadOther && !isShared) await markIncomplete(layoutOf(folder))
   return mark
 }
 

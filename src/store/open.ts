@@ -12,7 +12,7 @@ import { refusePlantedLinks } from './planted-links.ts'
 import { openPostgresCatalog } from './postgres/open.ts'
 import { rebuildCatalog, restoreLinks } from './rebuild.ts'
 import { localFolder, openS3Half } from './s3/open.ts'
-import type { S3Limits } from './s3/place.ts'
+import { nameOf, type S3Limits } from './s3/place.ts'
 import { openSqliteHalf, type SqliteOptions } from './sqlite-half.ts'
 import { TempFiles } from './temp-files.ts'
 
@@ -64,14 +64,16 @@ async function openBlobsHalf(place: StorePlace, local: LocalParts): Promise<Blob
 }
 
 async function openCatalog(
-  { catalog: where }: StorePlace,
+  { catalog: where, blobs }: StorePlace,
   local: LocalParts,
   truth: BlobsHalf,
   options: SqliteOptions,
 ): Promise<Catalog> {
   if (where.kind === 'sqlite') return await openSqliteHalf(local, truth, options)
   const { clock } = options
-  const catalog = await openPostgresCatalog({ url: where.url, clock, journal: truth.journal })
+  const { url } = where
+  const store = blobs.kind === 's3' ? { store: nameOf(blobs) } : {}
+  const catalog = await openPostgresCatalog({ url, clock, journal: truth.journal, ...store })
   catalog.restoreBy((...asked) => restoreLinks(catalog, truth, ...asked))
   await catalog.fillOnce(() => rebuildCatalog(catalog, truth))
   return catalog

@@ -184,8 +184,8 @@ describe.skipIf(!hasS3)('the mark of a server', () => {
   const open = async () => {
     const place = await freshPlace()
     const objects = await Objects.open(place, TEST_LIMITS)
-    const take = (owner: string, clock: Clock = systemClock) =>
-      ServerMark.take({ swaps: new Swaps(objects), place, clock, owner, times: TIMES })
+    const take = (owner: string, clock: Clock = systemClock, isShared = false) =>
+      ServerMark.take({ swaps: new Swaps(objects), place, clock, owner, isShared, times: TIMES })
     return { take, [Symbol.dispose]: () => objects[Symbol.dispose]() }
   }
 
@@ -212,6 +212,17 @@ describe.skipIf(!hasS3)('the mark of a server', () => {
     expect(second.hadOther).toBe(true)
     wake()
     await expect(first.lost).rejects.toMatchObject({ reason: 'taken-over' })
+  })
+
+  it('is shared by servers of one catalog, who renew it for each other, and refused to another catalog', async () => {
+    using store = await open()
+    await using _stopped = await store.take('catalog', stoppedClock().clock, true)
+    await using _renewing = await store.take('catalog', systemClock, true)
+    const ended = await store.take('catalog', systemClock, true)
+
+    await ended[Symbol.asyncDispose]()
+
+    await expect(store.take('other')).rejects.toMatchObject({ reason: 'already-running' })
   })
 
   it('is the same data folder’s again at once', async () => {

@@ -69,5 +69,5 @@ async function empty(client: Client): Promise<void> {
 /** Those first that refer to others. */
 const TABLES = [
   ...['tags', 'links', 'outputs', 'images', 'platforms', 'repositories'],
-  ...['layers', 'usage', 'released', 'chores', 'pulse', 'leases'],
+  ...['layers', 'usage', 'released', 'chores', 'pulse', 'leases', 'identity'],
 ]

@@ -4,10 +4,9 @@ import { PostgresCatalog } from './catalog.ts'
 import { connectionOf, Database, LIMITS, type Limits } from './database.ts'
 import { addressOf, type ClientBase, type Driver, loadDriver } from './driver.ts'
 import { postgresFailure, standbyFailure } from './failures.ts'
-import { CrossdockError } from '../../errors.ts'
 import type { Leases, Notices } from '../../ports/leases.ts'
-import { HeldLease } from '../held-lease.ts'
 import { TableLeases } from '../table-leases.ts'
+import { identify } from './identity.ts'
 import { PostgresLeaseTable } from './leases.ts'
 import { PostgresNotices } from './notices.ts'
 import type { Journal } from '../../ports/journal.ts'
@@ -33,10 +32,20 @@ export interface PostgresDeps {
 }
 
 export async function openPostgresCatalog(
-  deps: PostgresDeps & { readonly journal?: Journal | undefined },
+  deps: PostgresDeps & {
+    readonly journal?: Journal | undefined
+    /** The store that it is the catalog of: another one's is refused. */
+    readonly store?: string
+  },
 ): Promise<PostgresCatalog> {
-  const { clock, journal, migrations = MIGRATIONS } = deps
+  const { clock, journal, store, migrations = MIGRATIONS } = deps
   const { db, address } = await openDatabase(deps)
+  try {
+    if (store !== undefined) await identify(db, address, store)
+  } catch (error) {
+    await db[Symbol.asyncDispose]()
+    throw error
+  }
   return new PostgresCatalog({ db, address, clock, known: migrations.length, journal })
 }
 
@@ -63,34 +72,11 @@ export async function openPostgresCoordination(deps: PostgresDeps): Promise<Coor
   }
 }
 
-/** How long a second server waits for the lease of one that was killed, ms. */
-const SERVER_TTL_MS = 15_000
-
-/** For servers that do not share their work yet: throws `already-running` while another one uses this database. */
-export async function holdServerLease(
-  deps: PostgresDeps & { readonly serverTtlMs?: number },
-): Promise<AsyncDisposable> {
-  const { clock, serverTtlMs: ttlMs = SERVER_TTL_MS } = deps
-  await using opening = new AsyncDisposableStack()
-  const { leases } = opening.use(await openPostgresCoordination(deps))
-  const deadline = AbortSignal.timeout(ttlMs + 1_000)
-  for (;;) {
-    const held = await HeldLease.take(leases, clock, 'server', ttlMs)
-    if (held !== undefined) {
-      opening.use(held)
-      return opening.move()
-    }
-    try {
-      await leases.untilFree('server', deadline)
-    } catch (cause) {
-      if (!deadline.aborted) throw cause
-      throw new CrossdockError(
-        'internal',
-        `another crossdock serves from the catalog at ${addressOf(deps.url)}; stop it first`,
-        { cause, reason: 'already-running' },
-      )
-    }
-  }
+/** The name of the catalog at an address, which must be the one of this store. */
+export async function nameOfCatalog(deps: PostgresDeps, store: string): Promise<string> {
+  const { db, address } = await openDatabase(deps)
+  await using _ = db
+  return await identify(db, address, store)
 }
 
 /** Throws CrossdockErrors that say what to do; a server that is away at the start is not waited for. */

@@ -107,4 +107,14 @@ export const MIGRATIONS: readonly Migration[] = [
   CREATE INDEX leases_by_end ON crossdock.leases (expires_at);
   `,
   },
+  {
+    least: 1,
+    sql: `
+  CREATE TABLE crossdock.identity (
+    id integer PRIMARY KEY CHECK (id = 1),
+    catalog uuid NOT NULL DEFAULT gen_random_uuid(),
+    store text NOT NULL
+  );
+  `,
+  },
 ]

@@ -1,6 +1,6 @@
 /**
- * One server for one store on S3, until several know of each other: a mark in the bucket that its holder renews. Clocks do not
- * matter: who wants it watches whether it is renewed, by a clock of its own.
+ * One catalog for one store on S3: a mark in the bucket that the server renews, or the servers that share a catalog, for each other.
+ * Clocks do not matter: who wants it watches whether it is renewed, by a clock of its own.
  */
 import { hostname } from 'node:os'
 import { CrossdockError } from '../../errors.ts'
@@ -20,7 +20,7 @@ export interface MarkTimes {
 export const MARK_TIMES: MarkTimes = { renewMs: 4_000, deadMs: 15_000 }
 
 interface Mark {
-  /** Of a data folder: its server is the same one when it starts again. */
+  /** A catalog: its server is the same one when it starts again. */
   readonly owner: string
   /** For people. */
   readonly host: string
@@ -42,21 +42,26 @@ export interface MarkDeps {
   readonly swaps: Swaps
   readonly place: S3Place
   readonly clock: Clock
-  /** Which data folder; nobody else may use it at the same time. */
+  /** Names the catalog. */
   readonly owner: string
+  /** Others may hold it under the same name at the same time. */
+  readonly isShared?: boolean
   readonly times?: MarkTimes
 }
 
 export class ServerMark implements AsyncDisposable {
-  /** True when the last server of this store had another data folder. */
+  /** True when the last server of this store had another catalog. */
   readonly hadOther: boolean
   readonly #deps: MarkDeps
   readonly #lost = Promise.withResolvers<never>()
   readonly #end = new AbortController()
   readonly #renewing: Promise<void>
+  /** The count when this server last looked. */
+  #seen: number
 
-  private constructor(deps: MarkDeps, hadOther: boolean) {
+  private constructor(deps: MarkDeps, seen: number, hadOther: boolean) {
     this.#deps = deps
+    this.#seen = seen
     this.hadOther = hadOther
     this.#lost.promise.catch(() => undefined)
     this.#renewing = this.#renew()
@@ -71,10 +76,10 @@ export class ServerMark implements AsyncDisposable {
     const taken = await swaps.update(MARK, (now) => {
       const isOurs = now === undefined || now.isFree === true || now.owner === owner
       const isDead = now?.owner === found?.owner && now?.count === found?.count
-      return isOurs || isDead ? { owner, host: hostname(), count: 0 } : now
+      return isOurs || isDead ? next(owner, now) : now
     })
     if (taken?.owner !== owner) throw alreadyRunning(deps.place, taken?.host)
-    return new ServerMark(deps, found !== undefined && found.owner !== owner)
+    return new ServerMark(deps, taken.count, found !== undefined && found.owner !== owner)
   }
 
   /** Rejects when another server has taken the store, this one having been away for too long. */
@@ -85,7 +90,9 @@ export class ServerMark implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort()
     await this.#renewing
-    const { swaps, owner } = this.#deps
+    const { swaps, owner, isShared = false } = this.#deps
+    // Those beside go on.
+    if (isShared) return
     // Who comes next waits a little longer where this does not arrive.
     await swaps
       .update(MARK, (now) => (now?.owner === owner ? { ...now, isFree: true } : now))
@@ -105,15 +112,23 @@ export class ServerMark implements AsyncDisposable {
 
   async #renewOnce(): Promise<void> {
     const { swaps, owner, place } = this.#deps
-    const found = await swaps.update(MARK, (now) =>
-      now === undefined || now.owner === owner
-        ? { owner, host: hostname(), count: (now?.count ?? 0) + 1 }
-        : now,
-    )
-    if (found?.owner === owner) return
+    const found = await swaps.update(MARK, (now) => {
+      const isOther = now !== undefined && now.owner !== owner
+      // One that shares it has renewed it meanwhile, for all of them.
+      const isRenewed = now !== undefined && now.count !== this.#seen
+      return isOther || isRenewed ? now : next(owner, now)
+    })
+    if (found?.owner === owner) {
+      this.#seen = found.count
+      return
+    }
     this.#end.abort()
     this.#lost.reject(takenOver(place, found?.host))
   }
+}
+
+function next(owner: string, now: Mark | undefined): Mark {
+  return { owner, host: hostname(), count: (now?.count ?? 0) + 1 }
 }
 
 function isMark(value: unknown): value is Mark {
@@ -125,7 +140,7 @@ function isMark(value: unknown): value is Mark {
 function alreadyRunning(place: S3Place, host = 'another machine'): CrossdockError {
   return new CrossdockError(
     'internal',
-    `another crossdock server, on ${host}, already uses ${nameOf(place)}; several servers on one store do not know of each other yet: stop it, or use another prefix`,
+    `another crossdock server, on ${host}, already uses ${nameOf(place)} with a catalog of its own; stop it, use another prefix, or let both share one catalog on PostgreSQL`,
     { reason: 'already-running' },
   )
 }

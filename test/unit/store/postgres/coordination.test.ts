@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../../../../src/clock.ts'
-import { holdServerLease, openPostgresCoordination } from '../../../../src/store/postgres/open.ts'
+import { openPostgresCoordination } from '../../../../src/store/postgres/open.ts'
 import {
   hasPostgres,
   START_MS,
@@ -35,19 +35,5 @@ describe.skipIf(!hasPostgres)('replicas on one PostgreSQL', () => {
     await next.promise
 
     expect(heard).toEqual(['gap', 'again'])
-  })
-
-  it('lets a second server in only when the first has ended', async () => {
-    const deps = { url: database.url, clock: systemClock, serverTtlMs: 300 }
-    const first = await holdServerLease(deps)
-
-    await expect(holdServerLease(deps)).rejects.toMatchObject({
-      reason: 'already-running',
-      message: expect.stringMatching(/another crossdock serves .* stop it first$/),
-    })
-    const second = holdServerLease({ ...deps, serverTtlMs: 30_000 })
-    await first[Symbol.asyncDispose]()
-
-    await (await second)[Symbol.asyncDispose]()
   })
 })

@@ -89,6 +89,20 @@ describe.skipIf(!hasPostgres)('opening a catalog on PostgreSQL', () => {
     await expect(catalog.check()).resolves.toBeUndefined()
   })
 
+  it('belongs to the store that it was first opened with, and refuses another one', async () => {
+    const { url } = await fresh()
+    const open = (store: string) => openPostgresCatalog({ url, clock: systemClock, store })
+    await (await open('s3://one'))[Symbol.asyncDispose]()
+
+    await (await open('s3://one'))[Symbol.asyncDispose]()
+    const failure = await failureOf(open('s3://two'))
+
+    expect(failure).toMatchObject({ reason: 'postgres-not-ours' })
+    expect(failure.message).toMatch(
+      /it is the catalog of s3:\/\/one; give s3:\/\/two a database of its own/,
+    )
+  })
+
   it('lets one of many that start together make the tables', async () => {
     const { url, client } = await fresh()
 
