@@ -16,9 +16,17 @@ export interface Lease {
   release(): Promise<void>
 }
 
+export interface LeaseHolder {
+  readonly token: number
+  /** What it wants others to know, or nothing. */
+  readonly note: string
+}
+
 export interface Leases {
-  /** `undefined`: somebody holds it. */
-  acquire(name: string, ttlMs: number): Promise<Lease | undefined>
+  /** `undefined`: somebody holds it. `note`: what others are to know of this holder, a short text. */
+  acquire(name: string, ttlMs: number, note?: string): Promise<Lease | undefined>
+  /** Who holds it; `undefined`: nobody. */
+  find(name: string): Promise<LeaseHolder | undefined>
   /** Whether this holder of the name is the last one, and its limit has not passed. */
   isCurrent(name: string, token: number): Promise<boolean>
   /**
@@ -39,4 +47,10 @@ export interface Notices {
   publish(topic: string, text: string): Promise<void>
   /** What is published after this has resolved is told, in the order in which it was; `told` must not throw. */
   subscribe(topic: string, told: (notice: Notice) => void): Promise<Disposable>
+}
+
+/** What the processes that share a store agree by. */
+export interface Coordination extends AsyncDisposable {
+  readonly leases: Leases
+  readonly notices: Notices
 }

@@ -30,8 +30,9 @@ export class HeldLease implements AsyncDisposable {
     clock: Clock,
     name: string,
     ttlMs: number,
+    note?: string,
   ): Promise<HeldLease | undefined> {
-    const lease = await leases.acquire(name, ttlMs)
+    const lease = await leases.acquire(name, ttlMs, note)
     return lease && new HeldLease(lease, clock, ttlMs)
   }
 

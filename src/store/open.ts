@@ -1,6 +1,7 @@
 /** Opens the store: sweeps temp files, then what keeps its bytes and what its catalog lies on, as the configuration says. */
 import type { BlobStore } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
+import type { Coordination } from '../ports/leases.ts'
 import type { Pins } from '../ports/pins.ts'
 import type { SidecarStore } from '../ports/sidecars.ts'
 import { openDiskHalf } from './disk-half.ts'
@@ -9,6 +10,7 @@ import { type BlobsHalf, EMBEDDED, type LocalParts, type StorePlace } from './ha
 import { JournalPins } from './journal-pins.ts'
 import { layoutOf, makeFolder } from './layout.ts'
 import { refusePlantedLinks } from './planted-links.ts'
+import { openCoordination } from './open-coordination.ts'
 import { openPostgresCatalog } from './postgres/open.ts'
 import { rebuildCatalog, restoreLinks } from './rebuild.ts'
 import { localFolder, openS3Half } from './s3/open.ts'
@@ -21,6 +23,8 @@ export interface Store extends AsyncDisposable {
   readonly sidecars: SidecarStore
   readonly catalog: Catalog
   readonly pins: Pins
+  /** With other processes that use this store; `undefined`: it has only this one. */
+  readonly coordination: Coordination | undefined
 }
 
 export interface StoreDeps extends SqliteOptions {
@@ -28,10 +32,12 @@ export interface StoreDeps extends SqliteOptions {
   /** Default: all of it in the data folder. */
   readonly place?: StorePlace | undefined
   readonly s3Limits?: S3Limits | undefined
+  /** Other processes of this machine serve from the same store; default: none. */
+  readonly hasWorkers?: boolean | undefined
 }
 
 export async function openStore(deps: StoreDeps): Promise<Store> {
-  const { clock, place = EMBEDDED, s3Limits } = deps
+  const { clock, place = EMBEDDED, s3Limits, hasWorkers = false } = deps
   const data = dataFolder(deps.data, place)
   const layout = layoutOf(data)
   await using opening = new AsyncDisposableStack()
@@ -45,9 +51,14 @@ export async function openStore(deps: StoreDeps): Promise<Store> {
     const half = opening.use(await openBlobsHalf(place, local))
     const { blobs, sidecars, journal } = half
     const catalog = opening.use(await openCatalog(place, local, half, deps))
+    const coordination = await openCoordination({ catalog: place.catalog, data, clock, hasWorkers })
+    if (coordination !== undefined) opening.use(coordination)
     const owned = opening.move()
-    const pins = new JournalPins(journal)
-    return { blobs, sidecars, catalog, pins, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+    return {
+      ...{ blobs, sidecars, catalog, coordination },
+      pins: new JournalPins(journal),
+      [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    }
   } catch (error) {
     throw storeFailure(`open the data folder ${layout.data}`, error)
   }

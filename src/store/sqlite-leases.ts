@@ -1,7 +1,7 @@
 /** Leases as rows of SQLite, by its clock, which is the machine's. */
-import type { LeaseTable } from './table-leases.ts'
+import type { LeaseRow, LeaseTable } from './table-leases.ts'
 import { type Coordination, SQLITE_NOW_MS } from './sqlite-coordination.ts'
-import { numberIn } from './sqlite-values.ts'
+import { numberIn, textIn } from './sqlite-values.ts'
 
 /** Names that nobody has held for so long are forgotten, ms; their next token is the time, which is larger than any that there was. */
 const FORGOTTEN_AFTER_MS = 7 * 24 * 60 * 60_000
@@ -22,7 +22,7 @@ const EXTEND = `UPDATE leases SET expires_at = ${SQLITE_NOW_MS} + ?
 const END = `UPDATE leases SET expires_at = 0, holder = ''
   WHERE name = ? AND token = ? AND expires_at > ${SQLITE_NOW_MS}`
 
-const FIND = `SELECT token, expires_at - ${SQLITE_NOW_MS} AS left_ms FROM leases
+const FIND = `SELECT token, holder, expires_at - ${SQLITE_NOW_MS} AS left_ms FROM leases
   WHERE name = ? AND expires_at > ${SQLITE_NOW_MS}`
 
 export class SqliteLeaseTable implements LeaseTable {
@@ -46,8 +46,10 @@ export class SqliteLeaseTable implements LeaseTable {
     return this.#db.run(END, name, token) > 0
   }
 
-  async find(name: string) {
+  async find(name: string): Promise<LeaseRow | undefined> {
     const row = this.#db.get(FIND, name)
-    return row && { token: numberIn(row, 'token'), leftMs: numberIn(row, 'left_ms') }
+    if (row === undefined) return undefined
+    const holder = textIn(row, 'holder')
+    return { token: numberIn(row, 'token'), holder, leftMs: numberIn(row, 'left_ms') }
   }
 }

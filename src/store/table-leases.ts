@@ -1,7 +1,7 @@
 /** Leases over any table that can give one row to one holder: what they share on every engine. */
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../ports/clock.ts'
-import type { Lease, Leases, Notices } from '../ports/leases.ts'
+import type { Lease, LeaseHolder, Leases, Notices } from '../ports/leases.ts'
 
 /** One row a name; all times by the engine's clock, each method one atomic step. */
 export interface LeaseTable {
@@ -12,8 +12,17 @@ export interface LeaseTable {
   /** Ends it, if it is still held under this token; true when it was. */
   end(name: string, token: number): Promise<boolean>
   /** Who holds it for how long yet; `undefined`: nobody. */
-  find(name: string): Promise<{ readonly token: number; readonly leftMs: number } | undefined>
+  find(name: string): Promise<LeaseRow | undefined>
 }
+
+export interface LeaseRow {
+  readonly token: number
+  readonly holder: string
+  readonly leftMs: number
+}
+
+/** Between what makes a holder another one than all others and what it says of itself. */
+const NOTE = ' '
 
 /** However long a lease lasts, it is asked again after this, ms: its holder may have been given another limit. */
 const LONGEST_WAIT_MS = 60_000
@@ -32,14 +41,19 @@ export class TableLeases implements Leases {
     this.#clock = clock
   }
 
-  async acquire(name: string, ttlMs: number): Promise<Lease | undefined> {
+  async acquire(name: string, ttlMs: number, note = ''): Promise<Lease | undefined> {
     const asked = this.#clock.monotonic()
-    const token = await this.#table.take(name, randomUUID(), ttlMs)
+    const token = await this.#table.take(name, `${randomUUID()}${NOTE}${note}`, ttlMs)
     if (token === undefined) return undefined
     return new TableLease(name, token, asked + ttlMs, this.#clock, {
       extend: (ms) => this.#table.extend(name, token, ms),
       end: () => this.#end(name, token),
     })
+  }
+
+  async find(name: string): Promise<LeaseHolder | undefined> {
+    const row = await this.#table.find(name)
+    return row && { token: row.token, note: noteOf(row.holder) }
   }
 
   async isCurrent(name: string, token: number): Promise<boolean> {
@@ -115,6 +129,12 @@ class TableLease implements Lease {
     this.#heldUntil = Number.NEGATIVE_INFINITY
     await this.#steps.end()
   }
+}
+
+/** Older builds leave none. */
+function noteOf(holder: string): string {
+  const end = holder.indexOf(NOTE)
+  return end < 0 ? '' : holder.slice(end + NOTE.length)
 }
 
 function topicOf(name: string): string {

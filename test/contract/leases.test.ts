@@ -2,10 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe } from 'vitest'
+import { openSqliteCoordination } from '../../src/store/open-coordination.ts'
 import { openPostgresCoordination } from '../../src/store/postgres/open.ts'
 import { Coordination } from '../../src/store/sqlite-coordination.ts'
-import { SqliteLeaseTable } from '../../src/store/sqlite-leases.ts'
-import { SqliteNotices } from '../../src/store/sqlite-notices.ts'
 import { TableLeases } from '../../src/store/table-leases.ts'
 import { MemoryLeaseTable, MemoryNotices } from '../helpers/memory-leases.ts'
 import { hasPostgres, START_MS, type TestDatabase, testDatabase } from '../helpers/postgres.ts'
@@ -16,18 +15,7 @@ describeLeases('on SQLite', async () => {
   const path = join(folder, 'coordination.sqlite')
   const own = Coordination.open(path)
   return {
-    async client(clock) {
-      const db = Coordination.open(path)
-      const notices = new SqliteNotices(db)
-      return {
-        notices,
-        leases: new TableLeases(new SqliteLeaseTable(db), notices, clock),
-        async [Symbol.asyncDispose]() {
-          notices[Symbol.dispose]()
-          db[Symbol.dispose]()
-        },
-      }
-    },
+    client: async (clock) => openSqliteCoordination(path, clock),
     async pass(ms) {
       own.run('UPDATE leases SET expires_at = expires_at - ?', ms)
     },

@@ -63,6 +63,24 @@ function describeHolding(start: Start): void {
     expect(await b.leases.isCurrent('x', held?.token ?? 0)).toBe(true)
   })
 
+  it('tells others what the holder says of itself, as long as it holds', async () => {
+    const { a, b, pass } = await start(2)
+
+    const held = await a.leases.acquire('x', LONG, 'at 10.0.0.1:5002 with a key')
+    await a.leases.acquire('y', LONG)
+
+    expect(await b.leases.find('x')).toEqual({
+      token: held?.token,
+      note: 'at 10.0.0.1:5002 with a key',
+    })
+    expect(await b.leases.find('y')).toMatchObject({ note: '' })
+    expect(await b.leases.find('z')).toBeUndefined()
+    await held?.release()
+    expect(await b.leases.find('x')).toBeUndefined()
+    await pass(LONG)
+    expect(await b.leases.find('y')).toBeUndefined()
+  })
+
   it('lets the next one in when it is released, with a larger token', async () => {
     const { a, b } = await start(2)
     const first = await taken(a, 'x')

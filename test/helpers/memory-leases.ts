@@ -39,7 +39,7 @@ export class MemoryLeaseTable implements LeaseTable {
   async find(name: string) {
     const row = this.#rows.get(name)
     if (row === undefined || row.endsAt <= this.now()) return undefined
-    return { token: row.token, leftMs: row.endsAt - this.now() }
+    return { token: row.token, holder: row.holder, leftMs: row.endsAt - this.now() }
   }
 
   #held(name: string, token: number): Row | undefined {

@@ -1,7 +1,7 @@
 /** Leases as rows of PostgreSQL, by its clock. */
-import type { LeaseTable } from '../table-leases.ts'
+import type { LeaseRow, LeaseTable } from '../table-leases.ts'
 import type { Database } from './database.ts'
-import { numberIn, textOf } from './values.ts'
+import { numberIn, textIn, textOf } from './values.ts'
 
 /** Names that nobody has held for so long are forgotten; their next token is the time, which is larger than any that there was. */
 const FORGOTTEN_AFTER = '7 days'
@@ -29,7 +29,7 @@ const EXTEND = `UPDATE crossdock.leases SET expires_at = ${LIMIT}
 const END = `UPDATE crossdock.leases SET expires_at = 'epoch', holder = ''
   WHERE name = $1 AND token = $2 AND expires_at > clock_timestamp()`
 
-const FIND = `SELECT token, (extract(epoch FROM expires_at - clock_timestamp()) * 1000)::double precision AS left_ms
+const FIND = `SELECT token, holder, (extract(epoch FROM expires_at - clock_timestamp()) * 1000)::double precision AS left_ms
   FROM crossdock.leases WHERE name = $1 AND expires_at > clock_timestamp()`
 
 const FORGET = `DELETE FROM crossdock.leases WHERE name IN (
@@ -59,8 +59,10 @@ export class PostgresLeaseTable implements LeaseTable {
     return (await this.#db.query(END, [textOf(name), token])).changes > 0
   }
 
-  async find(name: string) {
+  async find(name: string): Promise<LeaseRow | undefined> {
     const [row] = (await this.#db.query(FIND, [textOf(name)])).rows
-    return row && { token: numberIn(row, 'token'), leftMs: numberIn(row, 'left_ms') }
+    if (row === undefined) return undefined
+    const holder = textIn(row, 'holder')
+    return { token: numberIn(row, 'token'), holder, leftMs: numberIn(row, 'left_ms') }
   }
 }

@@ -4,7 +4,7 @@ import { PostgresCatalog } from './catalog.ts'
 import { connectionOf, Database, LIMITS, type Limits } from './database.ts'
 import { addressOf, type ClientBase, type Driver, loadDriver } from './driver.ts'
 import { postgresFailure, standbyFailure } from './failures.ts'
-import type { Leases, Notices } from '../../ports/leases.ts'
+import type { Coordination } from '../../ports/leases.ts'
 import { TableLeases } from '../table-leases.ts'
 import { identify } from './identity.ts'
 import { PostgresLeaseTable } from './leases.ts'
@@ -47,11 +47,6 @@ export async function openPostgresCatalog(
     throw error
   }
   return new PostgresCatalog({ db, address, clock, known: migrations.length, journal })
-}
-
-export interface Coordination extends AsyncDisposable {
-  readonly leases: Leases
-  readonly notices: Notices
 }
 
 /** Leases and notices among the replicas, over connections of their own: a lease must be renewed however busy the catalog is. */
