@@ -8,9 +8,9 @@ const AT_LEAST = 64 * 1024 * 1024
 
 export class CacheSpace implements Space {
   readonly #disk: Space
-  readonly #cache: () => DiskCache
+  readonly #cache: () => Pick<DiskCache, 'free'>
 
-  constructor(disk: Space, cache: () => DiskCache) {
+  constructor(disk: Space, cache: () => Pick<DiskCache, 'free'>) {
     this.#disk = disk
     this.#cache = cache
   }
@@ -28,13 +28,14 @@ export class CacheSpace implements Space {
   }
 
   async #makingRoom(bytes: number, claim: () => Promise<void>): Promise<void> {
-    try {
-      await claim()
-    } catch (error) {
-      if (!(error instanceof CrossdockError) || error.kind !== 'storeFull') throw error
-      await this.#cache().trim(Math.max(AT_LEAST, bytes))
-      await this.#disk.room()
-      await claim()
+    for (let isFreed = false; ; ) {
+      try {
+        return await claim()
+      } catch (error) {
+        const isFull = error instanceof CrossdockError && error.kind === 'storeFull'
+        if (isFreed || !isFull) throw error
+        isFreed = await this.#cache().free(Math.max(AT_LEAST, bytes))
+      }
     }
   }
 }

@@ -10,8 +10,9 @@ const LEFT_PART = 0.9
 const LARGEST_PART = 0.5
 
 export class DiskCache {
-  readonly #files: FsBlobs
-  readonly #budget: () => number
+  readonly #files: Pick<FsBlobs, 'list' | 'delete'>
+  /** Bytes. */
+  readonly #budget: number
   /** Last uses by this process, oldest first; what is not here counts as used when it came. */
   readonly #used = new Map<Digest, number>()
   readonly #now: () => number
@@ -19,7 +20,7 @@ export class DiskCache {
   #trimming: Promise<void> | undefined
 
   /** `budget`: bytes. */
-  constructor(files: FsBlobs, budget: () => number, now: () => number) {
+  constructor(files: Pick<FsBlobs, 'list' | 'delete'>, budget: number, now: () => number) {
     this.#files = files
     this.#budget = budget
     this.#now = now
@@ -27,7 +28,7 @@ export class DiskCache {
 
   /** False for a blob that would drive out too much else. */
   fits(size: number): boolean {
-    return size <= this.#budget() * LARGEST_PART
+    return size <= this.#budget * LARGEST_PART
   }
 
   used(digest: Digest): void {
@@ -39,23 +40,34 @@ export class DiskCache {
   async added({ digest, size }: BlobStat): Promise<void> {
     this.used(digest)
     if (this.#bytes !== undefined) this.#bytes += size
-    if (this.#bytes === undefined || this.#bytes > this.#budget()) await this.trim()
+    if (this.#bytes === undefined || this.#bytes > this.#budget) await this.trim()
   }
 
-  /** Lets go what was not used for longest, down to a part of the budget, or until so many bytes are free. */
-  async trim(wanted = 0): Promise<void> {
-    this.#trimming ??= this.#trim(wanted).finally(() => {
+  /** Lets go what was not used for longest, down to a part of the budget. */
+  async trim(): Promise<void> {
+    await (this.#trimming ?? this.#begin(0))
+  }
+
+  /** The same until so many bytes more are free. False: another trim was under way and has ended, which may have been enough. */
+  async free(bytes: number): Promise<boolean> {
+    const isOwn = this.#trimming === undefined
+    await (this.#trimming ?? this.#begin(bytes))
+    return isOwn
+  }
+
+  #begin(wanted: number): Promise<void> {
+    this.#trimming = this.#trim(wanted).finally(() => {
       this.#trimming = undefined
     })
-    await this.#trimming
+    return this.#trimming
   }
 
   async #trim(wanted: number): Promise<void> {
     const blobs: StoredStat[] = []
     for await (const blob of this.#files.list()) blobs.push(blob)
     let total = blobs.reduce((sum, { size }) => sum + size, 0)
-    const isOver = total > this.#budget()
-    const most = Math.min(isOver ? this.#budget() * LEFT_PART : total, total - wanted)
+    const isOver = total > this.#budget
+    const most = Math.min(isOver ? this.#budget * LEFT_PART : total, total - wanted)
     const usedAt = ({ digest, storedAt }: StoredStat) => this.#used.get(digest) ?? storedAt
     for (const { digest, size } of blobs.sort((a, b) => usedAt(a) - usedAt(b))) {
       if (total <= most) break

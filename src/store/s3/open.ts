@@ -44,7 +44,7 @@ export async function openS3Half(
   const reader = new FileReader()
   const spool = new Spool(temp, space, reader)
   const files = new FsBlobs(layout, spool, reader)
-  const cache = new DiskCache(files, () => localCache, now)
+  const cache = new DiskCache(files, localCache, now)
   const blobs = new S3Blobs({ remote: new RemoteBlobs(objects), spool, files, cache })
   const swaps = new Swaps(objects)
   const readDocument: BlobsHalf['readDocument'] = (digest) => readDocumentIn(blobs, digest)
