@@ -7,9 +7,6 @@ import { bytesOf, numberIn } from './values.ts'
 /** How long a touch may wait to be written, ms: what other replicas do not know yet, and what a crash loses. */
 const FLUSH_MS = 5_000
 
-/** So many touches are written at once, whatever the time. */
-const FLUSH_COUNT = 10_000
-
 /** Touches kept while the server is away; eviction needs no more than a rough order. */
 const MOST_PENDING = 100_000
 
@@ -34,10 +31,9 @@ export class PostgresUsage implements UsageCatalog {
     const known = this.#pending.get(digest)
     if (known === undefined && this.#pending.size >= MOST_PENDING) return
     if (known === undefined || known < at) this.#pending.set(digest, at)
-    const delay = this.#pending.size < FLUSH_COUNT ? FLUSH_MS : 0
     if (this.#timer !== undefined) return
     // A failure keeps them for the next time.
-    this.#timer = setTimeout(() => void this.flush().catch(() => undefined), delay)
+    this.#timer = setTimeout(() => void this.flush().catch(() => undefined), FLUSH_MS)
     this.#timer.unref()
   }
 
