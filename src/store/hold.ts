@@ -4,16 +4,16 @@
  */
 import { randomUUID } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Clock } from '../ports/clock.ts'
 import { markIncomplete } from './catalog-session.ts'
 import { isMissing, storeFailure } from './failures.ts'
 import type { StorePlace } from './halves.ts'
 import { FILE_MODE, layoutOf, makeFolder } from './layout.ts'
 import { acquireServerLock } from './lock.ts'
-import { dataFolder } from './open.ts'
+import { dataFolder, refusePlanted } from './open.ts'
 import { nameOfCatalog } from './postgres/open.ts'
 import { Objects } from './s3/objects.ts'
+import { ownerFile } from './s3/open.ts'
 import { nameOf, S3_LIMITS, type S3Place } from './s3/place.ts'
 import { type MarkTimes, ServerMark } from './s3/server-mark.ts'
 import { Swaps } from './s3/swaps.ts'
@@ -47,6 +47,7 @@ async function takeMark(
   { data, place, clock, markTimes }: HoldDeps,
   opening: AsyncDisposableStack,
 ): Promise<ServerMark> {
+  await refusePlanted(data, place)
   const folder = dataFolder(data, place)
   const objects = opening.use(await Objects.open(s3, S3_LIMITS))
   const { catalog } = place
@@ -72,7 +73,7 @@ async function takeMark(
 
 /** Names the data folder, for as long as it lives. */
 async function ownerOf(folder: string): Promise<string> {
-  const path = join(folder, 'owner')
+  const path = ownerFile(folder)
   try {
     await makeFolder(folder)
     const known = await readFile(path, 'utf8').catch((error: unknown) => {

@@ -13,7 +13,7 @@ import { refusePlantedLinks } from './planted-links.ts'
 import { openCoordination } from './open-coordination.ts'
 import { openPostgresCatalog } from './postgres/open.ts'
 import { rebuildCatalog, restoreLinks } from './rebuild.ts'
-import { localFolder, openS3Half } from './s3/open.ts'
+import { localFolder, localPlaces, openS3Half } from './s3/open.ts'
 import { nameOf, type S3Limits } from './s3/place.ts'
 import { openSqliteHalf, type SqliteOptions } from './sqlite-half.ts'
 import { TempFiles } from './temp-files.ts'
@@ -42,8 +42,7 @@ export async function openStore(deps: StoreDeps): Promise<Store> {
   const layout = layoutOf(data)
   await using opening = new AsyncDisposableStack()
   try {
-    await refusePlantedLinks(layoutOf(deps.data))
-    await refusePlantedLinks(layout)
+    await refusePlanted(deps.data, place)
     await makeFolder(data)
     const temp = opening.use(await TempFiles.open(layout))
     const monotonic = () => clock.monotonic()
@@ -62,6 +61,12 @@ export async function openStore(deps: StoreDeps): Promise<Store> {
   } catch (error) {
     throw storeFailure(`open the data folder ${layout.data}`, error)
   }
+}
+
+/** In the part of the data folder that is this store's, and on the way there. */
+export async function refusePlanted(data: string, place: StorePlace): Promise<void> {
+  const more = place.blobs.kind === 'disk' ? [] : localPlaces(data, place.blobs)
+  await refusePlantedLinks(layoutOf(dataFolder(data, place)), more)
 }
 
 /** The part of the data folder that is this store's. */

@@ -10,11 +10,15 @@ import type { Layout } from './layout.ts'
 
 const ROOT = 0
 
-/** Throws `refused` for a link of somebody else's in a place where crossdock writes. */
-export async function refusePlantedLinks(layout: Layout): Promise<void> {
+/** Throws `refused` for a link of somebody else's in a place where crossdock writes; `more` of them beside those of the layout. */
+export async function refusePlantedLinks(
+  layout: Layout,
+  more: readonly string[] = [],
+): Promise<void> {
   const { data, catalog, blobs, sidecars, quarantine, tmp, locks } = layout
   const catalogs = ['', '-wal', '-shm', '-journal', '.open'].map((end) => `${catalog}${end}`)
   for (const path of [
+    ...more,
     blobs,
     sidecars,
     quarantine,

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { DiskSpace } from '../disk-space.ts'
 import { FileReader } from '../file-bytes.ts'
 import { FsBlobs } from '../fs-blobs.ts'
@@ -21,6 +21,10 @@ import { S3Sidecars } from './s3-sidecars.ts'
 import { checkSemantics } from './semantics.ts'
 import { Swaps } from './swaps.ts'
 
+/** Beside catalog, spool and cache: that the server's semantics were tried, and whose data folder it is. */
+const CHECKED = 'checked'
+const OWNER = 'owner'
+
 /** An upload in parts that began so long ago has lost whoever began it, ms. */
 const STALE_UPLOAD_MS = 24 * 3_600_000
 
@@ -33,7 +37,7 @@ export async function openS3Half(
   const objects = await Objects.open(place, s3Limits)
   try {
     await makeFolder(layout.blobs)
-    await checkOnce(objects, join(layout.data, 'checked'))
+    await checkOnce(objects, join(layout.data, CHECKED))
   } catch (error) {
     objects[Symbol.dispose]()
     throw error
@@ -71,4 +75,14 @@ async function checkOnce(objects: Objects, mark: string): Promise<void> {
 export function localFolder(data: string, { bucket, prefix, endpoint = '' }: S3Place): string {
   const hash = createHash('sha256').update(JSON.stringify([bucket, prefix, endpoint]))
   return join(data, 's3', `${bucket}-${hash.digest('hex').slice(0, 8)}`)
+}
+
+/** Where crossdock writes on its way to that folder, and in it beside a layout's places. */
+export function localPlaces(data: string, place: S3Place): readonly string[] {
+  const folder = localFolder(data, place)
+  return [dirname(folder), folder, join(folder, CHECKED), ownerFile(folder)]
+}
+
+export function ownerFile(folder: string): string {
+  return join(folder, OWNER)
 }
