@@ -1,15 +1,7 @@
 /** What a row of a catalog says of a conversion, whatever database the catalog lies in. */
-import type { Digest } from '../oci/digest.ts'
 import type { ConvertedImage, KnownLayer } from '../ports/conversions.ts'
 import { layerOf, madeOf, type RecordedLayer } from '../recorded.ts'
-
-/** A row by its columns; a column that holds something else makes it throw. */
-export interface Columns {
-  digest(column: string): Digest
-  text(column: string): string
-  number(column: string): number
-  isNull(column: string): boolean
-}
+import type { Columns } from './column-values.ts'
 
 /** `undefined`: its options are none. */
 export function layerInRow(row: Columns): KnownLayer | undefined {

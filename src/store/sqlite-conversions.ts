@@ -11,12 +11,13 @@ import type {
 import type { Journal } from '../ports/journal.ts'
 import { optionsText, recipeText } from '../ports/recipe.ts'
 import { recorded, recordedLayer } from '../recorded.ts'
-import { type Columns, imageInRow, layerInRow } from './conversion-rows.ts'
+import { imageInRow, layerInRow } from './conversion-rows.ts'
 import { catalogDamaged } from './failures.ts'
 import type { Database } from './sqlite-database.ts'
 import type { Row } from './sqlite-row.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
-import { bytesOf, digestIn, intern, numberIn, REPOSITORY_ID, textIn } from './sqlite-values.ts'
+import { bytesOf } from './column-values.ts'
+import { columnsOf, intern, numberIn, REPOSITORY_ID } from './sqlite-values.ts'
 
 const IMAGES =
   'SELECT images.*, upstream, name FROM images JOIN repositories r ON r.id = repository'
@@ -214,13 +215,4 @@ function imageIn(row: Row): ConvertedImage {
   const image = imageInRow(columnsOf(row))
   if (image === undefined) throw catalogDamaged('an image has a recipe that is none')
   return image
-}
-
-function columnsOf(row: Row): Columns {
-  return {
-    digest: (column) => digestIn(row, column),
-    text: (column) => textIn(row, column),
-    number: (column) => numberIn(row, column),
-    isNull: (column) => row[column] === null,
-  }
 }

@@ -1,50 +1,38 @@
-/** One connection to the catalog's file: WAL, short transactions, statements prepared once, failures that say what to do. */
-import { closeSync, openSync } from 'node:fs'
+/** The catalog's file: short transactions, answers that are remembered, and another file when this one is damaged. */
 import { open } from 'node:fs/promises'
-import Sqlite from 'better-sqlite3'
+import type Sqlite from 'better-sqlite3'
 import { LRUCache } from 'lru-cache'
 import { isCorruption, isMissing, storeFailure } from './failures.ts'
-import { FILE_MODE } from './layout.ts'
+import { Connection, openFile } from './sqlite-connection.ts'
 import type { Row, Value } from './sqlite-row.ts'
 import { MIGRATIONS } from './sqlite-schema.ts'
 import { sumOfValues } from './sqlite-sums.ts'
-
-/** How long a write waits for another process's, ms: theirs are as short as ours. */
-const BUSY_MS = 5_000
 
 /** Answers that are remembered, each of some hundred bytes. */
 const ANSWERS = 20_000
 
 export class Database {
-  #db: Sqlite.Database
+  #connection: Connection
   #repair: (() => Promise<void>) | undefined
-  readonly #statements = new Map<string, Sqlite.Statement<Value[], Row>>()
   readonly #answers = new LRUCache<string, { readonly value: unknown }>({ max: ANSWERS })
   /** SQLite's number for what other connections have committed, when it was looked at last. */
   #version: unknown
   /** True until this turn of the event loop ends: what arrives later is asked later. */
   #isCurrent = false
 
-  private constructor(db: Sqlite.Database) {
-    this.#db = db
+  private constructor(connection: Connection) {
+    this.#connection = connection
   }
 
   /** Opens the file, makes it where it is missing, and migrates it to this build's schema. */
   static open(path: string): Database {
-    // SQLite gives its side files the mode of this one.
-    closeSync(openSync(path, 'a', FILE_MODE))
-    const db = new Sqlite(path, { timeout: BUSY_MS })
-    try {
-      db.pragma('journal_mode = WAL')
+    const file = openFile(path, (db) => {
       // A power cut costs what was committed since the last sync(), never the file: the store is the truth.
       db.pragma('synchronous = NORMAL')
       db.pragma('cache_size = -65536')
       migrate(db)
-      return new Database(db)
-    } catch (error) {
-      db.close()
-      throw error
-    }
+    })
+    return new Database(new Connection(file, 'use the catalog'))
   }
 
   /** `repair` makes a damaged catalog good, by `adopt`; without it damage is a failure like any other. */
@@ -64,11 +52,11 @@ export class Database {
   }
 
   get(sql: string, ...values: Value[]): Row | undefined {
-    return this.#guard(() => this.#prepare(sql).get(...values))
+    return this.#connection.get(sql, ...values)
   }
 
   all(sql: string, ...values: Value[]): Row[] {
-    return this.#guard(() => this.#prepare(sql).all(...values))
+    return this.#connection.all(sql, ...values)
   }
 
   /**
@@ -87,13 +75,13 @@ export class Database {
   /** Number of rows that changed. */
   run(sql: string, ...values: Value[]): number {
     this.#forget()
-    return this.#guard(() => this.#prepare(sql).run(...values).changes)
+    return this.#connection.run(sql, ...values)
   }
 
   /** All of `work` or nothing; takes the write lock at once, so that it never has to be repeated. */
   transaction<T>(work: () => T): T {
     try {
-      return this.#guard(() => this.#db.transaction(work).immediate())
+      return this.#connection.transaction(work)
     } finally {
       this.#forget()
     }
@@ -103,7 +91,7 @@ export class Database {
   async sync(): Promise<void> {
     try {
       // SQLite keeps its locks on other files, so opening this one disturbs none.
-      const handle = await open(`${this.#db.name}-wal`, 'r+')
+      const handle = await open(`${this.#connection.file.name}-wal`, 'r+')
       await handle.sync().finally(() => handle.close())
     } catch (error) {
       if (!isMissing(error)) throw storeFailure('sync the catalog', error)
@@ -112,14 +100,13 @@ export class Database {
 
   /** For filling a file that nobody uses yet; whoever does so syncs it as a whole at the end. */
   leaveSyncing(): void {
-    this.#db.pragma('synchronous = OFF')
+    this.#connection.file.pragma('synchronous = OFF')
   }
 
   /** Goes on with another connection, whose owner forgets it. */
   adopt(other: Database): void {
-    const old = this.#db
-    this.#db = other.#db
-    this.#statements.clear()
+    const old = this.#connection
+    this.#connection = other.#connection
     // Each connection counts the others' commits from a number of its own, so that equal numbers say nothing here.
     this.#forget()
     this.#isCurrent = false
@@ -127,7 +114,7 @@ export class Database {
   }
 
   close(): void {
-    this.#db.close()
+    this.#connection.close()
   }
 
   /** Clearing costs as much as all answers that there is room for, so not for nothing. */
@@ -144,22 +131,6 @@ export class Database {
     setImmediate(() => {
       this.#isCurrent = false
     })
-  }
-
-  #prepare(sql: string): Sqlite.Statement<Value[], Row> {
-    const known = this.#statements.get(sql)
-    if (known !== undefined) return known
-    const statement = this.#db.prepare<Value[], Row>(sql)
-    this.#statements.set(sql, statement)
-    return statement
-  }
-
-  #guard<T>(work: () => T): T {
-    try {
-      return work()
-    } catch (error) {
-      throw storeFailure('use the catalog', error)
-    }
   }
 }
 

@@ -9,7 +9,8 @@ import type { Restore } from './restore.ts'
 import type { Database } from './sqlite-database.ts'
 import type { Row } from './sqlite-row.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
-import { bytesOf, digestIn, intern, numberIn, REPOSITORY_ID, textIn } from './sqlite-values.ts'
+import { bytesOf } from './column-values.ts'
+import { digestIn, intern, numberIn, REPOSITORY_ID, textIn } from './sqlite-values.ts'
 
 /** By the number in the column. */
 const STANDINGS = ['named', 'proven', 'made'] as const satisfies readonly Link['standing'][]

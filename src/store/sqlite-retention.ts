@@ -5,7 +5,8 @@ import type { Restore } from './restore.ts'
 import type { Database } from './sqlite-database.ts'
 import type { SqliteUsage } from './sqlite-usage.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
-import { bytesOf, numberIn } from './sqlite-values.ts'
+import { bytesOf } from './column-values.ts'
+import { numberIn } from './sqlite-values.ts'
 
 export class SqliteRetention implements RetentionCatalog {
   readonly #db: Database

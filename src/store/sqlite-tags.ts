@@ -7,7 +7,8 @@ import type { TagCatalog, TagName, KnownTag } from '../ports/tags.ts'
 import type { Database } from './sqlite-database.ts'
 import type { Row } from './sqlite-row.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
-import { bytesOf, digestIn, intern, numberIn, REPOSITORY_ID, textIn } from './sqlite-values.ts'
+import { bytesOf } from './column-values.ts'
+import { digestIn, intern, numberIn, REPOSITORY_ID, textIn } from './sqlite-values.ts'
 
 /** Rows read at a time: a listing must hold up nobody's writes. */
 const PAGE = 1_000

@@ -3,7 +3,8 @@ import type { Digest } from '../oci/digest.ts'
 import type { UsageCatalog } from '../ports/retention.ts'
 import type { Database } from './sqlite-database.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
-import { bytesOf, numberIn } from './sqlite-values.ts'
+import { bytesOf } from './column-values.ts'
+import { numberIn } from './sqlite-values.ts'
 
 /** How long a touch may wait to be written, ms; a crash loses no more than this. */
 const FLUSH_MS = 5_000

@@ -1,39 +1,16 @@
 /** How values of the ports are kept in SQLite's columns. */
 import type { CrossdockError } from '../errors.ts'
-import { type Digest, hexOf, isDigest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
+import { readersOf } from './column-values.ts'
 import { catalogDamaged } from './failures.ts'
 import type { Database } from './sqlite-database.ts'
-import type { Row, Value } from './sqlite-row.ts'
 
-const SHA256_BYTES = 32
-
-/** The raw bytes; their number tells the algorithm. */
-export function bytesOf(digest: Digest): Uint8Array {
-  return Buffer.from(hexOf(digest), 'hex')
+/** Sums find this first, unless the sum itself was made of it. */
+function malformed(column: string, value: unknown): CrossdockError {
+  return catalogDamaged(`column ${column} holds ${typeof value}`)
 }
 
-export function digestIn(row: Row, column: string): Digest {
-  const bytes = row[column]
-  if (!(bytes instanceof Uint8Array)) throw malformed(column, bytes)
-  const algorithm = bytes.byteLength === SHA256_BYTES ? 'sha256' : 'sha512'
-  const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
-  const digest = `${algorithm}:${hex}`
-  if (!isDigest(digest)) throw malformed(column, bytes)
-  return digest
-}
-
-export function textIn(row: Row, column: string): string {
-  const value = row[column]
-  if (typeof value !== 'string') throw malformed(column, value)
-  return value
-}
-
-export function numberIn(row: Row, column: string): number {
-  const value = row[column]
-  if (typeof value !== 'number') throw malformed(column, value)
-  return value
-}
+export const { digestIn, textIn, numberIn, columnsOf } = readersOf(malformed)
 
 /** The repository's number for a question; one that was never seen has none. */
 export const REPOSITORY_ID = '(SELECT id FROM repositories WHERE upstream = ? AND name = ?)'
@@ -53,9 +30,4 @@ export function intern(db: Database, { upstream, name }: Repository): number {
   )
   if (made === undefined) throw malformed('id', null)
   return numberIn(made, 'id')
-}
-
-/** Sums find this first, unless the sum itself was made of it. */
-function malformed(column: string, value: Value | undefined): CrossdockError {
-  return catalogDamaged(`column ${column} holds ${typeof value}`)
 }

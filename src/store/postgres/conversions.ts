@@ -11,14 +11,15 @@ import type {
 import type { Journal } from '../../ports/journal.ts'
 import { optionsText, recipeText } from '../../ports/recipe.ts'
 import { type RecordedLayer, recorded, recordedLayer } from '../../recorded.ts'
-import { type Columns, imageInRow, layerInRow } from '../conversion-rows.ts'
+import { imageInRow, layerInRow } from '../conversion-rows.ts'
 import type { Answers } from './answers.ts'
 import type { Database, Session } from './database.ts'
 import type { Row, Value } from './driver.ts'
 import { LINK_BESIDE, linkBeside, linkQuestion } from './links.ts'
 import { Lookup, type LookupQuery } from './lookup.ts'
 import type { Repositories } from './repositories.ts'
-import { bytesOf, digestIn, malformed, numberIn, sumOfText, textIn, textOf } from './values.ts'
+import { bytesOf } from '../column-values.ts'
+import { columnsOf, malformed, numberIn, sumOfText, textOf } from './values.ts'
 
 const IMAGE = `r.upstream, r.name, i.source, i.recipe, i.target, i.size, i.media_type, i.profile, i.layers,
   i.outputs, i.converted_at, i.seconds`
@@ -241,13 +242,4 @@ function imageIn(row: Row): ConvertedImage {
   const image = imageInRow(columnsOf(row))
   if (image === undefined) throw malformed('recipe', row.recipe)
   return image
-}
-
-function columnsOf(row: Row): Columns {
-  return {
-    digest: (column) => digestIn(row, column),
-    text: (column) => textIn(row, column),
-    number: (column) => numberIn(row, column),
-    isNull: (column) => row[column] === null,
-  }
 }

@@ -9,7 +9,8 @@ import type { Database, Session } from './database.ts'
 import type { Row, Value } from './driver.ts'
 import { type AnswerOf, Lookup, type LookupQuery } from './lookup.ts'
 import type { Repositories } from './repositories.ts'
-import { bytesOf, digestIn, malformed, numberIn, textIn, textOf } from './values.ts'
+import { bytesOf } from '../column-values.ts'
+import { digestIn, malformed, numberIn, textIn, textOf } from './values.ts'
 
 /** By the number in the column. */
 const STANDINGS = ['named', 'proven', 'made'] as const satisfies readonly Link['standing'][]

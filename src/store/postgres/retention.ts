@@ -5,7 +5,8 @@ import type { Restore } from '../restore.ts'
 import type { Database, Session } from './database.ts'
 import type { Row } from './driver.ts'
 import type { PostgresUsage } from './usage.ts'
-import { bytesOf, numberIn, textOf } from './values.ts'
+import { bytesOf } from '../column-values.ts'
+import { numberIn, textOf } from './values.ts'
 
 export const DESCRIBE = `SELECT max(linked_at) AS linked_at, bool_or(media_type IS NOT NULL) AS is_manifest,
     bool_or(is_config) AS is_config,

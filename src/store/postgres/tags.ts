@@ -9,7 +9,8 @@ import type { Row } from './driver.ts'
 import { LINK_BESIDE, linkBeside, linkQuestion } from './links.ts'
 import { Lookup, type LookupQuery } from './lookup.ts'
 import type { Repositories } from './repositories.ts'
-import { bytesOf, digestIn, numberIn, textIn, textOf } from './values.ts'
+import { bytesOf } from '../column-values.ts'
+import { digestIn, numberIn, textIn, textOf } from './values.ts'
 
 export const FIND_TAG: LookupQuery = {
   types: ['text', 'text', 'text'],

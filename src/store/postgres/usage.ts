@@ -2,7 +2,8 @@
 import type { Digest } from '../../oci/digest.ts'
 import type { UsageCatalog } from '../../ports/retention.ts'
 import type { Database } from './database.ts'
-import { bytesOf, numberIn } from './values.ts'
+import { bytesOf } from '../column-values.ts'
+import { numberIn } from './values.ts'
 
 /** How long a touch may wait to be written, ms: what other replicas do not know yet, and what a crash loses. */
 const FLUSH_MS = 5_000
