@@ -77,6 +77,10 @@ const madeAs = (format: string) => control.made.get(format) ?? control.plain
 /** Kill at each step instead of at a sample of them: hundreds, of a second or two each. */
 const EVERY_STEP = Boolean(process.env.FAULTS_EVERY_STEP)
 const EVERY_STEP_MS = 3 * 60 * 60_000
+const PULLS: readonly string[] = ['plain', ...CONVERTED]
+const CHOICES = EVERY_STEP
+  ? PULLS.map((what) => ({ title: what, pulls: [what] }))
+  : [{ title: 'a sample', pulls: PULLS }]
 
 describe('stages that upstream holds', () => {
   test.each([
@@ -205,11 +209,11 @@ describe('stages of the disk and the catalog', () => {
     expect(await crashAt(tag, [{ ...point, path: path(), act: 'kill' }], blobGets)).toBe(true)
   })
 
-  test(
-    'any step of any pull',
-    async () => {
+  test.each(CHOICES)(
+    'any step of any pull ($title)',
+    async ({ pulls }) => {
       const dice = new Dice(seedOf('any step of any pull'))
-      const all = ['plain', ...CONVERTED].flatMap((what) =>
+      const all = pulls.flatMap((what) =>
         (steps.get(what) ?? []).map((_, line) => ({ what, line })),
       )
       const chosen = EVERY_STEP ? all : dice.shuffled(all).slice(0, roundsOf(6))
