@@ -30,6 +30,7 @@ import { Slots } from './convert/slots.ts'
 import { Regenerations } from './convert/regenerations.ts'
 import { Remaker } from './convert/remaker.ts'
 import { Setbacks } from './convert/setbacks.ts'
+import { SingleLayers } from './convert/single-layers.ts'
 import { Staging } from './convert/staging.ts'
 import { Substitutes } from './convert/substitutes.ts'
 import { Wishes } from './convert/wishes.ts'
@@ -81,6 +82,8 @@ export interface App extends Upkeep, AsyncDisposable {
   readonly layers: Layers
   readonly regenerations: Regenerations
   readonly restorations: Restorations
+  readonly threads: RestoreThreads
+  readonly pieces: SingleLayers
   readonly images: Images
   readonly attachments: Attachments
   readonly publisher: Publisher
@@ -184,6 +187,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     slots,
     events: layerEvents,
   })
+  const pieces = new SingleLayers({ layers, origins, catalog, clock, limits: decodeLimits })
   const regenerations = new Regenerations({
     catalog,
     layers,
@@ -259,9 +263,9 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     setbacks,
     substitutes: offline ? new Substitutes({ catalog, manifests, blobs, origins }) : undefined,
   })
-  const staging = new Staging({ learned, pulls, manifests, progress, store })
+  const staging = new Staging({ learned, pulls, blobs, manifests, progress, store })
   const upkeep = createUpkeep({
-    ...{ store, sidecars, catalog, pins, upstreams, offline, manifests, layers, restorations },
+    ...{ store, sidecars, catalog, pins, upstreams, offline, manifests, pieces, restorations },
     ...{ remaker, pulls, profiles, limits, decodeLimits, clock, policy },
   })
   // One for all readings of the file: each has a thread.
@@ -298,6 +302,8 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     layers,
     regenerations,
     restorations,
+    threads,
+    pieces,
     images,
     attachments,
     publisher,

@@ -7,7 +7,11 @@ import type { OuterOptions } from './outer-compression.ts'
 export interface ExportTask {
   readonly images: readonly ExportItem[]
   readonly withSources: boolean
-  readonly restore: RestoreMode
+  /**
+   * Whether every image travels as its original, of which the far side makes other forms but for those that are the tars themselves,
+   * and gzip layers as tars that the far side makes them of again.
+   */
+  readonly restoreDigests: boolean
   /** `docker`: what `docker load` of any version reads, and nothing of the OCI layout. */
   readonly format: 'oci' | 'docker'
   /** Bundles that the far side has already. */
@@ -16,13 +20,6 @@ export interface ExportTask {
   /** True: the first image that fails ends it, and nothing is written. */
   readonly failFast?: boolean
 }
-
-/**
- * `off`: layers travel as they are. `layers`: gzip layers that travel do so as tars that the far side makes them of again.
- * `originals`: besides, every image travels as its original; forms of it are made of that behind the gap, but for those that are
- * the tars themselves.
- */
-export type RestoreMode = 'off' | 'layers' | 'originals'
 
 export interface ExportItem extends StageTask {
   /** As it is to be called in the bundle, without profile suffix: default is the reference's own name. */

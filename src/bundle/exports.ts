@@ -1,8 +1,8 @@
 /** `export`: images staged, collected and written as a layout or archive that crossdock and every client can load. */
 import { basename } from 'node:path'
-import { decodeLayer } from '../codec/codecs.ts'
 import type { Progress } from '../convert/progress.ts'
 import type { Pulls } from '../convert/pulls.ts'
+import type { SingleLayers } from '../convert/single-layers.ts'
 import type { Staging } from '../convert/staging.ts'
 import { CrossdockError } from '../errors.ts'
 import { unlessAborted, untilAborted } from '../lib/aborted.ts'
@@ -11,6 +11,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { ModelLimits, Platform } from '../oci/manifest.ts'
 import { splitSuffix } from '../oci/reference.ts'
 import { fullName, type Repository } from '../oci/repository.ts'
+import type { BlobStore } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { ConvertedImage } from '../ports/conversions.ts'
 import type { Upstreams } from '../ports/upstream.ts'
@@ -24,7 +25,7 @@ import { Cargo, type CargoBlob, type Shipment } from './cargo.ts'
 import type { BundledForm } from './description.ts'
 import { type FileEntry, smallFile } from './entry.ts'
 import type { ExportItem, ExportTask } from './export-task.ts'
-import { type LayerTravel, planTravel } from './layer-travel.ts'
+import { correct, type LayerTravel, planTravel, type TravelContext } from './layer-travel.ts'
 import { blobPath } from './layout-files.ts'
 import type { LoadedBlob } from './load.ts'
 import { type Manifesto, writeManifesto } from './manifesto.ts'
@@ -32,7 +33,6 @@ import { compressOuter } from './outer-compression.ts'
 import { type WrittenFile, writeArchive, writeFolder } from './output-files.ts'
 import { OutputProgress } from './output-progress.ts'
 import { Referrers } from './referrers.ts'
-import type { RestoreCodec } from './restore-codec.ts'
 import { writeTar } from './tar-archive.ts'
 
 /** An image of a task, by its place in it, and why it is not in the bundle. */
@@ -60,13 +60,14 @@ export interface ExportDeps {
   readonly pulls: Pulls
   readonly manifests: Manifests
   readonly blobs: Blobs
+  readonly store: Pick<BlobStore, 'read'>
   readonly tags: Tags
   readonly catalog: Catalog
   readonly upstreams: Upstreams
   readonly progress: Progress
   readonly profiles: { readonly suffixes: readonly string[] }
   readonly offline: boolean
-  readonly codec: RestoreCodec
+  readonly pieces: Pick<SingleLayers, 'convert' | 'tar'>
   readonly limits: Pick<ModelLimits, 'maxBlobBytes'>
   /** Layers looked at at a time. */
   readonly concurrency: number
@@ -121,14 +122,15 @@ export class Exports {
 
   async #ship(cargo: Cargo, item: ExportItem, task: ExportTask): Promise<Shipped> {
     const { repository, platforms, reference } = item
-    const { digest, warnings } = await this.#deps.staging.stage(item)
-    const restoresOriginals = task.restore === 'originals'
+    const { restoreDigests } = task
+    const toStage = { ...item, mayStayFolded: restoreDigests }
+    const { digest, warnings } = await this.#deps.staging.stage(toStage)
     const { form, ...shipment } = await cargo.ship(repository, digest, {
       platforms,
-      withSources: task.withSources || restoresOriginals,
+      withSources: task.withSources || restoreDigests,
       // Whoever asks for a conversion by its digest will do so behind the gap, where nobody could know how it is made.
       stays: (made) =>
-        restoresOriginals && !task.withSources && 'tag' in reference && !hasPlainTars(made),
+        restoreDigests && !task.withSources && 'tag' in reference && !hasPlainTars(made),
     })
     const full = `${fullName(repository)}`
     if ('digest' in reference) {
@@ -164,16 +166,15 @@ export class Exports {
   /** `undefined`: all go as they are. */
   async #travels(
     cargo: Cargo,
-    { restore, since, target }: ExportTask,
+    { restoreDigests, since, target }: ExportTask,
     signal: AbortSignal | undefined,
   ): Promise<ReadonlyMap<Digest, LayerTravel> | undefined> {
-    if (restore === 'off') return undefined
-    const { codec, progress, concurrency, limits } = this.#deps
+    if (!restoreDigests) return undefined
+    const { progress, concurrency, limits } = this.#deps
     const prior = new Set(since.flatMap(({ blobs }) => [...blobs]))
     const blobs = cargo.blobs.filter(({ digest }) => !prior.has(digest))
     return await planTravel(basename(target.path), cargo.manifests, blobs, {
-      ...{ codec, progress, concurrency, signal, maxTarBytes: limits.maxBlobBytes },
-      open: (blob) => this.#open(blob),
+      ...{ ...this.#correcting, progress, concurrency, signal, maxTarBytes: limits.maxBlobBytes },
     })
   }
 
@@ -272,13 +273,32 @@ export class Exports {
 
   async #reader(item: LoadedBlob): Promise<() => ByteStream> {
     if ('bytes' in item) return () => streamOf(item.bytes)
-    if (!('tarOf' in item)) {
-      const blob = await this.#open(item)
-      return () => blob.read()
+    if ('correctionsOf' in item) {
+      // They may have been let go meanwhile.
+      await correct(item.correctionsOf, this.#correcting)
+      return () => this.#deps.store.read(item.digest)
     }
-    const layer = await this.#open(item.tarOf)
-    const limits = { maxOutput: item.size, maxWindowLog: MAX_WINDOW_LOG }
-    return () => decodeLayer(layer.read(), limits)
+    if ('tarOf' in item) {
+      const { repository, digest } = item.tarOf
+      await this.#recover(item.tarOf)
+      const limits = { maxOutput: item.size, maxWindowLog: MAX_WINDOW_LOG }
+      return await this.#deps.pieces.tar(repository, digest, limits)
+    }
+    const blob = await this.#open(item)
+    return () => blob.read()
+  }
+
+  get #correcting(): Pick<TravelContext, 'pieces' | 'links' | 'recover'> {
+    const { pieces, catalog } = this.#deps
+    return { pieces, links: catalog.links, recover: (blob) => this.#recover(blob) }
+  }
+
+  /** What was made here and has gone comes back only as it came about; all else is had by whoever reads it. */
+  async #recover(blob: CargoBlob): Promise<void> {
+    const link = await this.#deps.catalog.links.find(blob.repository, blob.digest)
+    if (link?.standing !== 'made') return
+    const { growing } = await this.#open(blob)
+    await growing?.verified
   }
 
   async #open({ repository, digest }: CargoBlob): Promise<OpenBlob> {

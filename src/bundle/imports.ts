@@ -1,4 +1,5 @@
 /** `import`: a bundle's content verified and taken in, then made known, so that a failure leaves the store as before. */
+import type { RestoreThreads } from '../codec/restore/threads.ts'
 import { Assembler, FORGOTTEN } from '../convert/assembly.ts'
 import type { Progress } from '../convert/progress.ts'
 import type { Publisher } from '../convert/publisher.ts'
@@ -24,7 +25,6 @@ import { Intake } from './intake.ts'
 import { DESCRIPTION_FILE, DOCKER_FILE, INDEX_FILE } from './layout-files.ts'
 import { planOwnBundle } from './own-bundle.ts'
 import { Register } from './register.ts'
-import type { RestoreCodec } from './restore-codec.ts'
 import { type Remade, remakeConversions } from './remade-check.ts'
 
 export interface ImportOptions {
@@ -64,7 +64,8 @@ export interface ImportDeps {
   readonly blobs: Pick<Blobs, 'openStored'>
   readonly limits: ModelLimits
   readonly maxLayerBytes: number
-  readonly codec: RestoreCodec
+  /** Of `codec/restore`, wherever it is done. */
+  readonly rebuild: RestoreThreads['rebuild']
   readonly progress: Progress
   /** Layers made again, or unpacked to check them, at a time. */
   readonly concurrency: number

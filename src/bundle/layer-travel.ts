@@ -1,18 +1,21 @@
 /** How the layers of an export travel: as they are, or as the tar in them and what it takes to make the very layer of it again. */
-import type { Analysis } from '../codec/restore/analyse.ts'
+import { DecodeError } from '../codec/failure.ts'
 import type { Job, LayerProgress, Progress } from '../convert/progress.ts'
+import type { SingleLayers } from '../convert/single-layers.ts'
+import { Unsuitable } from '../convert/unsuitable.ts'
+import { corrections } from '../format/corrections.ts'
+import { unlessAborted } from '../lib/aborted.ts'
 import { Semaphore } from '../lib/semaphore.ts'
-import type { ByteStream } from '../lib/streams.ts'
-import { type Digest, digestOf, parseDigest } from '../oci/digest.ts'
+import type { Digest } from '../oci/digest.ts'
 import { findMediaType, type MediaType } from '../oci/media-type.ts'
+import type { ConvertedLayer } from '../ports/conversions.ts'
+import type { LinkCatalog } from '../ports/links.ts'
 import type { CargoBlob, CargoManifest } from './cargo.ts'
 import type { RebuiltLayer, WholeLayer } from './description.ts'
 import { MAX_CORRECTIONS } from './rebuilding.ts'
-import type { RestoreCodec } from './restore-codec.ts'
 
-/** A layer and what it is rebuilt from, with the bytes that no blob of the image holds. */
+/** A layer and what it is rebuilt from. */
 export interface SplitLayer extends RebuiltLayer {
-  readonly bytes: Uint8Array
   /** Which unpacks to the tar. */
   readonly blob: CargoBlob
 }
@@ -20,8 +23,10 @@ export interface SplitLayer extends RebuiltLayer {
 export type LayerTravel = WholeLayer | SplitLayer
 
 export interface TravelContext {
-  readonly codec: RestoreCodec
-  readonly open: (blob: CargoBlob) => Promise<{ read(): ByteStream }>
+  readonly pieces: Pick<SingleLayers, 'convert'>
+  readonly links: Pick<LinkCatalog, 'record'>
+  /** Has a blob in the store, or on its way there, that may have gone since it was staged. */
+  readonly recover: (blob: CargoBlob) => Promise<void>
   readonly progress: Progress
   /** Layers looked at at a time. */
   readonly concurrency: number
@@ -32,7 +37,7 @@ export interface TravelContext {
 
 /**
  * Looks at each layer that is to travel; what is proven comes back to the last bit. `name`: what it is done for, for people.
- * Reads every gzip layer several times, and takes as long as packing it anew would.
+ * A gzip layer is read several times, which takes as long as packing it anew would; what came of it is remembered.
  */
 export async function planTravel(
   name: string,
@@ -42,45 +47,47 @@ export async function planTravel(
 ): Promise<ReadonlyMap<Digest, LayerTravel>> {
   const types = layerTypes(manifests)
   const layers = blobs.filter(({ digest }) => types.has(digest))
-  const rows = layers.map(
-    ({ digest, size }): LayerProgress => ({
-      digest,
-      size,
-      stage: 'waiting',
-      received: 0,
-      written: 0,
-    }),
-  )
+  const rows = layers.map(rowOf)
   const job = begin(name, rows, context)
   const slots = new Semaphore(context.concurrency)
   const stop = new AbortController()
   const signal = context.signal ? AbortSignal.any([stop.signal, context.signal]) : stop.signal
-  const look = async (blob: CargoBlob, i: number): Promise<LayerTravel | undefined> => {
+  const look = async (blob: CargoBlob, i: number): Promise<LayerTravel> => {
+    signal.throwIfAborted()
+    const compression = types.get(blob.digest)?.compression ?? 'none'
+    const travel =
+      compression === 'gzip'
+        ? await split(blob, (row) => (rows[i] = row), context)
+        : whole(blob, REASONS[compression])
     const row = rows[i]
-    const type = types.get(blob.digest)
-    if (row === undefined || type === undefined || signal.aborted) return undefined
-    const { compression = 'none' } = type
-    if (compression !== 'gzip') return endRow(row, whole(blob, REASONS[compression]))
-    return endRow(row, await analyse(blob, row, { ...context, signal }))
+    if (row !== undefined && travel.travels === 'whole') row.stage = 'kept'
+    return travel
   }
   try {
-    const travels = await Promise.all(
-      layers.map((blob, i) =>
-        slots
-          .run(() => look(blob, i))
-          .catch((error) => {
-            stop.abort(error)
-            return undefined
-          }),
-      ),
-    )
-    signal.throwIfAborted()
+    const all = Promise.all(layers.map((blob, i) => slots.run(() => look(blob, i))))
+    const travels = await unlessAborted(all, context.signal)
     context.progress.end(job, 'done')
-    return new Map(travels.filter((one) => one !== undefined).map((one) => [one.digest, one]))
+    return new Map(travels.map((one) => [one.digest, one]))
   } catch (error) {
+    stop.abort(error)
     context.progress.end(job, 'failed', error instanceof Error ? error.message : String(error))
     throw error
   }
+}
+
+/** Makes the corrections of a layer, or finds them: the same each time. They are kept as long as there is room for them. */
+export async function correct(
+  blob: CargoBlob,
+  { pieces, links, recover }: Pick<TravelContext, 'pieces' | 'links' | 'recover'>,
+  onBegun?: (row: LayerProgress) => void,
+): Promise<ConvertedLayer> {
+  const how = { encoding: corrections, options: {} }
+  await recover(blob)
+  const { repository } = blob
+  const made = await pieces.convert(repository, blob, how, onBegun)
+  // Beside the layer, and nothing that clients ask for.
+  await links.record(repository, [{ digest: made.target, size: made.size, standing: 'named' }])
+  return made
 }
 
 /** Why a layer that is not gzip travels as it is. */
@@ -101,6 +108,10 @@ function layerTypes(manifests: readonly CargoManifest[]): ReadonlyMap<Digest, Me
   return types
 }
 
+function rowOf({ digest, size }: CargoBlob): LayerProgress {
+  return { digest, size, stage: 'waiting', received: 0, written: 0 }
+}
+
 function begin(name: string, rows: readonly LayerProgress[], { progress }: TravelContext): Job {
   const job = progress.begin(name, 'looking for what rebuilds its layers')
   job.layers = rows
@@ -109,50 +120,37 @@ function begin(name: string, rows: readonly LayerProgress[], { progress }: Trave
   return job
 }
 
-function endRow(row: LayerProgress, travel: LayerTravel): LayerTravel {
-  row.stage = travel.travels === 'whole' ? 'kept' : 'done'
-  return travel
+async function split(
+  blob: CargoBlob,
+  onBegun: (row: LayerProgress) => void,
+  context: TravelContext,
+): Promise<LayerTravel> {
+  try {
+    const made = await correct(blob, context, onBegun)
+    const { target, size, diffId, uncompressedSize, facts } = made
+    if (uncompressedSize > context.maxTarBytes) {
+      return whole(blob, 'its tar is larger than limits.blobSize allows')
+    }
+    if (size > MAX_CORRECTIONS) return whole(blob, 'what it would take to rebuild it is too much')
+    return {
+      ...{ digest: blob.digest, size: blob.size, travels: 'as-tar', encoder: facts.model ?? '' },
+      tar: { digest: diffId, size: uncompressedSize },
+      corrections: { digest: target, size },
+      blob,
+    }
+  } catch (error) {
+    const why = reasonToCarry(error)
+    if (why === undefined) throw error
+    return whole(blob, why)
+  }
 }
 
-/** Of the two full passes over a layer, each is half of what is shown. */
-const PASSES = 2
-
-async function analyse(
-  blob: CargoBlob,
-  row: LayerProgress,
-  { codec, open, signal, maxTarBytes }: TravelContext,
-): Promise<LayerTravel> {
-  row.stage = 'converting'
-  const stored = await open(blob)
-  async function* read(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of stored.read()) {
-      signal?.throwIfAborted()
-      row.received += chunk.byteLength / PASSES
-      yield chunk
-    }
-  }
-  const found = await codec.analyse(read, { signal })
-  if (found.kind === 'carry') return whole(blob, found.why)
-  if (found.tar.size > maxTarBytes) {
-    return whole(blob, 'its tar is larger than limits.blobSize allows')
-  }
-  if (found.corrections.byteLength > MAX_CORRECTIONS) {
-    return whole(blob, 'what it would take to rebuild it is too much')
-  }
-  return split(blob, found)
+/** What is wrong with a layer is no reason to leave it here. */
+function reasonToCarry(error: unknown): string | undefined {
+  if (error instanceof Unsuitable) return error.why
+  return error instanceof DecodeError ? error.message : undefined
 }
 
 function whole({ digest, size }: CargoBlob, why: string): WholeLayer {
   return { digest, size, travels: 'whole', why }
-}
-
-function split(blob: CargoBlob, found: Analysis & { readonly kind: 'restorable' }): SplitLayer {
-  const { corrections: bytes, model: encoder, tar } = found
-  const { digest, size } = blob
-  return {
-    ...{ digest, size, travels: 'as-tar', encoder },
-    tar: { digest: parseDigest(`sha256:${tar.sha256}`), size: tar.size },
-    corrections: { digest: digestOf(bytes), size: bytes.byteLength },
-    ...{ bytes, blob },
-  }
 }

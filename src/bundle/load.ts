@@ -7,6 +7,8 @@ import type { LayerTravel, SplitLayer } from './layer-travel.ts'
 export type LoadedBlob =
   | CargoBlob
   | (BundledBlob & { readonly bytes: Uint8Array })
+  /** What makes a layer again, out of its tar. */
+  | (BundledBlob & { readonly correctionsOf: CargoBlob })
   /** What a layer unpacks to. */
   | (BundledBlob & { readonly tarOf: CargoBlob })
 
@@ -72,8 +74,8 @@ function rank(cargo: Cargo, splits: readonly SplitLayer[]): ReadonlyMap<Digest, 
   return ranks
 }
 
-function correctionsOf({ corrections, bytes }: SplitLayer): LoadedBlob {
-  return { ...corrections, bytes }
+function correctionsOf({ corrections, blob }: SplitLayer): LoadedBlob {
+  return { ...corrections, correctionsOf: blob }
 }
 
 function tarOf({ tar, blob }: SplitLayer): LoadedBlob {

@@ -101,7 +101,7 @@ function describeCargo({ manifests, conversions, lists }: Cargo) {
 
 function describeLayer(travel: LayerTravel): BundledLayer {
   if (travel.travels === 'whole') return travel
-  const { bytes: _, blob: __, ...layer } = travel
+  const { blob: _, ...layer } = travel
   return layer
 }
 

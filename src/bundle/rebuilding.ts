@@ -1,4 +1,5 @@
 /** Gzip layers made again while a bundle comes in, several at a time, each as soon as its tar and its corrections are there. */
+import type { RestoreThreads } from '../codec/restore/threads.ts'
 import type { Job, LayerProgress, Progress } from '../convert/progress.ts'
 import { CrossdockError } from '../errors.ts'
 import { Semaphore } from '../lib/semaphore.ts'
@@ -6,7 +7,6 @@ import { type ByteStream, collect } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStat, BlobStore } from '../ports/blobs.ts'
 import { type IdentifiedBundle, rebuiltIn, type RebuiltLayer } from './description.ts'
-import type { RestoreCodec } from './restore-codec.ts'
 
 /** Corrections of one layer are held in memory, bytes. What a model knows takes some kilobytes. */
 export const MAX_CORRECTIONS = 16 * 1024 * 1024
@@ -23,7 +23,8 @@ export interface Shelf {
 
 export interface RebuildingContext {
   readonly store: Pick<BlobStore, 'stat' | 'read' | 'verify'>
-  readonly codec: RestoreCodec
+  /** Of `codec/restore`, wherever it is done. */
+  readonly rebuild: RestoreThreads['rebuild']
   readonly progress: Progress
   /** Layers made at a time. */
   readonly concurrency: number
@@ -150,11 +151,11 @@ export class Rebuilding {
     const { layer, row } = work
     this.#signal.throwIfAborted()
     row.stage = 'converting'
-    const { store, codec } = this.#context
+    const { store, rebuild } = this.#context
     const corrections = await collect(store.read(layer.corrections.digest), MAX_CORRECTIONS)
     const tar = counted(store.read(layer.tar.digest), row)
     try {
-      const bytes = codec.rebuild(tar, corrections, { signal: this.#signal })
+      const bytes = rebuild(tar, corrections, { signal: this.#signal })
       await this.#shelf.make(layer, within(bytes, layer))
     } catch (error) {
       if (this.#signal.aborted || !isWrong(error)) throw error

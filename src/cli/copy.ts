@@ -172,7 +172,7 @@ async function copyTo(
     {
       images: [{ ...item, name }],
       withSources: false,
-      restore: 'off',
+      restoreDigests: false,
       format: target.transport === 'docker-archive' ? 'docker' : 'oci',
       since: [],
       target: {

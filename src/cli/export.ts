@@ -4,9 +4,8 @@ import { resolve } from 'node:path'
 import type { App } from '../app.ts'
 import type { BundleDescription, BundledImage } from '../bundle/description.ts'
 import { type ExportDeps, type Exported, Exports } from '../bundle/exports.ts'
-import type { ExportTask, PriorBundle, RestoreMode } from '../bundle/export-task.ts'
+import type { ExportTask, PriorBundle } from '../bundle/export-task.ts'
 import { readPrior } from '../bundle/prior-bundle.ts'
-import { RestoreThreads } from '../codec/restore/threads.ts'
 import { CrossdockError } from '../errors.ts'
 import { parsePlatform } from '../oci/platform.ts'
 import { type OutputOptions, targetOf } from './export-target.ts'
@@ -44,8 +43,8 @@ export async function exportCommand(
     since.push(await openPrior(resolve(system.cwd, one), target.path))
   }
   const { withSources = false, failFast = false } = options
-  const restore = restoreOf(options)
-  const task = { images, withSources, restore, format, since, target, failFast } as const
+  const restoreDigests = isToRestore(options)
+  const task = { images, withSources, restoreDigests, format, since, target, failFast } as const
   const exported = await run(task, app, system)
   for (const warning of exported.warnings) complain(output, `warning: ${warning}`)
   const outcomes = outcomesOf(images, exported)
@@ -69,9 +68,8 @@ function outcomesOf(images: readonly WantedImage[], { failures }: Exported): rea
 }
 
 /** What other programs load needs its layers whole. Throws UsageError. */
-function restoreOf({ restoreDigests = false, format }: ExportOptions): RestoreMode {
-  if (!restoreDigests) return 'off'
-  if (format === undefined) return 'originals'
+function isToRestore({ restoreDigests = false, format }: ExportOptions): boolean {
+  if (!restoreDigests || format === undefined) return restoreDigests
   throw new UsageError(
     `--format ${format} is for other programs, which need whole layers; leave it out, or --restore-digests`,
   )
@@ -91,7 +89,6 @@ export function exportDeps(app: App): ExportDeps {
   const [platform = 'linux/amd64'] = config.convert.defaultPlatforms
   return {
     ...app,
-    codec: new RestoreThreads(availableParallelism()),
     concurrency: availableParallelism(),
     offline: config.cache.offline,
     dockerPlatform: parsePlatform(platform),

@@ -4,7 +4,6 @@ import { basename, resolve } from 'node:path'
 import type { App } from '../app.ts'
 import { type Imported, Imports } from '../bundle/imports.ts'
 import { openBundle } from '../bundle/input-files.ts'
-import { RestoreThreads } from '../codec/restore/threads.ts'
 import { locate } from '../naming.ts'
 import type { Repository } from '../oci/repository.ts'
 import { interruptionOf } from './interruption.ts'
@@ -66,7 +65,7 @@ export function createImports(app: App): Imports {
   return new Imports({
     ...app,
     limits: app.limits,
-    codec: new RestoreThreads(availableParallelism()),
+    rebuild: (...job) => app.threads.rebuild(...job),
     maxLayerBytes: app.config.limits.layerUncompressed,
     concurrency: availableParallelism(),
     locate: (name) => locateAny(name, app),

@@ -39,7 +39,7 @@ export async function restoreCommand(
     originals.push(...imported.originals)
   }
   const task: ExportTask = {
-    ...{ images: originals.flatMap(itemsOf), withSources: false, restore: 'off' },
+    ...{ images: originals.flatMap(itemsOf), withSources: false, restoreDigests: false },
     ...{ format: 'oci', since: [], target, failFast: true },
   }
   const exported = await createExports(app).export(task, signal)

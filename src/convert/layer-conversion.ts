@@ -165,7 +165,7 @@ export class LayerConversion {
       const bytes = counted(run.turn.read(source.read(), source.growing), run.progress)
       return yield* encoding.encode(bytes, options, {
         ...context,
-        reopen: () => run.turn.read(source.read(), source.growing),
+        reopen: () => counted(run.turn.read(source.read(), source.growing), run.progress),
         analyse: this.#deps.analyse,
         limits: this.#deps.limits,
         wants512: wants512(run.wanted),
@@ -318,9 +318,12 @@ export class LayerConversion {
   }
 }
 
+/** How far the one has come that has come furthest: some encodings read it several times. */
 async function* counted(bytes: ByteStream, progress: LayerProgress): AsyncGenerator<Uint8Array> {
+  let at = 0
   for await (const chunk of bytes) {
-    progress.received += chunk.byteLength
+    at += chunk.byteLength
+    progress.received = Math.max(progress.received, at)
     yield chunk
   }
 }

@@ -9,7 +9,7 @@ import { formatPlatform, matchesPlatform } from '../oci/platform.ts'
 import { fullName, type Repository } from '../oci/repository.ts'
 import type { BlobStore } from '../ports/blobs.ts'
 import type { RawManifest } from '../ports/upstream.ts'
-import { blobUnknown } from '../pull/blobs.ts'
+import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { walkManifests } from '../pull/manifest-walk.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import { isPending, type ManifestAnswer, type TagAsk } from './asks.ts'
@@ -28,6 +28,8 @@ export interface StageTask {
   readonly isPlatformAssumed?: boolean
   /** True: `platforms` say what is fetched alone, and no more is converted than pullers are served without it. */
   readonly isAsServed?: boolean
+  /** True: layers stay as they are that are kept as their tar and corrections. */
+  readonly mayStayFolded?: boolean
 }
 
 export interface Staged {
@@ -58,6 +60,7 @@ const FETCHES = 4
 export interface StagingDeps {
   readonly learned: LearnedPlatforms
   readonly pulls: Pulls
+  readonly blobs: Pick<Blobs, 'isFolded'>
   readonly manifests: Manifests
   readonly progress: Progress
   readonly store: Pick<BlobStore, 'stat'>
@@ -183,7 +186,7 @@ export class Staging {
     }
     const queue = blobs.keys()
     const worker = async () => {
-      for (const digest of queue) await this.#fetchBlob(task.repository, digest, rows.get(digest))
+      for (const digest of queue) await this.#fetchBlob(task, digest, rows.get(digest))
     }
     try {
       await Promise.all(Array.from({ length: FETCHES }, worker))
@@ -206,10 +209,14 @@ export class Staging {
   }
 
   async #fetchBlob(
-    repository: Repository,
+    { repository, mayStayFolded = false }: StageTask,
     digest: Digest,
     row: LayerProgress | undefined,
   ): Promise<void> {
+    if (mayStayFolded && (await this.#deps.blobs.isFolded(digest))) {
+      if (row !== undefined) row.stage = 'reused'
+      return
+    }
     const blob = await this.#deps.pulls.blob(repository, digest)
     if (blob === undefined) throw blobUnknown(repository, digest)
     const { growing } = blob

@@ -9,7 +9,7 @@ export interface Link {
   /** Present for manifests and indexes (their Content-Type); absent for configs and layers. */
   readonly mediaType?: string | undefined
   /**
-   * `named`: a manifest of the repository names it; says the size, opens nothing.
+   * `named`: a manifest of the repository names it, or it was made beside what one names; says the size, opens nothing.
    * `proven`: upstream served it (or vouched for it) under this repository's name, or an import brought it.
    * `made`: crossdock made it from something proven here.
    */

@@ -2,27 +2,22 @@
  * One copy of the content (`cache.dedup`): a gzip layer that nobody has asked for lately is kept as the zstd form of its tar and the
  * corrections of its gzip stream, and whatever else was made of that tar is let go. Asked for, each comes back to the same digest.
  */
-import type { DecodeLimits } from '../codec/codec.ts'
-import { decodeLayer, sniffCompression } from '../codec/codecs.ts'
 import { HEAD_SIZE } from '../codec/codec.ts'
-import { keyOf, type LayerTask, sourceDiffId } from '../convert/layer-task.ts'
-import type { Layers } from '../convert/layers.ts'
+import { sniffCompression } from '../codec/codecs.ts'
 import type { Ingredients, Restorations } from '../convert/restorations.ts'
+import type { Making, SingleLayers } from '../convert/single-layers.ts'
 import { Unsuitable } from '../convert/unsuitable.ts'
-import { corrections, isCorrections } from '../format/corrections.ts'
-import type { Encoding } from '../format/format.ts'
+import { corrections } from '../format/corrections.ts'
 import { defaultOptions, findEncoding } from '../format/formats.ts'
 import { zstd } from '../format/recompressed.ts'
 import { CrossdockError } from '../errors.ts'
 import { unlessAborted } from '../lib/aborted.ts'
-import { COMMAND, Interest } from '../lib/interest.ts'
 import { collect } from '../lib/streams.ts'
-import { type Digest, Hasher } from '../oci/digest.ts'
+import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { BlobStore, StoredStat } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
-import { type ConvertedLayer, isMade as isConverted } from '../ports/conversions.ts'
 import type { Link } from '../ports/links.ts'
 import type { Collector } from './collector.ts'
 import type { Pinned } from './pinned.ts'
@@ -33,6 +28,9 @@ const LEAST_SIZE = 64 * 1024
 
 /** What must be saved at least of a layer that has no other form yet. */
 const LEAST_GAIN = 0.05
+
+const CORRECTIONS: Making = { encoding: corrections, options: {} }
+const ZSTD: Making = { encoding: zstd.encoding, options: defaultOptions(zstd) }
 
 export interface DeduplicatorPolicy {
   readonly dedup: boolean
@@ -50,12 +48,11 @@ export interface Folded {
 export interface DeduplicatorDeps {
   readonly store: BlobStore
   readonly catalog: Catalog
-  readonly layers: Pick<Layers, 'convert'>
+  readonly pieces: Pick<SingleLayers, 'convert'>
   readonly restorations: Restorations
   readonly collector: Pick<Collector, 'exclusively'>
   readonly returns: Pick<Returns, 'of'>
   readonly pinned: Pick<Pinned, 'digests'>
-  readonly limits: DecodeLimits
   readonly clock: Clock
   readonly policy: DeduplicatorPolicy
 }
@@ -192,53 +189,24 @@ export class Deduplicator {
 
   async #prepare(original: Original): Promise<Ingredients | undefined> {
     const { digest } = original
-    const known = await this.#deps.catalog.conversions.listLayers(digest)
-    const made = known.filter(isConverted)
-    const isRefused = known.some((one) => 'refused' in one && isCorrections(one))
     const [repository] = original.holders.filter(isProven)
-    if (repository === undefined || isRefused) return undefined
-    const diffId = made.map(sourceDiffId).at(0) ?? (await this.#diffIdOf(digest))
-    const words = await this.#convert(repository, original, corrections, diffId)
-    if (words === undefined) return undefined
+    if (repository === undefined) return undefined
+    if (!(await this.#isMadeOf(original, repository, CORRECTIONS))) return undefined
     // Any form with the same tar will do; find chooses the same one of several each time.
-    return (
-      (await this.#deps.restorations.find(digest)) ??
-      ((await this.#convert(repository, original, zstd.encoding, diffId)) &&
-        (await this.#deps.restorations.find(digest)))
-    )
+    const found = await this.#deps.restorations.find(digest)
+    if (found !== undefined || !(await this.#isMadeOf(original, repository, ZSTD))) return found
+    return await this.#deps.restorations.find(digest)
   }
 
-  /** `undefined`: the layer cannot be expressed like that. */
-  async #convert(
-    { upstream, name }: Repository,
-    { digest, size }: Original,
-    encoding: Encoding,
-    diffId: Digest,
-  ): Promise<ConvertedLayer | undefined> {
-    const interest = new Interest(() => this.#deps.clock.monotonic())
-    interest.add(COMMAND)
-    const options = encoding === zstd.encoding ? defaultOptions(zstd) : {}
-    const task: LayerTask = {
-      repository: { upstream, name },
-      source: { digest, size },
-      ...{ diffId, encoding, interest },
-      key: keyOf(digest, encoding, options),
-    }
+  /** False: the layer cannot be expressed like that. */
+  async #isMadeOf(original: Original, repository: Repository, how: Making): Promise<boolean> {
     try {
-      return await this.#deps.layers.convert(task).result
+      await this.#deps.pieces.convert(repository, original, how)
+      return true
     } catch (error) {
-      if (error instanceof Unsuitable) return undefined
+      if (error instanceof Unsuitable) return false
       throw error
-    } finally {
-      interest.end()
     }
-  }
-
-  async #diffIdOf(digest: Digest): Promise<Digest> {
-    const hasher = new Hasher('sha256')
-    const bytes = this.#deps.store.read(digest)
-    for await (const chunk of decodeLayer(bytes, this.#deps.limits)) hasher.update(chunk)
-    return hasher.digest()
   }
 
   // -------------------------------------------------------------------------------------------- letting go

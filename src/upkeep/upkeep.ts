@@ -1,10 +1,10 @@
 /** Wires this folder: what keeps the store sound and within its budget. */
 import type { DecodeLimits } from '../codec/codec.ts'
 import type { Profiles } from '../config/profiles.ts'
-import type { Layers } from '../convert/layers.ts'
 import type { Pulls } from '../convert/pulls.ts'
 import type { Remaker } from '../convert/remaker.ts'
 import type { Restorations } from '../convert/restorations.ts'
+import type { SingleLayers } from '../convert/single-layers.ts'
 import type { ModelLimits } from '../oci/manifest.ts'
 import type { BlobStore } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
@@ -28,7 +28,7 @@ export interface UpkeepDeps {
   readonly upstreams: Upstreams
   readonly offline: boolean
   readonly manifests: Manifests
-  readonly layers: Layers
+  readonly pieces: SingleLayers
   readonly restorations: Restorations
   readonly remaker: Remaker
   readonly pulls: Pulls
@@ -50,8 +50,7 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
   const pinned = new Pinned(deps)
   const returns = new Returns(deps)
   const collector = new Collector({ ...deps, pinned, returns })
-  const limits = deps.decodeLimits
-  const deduplicator = new Deduplicator({ ...deps, collector, returns, pinned, limits })
+  const deduplicator = new Deduplicator({ ...deps, collector, returns, pinned })
   const verifier = new Verifier({ ...deps, healer: new Healer(deps) })
   return { pinned, collector, deduplicator, verifier }
 }

@@ -1,14 +1,16 @@
 /** Originals that travel as tars and corrections, and come back to the last bit. */
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type IdentifiedBundle, rebuiltIn } from '../../src/bundle/description.ts'
 import { blobPath } from '../../src/bundle/layout-files.ts'
 import { RestoreThreads } from '../../src/codec/restore/threads.ts'
 import { digestOf, hexOf } from '../../src/oci/digest.ts'
+import { layoutOf } from '../../src/store/layout.ts'
 import {
   filesOf,
   must,
+  nearConfig,
   openHosts,
   readJson,
   serving,
@@ -272,6 +274,47 @@ describe('originals that are carried to be restored', () => {
 
     const [one, two] = await Promise.all(
       [near, far].map(({ folder }) => readFile(join(folder, 'b.tar.zst'))),
+    )
+    expect(one?.equals(two ?? Buffer.of())).toBe(true)
+  })
+
+  it('are looked at once, however often they are exported', async () => {
+    await using hosts = await openHosts()
+    const { registry, near } = hosts
+    await registry.pushImage('team/app', '1', { layers: [text('one'), { size: 100_000 }] })
+    const analyse = vi.spyOn(RestoreThreads.prototype, 'analyse')
+    const refuse = { kind: 'carry', why: 'nobody knows how' } as const
+    analyse.mockResolvedValueOnce(refuse)
+    await must(near, 'export', 'team/app:1', '--restore-digests', '-o', 'one.tar')
+    expect(analyse).toHaveBeenCalledTimes(2)
+
+    const again = await must(near, 'export', 'team/app:1', '--restore-digests', '-o', 'two.tar')
+
+    expect(again.out).toMatch(/1 of 2 layers go as tars/)
+    expect(analyse).toHaveBeenCalledTimes(2)
+    const [one, two] = await Promise.all(
+      ['one.tar', 'two.tar'].map((name) => readFile(join(near.folder, name))),
+    )
+    expect(one?.equals(two ?? Buffer.of())).toBe(true)
+  })
+
+  it('are neither analysed nor made again where the store keeps them as zstd and corrections', async () => {
+    await using hosts = await openHosts()
+    const { registry, near } = hosts
+    const app = await registry.pushImage('team/app', '1', { layers: [text('one')] })
+    await must(near, 'export', 'team/app:1', '--restore-digests', '-o', 'one.tar')
+    await must(near, 'stage', 'team/app:1-zstd')
+    await rm(layoutOf(join(near.folder, 'data')).blob(app.layers[0]?.digest ?? app.digest))
+    await near.write('crossdock.yaml', `${nearConfig(registry.url)}cache: { offline: true }\n`)
+    const analyse = vi.spyOn(RestoreThreads.prototype, 'analyse')
+    const rebuild = vi.spyOn(RestoreThreads.prototype, 'rebuild')
+
+    await must(near, 'export', 'team/app:1', '--restore-digests', '-o', 'two.tar')
+
+    expect(analyse).not.toHaveBeenCalled()
+    expect(rebuild).not.toHaveBeenCalled()
+    const [one, two] = await Promise.all(
+      ['one.tar', 'two.tar'].map((name) => readFile(join(near.folder, name))),
     )
     expect(one?.equals(two ?? Buffer.of())).toBe(true)
   })

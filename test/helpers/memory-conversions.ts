@@ -22,6 +22,7 @@ import { CrossdockError } from '../../src/errors.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { DEFAULT_MODEL_LIMITS } from '../../src/oci/manifest.ts'
 import type { RawManifest, Upstream } from '../../src/ports/upstream.ts'
+import { SingleLayers } from '../../src/convert/single-layers.ts'
 import { Blobs } from '../../src/pull/blobs.ts'
 import { Manifests } from '../../src/pull/manifests.ts'
 import type { FakeImage, FakeIndex } from './fake-image.ts'
@@ -85,6 +86,7 @@ export class MemoryConversions {
   readonly images: Images
   readonly remaker: Remaker
   readonly layers: Layers
+  readonly pieces: SingleLayers
   readonly restorations: Restorations
   readonly #blobs: Blobs
   readonly #regenerations: Regenerations
@@ -126,6 +128,7 @@ export class MemoryConversions {
     this.remaker = new Remaker(shared)
     this.manifests = manifests
     this.layers = layers
+    this.pieces = new SingleLayers({ ...around, layers, origins, limits })
     this.restorations = restorer
     this.#blobs = blobs
     this.#regenerations = regenerations

@@ -258,14 +258,13 @@ class House {
     this.layer = layer
     this.image = image
     this.all.upstream.add(image)
-    const { layers, restorations, clock } = this.all
+    const { pieces, restorations, clock } = this.all
     const { blobs: store, catalog } = this.all.store
     const returns = this.#returns()
     this.deduplicator = new Deduplicator({
-      ...{ store, catalog, layers, restorations, clock, returns, policy: this.policy },
+      ...{ store, catalog, pieces, restorations, clock, returns, policy: this.policy },
       collector: this.#collector(returns),
       pinned: { digests: async () => this.pins },
-      limits: { maxOutput: 1e9, maxWindowLog: 27 },
     })
   }
 
