@@ -104,6 +104,7 @@ export class Imports {
     const wanted = new Set([...plan.blobs, ...plan.manifests.map(({ raw }) => raw.digest)])
     const added = intake.added(plan.blobs)
     await intake.discard((digest) => wanted.has(digest))
+    await this.#sweep([...intake.known].filter((digest) => !wanted.has(digest)))
     return {
       bundle: input.name,
       images: plan.images,
@@ -113,6 +114,17 @@ export class Imports {
       forms: plan.forms,
       rebuilt: arrival.rebuilt,
       added,
+    }
+  }
+
+  /** Deletes what nothing leads to: an import of the bundle that was killed put it there to make layers of. */
+  async #sweep(digests: readonly Digest[]): Promise<void> {
+    const { store, catalog } = this.#deps
+    for (const digest of digests) {
+      const isKept =
+        (await catalog.retention.describe(digest)) !== undefined ||
+        (await catalog.conversions.findLayerByTarget(digest)) !== undefined
+      if (!isKept) await store.delete(digest)
     }
   }
 

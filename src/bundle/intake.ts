@@ -38,6 +38,8 @@ export class Intake implements Shelf {
   readonly #links = new Map<string, string>()
   /** By digest, with their sizes: what was new to the store. */
   readonly #added = new Map<Digest, number>()
+  /** What the bundle holds and the store may have had before. */
+  readonly #known = new Set<Digest>()
   readonly #maxBlobBytes: number
   #entries = 0
   #names = 0
@@ -101,6 +103,11 @@ export class Intake implements Shelf {
     return { blobs: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) }
   }
 
+  /** What the bundle holds and did not bring: it was in the store before, or was not needed. */
+  get known(): ReadonlySet<Digest> {
+    return this.#known
+  }
+
   /** Deletes what came in and is not wanted; all of it after a failure. What was in the store before stays. */
   async discard(isWanted: (digest: Digest) => boolean = () => false): Promise<void> {
     for (const digest of this.#added.keys()) {
@@ -143,6 +150,7 @@ export class Intake implements Shelf {
     if (digest !== undefined) {
       if (!(await watcher.needs(digest))) {
         await checkDigest(entry, digest)
+        this.#known.add(digest)
         return
       }
       // What is here is hashed as well: what came is the chance to make good what has rotted.
@@ -150,6 +158,7 @@ export class Intake implements Shelf {
       const stat = isHere
         ? await checkDigest(entry, digest)
         : await this.#write(entry, digest, signal)
+      if (isHere) this.#known.add(digest)
       this.#seen.set(digest, stat)
       await watcher.taken(digest)
       return

@@ -1,11 +1,11 @@
 /** Originals that travel as tars and corrections, and come back to the last bit. */
-import { readdir, readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { cp, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type IdentifiedBundle, rebuiltIn } from '../../src/bundle/description.ts'
 import { blobPath } from '../../src/bundle/layout-files.ts'
 import { RestoreThreads } from '../../src/codec/restore/threads.ts'
-import { digestOf, hexOf } from '../../src/oci/digest.ts'
+import { type Digest, digestOf, hexOf } from '../../src/oci/digest.ts'
 import { layoutOf } from '../../src/store/layout.ts'
 import {
   filesOf,
@@ -60,9 +60,36 @@ describe('originals that are carried to be restored', () => {
     await must(far, 'import', join(near.folder, 'split.tar'))
     await must(other.far, 'import', join(near.folder, 'whole.tar'))
 
-    const blobsOf = async (host: Workplace) =>
-      (await storeOf(host)).filter((name) => name.startsWith('blobs/'))
     expect(await blobsOf(far)).toEqual(await blobsOf(other.far))
+  })
+
+  it('take along what a killed import of them has left, unless something leads to it', async () => {
+    await using hosts = await openHosts()
+    const { registry, near, far } = hosts
+    const app = await registry.pushImage('team/app', '1', { layers: [text('one'), text('two')] })
+    await must(near, 'export', 'team/app:1', '--restore-digests', '-o', 'split')
+    await must(near, 'export', 'team/app:1-none', '-o', 'plain.tar')
+    const bundle = await readJson<IdentifiedBundle>(join(near.folder, 'split/bundle.json'))
+    const [one, two] = rebuiltIn(bundle)
+    const blobAt = layoutOf(join(far.folder, 'data')).blob
+    const leave = async (...digests: readonly (Digest | undefined)[]) => {
+      for (const digest of digests.filter((known) => known !== undefined)) {
+        await mkdir(dirname(blobAt(digest)), { recursive: true })
+        await cp(join(near.folder, 'split', blobPath(digest)), blobAt(digest))
+      }
+    }
+    await leave(one?.tar.digest, one?.corrections.digest, two?.tar.digest)
+
+    await must(far, 'import', join(near.folder, 'split'))
+    const clean = await blobsOf(far)
+    await leave(one?.tar.digest, two?.corrections.digest)
+    await must(far, 'import', join(near.folder, 'split'))
+
+    expect(clean).toHaveLength([app, app.config, ...app.layers].length)
+    expect(await blobsOf(far)).toEqual(clean)
+    await must(far, 'import', join(near.folder, 'plain.tar'))
+    await must(far, 'import', join(near.folder, 'split'))
+    for (const { diffId } of app.layers) expect((await stat(blobAt(diffId))).isFile()).toBe(true)
   })
 
   it('share one tar with the form of them that is nothing else', async () => {
@@ -391,6 +418,10 @@ describe('crossdock restore', () => {
     for (const { digest } of [next, ...next.layers]) expect(files.has(blobPath(digest))).toBe(true)
   })
 })
+
+async function blobsOf(host: Workplace): Promise<readonly string[]> {
+  return (await storeOf(host)).filter((name) => name.startsWith('blobs/'))
+}
 
 async function contentOf(path: string): Promise<ReadonlyMap<string, Uint8Array>> {
   if (path.endsWith('.zst')) return await filesOf(path)

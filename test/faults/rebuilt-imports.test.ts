@@ -43,6 +43,10 @@ test(
 
     await must(far, 'import', join(near.folder, 'b.tar.zst'))
 
+    const left = await blobsIn(join(far.folder, 'data'))
+    expect(left.toSorted()).toEqual(
+      [app, app.config, ...app.layers].map(({ digest }) => hexOf(digest)).toSorted(),
+    )
     await serving(far, async (get) => {
       const answer = await get(`${UPSTREAM}/team/app/manifests/${app.digest}`)
       expect(answer.status).toBe(200)
