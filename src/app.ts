@@ -41,6 +41,7 @@ import { chooseRecord, locate } from './naming.ts'
 import type { ModelLimits } from './oci/manifest.ts'
 import type { Catalog } from './ports/catalog.ts'
 import type { Clock } from './ports/clock.ts'
+import type { Coordination } from './ports/leases.ts'
 import type { Pins } from './ports/pins.ts'
 import type { SidecarStore } from './ports/sidecars.ts'
 import { RecordImages, type Regenerate } from './priorities/record-images.ts'
@@ -92,6 +93,8 @@ export interface App extends Upkeep, AsyncDisposable {
   readonly staging: Staging
   readonly progress: Progress
   readonly pins: Pins
+  /** With other processes that share the store. */
+  readonly coordination: Coordination | undefined
 }
 
 export interface Surroundings {
@@ -115,6 +118,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     sidecars,
     catalog,
     pins,
+    coordination,
     ...opened
   } = await openStore({
     data: config.data,
@@ -266,7 +270,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   const staging = new Staging({ learned, pulls, blobs, manifests, progress, store })
   const upkeep = createUpkeep({
     ...{ store, sidecars, catalog, pins, upstreams, offline, manifests, pieces, restorations },
-    ...{ remaker, pulls, profiles, limits, decodeLimits, clock, policy },
+    ...{ remaker, pulls, profiles, limits, decodeLimits, clock, policy, coordination },
   })
   // One for all readings of the file: each has a thread.
   const bcrypt = createBcrypt()
@@ -312,6 +316,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     staging,
     progress,
     pins,
+    coordination,
     ...upkeep,
     async [Symbol.asyncDispose]() {
       wishes.end()

@@ -2,7 +2,7 @@
 import type { Config } from '../config/schema.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
-import { SCRUB } from '../upkeep/keeper.ts'
+import { SCRUB } from '../upkeep/chores.ts'
 import type { MeteredBlobs } from '../upkeep/metered-blobs.ts'
 import type { Activity } from './activity.ts'
 import { type ExampleDeps, exampleImage } from './example-image.ts'

@@ -1,6 +1,7 @@
 /** What the server does besides serving: collects garbage, scrubs, and shows both in metrics and log. */
 import type { App } from '../app.ts'
 import { Keeper } from '../upkeep/keeper.ts'
+import { SharedMeter } from '../upkeep/shared-meter.ts'
 import { readVersion } from './version.ts'
 
 export function keepHouse(app: App): Keeper {
@@ -13,8 +14,11 @@ export function keepHouse(app: App): Keeper {
     queued: () => app.layers.queued,
     downloads: () => app.blobs.downloads,
   })
+  const { coordination } = app
   return new Keeper({
     ...app,
+    turns: coordination?.turns,
+    meter: coordination && new SharedMeter({ ...app, notices: coordination.notices }),
     policy: settings.keeping,
     events: {
       collected: (collected) => telemetry.collected(collected),

@@ -42,8 +42,8 @@ export interface BlobStore {
   read(digest: Digest, range?: ByteRange, options?: ReadOptions): ByteStream
   /** Begins a blob in a temp file. */
   create(expected: ExpectedBlob): Promise<BlobWriter>
-  /** True when there was something to delete. Open readers go on reading. */
-  delete(digest: Digest): Promise<boolean>
+  /** True when there was something to delete. Open readers go on reading. `mayGo` is asked before each try. */
+  delete(digest: Digest, mayGo?: MayGo): Promise<boolean>
   list(): AsyncIterable<StoredStat>
   /**
    * Hashes a blob anew, whatever is remembered of it, and quarantines it when it rotted. `pace` is told of each piece read
@@ -57,6 +57,9 @@ export interface BlobStore {
 export type Soundness = 'sound' | 'rotten' | 'missing'
 
 /** A blob while it arrives: one writer, any number of readers that follow it. */
+/** Throws when whoever wanted to delete may not do so any more; what it throws is thrown, and the bytes stay. */
+export type MayGo = () => void
+
 export interface GrowingBlob {
   readonly expected: ExpectedBlob
   /** Bytes written so far. */

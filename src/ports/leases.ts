@@ -1,4 +1,5 @@
 /** Turns that several processes take, and what they tell each other meanwhile, as types only. */
+import type { SharedTurns } from './shared-turns.ts'
 
 /** The right to do something alone until a limit passes, by the clock of the engine that gave it. */
 export interface Lease {
@@ -53,4 +54,5 @@ export interface Notices {
 export interface Coordination extends AsyncDisposable {
   readonly leases: Leases
   readonly notices: Notices
+  readonly turns: SharedTurns
 }

@@ -1,5 +1,6 @@
 /** The catalog's parts for what was used when, and how long it stays. */
 import type { Digest } from '../oci/digest.ts'
+import type { Fence } from './shared-turns.ts'
 
 /** When what was served last. Cheap: touches are collected and written now and then. */
 export interface UsageCatalog {
@@ -26,10 +27,12 @@ export interface RetentionCatalog {
   /**
    * Asks to delete a blob that was looked at when its last touch was at `seen`, ms since 1970, in one step: false when it was
    * touched or linked after that; otherwise a manifest or config is released as of `at`, so that whoever verifies the store sees
-   * that it was let go and not lost. A touch that another process has not flushed yet does not count.
+   * that it was let go and not lost. A touch that another process has not flushed yet does not count. Throws `lease-lost` when the
+   * fence's lease is not held under its token.
    */
-  claimForDeletion(digest: Digest, seen: number, at: number): Promise<boolean>
+  claimForDeletion(digest: Digest, seen: number, at: number, fence?: Fence): Promise<boolean>
   /** When a chore was last done, ms since 1970. */
   lastDone(chore: string): Promise<number | undefined>
-  done(chore: string, at: number): Promise<void>
+  /** Throws `lease-lost` as above. */
+  done(chore: string, at: number, fence?: Fence): Promise<void>
 }

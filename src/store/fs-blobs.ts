@@ -11,6 +11,7 @@ import type {
   BlobWriter,
   ByteRange,
   ExpectedBlob,
+  MayGo,
   ReadOptions,
   Soundness,
   StoredStat,
@@ -89,7 +90,8 @@ export class FsBlobs implements BlobStore, BlobHome {
     }
   }
 
-  async delete(digest: Digest): Promise<boolean> {
+  async delete(digest: Digest, mayGo: MayGo = () => undefined): Promise<boolean> {
+    mayGo()
     this.#sound.delete(digest)
     try {
       await rm(this.#layout.blob(digest))

@@ -41,6 +41,12 @@ export class HeldLease implements AsyncDisposable {
     return this.#lost.signal
   }
 
+  /** Throws when somebody else could hold it by now. */
+  assert(): void {
+    this.#lost.signal.throwIfAborted()
+    if (this.lease.heldUntil <= this.#clock.monotonic()) throw leaseLost(this.lease.name)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended.abort()
     await this.#keeping
@@ -80,7 +86,7 @@ export class HeldLease implements AsyncDisposable {
 
 export const LEASE_LOST = 'lease-lost'
 
-function leaseLost(name: string): CrossdockError {
-  const message = `the lease ${name} was lost, since nobody could be asked to renew it in time; try again`
+export function leaseLost(name: string): CrossdockError {
+  const message = `the lease ${name} was lost, since it was not renewed in time; try again`
   return new CrossdockError('overloaded', message, { reason: LEASE_LOST, retryAfter: 5 })
 }

@@ -15,7 +15,7 @@ import { openPostgresCatalog } from './postgres/open.ts'
 import { rebuildCatalog, restoreLinks } from './rebuild.ts'
 import { localFolder, localPlaces, openS3Half } from './s3/open.ts'
 import { nameOf, type S3Limits } from './s3/place.ts'
-import { openSqliteHalf, type SqliteOptions } from './sqlite-half.ts'
+import { openSqliteHalf, type SqliteDeps, type SqliteOptions } from './sqlite-half.ts'
 import { TempFiles } from './temp-files.ts'
 
 export interface Store extends AsyncDisposable {
@@ -49,9 +49,10 @@ export async function openStore(deps: StoreDeps): Promise<Store> {
     const local = { layout, temp, monotonic, now: () => clock.now(), s3Limits }
     const half = opening.use(await openBlobsHalf(place, local))
     const { blobs, sidecars, journal } = half
-    const catalog = opening.use(await openCatalog(place, local, half, deps))
     const coordination = await openCoordination({ catalog: place.catalog, data, clock, hasWorkers })
     if (coordination !== undefined) opening.use(coordination)
+    const fences = coordination?.fences
+    const catalog = opening.use(await openCatalog(place, local, half, { ...deps, fences }))
     const owned = opening.move()
     return {
       ...{ blobs, sidecars, catalog, coordination },
@@ -83,7 +84,7 @@ async function openCatalog(
   { catalog: where, blobs }: StorePlace,
   local: LocalParts,
   truth: BlobsHalf,
-  options: SqliteOptions,
+  options: SqliteDeps,
 ): Promise<Catalog> {
   if (where.kind === 'sqlite') return await openSqliteHalf(local, truth, options)
   const { clock } = options

@@ -11,6 +11,7 @@ import type { Puts, Rebuilt } from './rebuilt.ts'
 import type { Restore } from './restore.ts'
 import { SqliteConversions } from './sqlite-conversions.ts'
 import type { Database } from './sqlite-database.ts'
+import type { SqliteFences } from './sqlite-fences.ts'
 import { SqliteLinks } from './sqlite-links.ts'
 import { SqlitePlatforms } from './sqlite-platforms.ts'
 import { SqliteRetention } from './sqlite-retention.ts'
@@ -25,6 +26,8 @@ export interface SqliteCatalogDeps {
   readonly journal?: Journal | undefined
   /** Adds links of a digest that the store knows and the catalog lacks; false when there are none. */
   readonly restore?: Restore | undefined
+  /** Where other processes share it. */
+  readonly fences?: SqliteFences | undefined
   /** Called when it ends; what was not written yet is written after that. */
   readonly onClosing?: (() => void) | undefined
   /** Called when it has ended. */
@@ -47,7 +50,7 @@ export class SqliteCatalog implements Catalog, Rebuilt {
     this.conversions = new SqliteConversions(deps.db, deps.journal)
     this.platforms = new SqlitePlatforms(deps.db, deps.clock, deps.journal)
     this.usage = new SqliteUsage(deps.db)
-    this.retention = new SqliteRetention(deps.db, this.usage, deps.restore)
+    this.retention = new SqliteRetention(deps.db, this.usage, deps.restore, deps.fences)
   }
 
   async tell(work: (put: Puts) => void): Promise<void> {

@@ -7,6 +7,7 @@ import { rebuildCatalog, restoreLinks } from './rebuild.ts'
 import type { Restore } from './restore.ts'
 import { SqliteCatalog } from './sqlite-catalog.ts'
 import type { Database } from './sqlite-database.ts'
+import type { SqliteFences } from './sqlite-fences.ts'
 
 export interface SqliteOptions {
   readonly clock: Clock
@@ -16,10 +17,14 @@ export interface SqliteOptions {
   readonly checkedBytes?: number | undefined
 }
 
+export interface SqliteDeps extends SqliteOptions {
+  readonly fences?: SqliteFences | undefined
+}
+
 export async function openSqliteHalf(
   { layout, temp }: LocalParts,
   truth: BlobsHalf,
-  { clock, onCatalogReplaced, checkedBytes }: SqliteOptions,
+  { clock, onCatalogReplaced, checkedBytes, fences }: SqliteDeps,
 ): Promise<SqliteCatalog> {
   const { data } = layout
   const fill = (db: Database) => rebuildCatalog(new SqliteCatalog({ db, clock, data }), truth)
@@ -29,7 +34,7 @@ export async function openSqliteHalf(
   const plain = new SqliteCatalog({ db, clock, data })
   const restore: Restore = (...asked) => restoreLinks(plain, truth, ...asked)
   return new SqliteCatalog({
-    ...{ db, clock, data, restore },
+    ...{ db, clock, data, restore, fences },
     journal: truth.journal,
     onClosing: () => live.repairNoMore(),
     onClosed: () => live[Symbol.asyncDispose](),

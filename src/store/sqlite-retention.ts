@@ -1,8 +1,11 @@
 /** What decides how long a blob stays, on SQLite: who links to it since when, when it was served, whether it was let go. */
 import type { Digest } from '../oci/digest.ts'
 import type { Retention, RetentionCatalog } from '../ports/retention.ts'
+import type { Fence } from '../ports/shared-turns.ts'
+import { leaseLost } from './held-lease.ts'
 import type { Restore } from './restore.ts'
 import type { Database } from './sqlite-database.ts'
+import type { SqliteFences } from './sqlite-fences.ts'
 import type { SqliteUsage } from './sqlite-usage.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
 import { bytesOf } from './column-values.ts'
@@ -12,9 +15,16 @@ export class SqliteRetention implements RetentionCatalog {
   readonly #db: Database
   readonly #usage: SqliteUsage
   readonly #restore: Restore | undefined
+  readonly #fences: SqliteFences | undefined
 
-  constructor(db: Database, usage: SqliteUsage, restore: Restore | undefined) {
+  constructor(
+    db: Database,
+    usage: SqliteUsage,
+    restore: Restore | undefined,
+    fences: SqliteFences | undefined,
+  ) {
     this.#restore = restore
+    this.#fences = fences
     this.#db = db
     this.#usage = usage
   }
@@ -30,10 +40,17 @@ export class SqliteRetention implements RetentionCatalog {
     await this.#db.mending(() => this.#db.transaction(() => this.#release(digests, at)))
   }
 
-  async claimForDeletion(digest: Digest, seen: number, at: number): Promise<boolean> {
+  async claimForDeletion(
+    digest: Digest,
+    seen: number,
+    at: number,
+    fence?: Fence,
+  ): Promise<boolean> {
     // Restores its links if they were lost.
-    if ((await this.describe(digest)) === undefined) return true
-    return await this.#db.mending(() => this.#db.transaction(() => this.#claim(digest, seen, at)))
+    const known = await this.describe(digest)
+    return await this.#db.mending(() =>
+      this.#within(fence, () => known === undefined || this.#claim(digest, seen, at)),
+    )
   }
 
   async lastDone(chore: string): Promise<number | undefined> {
@@ -43,15 +60,24 @@ export class SqliteRetention implements RetentionCatalog {
     })
   }
 
-  async done(chore: string, at: number): Promise<void> {
+  async done(chore: string, at: number, fence?: Fence): Promise<void> {
     await this.#db.mending(() =>
-      this.#db.run(
-        'INSERT OR REPLACE INTO chores (name, done_at, sum) VALUES (?, ?, ?)',
-        chore,
-        at,
-        sumOf('chores', { chore, done_at: at }),
+      this.#within(fence, () =>
+        this.#db.run(
+          'INSERT OR REPLACE INTO chores (name, done_at, sum) VALUES (?, ?, ?)',
+          chore,
+          at,
+          sumOf('chores', { chore, done_at: at }),
+        ),
       ),
     )
+  }
+
+  #within<T>(fence: Fence | undefined, step: () => T): T {
+    const alone = () => this.#db.transaction(step)
+    if (fence === undefined) return alone()
+    if (this.#fences === undefined) throw leaseLost(fence.lease)
+    return this.#fences.within(fence, alone)
   }
 
   #claim(digest: Digest, seen: number, at: number): boolean {

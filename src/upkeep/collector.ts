@@ -10,8 +10,10 @@ import {
   type StoredBlob,
   type Victim,
 } from './eviction.ts'
+import type { SharedTurn, SharedTurns } from '../ports/shared-turns.ts'
 import type { Pinned } from './pinned.ts'
 import type { Return, Returns } from './returns.ts'
+import { COLLECT, inTurn } from './shared-turn.ts'
 
 export interface CollectorPolicy {
   /** Bytes that the store may hold. */
@@ -46,11 +48,13 @@ export interface CollectorDeps {
   readonly pinned: Pick<Pinned, 'digests'>
   readonly clock: Clock
   readonly policy: CollectorPolicy
+  /** Where others share the store. */
+  readonly turns?: SharedTurns | undefined
 }
 
 export class Collector {
   readonly #deps: CollectorDeps
-  #turn: Promise<unknown> = Promise.resolve()
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(deps: CollectorDeps) {
     this.#deps = deps
@@ -78,24 +82,31 @@ export class Collector {
   }
 
   async collect(): Promise<Collected> {
-    return await this.exclusively(() => this.#collect())
+    return await this.exclusively((turn) => this.#collect(turn))
   }
 
-  /** Runs `work` while nothing is collected: what could come back from what stays as it is. One after the other. */
-  exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(work)
-    this.#turn = turn.catch(() => undefined)
-    return turn
+  /** Runs `work` while nothing is collected: what could come back from what stays as it is. One after the other, in all processes. */
+  exclusively<T>(work: (turn: SharedTurn) => Promise<T>): Promise<T> {
+    const done = this.#last.then(() => inTurn(this.#deps.turns, COLLECT, work))
+    this.#last = done.catch(() => undefined)
+    return done
   }
 
-  async #collect(): Promise<Collected> {
+  /** Lets a blob go that was last touched at `seen`, ms since 1970. False when it was used since, or was gone. */
+  async delete(digest: Digest, seen: number, turn: SharedTurn): Promise<boolean> {
+    const { catalog, clock, store } = this.#deps
+    turn.assertHeld()
+    if (!(await catalog.retention.claimForDeletion(digest, seen, clock.now(), turn.fence))) {
+      return false
+    }
+    return await store.delete(digest, () => turn.assertHeld())
+  }
+
+  async #collect(turn: SharedTurn): Promise<Collected> {
     const findings = await this.plan()
     const gone: Victim[] = []
     for (const victim of findings.plan.victims) {
-      const { digest, touchedAt } = victim
-      const now = this.#deps.clock.now()
-      const isOurs = await this.#deps.catalog.retention.claimForDeletion(digest, touchedAt, now)
-      if (isOurs && (await this.#deps.store.delete(digest))) gone.push(victim)
+      if (await this.delete(victim.digest, victim.touchedAt, turn)) gone.push(victim)
     }
     return { ...findings, gone }
   }

@@ -50,7 +50,7 @@ export interface DeduplicatorDeps {
   readonly catalog: Catalog
   readonly pieces: Pick<SingleLayers, 'convert'>
   readonly restorations: Restorations
-  readonly collector: Pick<Collector, 'exclusively'>
+  readonly collector: Pick<Collector, 'exclusively' | 'delete'>
   readonly returns: Pick<Returns, 'of'>
   readonly pinned: Pick<Pinned, 'digests'>
   readonly clock: Clock
@@ -213,12 +213,11 @@ export class Deduplicator {
 
   /** Not while a collection looks at what could come back from where. */
   async #fold({ digest, size, touchedAt }: Cold, source: Digest): Promise<Folded | undefined> {
-    return await this.#deps.collector.exclusively(async () => {
+    const { collector } = this.#deps
+    return await collector.exclusively(async (turn) => {
       const from = await this.#deps.restorations.find(source)
       if (from === undefined || from.basis.target === digest) return undefined
-      const { catalog, clock, store } = this.#deps
-      const isOurs = await catalog.retention.claimForDeletion(digest, touchedAt, clock.now())
-      return isOurs && (await store.delete(digest)) ? { digest, size } : undefined
+      return (await collector.delete(digest, touchedAt, turn)) ? { digest, size } : undefined
     })
   }
 }

@@ -8,24 +8,40 @@ import type {
   BlobWriter,
   ByteRange,
   ExpectedBlob,
+  MayGo,
   ReadOptions,
   Soundness,
   StoredStat,
 } from '../ports/blobs.ts'
+
+export type MeterNews = { readonly grown: number } | { readonly counted: number }
 
 export class MeteredBlobs implements BlobStore {
   readonly #store: BlobStore
   #bytes = 0
   /** Told after every commit, with `isFull` when the disk refused one. */
   onGrowth: (isFull: boolean) => void = () => undefined
+  /** Told what this process has stored, and what a listing has counted; bytes. */
+  onOwn: (news: MeterNews) => void = () => undefined
 
   constructor(store: BlobStore) {
     this.#store = store
   }
 
-  /** Bytes in the store, as far as this process knows: what others commit is counted by the next listing. */
+  /** Bytes in the store, as far as this process knows: what others commit is counted by the next listing, or told by them. */
   get bytes(): number {
     return this.#bytes
+  }
+
+  /** Others have stored so much. */
+  grow(bytes: number): void {
+    this.#bytes += bytes
+    this.onGrowth(false)
+  }
+
+  /** Others have found so much there. */
+  count(bytes: number): void {
+    this.#bytes = bytes
   }
 
   async stat(digest: Digest): Promise<BlobStat | undefined> {
@@ -41,8 +57,8 @@ export class MeteredBlobs implements BlobStore {
       const writer = await this.#store.create(expected)
       writer.stored.then(
         ({ size }) => {
-          this.#bytes += size
-          this.onGrowth(false)
+          this.grow(size)
+          this.onOwn({ grown: size })
         },
         (error) => this.#failed(error),
       )
@@ -53,9 +69,9 @@ export class MeteredBlobs implements BlobStore {
     }
   }
 
-  async delete(digest: Digest): Promise<boolean> {
+  async delete(digest: Digest, mayGo?: MayGo): Promise<boolean> {
     const size = (await this.#store.stat(digest))?.size ?? 0
-    const isGone = await this.#store.delete(digest)
+    const isGone = await this.#store.delete(digest, mayGo)
     if (isGone) this.#bytes = Math.max(0, this.#bytes - size)
     return isGone
   }
@@ -69,6 +85,7 @@ export class MeteredBlobs implements BlobStore {
       yield stat
     }
     this.#bytes = listed + Math.max(0, this.#bytes - before)
+    this.onOwn({ counted: this.#bytes })
   }
 
   async verify(digest: Digest, pace?: (bytes: number) => void | Promise<void>): Promise<Soundness> {

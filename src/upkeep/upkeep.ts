@@ -9,6 +9,7 @@ import type { ModelLimits } from '../oci/manifest.ts'
 import type { BlobStore } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { Coordination } from '../ports/leases.ts'
 import type { Pins } from '../ports/pins.ts'
 import type { SidecarStore } from '../ports/sidecars.ts'
 import type { Upstreams } from '../ports/upstream.ts'
@@ -37,6 +38,8 @@ export interface UpkeepDeps {
   readonly decodeLimits: DecodeLimits
   readonly clock: Clock
   readonly policy: CollectorPolicy & DeduplicatorPolicy
+  /** With other processes that share the store. */
+  readonly coordination: Coordination | undefined
 }
 
 export interface Upkeep {
@@ -49,7 +52,8 @@ export interface Upkeep {
 export function createUpkeep(deps: UpkeepDeps): Upkeep {
   const pinned = new Pinned(deps)
   const returns = new Returns(deps)
-  const collector = new Collector({ ...deps, pinned, returns })
+  const turns = deps.coordination?.turns
+  const collector = new Collector({ ...deps, pinned, returns, turns })
   const deduplicator = new Deduplicator({ ...deps, collector, returns, pinned })
   const verifier = new Verifier({ ...deps, healer: new Healer(deps) })
   return { pinned, collector, deduplicator, verifier }

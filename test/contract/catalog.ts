@@ -4,12 +4,16 @@ import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import type { Repository } from '../../src/oci/repository.ts'
 import type { Catalog } from '../../src/ports/catalog.ts'
 import type { ConvertedImage, ConvertedLayer } from '../../src/ports/conversions.ts'
+import type { Leases } from '../../src/ports/leases.ts'
 import type { Link } from '../../src/ports/links.ts'
 import type { Recipe } from '../../src/ports/recipe.ts'
+import type { Fence } from '../../src/ports/shared-turns.ts'
 import { toArray } from './blob-store.ts'
 
 export interface CatalogUnderTest extends AsyncDisposable {
   readonly catalog: Catalog
+  /** Of the engine that the catalog asks about fences. */
+  readonly leases: Leases
 }
 
 const ALPINE: Repository = { upstream: 'docker.io', name: 'library/alpine' }
@@ -24,6 +28,10 @@ export function describeCatalog(name: string, open: () => Promise<CatalogUnderTe
       opened = await open()
       return opened.catalog
     }
+    const startShared = async () => {
+      opened = await open()
+      return opened
+    }
     afterEach(async () => {
       await opened?.[Symbol.asyncDispose]()
       opened = undefined
@@ -34,6 +42,7 @@ export function describeCatalog(name: string, open: () => Promise<CatalogUnderTe
     describeLayers(start)
     describeImages(start)
     describeTheRest(start)
+    describeFences(startShared)
   })
 }
 
@@ -428,6 +437,54 @@ function describeTheRest(start: () => Promise<Catalog>): void {
     const catalog = await start()
 
     await expect(catalog.check()).resolves.toBeUndefined()
+  })
+}
+
+function describeFences(start: () => Promise<CatalogUnderTest>): void {
+  const LONG = 60_000
+  const open = async () => {
+    const { catalog, leases } = await start()
+    await catalog.links.record(ALPINE, [
+      { ...link('manifest', 'proven'), mediaType: MANIFEST_TYPE },
+    ])
+    const take = async () => {
+      const lease = await leases.acquire('collect', LONG)
+      if (lease === undefined) throw new Error('somebody has it')
+      return { lease, fence: { lease: lease.name, token: lease.token } }
+    }
+    const later = Date.now() + LONG
+    const { retention } = catalog
+    const claim = async (what: string, fence: Fence) =>
+      await retention.claimForDeletion(digest(what), later, later, fence)
+    return { retention, take, claim }
+  }
+  const lost = { reason: 'lease-lost' }
+
+  it('gives nothing away for deletion under a token that is not the last', async () => {
+    const { retention, take, claim } = await open()
+    const stopped = await take()
+    expect(await claim('nobody links to it', stopped.fence)).toBe(true)
+    await stopped.lease.release()
+    const { fence } = await take()
+
+    await expect(claim('manifest', stopped.fence)).rejects.toMatchObject(lost)
+    await expect(claim('nobody links to it', stopped.fence)).rejects.toMatchObject(lost)
+
+    expect((await retention.describe(digest('manifest')))?.isReleased).toBe(false)
+    expect(await claim('manifest', fence)).toBe(true)
+    expect((await retention.describe(digest('manifest')))?.isReleased).toBe(true)
+  })
+
+  it('believes no old token that a chore is done', async () => {
+    const { retention, take } = await open()
+    const stopped = await take()
+    await stopped.lease.release()
+
+    await expect(retention.done('scrub', 1, stopped.fence)).rejects.toMatchObject(lost)
+    expect(await retention.lastDone('scrub')).toBeUndefined()
+    await retention.done('scrub', 2, (await take()).fence)
+
+    expect(await retention.lastDone('scrub')).toBe(2)
   })
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../../src/clock.ts'
 import type { Clock } from '../../src/ports/clock.ts'
-import { openStore, type Store } from '../../src/store/open.ts'
+import { openStore, type Store, type StoreDeps } from '../../src/store/open.ts'
 
 export interface DiskStore extends Store {
   readonly data: string
@@ -12,19 +12,21 @@ export interface DiskStore extends Store {
   reopen(between?: () => Promise<void>): Promise<DiskStore>
 }
 
-export async function diskStore(clock: Clock = systemClock): Promise<DiskStore> {
-  return await openIn(await mkdtemp(join(tmpdir(), 'crossdock-store-')), clock)
+export async function diskStore(clock: Clock = systemClock, how: How = {}): Promise<DiskStore> {
+  return await openIn(await mkdtemp(join(tmpdir(), 'crossdock-store-')), clock, how)
 }
 
-async function openIn(data: string, clock: Clock): Promise<DiskStore> {
-  const store = await openStore({ data, clock })
+type How = Pick<StoreDeps, 'hasWorkers'>
+
+async function openIn(data: string, clock: Clock, how: How): Promise<DiskStore> {
+  const store = await openStore({ data, clock, ...how })
   return {
     ...store,
     data,
     async reopen(between) {
       await store[Symbol.asyncDispose]()
       await between?.()
-      return await openIn(data, clock)
+      return await openIn(data, clock, how)
     },
     async [Symbol.asyncDispose]() {
       await store[Symbol.asyncDispose]()

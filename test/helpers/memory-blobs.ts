@@ -8,6 +8,7 @@ import type {
   BlobWriter,
   ByteRange,
   ExpectedBlob,
+  MayGo,
   Soundness,
   StoredStat,
 } from '../../src/ports/blobs.ts'
@@ -51,7 +52,8 @@ export class MemoryBlobs implements BlobStore {
     return new MemoryBlobWriter(expected, (stat, bytes) => this.#keep(stat.digest, bytes))
   }
 
-  async delete(digest: Digest): Promise<boolean> {
+  async delete(digest: Digest, mayGo: MayGo = () => undefined): Promise<boolean> {
+    mayGo()
     return this.contents.delete(digest)
   }
 

@@ -12,6 +12,9 @@ import type {
   LayerKey,
   KnownLayer,
 } from '../../src/ports/conversions.ts'
+import type { Leases } from '../../src/ports/leases.ts'
+import type { Fence } from '../../src/ports/shared-turns.ts'
+import { leaseLost } from '../../src/store/held-lease.ts'
 import type { Link, LinkCatalog } from '../../src/ports/links.ts'
 import type { PlatformCatalog } from '../../src/ports/platforms.ts'
 import { optionsText, recipeText } from '../../src/ports/recipe.ts'
@@ -247,6 +250,8 @@ class MemoryRetention implements RetentionCatalog {
   readonly #usage: MemoryUsage
   readonly #released = new Map<Digest, number>()
   readonly #chores = new Map<string, number>()
+  /** Who is asked about fences. */
+  leases: Pick<Leases, 'isCurrent'> | undefined
 
   constructor(links: MemoryLinks, usage: MemoryUsage) {
     this.#links = links
@@ -268,7 +273,13 @@ class MemoryRetention implements RetentionCatalog {
     for (const digest of digests) this.#released.set(digest, at)
   }
 
-  async claimForDeletion(digest: Digest, seen: number, at: number): Promise<boolean> {
+  async claimForDeletion(
+    digest: Digest,
+    seen: number,
+    at: number,
+    fence?: Fence,
+  ): Promise<boolean> {
+    await this.#assertHeld(fence)
     const kept = await this.describe(digest)
     if (kept !== undefined && kept.touchedAt > seen) return false
     if (kept !== undefined && kept.role !== 'layer' && !kept.isReleased) {
@@ -281,8 +292,14 @@ class MemoryRetention implements RetentionCatalog {
     return this.#chores.get(chore)
   }
 
-  async done(chore: string, at: number): Promise<void> {
+  async done(chore: string, at: number, fence?: Fence): Promise<void> {
+    await this.#assertHeld(fence)
     this.#chores.set(chore, at)
+  }
+
+  async #assertHeld(fence: Fence | undefined): Promise<void> {
+    if (fence === undefined) return
+    if (!(await this.leases?.isCurrent(fence.lease, fence.token))) throw leaseLost(fence.lease)
   }
 }
 

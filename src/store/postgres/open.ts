@@ -5,6 +5,7 @@ import { connectionOf, Database, LIMITS, type Limits } from './database.ts'
 import { addressOf, type ClientBase, type Driver, loadDriver } from './driver.ts'
 import { postgresFailure, standbyFailure } from './failures.ts'
 import type { Coordination } from '../../ports/leases.ts'
+import { LeasedTurns } from '../leased-turns.ts'
 import { TableLeases } from '../table-leases.ts'
 import { identify } from './identity.ts'
 import { PostgresLeaseTable } from './leases.ts'
@@ -57,9 +58,10 @@ export async function openPostgresCoordination(deps: PostgresDeps): Promise<Coor
     limits: { ...COORDINATION, ...limits },
   })
   const notices = new PostgresNotices({ db, driver, url, address, clock })
+  const leases = new TableLeases(new PostgresLeaseTable(db), notices, clock)
   return {
-    notices,
-    leases: new TableLeases(new PostgresLeaseTable(db), notices, clock),
+    ...{ leases, notices },
+    turns: new LeasedTurns(leases, clock),
     async [Symbol.asyncDispose]() {
       await notices[Symbol.asyncDispose]()
       await db[Symbol.asyncDispose]()

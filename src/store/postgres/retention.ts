@@ -1,11 +1,13 @@
 /** What decides how long a blob stays, on PostgreSQL: who links to it since when, when it was served, whether it was let go. */
 import type { Digest } from '../../oci/digest.ts'
 import type { Retention, RetentionCatalog } from '../../ports/retention.ts'
+import type { Fence } from '../../ports/shared-turns.ts'
 import type { Restore } from '../restore.ts'
 import type { Database, Session } from './database.ts'
 import type { Row } from './driver.ts'
 import type { PostgresUsage } from './usage.ts'
 import { bytesOf } from '../column-values.ts'
+import { assertHeld } from './fences.ts'
 import { numberIn, textOf } from './values.ts'
 
 export const DESCRIBE = `SELECT max(linked_at) AS linked_at, bool_or(media_type IS NOT NULL) AS is_manifest,
@@ -36,10 +38,17 @@ export class PostgresRetention implements RetentionCatalog {
     await this.#release(digests, at)
   }
 
-  async claimForDeletion(digest: Digest, seen: number, at: number): Promise<boolean> {
+  async claimForDeletion(
+    digest: Digest,
+    seen: number,
+    at: number,
+    fence?: Fence,
+  ): Promise<boolean> {
     // Restores its links if they were lost.
-    if ((await this.describe(digest)) === undefined) return true
+    const known = await this.describe(digest)
     return await this.#db.transaction(async (session) => {
+      await assertHeld(session, fence)
+      if (known === undefined) return true
       // Whoever links to it anew waits, and does so after this.
       await session.query(
         'SELECT FROM crossdock.links WHERE digest = $1 ORDER BY repository FOR UPDATE',
@@ -60,12 +69,15 @@ export class PostgresRetention implements RetentionCatalog {
     return rows[0] && this.#db.time.here(numberIn(rows[0], 'done_at'))
   }
 
-  async done(chore: string, at: number): Promise<void> {
-    await this.#db.query(
-      `INSERT INTO crossdock.chores (name, done_at) VALUES ($1, $2)
-       ON CONFLICT (name) DO UPDATE SET done_at = excluded.done_at`,
-      [textOf(chore), this.#db.time.there(at)],
-    )
+  async done(chore: string, at: number, fence?: Fence): Promise<void> {
+    await this.#db.transaction(async (session) => {
+      await assertHeld(session, fence)
+      await session.query(
+        `INSERT INTO crossdock.chores (name, done_at) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET done_at = excluded.done_at`,
+        [textOf(chore), this.#db.time.there(at)],
+      )
+    })
   }
 
   async #release(

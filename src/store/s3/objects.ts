@@ -1,10 +1,15 @@
 /** Objects of one bucket below one prefix: what the store needs of S3, and nothing else of it (ADR 33 lists its semantics). */
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
-import type { HeadObjectCommandOutput, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import type {
+  DeleteObjectCommand,
+  HeadObjectCommandOutput,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3'
 import { CrossdockError } from '../../errors.ts'
 import { within } from '../../lib/within.ts'
-import type { ByteRange } from '../../ports/blobs.ts'
+import type { ByteRange, MayGo } from '../../ports/blobs.ts'
 import { nameOf, type S3Limits, type S3Place } from './place.ts'
 import { isGone, isPassingFailure, isRefusal, s3Failure } from './s3-failures.ts'
 import { createClient, loadSdk, type Sdk } from './sdk.ts'
@@ -141,8 +146,10 @@ export class Objects implements Disposable {
     return this.#limits.partSize
   }
 
-  async delete(key: string): Promise<void> {
+  /** `mayGo` throws when the object is to stay after all; it is asked before each try, for the process may have stood still meanwhile. */
+  async delete(key: string, mayGo?: MayGo): Promise<void> {
     const command = new this.#sdk.DeleteObjectCommand(this.#at(key))
+    if (mayGo !== undefined) guardTries(command, mayGo)
     await this.#ask(`delete ${key}`, (signal) => this.#client.send(command, signal))
   }
 
@@ -286,6 +293,17 @@ function signWith(command: PutObjectCommand, sha256: string): void {
       return next(args)
     },
     { step: 'build', name: 'knownPayloadHash' },
+  )
+}
+
+/** Nothing is sent, the first time and after failures, before `mayGo` has returned. */
+function guardTries(command: DeleteObjectCommand, mayGo: MayGo): void {
+  command.middlewareStack.add(
+    (next) => (args) => {
+      mayGo()
+      return next(args)
+    },
+    { step: 'finalizeRequest', priority: 'low', name: 'mayGo' },
   )
 }
 

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { CrossdockError } from '../../errors.ts'
 import { Semaphore } from '../../lib/semaphore.ts'
 import { algorithmOf, type Digest, Hasher, hexOf } from '../../oci/digest.ts'
-import type { BlobStat, ByteRange, Soundness, StoredStat } from '../../ports/blobs.ts'
+import type { BlobStat, ByteRange, MayGo, Soundness, StoredStat } from '../../ports/blobs.ts'
 import { BLOBS, blobIn, blobKey } from './keys.ts'
 import type { Objects, ObjectStat } from './objects.ts'
 
@@ -42,9 +42,9 @@ export class RemoteBlobs {
   }
 
   /** True when there was something. */
-  async delete(digest: Digest): Promise<boolean> {
+  async delete(digest: Digest, mayGo?: MayGo): Promise<boolean> {
     const there = await this.#objects.stat(blobKey(digest))
-    if (there !== undefined) await this.#objects.delete(blobKey(digest))
+    if (there !== undefined) await this.#objects.delete(blobKey(digest), mayGo)
     return there !== undefined
   }
 
@@ -57,12 +57,19 @@ export class RemoteBlobs {
 
   /** Hashes what lies there; a second time, too, before it is believed to be rotten and removed: the way here may have been at fault. */
   async verify(digest: Digest, pace: Pace = () => undefined): Promise<Soundness> {
+    let rotten: string | undefined
     for (let look = 0; look < 2; look += 1) {
       const there = await this.stat(digest)
       if (there === undefined) return 'missing'
       if ((await this.#hash(there, pace)) === digest) return 'sound'
+      rotten = there.etag
     }
-    return (await this.delete(digest)) ? 'rotten' : 'missing'
+    const last = await this.stat(digest)
+    if (last === undefined) return 'missing'
+    // Another server has had it again meanwhile.
+    if (last.etag !== rotten) return 'sound'
+    await this.#objects.delete(blobKey(digest))
+    return 'rotten'
   }
 
   async #hash(there: BlobStat & ObjectStat, pace: Pace): Promise<Digest> {

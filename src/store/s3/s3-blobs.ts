@@ -12,6 +12,7 @@ import type {
   BlobWriter,
   ByteRange,
   ExpectedBlob,
+  MayGo,
   ReadOptions,
   Soundness,
   StoredStat,
@@ -91,8 +92,8 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
     await this.#cacheFile(path, stat)
   }
 
-  async delete(digest: Digest): Promise<boolean> {
-    const isGone = await this.#deps.remote.delete(digest)
+  async delete(digest: Digest, mayGo?: MayGo): Promise<boolean> {
+    const isGone = await this.#deps.remote.delete(digest, mayGo)
     await this.#deps.files.delete(digest)
     return isGone
   }

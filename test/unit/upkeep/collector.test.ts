@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { findFormat } from '../../../src/format/formats.ts'
 import { type Digest, digestOf } from '../../../src/oci/digest.ts'
 import type { Clock } from '../../../src/ports/clock.ts'
+import type { SharedTurns } from '../../../src/ports/shared-turns.ts'
 import type { Upstreams } from '../../../src/ports/upstream.ts'
+import { leaseLost } from '../../../src/store/held-lease.ts'
 import { Collector } from '../../../src/upkeep/collector.ts'
 import { Returns } from '../../../src/upkeep/returns.ts'
 import { type MemoryStore, memoryStore } from '../../helpers/memory-store.ts'
@@ -145,9 +147,32 @@ describe('a collection', () => {
 
     expect((await collector.collect()).gone).toEqual([])
   })
+
+  it('deletes nothing more once another process could have its turn, claimed or not', async () => {
+    const turn = { fence: undefined, signal: new AbortController().signal, assertHeld: () => {} }
+    const turns: SharedTurns = { take: async (_, work) => await work(turn) }
+    const { store, collector } = start({ maxSize: 1, turns })
+    const layers = [await linked(store, 'one', HUB), await linked(store, 'two', HUB)]
+    const { retention } = store.catalog
+    const claim = retention.claimForDeletion.bind(retention)
+    retention.claimForDeletion = async (...asked) => {
+      turn.assertHeld = () => {
+        throw leaseLost('collect')
+      }
+      return await claim(...asked)
+    }
+
+    await expect(collector.collect()).rejects.toMatchObject({ reason: 'lease-lost' })
+
+    expect([...store.blobs.contents.keys()]).toEqual(layers)
+  })
 })
 
-function start(options: { readonly maxSize: number; readonly offline?: boolean }) {
+function start(options: {
+  readonly maxSize: number
+  readonly offline?: boolean
+  readonly turns?: SharedTurns
+}) {
   const store = memoryStore()
   const now = { ms: NOW }
   store.catalog.links.now = () => NOW - 5 * HOUR
@@ -157,7 +182,7 @@ function start(options: { readonly maxSize: number; readonly offline?: boolean }
     find: (host: string) => (host === 'docker.io' ? {} : undefined),
   } as unknown as Upstreams
   const { blobs, catalog } = store
-  const { maxSize, offline = false } = options
+  const { maxSize, offline = false, turns } = options
   const collector = new Collector({
     store: blobs,
     catalog,
@@ -171,6 +196,7 @@ function start(options: { readonly maxSize: number; readonly offline?: boolean }
     pinned: { digests: async () => new Set() },
     clock,
     policy: { maxSize, leaseMs: HOUR },
+    turns,
   })
   return { store, collector, now }
 }

@@ -1,0 +1,41 @@
+/** Turns among the processes that share a store: whoever holds the lease of the name has it. */
+import type { Clock } from '../ports/clock.ts'
+import type { Leases } from '../ports/leases.ts'
+import type { SharedTurn, SharedTurns } from '../ports/shared-turns.ts'
+import { HeldLease } from './held-lease.ts'
+
+/** How long others wait for whoever has died, ms. */
+const TTL_MS = 15_000
+
+export class LeasedTurns implements SharedTurns {
+  readonly #leases: Leases
+  readonly #clock: Clock
+  readonly #ttlMs: number
+
+  constructor(leases: Leases, clock: Clock, ttlMs: number = TTL_MS) {
+    this.#leases = leases
+    this.#clock = clock
+    this.#ttlMs = ttlMs
+  }
+
+  async take<T>(
+    name: string,
+    work: (turn: SharedTurn) => Promise<T>,
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<T> {
+    for (;;) {
+      signal.throwIfAborted()
+      await using held = await HeldLease.take(this.#leases, this.#clock, name, this.#ttlMs)
+      if (held !== undefined) return await work(turnOf(held))
+      await this.#leases.untilFree(name, signal)
+    }
+  }
+}
+
+function turnOf(held: HeldLease): SharedTurn {
+  return {
+    fence: { lease: held.lease.name, token: held.lease.token },
+    signal: held.signal,
+    assertHeld: () => held.assert(),
+  }
+}
