@@ -41,7 +41,6 @@ import { chooseRecord, locate } from './naming.ts'
 import type { ModelLimits } from './oci/manifest.ts'
 import type { Catalog } from './ports/catalog.ts'
 import type { Clock } from './ports/clock.ts'
-import type { Coordination } from './ports/leases.ts'
 import type { Pins } from './ports/pins.ts'
 import type { SidecarStore } from './ports/sidecars.ts'
 import { RecordImages, type Regenerate } from './priorities/record-images.ts'
@@ -50,12 +49,12 @@ import { Blobs } from './pull/blobs.ts'
 import { Manifests } from './pull/manifests.ts'
 import { Tags } from './pull/tags.ts'
 import { createSettings, type Settings } from './settings.ts'
-import { openStore } from './store/open.ts'
+import { openStore, type Store } from './store/open.ts'
 import { MeteredBlobs } from './upkeep/metered-blobs.ts'
 import { createUpkeep, type Upkeep } from './upkeep/upkeep.ts'
 import { createUpstreams, type Registries } from './upstream/upstreams.ts'
 
-export interface App extends Upkeep, AsyncDisposable {
+export interface App extends Upkeep, Pick<Store, 'coordination' | 'check'>, AsyncDisposable {
   /** In force now. */
   readonly config: Config
   readonly settings: Settings
@@ -93,8 +92,6 @@ export interface App extends Upkeep, AsyncDisposable {
   readonly staging: Staging
   readonly progress: Progress
   readonly pins: Pins
-  /** With other processes that share the store. */
-  readonly coordination: Coordination | undefined
 }
 
 export interface Surroundings {
@@ -317,6 +314,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     progress,
     pins,
     coordination,
+    check: opened.check,
     ...upkeep,
     async [Symbol.asyncDispose]() {
       wishes.end()

@@ -92,7 +92,7 @@ async function openListeners(app: App, state: ServerState): Promise<Listener[]> 
     held: new HeldBodies(),
   }
   const health = {
-    check: () => app.catalog.check(),
+    check: () => app.check(),
     isDraining: () => state.draining.signal.aborted,
   }
   const distribution = createDistribution(app)

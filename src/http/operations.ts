@@ -4,7 +4,7 @@ import { oneLine } from '../lib/printable.ts'
 import type { Env } from './server.ts'
 
 export interface HealthDeps {
-  /** Throws when store or catalog cannot be used. */
+  /** Throws when store or catalog cannot be used, and says which. */
   readonly check: () => Promise<void>
   readonly isDraining: () => boolean
 }

@@ -30,6 +30,8 @@ export interface BlobsHalf extends AsyncDisposable {
   readonly sidecars: SidecarStore
   readonly journal: Journal
   readonly readDocument: ReadDocument
+  /** Throws when what it lies on cannot be used; soon, whatever becomes of it. */
+  check(): Promise<void>
 }
 
 /** What of this machine a half may use. */

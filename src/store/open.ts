@@ -1,4 +1,5 @@
 /** Opens the store: sweeps temp files, then what keeps its bytes and what its catalog lies on, as the configuration says. */
+import { CrossdockError } from '../errors.ts'
 import type { BlobStore } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Coordination } from '../ports/leases.ts'
@@ -25,6 +26,8 @@ export interface Store extends AsyncDisposable {
   readonly pins: Pins
   /** With other processes that use this store; `undefined`: it has only this one. */
   readonly coordination: Coordination | undefined
+  /** Throws when a part of it cannot be used, and says which; soon, whatever becomes of it. */
+  check(): Promise<void>
 }
 
 export interface StoreDeps extends SqliteOptions {
@@ -57,11 +60,24 @@ export async function openStore(deps: StoreDeps): Promise<Store> {
     return {
       ...{ blobs, sidecars, catalog, coordination },
       pins: new JournalPins(journal),
+      check: () => checkAll([catalog, half]),
       [Symbol.asyncDispose]: () => owned.disposeAsync(),
     }
   } catch (error) {
     throw storeFailure(`open the data folder ${layout.data}`, error)
   }
+}
+
+async function checkAll(parts: readonly Pick<BlobsHalf, 'check'>[]): Promise<void> {
+  const found = await Promise.allSettled(parts.map((one) => one.check()))
+  const failures = found.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))
+  const [first, ...others] = failures
+  if (others.length === 0) {
+    if (first !== undefined) throw first
+    return
+  }
+  const texts = failures.map((one) => (one instanceof Error ? one.message : String(one)))
+  throw new CrossdockError('overloaded', texts.join('; and '), { cause: first })
 }
 
 /** In the part of the data folder that is this store's, and on the way there. */

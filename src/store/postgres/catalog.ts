@@ -1,4 +1,5 @@
 /** The catalog on PostgreSQL, which any number of replicas share. What another replica commits is seen by the next question. */
+import { within } from '../../lib/within.ts'
 import { linksOf } from '../../outputs.ts'
 import type { Repository } from '../../oci/repository.ts'
 import type { Catalog } from '../../ports/catalog.ts'
@@ -10,7 +11,7 @@ import type { Restore } from '../restore.ts'
 import { Answers } from './answers.ts'
 import { PostgresConversions } from './conversions.ts'
 import type { Database, Session } from './database.ts'
-import { standbyFailure } from './failures.ts'
+import { silentFailure, standbyFailure } from './failures.ts'
 import { PostgresLinks } from './links.ts'
 import { tooNew } from './migrate.ts'
 import { PostgresPlatforms } from './platforms.ts'
@@ -23,6 +24,9 @@ import { numberIn } from './values.ts'
 
 /** How often the check writes, ms: between two writes it only reads, for every commit costs all replicas a question. */
 const WRITE_MS = 60_000
+
+/** Whoever asks whether it is ready waits no longer for an answer, ms. */
+const CHECK_MS = 2_000
 
 /** The chore's name. */
 const FILLED = 'filled'
@@ -108,7 +112,9 @@ export class PostgresCatalog implements Catalog, Rebuilt {
       ? `INSERT INTO crossdock.pulse (id, checked_at) VALUES (1, (${NOW_MS}))
          ON CONFLICT (id) DO UPDATE SET checked_at = excluded.checked_at RETURNING ${CHECKED}`
       : `SELECT ${CHECKED}`
-    const row = (await db.query(text)).rows[0] ?? {}
+    const answer = await within(db.ask(text, CHECK_MS), CHECK_MS)
+    if (answer === undefined) throw silentFailure(address)
+    const row = answer.rows[0] ?? {}
     if (row.is_standby === true) throw standbyFailure(address)
     const [version, least] = [numberIn(row, 'version'), numberIn(row, 'least')]
     if (least > known) throw tooNew(address, version, known)

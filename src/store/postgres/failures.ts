@@ -120,7 +120,15 @@ export function postgresFailure(address: string, cause: unknown): CrossdockError
 }
 
 export function standbyFailure(address: string): CrossdockError {
-  const { kind, what, advice, reason } = STANDBY_ADVICE
+  return failureOf(address, STANDBY_ADVICE)
+}
+
+/** Nothing came within the time that there was. */
+export function silentFailure(address: string): CrossdockError {
+  return failureOf(address, UNREACHABLE)
+}
+
+function failureOf(address: string, { kind, what, advice, reason }: Advice): CrossdockError {
   const message = `cannot use the catalog on PostgreSQL at ${address}: ${what}; ${advice}`
   return new CrossdockError(kind, message, { reason, retryAfter: 5 })
 }

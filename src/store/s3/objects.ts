@@ -65,10 +65,14 @@ export class Objects implements Disposable {
   static async open(place: S3Place, limits: S3Limits): Promise<Objects> {
     const objects = new Objects(await loadSdk(), place, limits)
     await objects.#checkRegion()
-    await objects.#ask('use the bucket', (signal) =>
-      objects.#client.send(new objects.#sdk.HeadBucketCommand({ Bucket: place.bucket }), signal),
-    )
+    await objects.check()
     return objects
+  }
+
+  /** Throws where the bucket cannot be used; what takes longer than `ms` counts as that. */
+  async check(ms: number = this.#limits.answerMs): Promise<void> {
+    const command = new this.#sdk.HeadBucketCommand({ Bucket: this.place.bucket })
+    await this.#ask('use the bucket', (signal) => this.#client.send(command, signal), ms)
   }
 
   async stat(key: string): Promise<ObjectStat | undefined> {
@@ -248,9 +252,13 @@ export class Objects implements Disposable {
     }
   }
 
-  async #ask<T>(doing: string, ask: (options: Signal) => Promise<T>): Promise<T> {
+  async #ask<T>(
+    doing: string,
+    ask: (options: Signal) => Promise<T>,
+    ms: number = this.#limits.answerMs,
+  ): Promise<T> {
     try {
-      return await inTime(this.#limits.answerMs, ask)
+      return await inTime(ms, ask)
     } catch (error) {
       // A HEAD has no body that would say what is not there.
       const cause = isGone(error) ? named('NoSuchBucket', doing) : error

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { SingleFlight } from '../../lib/single-flight.ts'
 import { DiskSpace } from '../disk-space.ts'
 import { FileReader } from '../file-bytes.ts'
 import { FsBlobs } from '../fs-blobs.ts'
@@ -24,6 +25,9 @@ import { Swaps } from './swaps.ts'
 /** Beside catalog, spool and cache: that the server's semantics were tried, and whose data folder it is. */
 const CHECKED = 'checked'
 const OWNER = 'owner'
+
+/** Whoever asks whether it is ready waits no longer for S3, ms. */
+const CHECK_MS = 2_000
 
 /** An upload in parts that began so long ago has lost whoever began it, ms. */
 const STALE_UPLOAD_MS = 24 * 3_600_000
@@ -51,12 +55,14 @@ export async function openS3Half(
   const cache = new DiskCache(files, localCache, now)
   const blobs = new S3Blobs({ remote: new RemoteBlobs(objects), spool, files, cache })
   const swaps = new Swaps(objects)
+  const glances = new SingleFlight<void>()
   const readDocument: BlobsHalf['readDocument'] = (digest) => readDocumentIn(blobs, digest)
   return {
     blobs,
     sidecars: new S3Sidecars(objects, swaps, readDocument),
     journal: new S3Journal(objects, swaps),
     readDocument,
+    check: () => glances.run('check', () => objects.check(CHECK_MS)),
     async [Symbol.asyncDispose]() {
       await blobs[Symbol.asyncDispose]()
       objects[Symbol.dispose]()
