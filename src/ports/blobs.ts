@@ -56,10 +56,10 @@ export interface BlobStore {
 
 export type Soundness = 'sound' | 'rotten' | 'missing'
 
-/** A blob while it arrives: one writer, any number of readers that follow it. */
 /** Throws when whoever wanted to delete may not do so any more; what it throws is thrown, and the bytes stay. */
 export type MayGo = () => void
 
+/** A blob while it arrives: one writer, any number of readers that follow it. */
 export interface GrowingBlob {
   readonly expected: ExpectedBlob
   /** Bytes written so far. */
