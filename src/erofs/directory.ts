@@ -2,7 +2,8 @@
  * The data of a directory (Linux fs/erofs/erofs_fs.h): blocks with records of 12 bytes first, then all their names. Record: u64 number
  * of the inode, u16 place of the name in the block, u8 type, u8 zero. `.` and `..` are entries like any other, in bytewise order.
  */
-import type { ByteText, NodeKind } from './tree.ts'
+import type { ByteText } from './attributes.ts'
+import type { NodeKind } from './tree.ts'
 
 const RECORD_SIZE = 12
 

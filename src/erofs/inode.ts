@@ -3,7 +3,9 @@
  * the kind (chunk format, first block, device), 20 u32 number for stat, 24 u32 uid, 28 u32 gid, 32 u64 seconds, 40 u32 nanoseconds,
  * 44 u32 links.
  */
-import type { Attributes, Node, NodeKind } from './tree.ts'
+import type { Attributes } from './attributes.ts'
+import type { Leaf } from './leaves.ts'
+import type { Folder, NodeKind } from './tree.ts'
 import { xattrCount } from './xattrs.ts'
 
 export const INODE_SIZE = 64
@@ -63,7 +65,7 @@ export function deviceNumber(major: number, minor: number): number {
 const MAX_SECONDS = 2 ** 50
 
 /** What an inode cannot hold of a node, beside attributes; `undefined` when it holds it. */
-export function describeInodeProblem(node: Node<unknown>): string | undefined {
+export function describeInodeProblem(node: Folder | Leaf): string | undefined {
   const { mode, uid, gid, mtime } = node.attributes
   if (!isWithin(mode, 0o7777)) return 'a mode with more than permission bits'
   if (!isWithin(uid, 0xffffffff) || !isWithin(gid, 0xffffffff)) return 'an owner beyond 32 bits'

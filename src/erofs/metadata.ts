@@ -9,28 +9,25 @@ import {
   type PlacedFolder,
   type Placement,
 } from './placement.ts'
-import type { ByteText } from './tree.ts'
+import type { ByteText } from './attributes.ts'
 import { writeXattrs } from './xattrs.ts'
 
-export interface MetadataRules<C> {
+export interface MetadataRules {
   /** Number of the area's first block. */
   readonly metaBlock: number
   /** Of files: log2 of the blocks of a chunk, and what is said with it. */
   readonly chunkFormat: number
-  chunksOf(content: C): number
+  chunksOf(content: number): number
   /** Writes the places of all chunks of a file, CHUNK_INDEX_SIZE bytes each. */
-  writeChunks(content: C, target: Buffer, at: number): void
+  writeChunks(content: number, target: Buffer, at: number): void
 }
 
 const NOTHING = Buffer.alloc(0)
 
 /** As many bytes as the placement has. */
-export function* metadataArea<C>(
-  placement: Placement<C>,
-  rules: MetadataRules<C>,
-): Generator<Uint8Array> {
+export function* metadataArea(placement: Placement, rules: MetadataRules): Generator<Uint8Array> {
   const gatherer = new Gatherer()
-  for (const placed of placement.placed) {
+  for (const placed of placement.placed()) {
     const blocks = dataOf(placed, placement)
     const tail = placed.layout === 'inline' ? blocks.pop()?.() : undefined
     yield* gatherer.put(placed.at, inodeOf(placed, tail ?? NOTHING, placement, rules))
@@ -42,7 +39,7 @@ export function* metadataArea<C>(
 }
 
 /** What the area itself holds of an inode's data, which is that of folders and symlinks: its blocks, made when they are needed. */
-function dataOf<C>(placed: Placed<C>, placement: Placement<C>): (() => Buffer)[] {
+function dataOf(placed: Placed, placement: Placement): (() => Buffer)[] {
   const { blockSize } = placement
   if (isPlacedFolder(placed)) {
     return inBlocks(withDots(placed.names), blockSize).map(
@@ -56,42 +53,33 @@ function dataOf<C>(placed: Placed<C>, placement: Placement<C>): (() => Buffer)[]
   })
 }
 
-function blockOf<C>(
-  folder: PlacedFolder<C>,
-  names: readonly ByteText[],
-  placement: Placement<C>,
-): Buffer {
+function blockOf(folder: PlacedFolder, names: readonly ByteText[], placement: Placement): Buffer {
   const entries = names.map((name) => {
-    const placed = findEntry(folder, name, placement)
-    return { name, nid: nidOf(placed), kind: placed.node.kind }
+    const { at, kind } = findEntry(folder, name, placement)
+    return { name, nid: at / INODE_UNIT, kind }
   })
   return directoryBlock(entries)
 }
 
-function findEntry<C>(
-  folder: PlacedFolder<C>,
-  name: ByteText,
-  { byNode }: Placement<C>,
-): Placed<C> {
-  if (name === '.') return folder
-  if (name === '..') return folder.parent ?? folder
+function findEntry(folder: PlacedFolder, name: ByteText, placement: Placement) {
+  if (name === '.') return { at: folder.at, kind: 'dir' } as const
+  if (name === '..') return { at: (folder.parent ?? folder).at, kind: 'dir' } as const
   const child = folder.node.children.get(name)
-  const placed = child && byNode.get(child)
-  if (placed === undefined) throw new Error('a tree was changed after it was placed')
-  return placed
+  if (child === undefined) throw new Error('a tree was changed after it was placed')
+  return placement.find(child)
 }
 
 /** Numbers of inodes are places. */
-export function nidOf(placed: Placed<unknown>): number {
+export function nidOf(placed: Placed): number {
   return placed.at / INODE_UNIT
 }
 
 /** The inode, its attributes, and what lies right behind them: the places of chunks, or the end of its data. */
-function inodeOf<C>(
-  placed: Placed<C>,
+function inodeOf(
+  placed: Placed,
   tail: Uint8Array,
-  placement: Placement<C>,
-  rules: MetadataRules<C>,
+  placement: Placement,
+  rules: MetadataRules,
 ): Buffer {
   const { node, xattrsSize } = placed
   const indexes = node.kind === 'reg' ? CHUNK_INDEX_SIZE * rules.chunksOf(node.content) : 0
@@ -107,7 +95,7 @@ function inodeOf<C>(
   return bytes
 }
 
-function unionOf<C>(placed: Placed<C>, blockSize: number, rules: MetadataRules<C>): number {
+function unionOf(placed: Placed, blockSize: number, rules: MetadataRules): number {
   const { node, blocksAt } = placed
   if (node.kind === 'reg') return rules.chunkFormat
   if (node.kind === 'char' || node.kind === 'block') return deviceNumber(node.major, node.minor)

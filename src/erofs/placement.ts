@@ -3,17 +3,20 @@
  * symlinks. Placed in the order in which it is written, so that nothing has to be held until the end: a folder, then what lies in it,
  * then its folders one by one.
  */
+import { NumberList } from '../lib/number-list.ts'
 import { Turns } from '../lib/turns.ts'
 import { directorySize, withDots } from './directory.ts'
 import { INODE_SIZE, INODE_UNIT, type Layout } from './inode.ts'
-import { type ByteText, type Folder, type Leaf, type Node, sortedNames } from './tree.ts'
+import type { ByteText } from './attributes.ts'
+import type { Leaf, LeafNumber, Leaves, Symlink } from './leaves.ts'
+import { type Child, type Folder, type NodeKind, sortedNames, type Tree } from './tree.ts'
 import { xattrsSize } from './xattrs.ts'
 
 /** Bytes of the place of one chunk, behind the inode of a file. */
 export const CHUNK_INDEX_SIZE = 8
 
-export interface Placed<C> {
-  readonly node: Node<C>
+/** Where an inode lies. */
+interface Place {
   /** Bytes from the start of the area. */
   readonly at: number
   readonly layout: Layout
@@ -22,143 +25,199 @@ export interface Placed<C> {
   readonly size: number
   /** Bytes from the start of the area to the first full block of data, 0 when there is none. */
   readonly blocksAt: number
-  /** 1 and up, in the order of placing. */
-  readonly ino: number
-  links: number
 }
 
-export interface PlacedFolder<C> extends Placed<C> {
-  readonly node: Folder<C>
-  readonly parent: PlacedFolder<C> | undefined
+interface Numbered extends Place {
+  /** 1 and up, in the order of placing. */
+  readonly ino: number
+  readonly links: number
+}
+
+export interface PlacedLeaf extends Numbered {
+  readonly node: Leaf
+}
+
+export interface PlacedFolder extends Numbered {
+  readonly node: Folder
+  readonly parent: PlacedFolder | undefined
   /** In bytewise order, without dots. */
   readonly names: readonly ByteText[]
 }
 
-export interface Placement<C> {
-  readonly root: PlacedFolder<C>
-  /** In order. */
-  readonly placed: readonly Placed<C>[]
-  readonly byNode: ReadonlyMap<Node<C>, Placed<C>>
+export type Placed = PlacedLeaf | PlacedFolder
+
+export interface Placement {
+  readonly root: PlacedFolder
+  /** Everything, in order. */
+  placed(): Iterable<Placed>
+  /** Where the inode of a child lies, and what it is. */
+  find(child: Child): { readonly at: number; readonly kind: NodeKind }
   /** Bytes of the area, a multiple of the block size. */
   readonly size: number
   readonly blockSize: number
 }
 
-export interface PlacementRules<C> {
+export interface PlacementRules {
   readonly blockSize: number
-  /** How many chunks a file has. */
-  chunksOf(content: C): number
+  /** How many chunks the content of a file has. */
+  chunksOf(content: number): number
 }
 
-export function isPlacedFolder<C>(placed: Placed<C>): placed is PlacedFolder<C> {
+export function isPlacedFolder(placed: Placed): placed is PlacedFolder {
   return placed.node.kind === 'dir'
 }
 
 /** What is placed in one turn of the event loop. */
 const NAMES_A_TURN = 1024
 
-/** Hard links of one file are the same node under several names. */
-export async function placeTree<C>(
-  root: Folder<C>,
-  rules: PlacementRules<C>,
-): Promise<Placement<C>> {
-  const placer = new Placer(rules)
+export async function placeTree(tree: Tree, rules: PlacementRules): Promise<Placement> {
+  const placer = new Placer(tree.leaves, rules)
   const turns = new Turns(NAMES_A_TURN)
-  const placedRoot = await placer.placeFolder(root, undefined)
+  const root = await placer.placeFolder(tree.root, undefined)
   // The next folder is the last of the list.
-  const open = [placedRoot]
+  const open = [root]
   for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
-    const later: Folder<C>[] = []
+    const later: Folder[] = []
     for (const name of folder.names) {
       const child = folder.node.children.get(name)
-      if (child?.kind === 'dir') later.push(child)
+      if (typeof child === 'object') later.push(child)
       else if (child !== undefined) placer.placeLeaf(child)
       await turns.spend()
     }
     folder.links += later.length
-    const folders: PlacedFolder<C>[] = []
+    const folders: OpenFolder[] = []
     for (const child of later) {
       folders.push(await placer.placeFolder(child, folder))
       await turns.spend()
     }
     for (let last = folders.pop(); last !== undefined; last = folders.pop()) open.push(last)
   }
-  return placer.finish(placedRoot)
+  return placer.finish(root)
 }
 
-class Placer<C> {
-  readonly #rules: PlacementRules<C>
-  readonly #placed: Placed<C>[] = []
-  readonly #byNode = new Map<Node<C>, Placed<C>>()
+/** While its folders are still counted. */
+interface OpenFolder extends PlacedFolder {
+  links: number
+}
+
+class Placer {
+  readonly #leaves: Leaves
+  readonly #rules: PlacementRules
+  /** What has been placed, in order: numbers of leaves, and of folders negative and less 1. */
+  readonly #order = NumberList.integers()
+  readonly #folders: PlacedFolder[] = []
+  readonly #byFolder = new Map<Folder, PlacedFolder>()
+  /** Of leaves: 0 for what is not placed, or has no blocks. */
+  readonly #places: Float64Array
+  readonly #links: Uint32Array
+  readonly #blocks = new Map<LeafNumber, number>()
   /** The first block stays empty: inode number 0 would vanish from listings. */
   #cursor: number
 
-  constructor(rules: PlacementRules<C>) {
+  constructor(leaves: Leaves, rules: PlacementRules) {
+    this.#leaves = leaves
     this.#rules = rules
+    this.#places = new Float64Array(leaves.count)
+    this.#links = new Uint32Array(leaves.count)
     this.#cursor = rules.blockSize
   }
 
-  async placeFolder(
-    node: Folder<C>,
-    parent: PlacedFolder<C> | undefined,
-  ): Promise<PlacedFolder<C>> {
+  async placeFolder(node: Folder, parent: PlacedFolder | undefined): Promise<OpenFolder> {
     const names = await sortedNames(node)
-    const place = this.#placeData(node, directorySize(withDots(names), this.#rules.blockSize))
-    const folder: PlacedFolder<C> = { ...place, node, parent, names, links: 2 }
-    this.#add(folder)
+    const form = this.#formOf(node, directorySize(withDots(names), this.#rules.blockSize))
+    const place = { ...form, ...this.#placeData(form) }
+    const folder = { ...place, node, parent, names, links: 2, ino: this.#order.length + 1 }
+    this.#order.push(-this.#folders.push(folder))
+    this.#byFolder.set(node, folder)
     return folder
   }
 
-  placeLeaf(node: Leaf<C>): void {
-    const known = this.#byNode.get(node)
-    if (known === undefined) this.#add({ ...this.#placeOf(node), node, links: 1 })
-    else known.links += 1
+  /** One more name of it, if it has a place already. */
+  placeLeaf(leaf: LeafNumber): void {
+    const known = this.#links[leaf] ?? 0
+    this.#links[leaf] = known + 1
+    if (known > 0) return
+    this.#order.push(leaf)
+    const node = this.#leaves.get(leaf)
+    if (node.kind === 'symlink') {
+      const { at, blocksAt } = this.#placeData(this.#formOf(node, node.target.length))
+      this.#places[leaf] = at
+      if (blocksAt > 0) this.#blocks.set(leaf, blocksAt)
+    } else this.#places[leaf] = this.#take(this.#sizeOf(node))
   }
 
-  finish(root: PlacedFolder<C>): Placement<C> {
+  finish(root: PlacedFolder): Placement {
     const { blockSize } = this.#rules
     this.#align(blockSize)
-    return { root, placed: this.#placed, byNode: this.#byNode, size: this.#cursor, blockSize }
-  }
-
-  #placeOf(node: Leaf<C>) {
-    if (node.kind === 'symlink') return this.#placeData(node, node.target.length)
-    const attributes = xattrsSize(node.attributes.xattrs)
-    const ino = this.#placed.length + 1
-    const shared = { xattrsSize: attributes, blocksAt: 0, ino }
-    if (node.kind !== 'reg') {
-      return {
-        ...shared,
-        at: this.#take(INODE_SIZE + attributes),
-        layout: 'plain',
-        size: 0,
-      } as const
+    return {
+      ...{ root, size: this.#cursor, blockSize },
+      placed: () => this.#all(),
+      find: (child) => this.#find(child),
     }
-    const indexes = CHUNK_INDEX_SIZE * this.#rules.chunksOf(node.content)
-    const at = this.#take(indexesAt(attributes) + indexes)
-    return { ...shared, at, layout: 'chunked', size: node.size } as const
   }
 
-  /** What has its data in this area: beside the inode when its end fits there in one block, else in blocks of their own. */
-  #placeData(node: Node<C>, size: number) {
+  *#all(): Generator<Placed> {
+    for (let i = 0; i < this.#order.length; i += 1) {
+      const number = this.#order.at(i)
+      const folder = this.#folders[-1 - number]
+      yield folder ?? this.#placedLeaf(number, i + 1)
+    }
+  }
+
+  #placedLeaf(leaf: LeafNumber, ino: number): PlacedLeaf {
+    const node = this.#leaves.get(leaf)
+    const [at = 0, links = 0] = [this.#places[leaf], this.#links[leaf]]
+    const shared = { node, at, links, ino }
+    if (node.kind === 'symlink') {
+      const blocksAt = this.#blocks.get(leaf) ?? 0
+      return { ...shared, ...this.#formOf(node, node.target.length), blocksAt }
+    }
+    const place = { ...shared, xattrsSize: xattrsSize(node.attributes.xattrs), blocksAt: 0 }
+    return node.kind === 'reg'
+      ? { ...place, layout: 'chunked', size: node.size }
+      : { ...place, layout: 'plain', size: 0 }
+  }
+
+  #find(child: Child) {
+    if (typeof child === 'number') {
+      return { at: this.#places[child] ?? 0, kind: this.#leaves.kindOf(child) }
+    }
+    const folder = this.#byFolder.get(child)
+    if (folder === undefined) throw new Error('a tree was changed after it was placed')
+    return { at: folder.at, kind: child.kind }
+  }
+
+  /** Bytes of an inode, and of the places of chunks with it. */
+  #sizeOf({ attributes, ...node }: Exclude<Leaf, Symlink>): number {
+    const xattrs = xattrsSize(attributes.xattrs)
+    if (node.kind !== 'reg') return INODE_SIZE + xattrs
+    return indexesAt(xattrs) + CHUNK_INDEX_SIZE * this.#rules.chunksOf(node.content)
+  }
+
+  /** How what has its data in this area lies there: beside the inode when its end fits there in one block, else in blocks of their own. */
+  #formOf(node: Folder | Symlink, size: number) {
+    const attributes = xattrsSize(node.attributes.xattrs)
+    const tail = size % this.#rules.blockSize
+    const isInline = tail > 0 && INODE_SIZE + attributes + tail <= this.#rules.blockSize
+    return { xattrsSize: attributes, size, layout: isInline ? 'inline' : 'plain' } as const
+  }
+
+  #placeData({
+    xattrsSize: attributes,
+    size,
+    layout,
+  }: Pick<Place, 'xattrsSize' | 'size' | 'layout'>) {
     const { blockSize } = this.#rules
-    const attributes = xattrsSize(node.attributes.xattrs)
     const head = INODE_SIZE + attributes
-    const tail = size % blockSize
-    const shared = { xattrsSize: attributes, size, ino: this.#placed.length + 1 }
-    if (tail > 0 && head + tail <= blockSize) {
-      const left = blockSize - (this.#cursor % blockSize)
-      if (head + tail > left) this.#align(blockSize)
-      const at = this.#take(head + tail)
-      return { ...shared, at, layout: 'inline', blocksAt: this.#takeBlocks(size - tail) } as const
+    if (layout === 'plain') {
+      const at = this.#take(head)
+      return { at, blocksAt: this.#takeBlocks(size) }
     }
-    const at = this.#take(head)
-    return { ...shared, at, layout: 'plain', blocksAt: this.#takeBlocks(size) } as const
-  }
-
-  #add(placed: Placed<C>): void {
-    this.#placed.push(placed)
-    this.#byNode.set(placed.node, placed)
+    const tail = size % blockSize
+    const left = blockSize - (this.#cursor % blockSize)
+    if (head + tail > left) this.#align(blockSize)
+    const at = this.#take(head + tail)
+    return { at, blocksAt: this.#takeBlocks(size - tail) }
   }
 
   #take(size: number): number {

@@ -2,7 +2,7 @@
  * Extended attributes behind an inode (Linux fs/erofs/erofs_fs.h): a header of 12 bytes, zeros where nothing is shared, then entries.
  * Entry: u8 length of the name without its prefix, u8 prefix, u16 length of the value, name, value, zeros up to a multiple of 4.
  */
-import type { Attributes, ByteText } from './tree.ts'
+import type { Attributes, ByteText } from './attributes.ts'
 
 const HEADER_SIZE = 12
 const ENTRY_SIZE = 4

@@ -5,10 +5,9 @@ import { join } from 'node:path'
 import { decodeLayer } from '../../src/codec/codecs.ts'
 import { LayerRefusedError } from '../../src/format/format.ts'
 import { planBootstrap } from '../../src/format/nydus/bootstrap.ts'
-import type { BlobEntry } from '../../src/format/nydus/bootstrap-tables.ts'
-import { BLOB_CHUNKS, type Layer, mergeLayers } from '../../src/format/nydus/merge.ts'
+import { ImageTree } from '../../src/format/nydus/merge.ts'
 import { encodeNative } from '../../src/format/nydus/native.ts'
-import { readLayer } from '../../src/format/nydus/read-blob.ts'
+import { type Layer, readLayer } from '../../src/format/nydus/read-blob.ts'
 import { encodeZran } from '../../src/format/nydus/zran.ts'
 import type { ByteStream } from '../../src/lib/streams.ts'
 import { Hasher, hexOf } from '../../src/oci/digest.ts'
@@ -34,24 +33,24 @@ export async function makeFolder(
   layers: readonly string[],
   form: Form,
 ): Promise<NydusFolder> {
-  const made: Layer[] = []
-  const known = new Map<string, BlobEntry>()
+  const image = new ImageTree()
   const tars: string[] = []
   const fallbacks: string[] = []
   for (const [i, layer] of layers.entries()) {
     const tar = join(folder, `${i}.tar`)
     await writeFile(tar, decodeLayer(createReadStream(layer), LIMITS))
     tars.push(tar)
-    made.push(await makeLayer(folder, layer, tar, form, { known, fallbacks }))
+    const made = await makeLayer(folder, layer, tar, form, { image, fallbacks })
+    await image.put(made.tree)
   }
-  const bootstrap = await planBootstrap(await mergeLayers(made), BLOB_CHUNKS)
+  const bootstrap = await planBootstrap(image)
   const boot = join(folder, 'image.boot')
   await writeFile(boot, bootstrap.parts())
   return { boot, folder, tars, fallbacks }
 }
 
 interface Notes {
-  readonly known: Map<string, BlobEntry>
+  readonly image: ImageTree
   readonly fallbacks: string[]
 }
 
@@ -80,7 +79,7 @@ async function makeLayer(
 }
 
 /** Stores a blob under its digest and reads its layer from it. */
-async function keep(folder: string, bytes: ByteStream, { known }: Notes): Promise<Layer> {
+async function keep(folder: string, bytes: ByteStream, { image }: Notes): Promise<Layer> {
   const hasher = new Hasher()
   const temporary = join(folder, 'temporary')
   await writeFile(temporary, hashed(bytes, hasher))
@@ -95,12 +94,7 @@ async function keep(folder: string, bytes: ByteStream, { known }: Notes): Promis
       if (bytesRead < length) throw new Error('a blob that is too short')
       return buffer
     }
-    const same = (blob: BlobEntry) => {
-      const one = known.get(blob.id) ?? blob
-      known.set(blob.id, one)
-      return one
-    }
-    return await readLayer({ digest, size, read }, same)
+    return await readLayer({ digest, size, read }, image)
   } finally {
     await file.close()
   }

@@ -2,9 +2,9 @@
 import { gzipSync } from 'node:zlib'
 import { planBootstrap } from '../../src/format/nydus/bootstrap.ts'
 import type { LayerTree } from '../../src/format/nydus/layer-tree.ts'
-import { BLOB_CHUNKS, type Layer, mergeLayers } from '../../src/format/nydus/merge.ts'
+import { ImageTree } from '../../src/format/nydus/merge.ts'
 import { encodeNative } from '../../src/format/nydus/native.ts'
-import { readLayer } from '../../src/format/nydus/read-blob.ts'
+import { type Layer, readLayer } from '../../src/format/nydus/read-blob.ts'
 import { encodeZran } from '../../src/format/nydus/zran.ts'
 import { digestOf, hexOf } from '../../src/oci/digest.ts'
 import { chunked } from './bytes.ts'
@@ -48,20 +48,23 @@ export async function treeOf(tar: Uint8Array): Promise<LayerTree> {
 /** Of tars, lowest first; for `ref` they are packed with gzip. */
 export async function makeImage(tars: readonly Uint8Array[], form: Form): Promise<NydusImage> {
   const blobs = new Map<string, Buffer>()
+  const image = new ImageTree()
   const layers: Layer[] = []
   for (const tar of tars) {
     const source = form === 'ref' ? gzipSync(tar) : tar
     if (form === 'ref') blobs.set(hexOf(digestOf(source)), Buffer.from(source))
     const blob = await encode(source, form)
     blobs.set(hexOf(digestOf(blob)), blob)
-    layers.push(await layerOf(blob))
+    const layer = await layerOf(blob, image)
+    await image.put(layer.tree)
+    layers.push(layer)
   }
-  const bootstrap = await planBootstrap(await mergeLayers(layers), BLOB_CHUNKS)
+  const bootstrap = await planBootstrap(image)
   const boot = Buffer.concat([...bootstrap.parts()])
   return { boot, blobs, layers, files: listRafs(boot, blobs) }
 }
 
-export function layerOf(blob: Buffer): Promise<Layer> {
+export function layerOf(blob: Buffer, image = new ImageTree()): Promise<Layer> {
   const read = async (at: number, size: number) => blob.subarray(at, at + size)
-  return readLayer({ digest: digestOf(blob), size: blob.length, read })
+  return readLayer({ digest: digestOf(blob), size: blob.length, read }, image)
 }

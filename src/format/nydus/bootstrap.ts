@@ -4,9 +4,14 @@
  */
 import { Turns } from '../../lib/turns.ts'
 import { metadataArea, nidOf } from '../../erofs/metadata.ts'
-import { isPlacedFolder, type Placement, placeTree } from '../../erofs/placement.ts'
+import {
+  CHUNK_INDEX_SIZE,
+  isPlacedFolder,
+  type Placement,
+  placeTree,
+} from '../../erofs/placement.ts'
 import { CHUNKED_FILE, DEVICE_TABLE, writeSuperblock } from '../../erofs/superblock.ts'
-import type { Folder } from '../../erofs/tree.ts'
+import type { Tree } from '../../erofs/tree.ts'
 import { writeUInt64 } from '../../erofs/inode.ts'
 import {
   type BlobEntry,
@@ -18,11 +23,13 @@ import {
   deviceSlots,
 } from './bootstrap-tables.ts'
 import { BLOCK_BITS, BLOCK_SIZE, CHUNK_SIZE } from './constants.ts'
+import type { Contents } from './contents.ts'
 
-/** What the bytes of a file are: chunks of one blob, by their numbers. */
-export interface ContentRules<C> {
-  blobOf(content: C): BlobEntry
-  chunksOf(content: C): readonly number[]
+/** A tree whose files are chunks of blobs. */
+export interface BlobTree extends Tree {
+  readonly contents: Contents
+  /** What contents name. */
+  readonly blobs: readonly BlobEntry[]
 }
 
 export interface Bootstrap {
@@ -34,14 +41,10 @@ export interface Bootstrap {
   parts(): Generator<Uint8Array>
 }
 
-/** Blobs are told apart by identity: one object for each id. */
-export async function planBootstrap<C>(
-  root: Folder<C>,
-  rules: ContentRules<C>,
-): Promise<Bootstrap> {
-  const chunksOf = (content: C) => rules.chunksOf(content).length
-  const placement = await placeTree(root, { blockSize: BLOCK_SIZE, chunksOf })
-  const survey = await surveyOf(placement, rules)
+export async function planBootstrap(tree: BlobTree): Promise<Bootstrap> {
+  const chunksOf = (content: number) => tree.contents.countOf(content)
+  const placement = await placeTree(tree, { blockSize: BLOCK_SIZE, chunksOf })
+  const survey = await surveyOf(placement, tree)
   const { uses } = survey
   const places = placesOf(placement, uses)
   return {
@@ -49,14 +52,14 @@ export async function planBootstrap<C>(
     blobs: uses.map(({ blob }) => blob),
     *parts() {
       yield* head(placement, survey, places)
-      yield* area(placement, uses, places, rules)
+      yield* area(placement, uses, places, tree)
       yield* chunkTable(uses, places)
     },
   }
 }
 
 /** What is looked at in one turn of the event loop. */
-const NODES_A_TURN = 8192
+const NODES_A_TURN = 2048
 
 /** A blob, and which of its chunks are used: by their place in the first file that has them, -1 for none. */
 interface BlobUse {
@@ -73,27 +76,29 @@ interface Survey {
   readonly hasXattrs: boolean
 }
 
-async function surveyOf<C>({ placed }: Placement<C>, rules: ContentRules<C>): Promise<Survey> {
+async function surveyOf(placement: Placement, { contents, blobs }: BlobTree): Promise<Survey> {
   const uses = new Map<BlobEntry, BlobUse>()
   const turns = new Turns(NODES_A_TURN)
   let entries = 1
   let hasXattrs = false
-  for (const one of placed) {
+  for (const one of placement.placed()) {
     const { node } = one
     await turns.spend()
     if (isPlacedFolder(one)) entries += one.names.length
     if (one.xattrsSize > 0) hasXattrs = true
     if (node.kind !== 'reg') continue
-    const chunks = rules.chunksOf(node.content)
-    if (chunks.length === 0) continue
-    const blob = rules.blobOf(node.content)
+    if (contents.countOf(node.content) === 0) continue
+    const blob = blobs[contents.blobOf(node.content)]
+    if (blob === undefined) throw new RangeError('a file of a blob that is not there')
     let use = uses.get(blob)
     if (use === undefined) {
       use = { blob, index: uses.size, ordinals: new Int32Array(blob.chunks.count).fill(-1) }
       uses.set(blob, use)
     }
-    for (const [i, chunk] of chunks.entries()) {
-      if (use.ordinals[chunk] === -1) use.ordinals[chunk] = i
+    let ordinal = 0
+    for (const chunk of contents.chunksOf(node.content)) {
+      if (use.ordinals[chunk] === -1) use.ordinals[chunk] = ordinal
+      ordinal += 1
     }
   }
   return { uses: [...uses.values()], entries, hasXattrs }
@@ -112,7 +117,7 @@ interface Places {
 const EXTENDED_OFFSET = 1152
 const SLOTS_OFFSET = 1408
 
-function placesOf(placement: Placement<unknown>, uses: readonly BlobUse[]): Places {
+function placesOf(placement: Placement, uses: readonly BlobUse[]): Places {
   const blobTable = align(SLOTS_OFFSET + DEVICE_SLOT_SIZE * uses.length)
   const blobTableSize = BLOB_ENTRY_SIZE * uses.length
   const meta = align(blobTable + blobTableSize)
@@ -132,7 +137,7 @@ function align(size: number): number {
 const RAFS_V6 = 0x40000000
 
 function* head(
-  placement: Placement<unknown>,
+  placement: Placement,
   { uses, entries, hasXattrs }: Survey,
   places: Places,
 ): Generator<Uint8Array> {
@@ -194,25 +199,26 @@ function writeExtended(bytes: Buffer, flags: number, places: Places): void {
 const CHUNK_INDEXES = 0x20
 const CHUNK_FORMAT = CHUNK_INDEXES | (Math.log2(CHUNK_SIZE) - BLOCK_BITS)
 
-function area<C>(
-  placement: Placement<C>,
+function area(
+  placement: Placement,
   uses: readonly BlobUse[],
   places: Places,
-  rules: ContentRules<C>,
+  { contents, blobs }: BlobTree,
 ): Generator<Uint8Array> {
-  const numbers = new Map(uses.map(({ blob, index }) => [blob, index + 1]))
+  const devices = new Map(uses.map(({ blob, index }) => [blob, index + 1]))
   return metadataArea(placement, {
     metaBlock: places.meta / BLOCK_SIZE,
     chunkFormat: CHUNK_FORMAT,
-    chunksOf: (content) => rules.chunksOf(content).length,
+    chunksOf: (content) => contents.countOf(content),
     writeChunks(content, target, at) {
-      const blob = rules.blobOf(content)
-      const device = numbers.get(blob) ?? 0
-      for (const [i, chunk] of rules.chunksOf(content).entries()) {
-        const place = at + i * 8
+      const blob = blobs[contents.blobOf(content)]
+      const device = blob === undefined ? 0 : (devices.get(blob) ?? 0)
+      let place = at
+      for (const chunk of contents.chunksOf(content)) {
         target.writeUInt16LE(chunk & 0xffff, place)
         target.writeUInt16LE(((chunk >>> 16) << 8) | device, place + 2)
-        target.writeUInt32LE(blob.chunks.plainAt(chunk) / BLOCK_SIZE, place + 4)
+        target.writeUInt32LE((blob?.chunks.plainAt(chunk) ?? 0) / BLOCK_SIZE, place + 4)
+        place += CHUNK_INDEX_SIZE
       }
     },
   })

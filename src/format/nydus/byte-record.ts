@@ -1,5 +1,5 @@
 /** Numbers, texts and bytes one after the other: numbers as LEB128, the rest with its length before it. */
-import type { ByteText } from '../../erofs/tree.ts'
+import type { ByteText } from '../../erofs/attributes.ts'
 
 export class ByteWriter {
   #bytes = Buffer.alloc(64 * 1024)

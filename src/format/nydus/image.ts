@@ -14,7 +14,7 @@ import { planBootstrap } from './bootstrap.ts'
 import { bootstrapLayer } from './bootstrap-layer.ts'
 import type { BlobEntry } from './bootstrap-tables.ts'
 import { MAX_BLOBS } from './constants.ts'
-import { BLOB_CHUNKS, type Layer, mergeLayers } from './merge.ts'
+import { ImageTree } from './merge.ts'
 import { readLayer } from './read-blob.ts'
 
 const BLOB_TYPE = 'application/vnd.oci.image.layer.nydus.blob.v1'
@@ -41,16 +41,21 @@ export async function assembleNydus(
   if (blobs.length < image.layers.length) {
     throw new LayerRefusedError('the image has layers that are not in its registry')
   }
-  const layers = await readLayers(blobs, read)
-  for (const [i, { blob }] of layers.entries()) checkReference(blob, image.layers[i]?.digest ?? '')
-  const bootstrap = await planBootstrap(await mergeLayers(layers), BLOB_CHUNKS)
+  const tree = new ImageTree()
+  const entries: (BlobEntry | undefined)[] = []
+  for (const [i, piece] of blobs.entries()) {
+    const entry = await putLayer(tree, piece, read)
+    checkReference(entry, image.layers[i]?.digest ?? '')
+    entries.push(entry)
+  }
+  const bootstrap = await planBootstrap(tree)
   if (bootstrap.blobs.length > MAX_BLOBS) {
     throw new LayerRefusedError(`the image has more than ${MAX_BLOBS} layers with files`)
   }
   const layer = bootstrapLayer(bootstrap, CONCURRENCY)
   const stat = await write(layer.bytes)
   const changes = blobs.map(({ target, size }, of): LayerChange => {
-    const { blob } = layers[of] ?? {}
+    const blob = entries[of]
     const annotations = { [BLOB]: 'true', ...(blob && referenceOf(blob)) }
     return { kind: 'made', of, digest: target, size, mediaType: BLOB_TYPE, annotations }
   })
@@ -64,25 +69,18 @@ export async function assembleNydus(
   }
 }
 
-/** One object for each blob, since equal layers have one. */
-async function readLayers(
-  pieces: readonly Piece[],
+/** Reads a layer and puts it on those below it; what is said of its blob. */
+async function putLayer(
+  image: ImageTree,
+  piece: Piece,
   read: AssemblyContext['read'],
-): Promise<readonly Layer[]> {
-  const known = new Map<string, BlobEntry>()
-  const same = (blob: BlobEntry) => {
-    const one = known.get(blob.id) ?? blob
-    known.set(blob.id, one)
-    return one
-  }
-  const layers: Layer[] = []
-  for (const piece of pieces) {
-    const { target: digest, size } = piece
-    const readAt = (start: number, length: number) =>
-      collect(read(piece, { start, end: start + length }), length)
-    layers.push(await readLayer({ digest, size, read: readAt }, same))
-  }
-  return layers
+): Promise<BlobEntry | undefined> {
+  const { target: digest, size } = piece
+  const readAt = (start: number, length: number) =>
+    collect(read(piece, { start, end: start + length }), length)
+  const { tree, blob } = await readLayer({ digest, size, read: readAt }, image)
+  await image.put(tree)
+  return blob
 }
 
 /** Readers know layers by sha256 alone. */

@@ -2,11 +2,14 @@
  * The tree of a layer as bytes, so that images can be put together without reading layers again: a section of our own in every nydus
  * blob. Version, then the tree: node by node, a folder before what lies in it. Numbers are LEB128, signed ones zigzag.
  */
-import type { Attributes, ByteText, Folder, Leaf, Node } from '../../erofs/tree.ts'
+import type { Attributes, ByteText } from '../../erofs/attributes.ts'
+import type { Leaf, LeafNumber, Leaves } from '../../erofs/leaves.ts'
+import type { Child, Folder } from '../../erofs/tree.ts'
 import { Turns } from '../../lib/turns.ts'
 import { ByteReader, ByteWriter } from './byte-record.ts'
 import { COMPRESSORS, type Compressor } from './constants.ts'
-import type { Chunks, LayerTree } from './layer-tree.ts'
+import type { Contents } from './contents.ts'
+import type { LayerTree } from './layer-tree.ts'
 import { IMPLIED } from './names.ts'
 import { SharedAttributes } from './shared-attributes.ts'
 
@@ -55,10 +58,18 @@ export async function encodeLayerRecord({
   return out.finish()
 }
 
+/** What the leaves of a record are added to. */
+export interface RecordTarget {
+  readonly leaves: Leaves
+  readonly contents: Contents
+  /** Of the contents: its place in a list, and how many chunks it has. */
+  readonly blob: { readonly place: number; readonly chunks: number }
+}
+
 export interface OpenRecord {
   readonly head: LayerHead
-  /** Once. Throws RangeError as `openLayerRecord`; `contentOf` says what the content of a file is, by its chunks. */
-  tree<C>(contentOf: (chunks: Chunks) => C): Promise<LayerTree<C>>
+  /** Once. Throws RangeError as `openLayerRecord`. */
+  tree(into: RecordTarget): Promise<LayerTree>
 }
 
 /** Throws RangeError for what `encodeLayerRecord` has not written. */
@@ -69,22 +80,20 @@ export function openLayerRecord(bytes: Uint8Array): OpenRecord {
   const id = input.text()
   const size = input.number()
   const head = { compressor, original: id === '' ? undefined : { id, size } }
-  return { head, tree: (contentOf) => readTree(input, contentOf) }
+  return { head, tree: (into) => readTree(input, into) }
 }
 
-async function readTree<C>(
-  input: ByteReader,
-  contentOf: (chunks: Chunks) => C,
-): Promise<LayerTree<C>> {
+async function readTree(input: ByteReader, into: RecordTarget): Promise<LayerTree> {
   const pairs = () =>
     Array.from({ length: input.count() }, () => [input.text(), input.text()] as const)
   const dropped = new Map(pairs().map(([name, count]) => [name, Number(count)]))
   const lowerLinks = new Map(pairs())
-  const reader = new TreeReader(input, contentOf)
-  const root = await reader.node(0)
+  const reader = new TreeReader(input, into)
+  const root = await reader.child(0)
   input.finish()
-  if (root.kind !== 'dir') throw new RangeError('a layer record without a root')
-  return { root, implied: reader.implied, lowerLinks, dropped }
+  if (typeof root === 'number') throw new RangeError('a layer record without a root')
+  const { leaves, contents } = into
+  return { root, leaves, contents, implied: reader.implied, lowerLinks, dropped }
 }
 
 function readCompressor(number: number): Compressor {
@@ -99,33 +108,38 @@ class TreeWriter {
   readonly out = new ByteWriter()
   readonly #turns = new Turns(NODES_A_TURN)
   readonly #tree: LayerTree
-  readonly #seen = new Map<Leaf<Chunks>, number>()
+  /** By leaf: its number in the record plus 1, when it has been written. */
+  readonly #seen: Uint32Array
+  #count = 0
 
   constructor(tree: LayerTree) {
     this.#tree = tree
+    this.#seen = new Uint32Array(tree.leaves.count)
   }
 
-  async folder(folder: Folder<Chunks>): Promise<void> {
+  async folder(folder: Folder): Promise<void> {
     const isImplied = this.#tree.implied.has(folder)
     this.#kind(isImplied ? 'implied' : 'dir')
     if (!isImplied) this.#attributes(folder.attributes)
     this.out.number(folder.children.size)
     for (const [name, child] of folder.children) {
       this.out.text(name)
-      if (child.kind === 'dir') await this.folder(child)
+      if (typeof child === 'object') await this.folder(child)
       else this.#leaf(child)
       await this.#turns.spend()
     }
   }
 
-  #leaf(leaf: Leaf<Chunks>): void {
-    const seen = this.#seen.get(leaf)
-    if (seen !== undefined) {
+  #leaf(number: LeafNumber): void {
+    const seen = this.#seen[number] ?? 0
+    if (seen > 0) {
       this.#kind('again')
-      this.out.number(seen)
+      this.out.number(seen - 1)
       return
     }
-    this.#seen.set(leaf, this.#seen.size)
+    this.#count += 1
+    this.#seen[number] = this.#count
+    const leaf = this.#tree.leaves.get(number)
     this.#kind(leaf.kind)
     this.#attributes(leaf.attributes)
     if (leaf.kind === 'symlink') this.out.text(leaf.target)
@@ -152,60 +166,60 @@ class TreeWriter {
   }
 
   /** Chunks mostly follow one another. */
-  #content(size: number, chunks: Chunks): void {
+  #content(size: number, content: number): void {
+    const { contents } = this.#tree
     this.out.number(size)
-    this.out.number(chunks.length)
+    this.out.number(contents.countOf(content))
     let expected = 0
-    for (const chunk of chunks) {
+    for (const chunk of contents.chunksOf(content)) {
       this.out.signed(chunk - expected)
       expected = chunk + 1
     }
   }
 }
 
-class TreeReader<C> {
-  readonly implied = new Set<Folder<C>>()
+class TreeReader {
+  readonly implied = new Set<Folder>()
   readonly #input: ByteReader
-  readonly #contentOf: (chunks: Chunks) => C
+  readonly #into: RecordTarget
   readonly #turns = new Turns(NODES_A_TURN)
-  readonly #leaves: Leaf<C>[] = []
+  /** Those of this record follow one another. */
+  readonly #firstLeaf: LeafNumber
   readonly #shared = new SharedAttributes()
 
-  constructor(input: ByteReader, contentOf: (chunks: Chunks) => C) {
+  constructor(input: ByteReader, into: RecordTarget) {
     this.#input = input
-    this.#contentOf = contentOf
+    this.#into = into
+    this.#firstLeaf = into.leaves.count
   }
 
-  async node(depth: number): Promise<Node<C>> {
+  async child(depth: number): Promise<Child> {
     const kind = KINDS[this.#input.number()]
-    if (kind === undefined || depth > MAX_DEPTH)
-      throw new RangeError('a layer record that is damaged')
+    if (kind === undefined || depth > MAX_DEPTH) throw damaged()
     if (kind === 'dir' || kind === 'implied') return this.#folder(kind, depth)
     if (kind === 'again') return this.#again()
-    const leaf = this.#leaf(kind)
-    this.#leaves.push(leaf)
-    return leaf
+    return this.#into.leaves.add(this.#leaf(kind))
   }
 
-  async #folder(kind: 'dir' | 'implied', depth: number): Promise<Folder<C>> {
+  async #folder(kind: 'dir' | 'implied', depth: number): Promise<Folder> {
     const attributes = kind === 'implied' ? IMPLIED : this.#attributes()
-    const folder: Folder<C> = { kind: 'dir', attributes, children: new Map() }
+    const folder: Folder = { kind: 'dir', attributes, children: new Map() }
     if (kind === 'implied') this.implied.add(folder)
     for (let left = this.#input.count(); left > 0; left -= 1) {
       const name: ByteText = this.#input.text()
-      folder.children.set(name, await this.node(depth + 1))
+      folder.children.set(name, await this.child(depth + 1))
       await this.#turns.spend()
     }
     return folder
   }
 
-  #again(): Leaf<C> {
-    const leaf = this.#leaves[this.#input.number()]
-    if (leaf === undefined) throw new RangeError('a layer record that is damaged')
-    return leaf
+  #again(): LeafNumber {
+    const leaf = this.#firstLeaf + this.#input.number()
+    if (leaf < this.#into.leaves.count) return leaf
+    throw damaged()
   }
 
-  #leaf(kind: Leaf<C>['kind']): Leaf<C> {
+  #leaf(kind: Leaf['kind']): Leaf {
     const attributes = this.#attributes()
     if (kind === 'symlink') return { kind, attributes, target: this.#input.text() }
     if (kind === 'fifo') return { kind, attributes }
@@ -224,14 +238,20 @@ class TreeReader<C> {
     return { mode, uid, gid, mtime, xattrs }
   }
 
-  #content(): C {
+  #content(): number {
+    const { contents, blob } = this.#into
+    const content = contents.open(blob.place)
     let expected = 0
-    // An array that grows would take the memory of 17 numbers for one.
-    const chunks = Array.from({ length: this.#input.count() }, () => {
+    for (let left = this.#input.count(); left > 0; left -= 1) {
       const chunk = this.#input.signed() + expected
+      if (chunk < 0 || chunk >= blob.chunks) throw damaged()
+      contents.push(chunk)
       expected = chunk + 1
-      return chunk
-    })
-    return this.#contentOf(chunks)
+    }
+    return content
   }
+}
+
+function damaged(): RangeError {
+  return new RangeError('a layer record that is damaged')
 }

@@ -4,26 +4,27 @@
  */
 import { Turns } from '../../lib/turns.ts'
 import { describeInodeProblem } from '../../erofs/inode.ts'
-import type { Attributes, ByteText, Folder, Leaf, Node } from '../../erofs/tree.ts'
+import type { Attributes, ByteText } from '../../erofs/attributes.ts'
+import { type Leaf, Leaves } from '../../erofs/leaves.ts'
+import type { Child, Folder, Tree } from '../../erofs/tree.ts'
 import { describeXattrProblem, hasKnownPrefix } from '../../erofs/xattrs.ts'
 import { AmbiguousTarError, checkGlobalHeader, cleanName, type TarEntry } from '../../tar/entry.ts'
 import { LayerRefusedError } from '../format.ts'
 import { isReserved } from '../toc.ts'
+import { Contents } from './contents.ts'
 import { LowerLinks } from './lower-links.ts'
 import { IMPLIED, shown } from './names.ts'
 import { SharedAttributes } from './shared-attributes.ts'
-import { findParent, makeParent, splitPath } from './paths.ts'
+import { findChild, makeParent } from './paths.ts'
 
 /** Hard links that are looked up in one turn of the event loop. */
 const LINKS_PER_TURN = 2_000
 
-/** The chunks of a file in order, by their numbers in the layer. */
-export type Chunks = readonly number[]
-
-export interface LayerTree<C = Chunks> {
-  readonly root: Folder<C>
+export interface LayerTree extends Tree {
+  /** Of regular files. */
+  readonly contents: Contents
   /** Folders without an entry of their own: a lower layer says what they are like. */
-  readonly implied: ReadonlySet<Folder<C>>
+  readonly implied: ReadonlySet<Folder>
   /** Hard links to files of lower layers: path to target. */
   readonly lowerLinks: ReadonlyMap<ByteText, ByteText>
   /** Names of extended attributes that RAFS cannot hold, and of how many files they were dropped. */
@@ -34,11 +35,14 @@ export interface LayerTree<C = Chunks> {
 const MAX_ENTRIES = 2_000_000
 /** Bytes of names, links and attributes. */
 const MAX_WORDS = 256 * 1024 * 1024
+/** The only blob that a layer has. */
+const OWN_BLOB = 0
 /** Linux's PATH_MAX, its end included. */
 const MAX_TARGET = 4095
 
 export class LayerTreeBuilder {
-  readonly #root: Folder<Chunks> = { kind: 'dir', attributes: IMPLIED, children: new Map() }
+  readonly #root: Folder = { kind: 'dir', attributes: IMPLIED, children: new Map() }
+  readonly #tree = { root: this.#root, leaves: new Leaves(), contents: new Contents() }
   readonly #implied = new Set([this.#root])
   readonly #links = new LowerLinks()
   readonly #dropped = new Map<ByteText, number>()
@@ -47,35 +51,33 @@ export class LayerTreeBuilder {
   #words = 0
 
   /**
-   * The chunks of a regular file, for the caller to fill. Throws AmbiguousTarError or LayerRefusedError for what readers do not agree
-   * about or RAFS cannot hold.
+   * True for a regular file, whose chunks are then to be added. Throws AmbiguousTarError or LayerRefusedError for what readers do not
+   * agree about or RAFS cannot hold.
    */
-  add(entry: TarEntry): number[] | undefined {
+  add(entry: TarEntry): boolean {
     if (entry.type === 'global') {
       checkGlobalHeader(entry)
-      return undefined
+      return false
     }
     this.#count(entry)
     const path = cleanName(entry.bytes.name)
-    if (isReserved(path)) return undefined
+    if (isReserved(path)) return false
     if (path === '') {
       this.#describeRoot(entry)
-      return undefined
+      return false
     }
-    const { folder, name, resolved } = makeParent(this.#root, path, (made) =>
+    const { folder, name, resolved } = makeParent(this.#tree, path, (made) =>
       this.#implied.add(made),
     )
-    if (entry.type === 'dir') {
-      this.#addFolder(folder, name, this.#attributesOf(entry), resolved)
-      return undefined
-    }
-    if (entry.type === 'hardlink') {
-      this.#addLink(folder, name, entry, resolved)
-      return undefined
-    }
-    const chunks: number[] = []
-    this.#put(folder, name, this.#leafOf(entry, chunks), resolved)
-    return entry.type === 'reg' ? chunks : undefined
+    if (entry.type === 'dir') this.#addFolder(folder, name, this.#attributesOf(entry), resolved)
+    else if (entry.type === 'hardlink') this.#addLink(folder, name, entry, resolved)
+    else this.#put(folder, name, this.#tree.leaves.add(this.#leafOf(entry)), resolved)
+    return entry.type === 'reg'
+  }
+
+  /** Of the file that was added last. */
+  addChunk(chunk: number): void {
+    this.#tree.contents.push(chunk)
   }
 
   /** Throws AmbiguousTarError when a hard link comes before its target. */
@@ -83,11 +85,11 @@ export class LayerTreeBuilder {
     const turns = new Turns(LINKS_PER_TURN)
     for (const [path, target] of this.#links.all) {
       await turns.spend()
-      if (this.#find(target) === undefined) continue
+      if (findChild(this.#tree, target) === undefined) continue
       throw new AmbiguousTarError(`${shown(path)} is a hard link to what comes later`)
     }
     return {
-      root: this.#root,
+      ...this.#tree,
       implied: this.#implied,
       lowerLinks: this.#links.all,
       dropped: this.#dropped,
@@ -111,18 +113,18 @@ export class LayerTreeBuilder {
     this.#implied.delete(this.#root)
   }
 
-  #addFolder(folder: Folder<Chunks>, name: ByteText, attributes: Attributes, path: ByteText): void {
+  #addFolder(folder: Folder, name: ByteText, attributes: Attributes, path: ByteText): void {
     const known = folder.children.get(name)
-    if (known?.kind === 'dir') {
+    if (typeof known === 'object') {
       known.attributes = attributes
       this.#implied.delete(known)
     } else this.#put(folder, name, { kind: 'dir', attributes, children: new Map() }, path)
   }
 
-  #addLink(folder: Folder<Chunks>, name: ByteText, entry: TarEntry, path: ByteText): void {
+  #addLink(folder: Folder, name: ByteText, entry: TarEntry, path: ByteText): void {
     const target = cleanName(entry.bytes.linkName)
-    const found = this.#find(target)
-    if (found?.kind === 'dir' || target === '') {
+    const found = findChild(this.#tree, target)
+    if (typeof found === 'object' || target === '') {
       throw new AmbiguousTarError(`${shown(path)} is a hard link to a folder`)
     }
     if (found !== undefined) {
@@ -133,24 +135,14 @@ export class LayerTreeBuilder {
     this.#links.add(path, target)
   }
 
-  #find(path: ByteText): Node<Chunks> | undefined {
-    const { name } = splitPath(path)
-    return findParent(this.#root, path)?.children.get(name)
-  }
-
-  /** Nothing instead of a node: what was there is gone. */
-  #put(
-    folder: Folder<Chunks>,
-    name: ByteText,
-    node: Node<Chunks> | undefined,
-    path: ByteText,
-  ): void {
+  /** Nothing instead of a child: what was there is gone. */
+  #put(folder: Folder, name: ByteText, child: Child | undefined, path: ByteText): void {
     this.#links.forget(path)
-    if (node === undefined) folder.children.delete(name)
-    else folder.children.set(name, node)
+    if (child === undefined) folder.children.delete(name)
+    else folder.children.set(name, child)
   }
 
-  #leafOf(entry: TarEntry, chunks: Chunks): Leaf<Chunks> {
+  #leafOf(entry: TarEntry): Leaf {
     const attributes = this.#attributesOf(entry)
     switch (entry.type) {
       case 'symlink':
@@ -164,7 +156,12 @@ export class LayerTreeBuilder {
       case 'fifo':
         return { kind: 'fifo', attributes }
       default:
-        return { kind: 'reg', attributes, size: entry.size, content: chunks }
+        return {
+          kind: 'reg',
+          attributes,
+          size: entry.size,
+          content: this.#tree.contents.open(OWN_BLOB),
+        }
     }
   }
 
@@ -194,7 +191,7 @@ function targetOf(entry: TarEntry): ByteText {
   throw refused(entry, `a symlink of ${target.length} bytes`)
 }
 
-function checked<N extends Node<Chunks>>(node: N, entry: TarEntry): N {
+function checked<L extends Leaf>(node: L, entry: TarEntry): L {
   const problem = describeInodeProblem(node)
   if (problem !== undefined) throw refused(entry, problem)
   return node

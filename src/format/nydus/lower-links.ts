@@ -1,5 +1,5 @@
 /** Hard links of a layer whose targets it does not hold: they are in the layers below, or nowhere. */
-import type { ByteText } from '../../erofs/tree.ts'
+import type { ByteText } from '../../erofs/attributes.ts'
 
 export class LowerLinks {
   readonly #targets = new Map<ByteText, ByteText>()

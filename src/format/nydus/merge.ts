@@ -2,47 +2,41 @@
  * The layers of an image put on top of one another (image-spec "layer.md#whiteouts"): whiteouts hide what is below them and never what
  * comes with them, folders join, anything else replaces.
  */
-import type { Attributes, ByteText, Folder } from '../../erofs/tree.ts'
+import type { Attributes, ByteText } from '../../erofs/attributes.ts'
+import { Leaves } from '../../erofs/leaves.ts'
+import type { Folder, Tree } from '../../erofs/tree.ts'
 import { Turns } from '../../lib/turns.ts'
 import { LayerRefusedError } from '../format.ts'
 import type { BlobEntry } from './bootstrap-tables.ts'
-import type { ContentRules } from './bootstrap.ts'
-import type { Chunks, LayerTree } from './layer-tree.ts'
+import { Contents } from './contents.ts'
+import type { LayerTree } from './layer-tree.ts'
 import { hiddenName, IMPLIED, isWhiteout, OPAQUE, shown } from './names.ts'
-import { findParent, splitPath } from './paths.ts'
+import { findChild, findParent, splitPath } from './paths.ts'
 
-export interface Layer {
-  readonly tree: LayerTree<BlobChunks>
-  /** None for a layer whose files have no bytes. */
-  readonly blob: BlobEntry | undefined
-}
+/** The tree of an image, and where the data of its files are. */
+export class ImageTree implements Tree {
+  readonly root: Folder = { kind: 'dir', attributes: IMPLIED, children: new Map() }
+  /** Of all layers, those that are hidden included. */
+  readonly leaves = new Leaves()
+  readonly contents = new Contents()
+  /** What contents name: one for each id. */
+  readonly blobs: BlobEntry[] = []
 
-/** Chunks of one layer's blob. */
-export interface BlobChunks {
-  readonly blob: BlobEntry | undefined
-  readonly chunks: Chunks
-}
+  /** The place of a blob in the list, which equal layers share. */
+  placeOf(blob: BlobEntry): number {
+    const known = this.blobs.findIndex(({ id }) => id === blob.id)
+    return known < 0 ? this.blobs.push(blob) - 1 : known
+  }
 
-export const BLOB_CHUNKS: ContentRules<BlobChunks> = {
-  blobOf({ blob }) {
-    if (blob === undefined) throw new LayerRefusedError('a layer has chunks, but its blob has none')
-    return blob
-  },
-  chunksOf: ({ chunks }) => chunks,
-}
-
-/** Lowest layer first. Throws LayerRefusedError for a hard link to nothing. */
-export async function mergeLayers(layers: readonly Layer[]): Promise<Folder<BlobChunks>> {
-  const root: Folder<BlobChunks> = { kind: 'dir', attributes: IMPLIED, children: new Map() }
-  const turns = new Turns(NAMES_A_TURN)
-  for (const layer of layers) {
-    await new Merge(layer).folder(root, layer.tree.root)
-    for (const [path, target] of layer.tree.lowerLinks) {
-      link(root, path, target)
+  /** Puts a layer on top, whose leaves are here already. Throws LayerRefusedError for a hard link to nothing. */
+  async put(layer: LayerTree): Promise<void> {
+    const turns = new Turns(NAMES_A_TURN)
+    await new Merge(layer).folder(this.root, layer.root)
+    for (const [path, target] of layer.lowerLinks) {
+      link(this, path, target)
       await turns.spend(LINK_WORK)
     }
   }
-  return root
 }
 
 /** What is merged in one turn of the event loop. */
@@ -51,15 +45,15 @@ const NAMES_A_TURN = 2048
 const LINK_WORK = 8
 
 class Merge {
-  readonly #layer: Layer
+  readonly #layer: LayerTree
   readonly #turns = new Turns(NAMES_A_TURN)
 
-  constructor(layer: Layer) {
+  constructor(layer: LayerTree) {
     this.#layer = layer
   }
 
-  async folder(lower: Folder<BlobChunks>, upper: Folder<BlobChunks>): Promise<void> {
-    if (!this.#layer.tree.implied.has(upper)) lower.attributes = upper.attributes
+  async folder(lower: Folder, upper: Folder): Promise<void> {
+    if (!this.#layer.implied.has(upper)) lower.attributes = upper.attributes
     if (upper.children.has(OPAQUE)) lower.children.clear()
     for (const name of upper.children.keys()) {
       if (isWhiteout(name)) lower.children.delete(hiddenName(name))
@@ -68,30 +62,26 @@ class Merge {
     for (const [name, child] of upper.children) {
       await this.#turns.spend()
       if (isWhiteout(name)) continue
-      if (child.kind === 'dir') await this.folder(folderIn(lower, name, child.attributes), child)
-      else lower.children.set(name, child)
+      if (typeof child === 'number') lower.children.set(name, child)
+      else await this.folder(folderIn(lower, name, child.attributes), child)
     }
   }
 }
 
 /** The folder of a name, in place of what is no folder. */
-function folderIn(
-  lower: Folder<BlobChunks>,
-  name: ByteText,
-  attributes: Attributes,
-): Folder<BlobChunks> {
+function folderIn(lower: Folder, name: ByteText, attributes: Attributes): Folder {
   const below = lower.children.get(name)
-  if (below?.kind === 'dir') return below
-  const made: Folder<BlobChunks> = { kind: 'dir', attributes, children: new Map() }
+  if (typeof below === 'object') return below
+  const made: Folder = { kind: 'dir', attributes, children: new Map() }
   lower.children.set(name, made)
   return made
 }
 
 /** One more name for a file of a lower layer. */
-function link(root: Folder<BlobChunks>, path: ByteText, target: ByteText): void {
-  const file = findParent(root, target)?.children.get(splitPath(target).name)
-  if (file === undefined || file.kind === 'dir') {
+function link(tree: Tree, path: ByteText, target: ByteText): void {
+  const file = findChild(tree, target)
+  if (typeof file !== 'number') {
     throw new LayerRefusedError(`${shown(path)} is a hard link to what no layer below it holds`)
   }
-  findParent(root, path)?.children.set(splitPath(path).name, file)
+  findParent(tree, path)?.children.set(splitPath(path).name, file)
 }

@@ -1,5 +1,5 @@
 /** Names of a layer's files: what fits, and what takes something away from the layers below (image-spec "layer.md#whiteouts"). */
-import type { Attributes, ByteText } from '../../erofs/tree.ts'
+import type { Attributes, ByteText } from '../../erofs/attributes.ts'
 import { AmbiguousTarError } from '../../tar/entry.ts'
 import { LayerRefusedError } from '../format.ts'
 

@@ -87,10 +87,10 @@ interface ChunkPiece extends Bytes {
 /** Cuts files into chunks and leaves out those that were there before. */
 class ChunkCutter {
   readonly chunks = new ChunkTable()
-  readonly #known = new KnownChunks()
+  readonly #known = new KnownChunks(this.chunks)
   readonly #tree = new LayerTreeBuilder()
-  /** Of the file under way. */
-  #file: number[] | undefined
+  /** Whether an entry is under way that is a file of the tree. */
+  #isFile = false
   #missing = 0
   #parts: Uint8Array[] = []
   #size = 0
@@ -106,15 +106,15 @@ class ChunkCutter {
   *#cutBatch(events: Iterable<TarEvent>): Generator<ChunkPiece> {
     for (const event of events) {
       if (event.kind === 'entry') {
-        this.#file = this.#tree.add(event.entry)
+        this.#isFile = this.#tree.add(event.entry)
         this.#missing = event.entry.size
-      } else if (event.kind === 'data' && this.#file !== undefined) {
-        yield* this.#data(event.bytes, this.#file)
+      } else if (event.kind === 'data' && this.#isFile) {
+        yield* this.#data(event.bytes)
       }
     }
   }
 
-  *#data(bytes: Uint8Array, file: number[]): Generator<ChunkPiece> {
+  *#data(bytes: Uint8Array): Generator<ChunkPiece> {
     for (let at = 0; at < bytes.byteLength; ) {
       const part = bytes.subarray(at, at + CHUNK_SIZE - this.#size)
       at += part.byteLength
@@ -122,13 +122,13 @@ class ChunkCutter {
       this.#size += part.byteLength
       this.#missing -= part.byteLength
       if (this.#size < CHUNK_SIZE && this.#missing > 0) continue
-      const piece = this.#take(file)
+      const piece = this.#take()
       if (piece !== undefined) yield piece
     }
   }
 
   /** The chunk that is complete, unless its content is known. */
-  #take(file: number[]): ChunkPiece | undefined {
+  #take(): ChunkPiece | undefined {
     const content = join(this.#parts)
     this.#parts = []
     this.#size = 0
@@ -136,12 +136,12 @@ class ChunkCutter {
     const digest = hash('sha256', content, 'buffer')
     const known = this.#known.find(digest, size)
     if (known !== undefined) {
-      file.push(known)
+      this.#tree.addChunk(known)
       return undefined
     }
     const chunk = this.chunks.add(digest, size)
-    this.#known.add(digest, size, chunk)
-    file.push(chunk)
+    this.#known.add(chunk)
+    this.#tree.addChunk(chunk)
     return { parts: [content], size, chunk }
   }
 }

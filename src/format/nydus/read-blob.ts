@@ -8,7 +8,8 @@ import type { BlobEntry } from './bootstrap-tables.ts'
 import { readChunkInfos } from './chunk-info.ts'
 import { type BlobForm, FEATURES } from './constants.ts'
 import { type LayerHead, openLayerRecord } from './layer-record.ts'
-import type { Layer } from './merge.ts'
+import type { LayerTree } from './layer-tree.ts'
+import type { ImageTree } from './merge.ts'
 import { RECORD_NAME } from './tail.ts'
 import { HEADER_SIZE, parseToc, sha256, TOC_NAME, type TocEntry } from './toc.ts'
 
@@ -24,19 +25,25 @@ export interface StoredBlob {
 /** Readers look no further for the table of contents. */
 const MAX_TOC = 4096
 
-/**
- * `known`: the one object that stands for all blobs with its id. Throws RangeError for a blob that crossdock has not written like
- * this.
- */
-export async function readLayer(
-  blob: StoredBlob,
-  known: (entry: BlobEntry) => BlobEntry = (entry) => entry,
-): Promise<Layer> {
-  const toc = await readToc(blob)
-  const { head, tree } = openLayerRecord(await readSection(blob, toc.get(RECORD_NAME)))
-  const entry = await readBlobEntry(blob, toc, head)
-  const own = entry && known(entry)
-  return { tree: await tree((chunks) => ({ blob: own, chunks })), blob: own }
+export interface Layer {
+  /** Its leaves are those of the image. */
+  readonly tree: LayerTree
+  /** None for a layer whose files have no bytes. */
+  readonly blob: BlobEntry | undefined
+}
+
+/** A layer of an image, to be put on those below it. Throws RangeError for a blob that crossdock has not written like this. */
+export async function readLayer(stored: StoredBlob, image: ImageTree): Promise<Layer> {
+  const toc = await readToc(stored)
+  const { head, tree } = openLayerRecord(await readSection(stored, toc.get(RECORD_NAME)))
+  const own = await readBlobEntry(stored, toc, head)
+  const place = own === undefined ? 0 : image.placeOf(own)
+  const { leaves, contents } = image
+  const blob = { place, chunks: own?.chunks.count ?? 0 }
+  return {
+    tree: await tree({ leaves, contents, blob }),
+    blob: own && image.blobs[place],
+  }
 }
 
 interface Toc {

@@ -1,5 +1,5 @@
 /** Attributes of a layer, shared by files that are alike. */
-import type { Attributes } from '../../erofs/tree.ts'
+import type { Attributes } from '../../erofs/attributes.ts'
 import { IMPLIED } from './names.ts'
 
 /** One object for the attributes of nodes that follow one another and are alike, as those of many small files mostly are. */

@@ -42,7 +42,7 @@ export async function* blobTail(tail: Tail): AsyncGenerator<Uint8Array> {
     size: original?.size ?? sections.position,
     infos,
   }
-  yield* addBootstrap(sections, blob, tree.root)
+  yield* addBootstrap(sections, blob, tree)
   yield* sections.finish()
 }
 
@@ -75,10 +75,9 @@ const UNKNOWN_ID = 'x'.repeat(64)
 async function* addBootstrap(
   sections: Sections,
   blob: BlobEntry,
-  root: LayerRecord['tree']['root'],
+  tree: LayerRecord['tree'],
 ): AsyncGenerator<Uint8Array> {
-  const chunksOf = (chunks: readonly number[]) => chunks
-  const bootstrap = await planBootstrap(root, { blobOf: () => blob, chunksOf })
+  const bootstrap = await planBootstrap({ ...tree, blobs: [blob] })
   const { storedSize } = yield* sections.add('image.boot', bootstrap.parts(), 'zstd', FRAME_SIZE)
   yield sections.header('image.boot', storedSize)
 }

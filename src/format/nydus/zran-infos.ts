@@ -24,7 +24,7 @@ export interface ZranInfos {
 /** One place for each chunk. */
 export async function zranInfos(
   chunks: ChunkTable,
-  places: readonly ChunkPlace[],
+  places: Iterable<ChunkPlace>,
   slices: readonly Slice[],
 ): Promise<ZranInfos> {
   const at = chunks.count * ZRAN_INFO_SIZE
@@ -33,8 +33,10 @@ export async function zranInfos(
   const size = dictionariesAt + dictionaries
   const bytes = Buffer.alloc(at + size)
   const turns = new Turns(INFOS_A_TURN)
-  for (const [i, place] of places.entries()) {
-    writeInfo(chunks, i, place, bytes)
+  let chunk = 0
+  for (const place of places) {
+    writeInfo(chunks, chunk, place, bytes)
+    chunk += 1
     await turns.spend()
   }
   let dictionaryAt = 0

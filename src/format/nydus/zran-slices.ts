@@ -1,5 +1,6 @@
 /** Parts of a gzip layer that are decompressed whole, each from the beginning of a block of deflate, and which chunk lies in which. */
 import type { BlockStart, InflateListener } from '../../codec/inflate/inflater.ts'
+import { NumberList } from '../../lib/number-list.ts'
 import { LayerRefusedError } from '../format.ts'
 import { CHUNK_SIZE } from './constants.ts'
 
@@ -21,6 +22,23 @@ export interface Slice {
 export interface ChunkPlace {
   readonly slice: number
   readonly offset: number
+}
+
+/** Of all chunks, by their numbers. */
+export class ChunkPlaces implements Iterable<ChunkPlace> {
+  readonly #slices = NumberList.words()
+  readonly #offsets = NumberList.words()
+
+  add({ slice, offset }: ChunkPlace): void {
+    this.#slices.push(slice)
+    this.#offsets.push(offset)
+  }
+
+  *[Symbol.iterator](): Generator<ChunkPlace> {
+    for (let i = 0; i < this.#slices.length; i += 1) {
+      yield { slice: this.#slices.at(i), offset: this.#offsets.at(i) }
+    }
+  }
 }
 
 /** How far the layer was read when a chunk began, and the block of that moment. */

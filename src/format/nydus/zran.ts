@@ -15,7 +15,7 @@ import { ChunkTable, KnownChunks } from './chunks.ts'
 import { CHUNK_SIZE } from './constants.ts'
 import { type LayerTree, LayerTreeBuilder } from './layer-tree.ts'
 import { blobTail } from './tail.ts'
-import { type ChunkPlace, type Mark, Slices } from './zran-slices.ts'
+import { ChunkPlaces, type Mark, Slices } from './zran-slices.ts'
 import { zranInfos } from './zran-infos.ts'
 
 export interface ZranContext {
@@ -70,13 +70,12 @@ class ZranReader {
   readonly #tar = new TarParser()
   readonly #tree = new LayerTreeBuilder()
   readonly #chunks = new ChunkTable()
-  readonly #known = new KnownChunks()
-  readonly #places: ChunkPlace[] = []
+  readonly #known = new KnownChunks(this.#chunks)
+  readonly #places = new ChunkPlaces()
   /** The chunk under way; its bytes are needed for their digest alone. */
   readonly #content = Buffer.alloc(CHUNK_SIZE)
   #chunk: { readonly begin: Mark; size: number } | undefined
-  /** Of the file under way, and what it still lacks. */
-  #file: number[] | undefined
+  /** What the file under way still lacks. */
   #missing = 0
   readonly #layer = new Hasher()
   readonly #onTar: ZranContext['onTar']
@@ -126,8 +125,7 @@ class ZranReader {
 
   #take(event: TarEvent): void {
     if (event.kind === 'entry') {
-      this.#file = this.#tree.add(event.entry)
-      this.#missing = this.#file === undefined ? 0 : event.entry.size
+      this.#missing = this.#tree.add(event.entry) ? event.entry.size : 0
     } else if (event.kind === 'data' && this.#chunk !== undefined) {
       this.#content.set(event.bytes, this.#chunk.size)
       this.#chunk.size += event.bytes.byteLength
@@ -135,7 +133,7 @@ class ZranReader {
       const { begin, size } = this.#chunk
       if (this.#leftOf(size) > 0) return
       this.#chunk = undefined
-      this.#file?.push(this.#numberOf(begin, size))
+      this.#tree.addChunk(this.#numberOf(begin, size))
     }
   }
 
@@ -145,10 +143,10 @@ class ZranReader {
     const known = this.#known.find(digest, size)
     if (known !== undefined) return known
     const chunk = this.#chunks.add(digest, size)
-    this.#known.add(digest, size, chunk)
+    this.#known.add(chunk)
     const { consumed, produced } = this.#inflater
     this.#chunks.store(chunk, begin.consumed, Math.max(1, consumed - begin.consumed))
-    this.#places.push(this.#slices.add(begin, size, consumed, produced))
+    this.#places.add(this.#slices.add(begin, size, consumed, produced))
     return chunk
   }
 }

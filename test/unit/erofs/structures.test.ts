@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { directoryBlock, directorySize, inBlocks, withDots } from '../../../src/erofs/directory.ts'
 import { describeInodeProblem, deviceNumber } from '../../../src/erofs/inode.ts'
 import { placeTree } from '../../../src/erofs/placement.ts'
-import type { Attributes, Folder, Node } from '../../../src/erofs/tree.ts'
+import type { Attributes } from '../../../src/erofs/attributes.ts'
+import { Leaves } from '../../../src/erofs/leaves.ts'
 import {
   describeXattrProblem,
   hasKnownPrefix,
@@ -11,14 +12,11 @@ import {
   xattrCount,
   xattrsSize,
 } from '../../../src/erofs/xattrs.ts'
+import { childAt, type PlainFolder, treeFrom } from '../../helpers/plain-trees.ts'
 
 const PLAIN: Attributes = {
   ...{ mode: 0o644, uid: 0, gid: 0 },
   ...{ mtime: { seconds: 0, nanos: 0 }, xattrs: new Map() },
-}
-
-function folderOf(children: Record<string, Node<number>>): Folder<number> {
-  return { kind: 'dir', attributes: PLAIN, children: new Map(Object.entries(children)) }
 }
 
 describe('a directory', () => {
@@ -96,13 +94,15 @@ describe('an inode', () => {
   })
 })
 
-const anyTree: fc.Arbitrary<Folder<number>> = fc.letrec<{
-  folder: Folder<number>
-  node: Node<number>
+const anyFolder: fc.Arbitrary<PlainFolder> = fc.letrec<{
+  folder: PlainFolder
+  node: PlainFolder[string]
 }>((tie) => ({
-  folder: fc
-    .dictionary(fc.string({ minLength: 1, maxLength: 200 }), tie('node'), { maxKeys: 40 })
-    .map((children) => folderOf(children)),
+  folder: fc.dictionary(
+    fc.string({ minLength: 1, maxLength: 200 }).filter((name) => name !== 'kind'),
+    tie('node'),
+    { maxKeys: 40 },
+  ),
   node: fc.oneof(
     { depthSize: 'small' },
     fc.nat(3000).map((content) => ({ kind: 'reg', attributes: PLAIN, size: 1, content }) as const),
@@ -116,13 +116,13 @@ const anyTree: fc.Arbitrary<Folder<number>> = fc.letrec<{
 describe('placeTree', () => {
   it('places everything in order, apart, and inline data in one block with its inode', async () => {
     await fc.assert(
-      fc.asyncProperty(anyTree, async (root) => {
-        const { placed, size } = await placeTree(root, {
+      fc.asyncProperty(anyFolder, async (root) => {
+        const placement = await placeTree(treeFrom(root, PLAIN), {
           blockSize: 4096,
           chunksOf: (count) => count,
         })
         let end = 4096
-        for (const { at, layout, blocksAt, size: dataSize, node } of placed) {
+        for (const { at, layout, blocksAt, size: dataSize, node } of placement.placed()) {
           expect(at).toBeGreaterThanOrEqual(end)
           expect(at % 32).toBe(0)
           const tail = layout === 'inline' ? dataSize % 4096 : 0
@@ -133,8 +133,8 @@ describe('placeTree', () => {
           expect(blocksAt).toBeGreaterThanOrEqual(end)
           end = blocksAt + dataSize - tail
         }
-        expect(size).toBeGreaterThanOrEqual(end)
-        expect(size % 4096).toBe(0)
+        expect(placement.size).toBeGreaterThanOrEqual(end)
+        expect(placement.size % 4096).toBe(0)
       }),
       { numRuns: 50 },
     )
@@ -142,15 +142,37 @@ describe('placeTree', () => {
 
   it('counts names of files and folders in folders', async () => {
     const file = { kind: 'reg', attributes: PLAIN, size: 0, content: 0 } as const
-    const { root, byNode } = await placeTree(
-      folderOf({ a: file, b: file, c: folderOf({ d: file }), e: folderOf({}) }),
-      {
-        blockSize: 4096,
-        chunksOf: () => 0,
-      },
-    )
+    const tree = treeFrom({ a: file, b: file, c: { d: file }, e: {} }, PLAIN)
+    const placement = await placeTree(tree, { blockSize: 4096, chunksOf: () => 0 })
 
-    expect(root.links).toBe(4)
-    expect(byNode.get(file)?.links).toBe(3)
+    expect(placement.root.links).toBe(4)
+    expect([...placement.placed()].map(({ node, links }) => [node.kind, links])).toEqual([
+      ['dir', 4],
+      ['reg', 3],
+      ['dir', 2],
+      ['dir', 2],
+    ])
+    expect(placement.find(childAt(tree, 'c', 'd') ?? -1)).toEqual(
+      placement.find(childAt(tree, 'a') ?? -1),
+    )
+  })
+})
+
+describe('leaves', () => {
+  it('are what they were when they come out again', () => {
+    const attributes = { ...PLAIN, mode: 0o4755, mtime: { seconds: -1, nanos: 999_999_999 } }
+    const all = [
+      { kind: 'reg', attributes: PLAIN, size: 2 ** 53 - 1, content: 2 ** 32 - 1 },
+      { kind: 'symlink', attributes, target: 'caf\xe9' },
+      { kind: 'char', attributes, major: 0xfff, minor: 0xfffff },
+      { kind: 'block', attributes: PLAIN, major: 8, minor: 1 },
+      { kind: 'fifo', attributes: PLAIN },
+    ] as const
+    const leaves = new Leaves()
+    const numbers = all.map((leaf) => leaves.add(leaf))
+
+    expect(numbers.map((number) => leaves.get(number))).toEqual(all)
+    expect(numbers.map((number) => leaves.kindOf(number))).toEqual(all.map(({ kind }) => kind))
+    expect(() => leaves.get(all.length)).toThrow(RangeError)
   })
 })

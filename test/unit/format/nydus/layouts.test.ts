@@ -18,6 +18,16 @@ function tableOf(chunks: readonly (readonly [number, number, number])[]): ChunkT
   return table
 }
 
+/** All that a table says, chunk by chunk. */
+function rowsOf(chunks: ChunkTable) {
+  return Array.from({ length: chunks.count }, (_, i) => ({
+    digest: chunks.digestAt(i),
+    size: chunks.sizeAt(i),
+    stored: [chunks.storedAt(i), chunks.storedSizeAt(i)],
+    plainAt: chunks.plainAt(i),
+  }))
+}
+
 describe('chunk infos', () => {
   it('are the 16 bytes that upstream writes', async () => {
     expect((await chunkInfos(tableOf(CHUNKS))).toString('hex')).toBe(
@@ -29,7 +39,7 @@ describe('chunk infos', () => {
     const chunks = tableOf([...CHUNKS, [2 ** 24, 2 ** 24, 2 ** 40 - 1], [1, 1, 0]])
     const read = await readChunkInfos('native', await chunkInfos(chunks), chunks.digests)
 
-    expect(read).toEqual(chunks)
+    expect(rowsOf(read)).toEqual(rowsOf(chunks))
   })
 
   it('are the 24 bytes that upstream writes of a gzip layer', async () => {
@@ -37,7 +47,8 @@ describe('chunk infos', () => {
     const { bytes } = await zranInfos(chunks, [{ slice: 0, offset: 1024 }], [])
 
     expect(bytes.toString('hex')).toBe('000000007b050003b8000000008902000004000000000000')
-    expect(await readChunkInfos('zran', bytes, chunks.digests)).toEqual(chunks)
+    const read = await readChunkInfos('zran', bytes, chunks.digests)
+    expect(rowsOf(read)).toEqual(rowsOf(chunks))
   })
 })
 
