@@ -40,6 +40,11 @@ export interface BlobStore {
    * bytes rotted (it is quarantined then).
    */
   read(digest: Digest, range?: ByteRange, options?: ReadOptions): ByteStream
+  /**
+   * A URL from which whoever has it may GET the blob and ranges of it, for some minutes and without being verified once more.
+   * `undefined`: it does not lie there, or whoever keeps it does not answer soon. Left out where there never is one.
+   */
+  readonly address?: ((blob: BlobStat) => Promise<URL | undefined>) | undefined
   /** Begins a blob in a temp file. */
   create(expected: ExpectedBlob): Promise<BlobWriter>
   /** True when there was something to delete. Open readers go on reading. `mayGo` is asked before each try. */

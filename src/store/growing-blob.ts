@@ -21,6 +21,8 @@ export interface GrowingFile {
   /** Opens the temp file for writing and reading. */
   open(): Promise<FileHandle>
   readonly needsSync: boolean
+  /** So many bytes are in the file by now. */
+  grew(bytes: number): void
   /** Makes the temp file, synced where that is needed, visible under its digest, durably. */
   publish(stat: BlobStat): Promise<void>
   /** Throws `storeFull` when so many bytes more would take the last of the disk. */
@@ -171,6 +173,7 @@ export class FileBlobWriter implements BlobWriter {
           this.#recent.add(this.#written, bytes)
           this.#written += bytes.byteLength
         }
+        this.#file.grew(this.#written)
         this.#tell()
       }
     } catch (error) {

@@ -15,6 +15,8 @@ export interface StorePlace {
   readonly blobs: { readonly kind: 'disk' } | ({ readonly kind: 's3' } & S3Place)
   /** Bytes on this machine's disk of blobs that lie elsewhere. */
   readonly localCache: number
+  /** Clients may be sent to where blobs lie. Default: no. */
+  readonly redirect?: boolean
 }
 
 /** What is in the data folder alone. */

@@ -93,7 +93,7 @@ export function dataFolder(data: string, { blobs }: StorePlace): string {
 
 async function openBlobsHalf(place: StorePlace, local: LocalParts): Promise<BlobsHalf> {
   if (place.blobs.kind === 'disk') return await openDiskHalf(local)
-  return await openS3Half(place.blobs, place.localCache, local)
+  return await openS3Half(place.blobs, place, local)
 }
 
 async function openCatalog(

@@ -19,8 +19,20 @@ export interface BlobHome {
   readonly needsSync: boolean
   /** Makes the bytes of a file visible under their digest, durably; the file is its own from then on. */
   adopt(path: string, stat: BlobStat): Promise<void>
+  /** Told of a file in which a blob begins to grow; `undefined`: it waits for the whole. */
+  prepare?(path: string, expected: ExpectedBlob): Berth | undefined
   /** Reads what was adopted. */
   read(digest: Digest, range?: ByteRange): ByteStream
+}
+
+/** Where one blob will lie, which it may approach while it grows. */
+export interface Berth {
+  /** So many of its bytes are in the file by now. */
+  grew(bytes: number): void
+  /** As `BlobHome.adopt`, of this blob. */
+  adopt(stat: BlobStat): Promise<void>
+  /** It will not come. After `adopt`, or a second time: nothing. */
+  abandon(): void
 }
 
 export class Spool {
@@ -39,12 +51,17 @@ export class Spool {
     const path = this.#temp.next()
     try {
       await this.#space.expect(expected.size ?? 0)
+      const berth = home.prepare?.(path, expected)
       return await FileBlobWriter.open(
         {
           open: () => open(path, 'wx+', FILE_MODE),
           needsSync: home.needsSync,
-          publish: (stat) => home.adopt(path, stat),
-          discard: () => rm(path, { force: true }),
+          grew: (bytes) => berth?.grew(bytes),
+          publish: (stat) => (berth ?? { adopt: home.adopt.bind(home, path) }).adopt(stat),
+          discard: async () => {
+            berth?.abandon()
+            await rm(path, { force: true })
+          },
           claim: (bytes) => this.#space.claim(bytes),
           bytes: (handle, range) => this.#reader.read(handle, range),
           read: (digest, range) => home.read(digest, range),

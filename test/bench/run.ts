@@ -17,6 +17,7 @@ import { restoring } from './restoring.ts'
 import { type AnyRow, formatRows, isMet, type Section } from './row.ts'
 import { largeCatalog, largeLayer } from './scale.ts'
 import { warm } from './serving.ts'
+import { shared } from './shared.ts'
 
 const SECTIONS: readonly Section[] = [
   recompression,
@@ -34,6 +35,7 @@ const SECTIONS: readonly Section[] = [
   oneCopy,
   gain,
   restoring,
+  shared,
 ]
 
 const { values } = parseArgs({

@@ -121,6 +121,77 @@ describe.skipIf(!hasS3)('blobs on S3', () => {
     expect(await collect(far.blobs.read(digest))).toEqual(bytes)
   })
 
+  describe('of a known digest', () => {
+    const BYTES = randomBytes(11 * 1024 * 1024)
+    const EXPECTED = { digest: digestOf(BYTES), size: BYTES.byteLength }
+
+    it('go to S3 while they come, and are seen there when they are whole', async () => {
+      await using near = await s3Half()
+      await using wire = await S3Wire.start(near.place.endpoint ?? '')
+      await using half = await s3Half({ place: { ...near.place, endpoint: wire.url } })
+      const writer = await half.blobs.create(EXPECTED)
+      await writer.write(BYTES.subarray(0, 10_600_000))
+      await expect.poll(() => wire.count('PUT', blobKey(EXPECTED.digest))).toBe(2)
+      expect(await near.blobs.stat(EXPECTED.digest)).toBeUndefined()
+      expect(await toArray(near.blobs.list())).toEqual([])
+
+      await writer.write(BYTES.subarray(10_600_000))
+      await writer.commit()
+
+      const key = blobKey(EXPECTED.digest)
+      expect((await digestsOnS3(near.place, 'blobs/')).get(key)).toBe(EXPECTED.digest)
+      expect(wire.count('PUT', key)).toBe(3)
+    })
+
+    it('leave nothing there when other bytes came, or none any more', async () => {
+      await using half = await s3Half()
+      using objects = await Objects.open(half.place, TEST_LIMITS)
+      const wrong = await half.blobs.create(EXPECTED)
+      await wrong.write(randomBytes(BYTES.byteLength))
+      await expect(wrong.commit()).rejects.toMatchObject({ kind: 'badDigest' })
+      const left = await half.blobs.create(EXPECTED)
+      await left.write(BYTES.subarray(0, 8_000_000))
+      await left.abort(new Error('upstream left'))
+
+      await expect.poll(() => objects.abortUploads(Date.now() + 60_000)).toBe(0)
+      expect(await digestsOnS3(half.place, 'blobs/')).toEqual(new Map())
+    })
+
+    it('go once more as a whole when a part of them failed on its way', async () => {
+      await using near = await s3Half()
+      await using wire = await S3Wire.start(near.place.endpoint ?? '')
+      await using half = await s3Half({ place: { ...near.place, endpoint: wire.url } })
+      let failed = 0
+      wire.fault = ({ query }) => {
+        if (failed > 0 || query.get('partNumber') !== '1') return undefined
+        failed += 1
+        return { kind: 'status', status: 400, code: 'BadDigest' }
+      }
+      const { digest } = await half.blobs.create(EXPECTED).then(async (writer) => {
+        await writer.write(BYTES)
+        return await writer.commit()
+      })
+
+      expect(failed).toBe(1)
+      expect((await digestsOnS3(near.place, 'blobs/')).get(blobKey(digest))).toBe(digest)
+      using objects = await Objects.open(near.place, TEST_LIMITS)
+      expect(await objects.abortUploads(Date.now() + 60_000)).toBe(0)
+    })
+
+    it('are not sent again when they lie there already', async () => {
+      await using near = await s3Half()
+      await put(near.blobs, BYTES)
+      await using wire = await S3Wire.start(near.place.endpoint ?? '')
+      await using half = await s3Half({ place: { ...near.place, endpoint: wire.url } })
+      const writer = await half.blobs.create(EXPECTED)
+      await writer.write(BYTES)
+      await writer.commit()
+
+      expect(wire.count('PUT', blobKey(EXPECTED.digest))).toBe(0)
+      expect(Buffer.from(await collect(half.blobs.read(EXPECTED.digest))).equals(BYTES)).toBe(true)
+    })
+  })
+
   it('leave no upload behind that was begun long ago', async () => {
     await using half = await s3Half()
     using objects = await Objects.open(half.place, TEST_LIMITS)

@@ -71,6 +71,7 @@ export interface HalfOptions {
   /** Bytes. */
   readonly localCache?: number
   readonly limits?: S3Limits
+  readonly redirect?: boolean
 }
 
 /** Bytes, sidecars and journal alone. */
@@ -82,10 +83,14 @@ export async function s3Half(options: HalfOptions = {}): Promise<S3HalfUnderTest
   await makeFolder(data)
   const temp = await TempFiles.open(layout)
   const { monotonic, now } = systemClock
-  const half = await openS3Half(place, localCache, {
-    ...{ layout, temp, monotonic, now },
-    s3Limits: limits,
-  })
+  const half = await openS3Half(
+    place,
+    options.redirect ? { localCache, redirect: true } : { localCache },
+    {
+      ...{ layout, temp, monotonic, now },
+      s3Limits: limits,
+    },
+  )
   return {
     ...half,
     place,

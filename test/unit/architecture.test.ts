@@ -69,7 +69,7 @@ const COMPOSERS = new Set(['app.ts', 'cli', 'main.ts'])
 /** So that each library can be replaced in one place; lru-cache is used like a Map. */
 const PACKAGE_HOMES: Readonly<Record<string, string>> = {
   '@aws-sdk/client-s3': 'store',
-  '@aws-sdk/lib-storage': 'store',
+  '@aws-sdk/s3-request-presigner': 'store',
   '@mongodb-js/zstd': 'codec',
   'better-sqlite3': 'store',
   '@hono/node-server': 'http',

@@ -5,7 +5,7 @@ import { SingleFlight } from '../../lib/single-flight.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { BlobStat, BlobWriter, ByteRange, GrowingBlob } from '../../ports/blobs.ts'
 import type { BlobHome, Spool } from '../spool.ts'
-import type { ObjectStat } from './objects.ts'
+import type { ObjectStat } from './requests.ts'
 import type { RemoteBlobs } from './remote-blobs.ts'
 
 /** How far the beginning of a range may be ahead of what has come, bytes. */

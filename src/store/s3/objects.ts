@@ -1,43 +1,41 @@
 /** Objects of one bucket below one prefix: what the store needs of S3, and nothing else of it (ADR 33 lists its semantics). */
-import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
-import type {
-  DeleteObjectCommand,
-  HeadObjectCommandOutput,
-  PutObjectCommand,
-  S3Client,
-} from '@aws-sdk/client-s3'
+import type { S3Client } from '@aws-sdk/client-s3'
 import { CrossdockError } from '../../errors.ts'
 import { within } from '../../lib/within.ts'
 import type { ByteRange, MayGo } from '../../ports/blobs.ts'
 import { nameOf, type S3Limits, type S3Place } from './place.ts'
+import {
+  type Condition,
+  guardTries,
+  headersOf,
+  inTime,
+  named,
+  type ObjectStat,
+  SIGNED,
+  type Signal,
+  signedWith,
+  statIn,
+} from './requests.ts'
 import { isGone, isPassingFailure, isRefusal, s3Failure } from './s3-failures.ts'
-import { createClient, loadSdk, type Sdk } from './sdk.ts'
-
-export interface ObjectStat {
-  /** Bytes. */
-  readonly size: number
-  readonly etag: string
-  /** When it was put there by S3's clock, ms since 1970. */
-  readonly modifiedAt: number
-}
+import { createClient, loadPresigner, loadSdk, type Sdk } from './sdk.ts'
 
 export interface ListedObject extends ObjectStat {
   /** Without the store's prefix. */
   readonly key: string
 }
 
-/** What must hold for a write to happen; S3 decides that in one step with the write. */
-export type Condition =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'absent' }
-  | { readonly kind: 'unchanged'; readonly etag: string }
+/** An object that comes in parts. */
+export interface Upload {
+  readonly key: string
+  readonly id: string
+}
 
-/** Parts of one object that are under way at a time: bounds memory to this many parts. */
-const PARTS_AT_ONCE = 4
-
-/** S3 takes no more than 10,000. */
-const MAX_PARTS = 9_000
+export interface Part {
+  readonly number: number
+  readonly bytes: Uint8Array
+  readonly sha256: string
+}
 
 /** How often a read is taken up again that brought no byte since it last was. */
 const RESUMES = 3
@@ -79,6 +77,19 @@ export class Objects implements Disposable {
     const command = new this.#sdk.HeadObjectCommand(this.#at(key))
     const found = await this.#find(`look at ${key}`, (signal) => this.#client.send(command, signal))
     return found && statIn(found)
+  }
+
+  /** From which whoever has it may GET an object, if the request begins within so many seconds. */
+  async address(key: string, seconds: number): Promise<URL> {
+    const { getSignedUrl } = await loadPresigner()
+    const command = new this.#sdk.GetObjectCommand(this.#at(key))
+    try {
+      const signingDate = new Date(Date.now() + this.#client.config.systemClockOffset)
+      const options = { expiresIn: seconds, signingDate }
+      return new URL(await getSignedUrl(this.#client, command, options))
+    } catch (error) {
+      throw s3Failure(`sign the address of ${key}`, this.place, error)
+    }
   }
 
   /** A small object as text, with the ETag that a change of it is bound to. */
@@ -126,24 +137,60 @@ export class Objects implements Disposable {
       ContentLength: Buffer.byteLength(bytes),
       ...headersOf(condition),
     })
-    if (sha256 !== undefined) signWith(command, sha256)
+    if (sha256 !== undefined) command.middlewareStack.add(signedWith(sha256), SIGNED)
     const ms = this.#limits.answerMs + Buffer.byteLength(bytes) / SLOWEST_BYTES_PER_MS
     return await this.#unlessRefused(`write ${key}`, condition.kind !== 'none', () =>
       inTime(ms, (signal) => this.#client.send(command, signal)),
     )
   }
 
-  /** A file in parts, which nobody sees before the last of them is there. False when there is such an object already. */
-  async upload(key: string, path: string, size: number): Promise<boolean> {
-    const upload = new this.#sdk.Upload({
-      client: this.#client,
-      params: { ...this.#at(key), Body: createReadStream(path), IfNoneMatch: '*' },
-      partSize: Math.max(this.#limits.partSize, Math.ceil(size / MAX_PARTS)),
-      queueSize: PARTS_AT_ONCE,
-      leavePartsOnError: false,
+  /** Begins an object that comes in parts, of which nobody sees anything before it is completed. */
+  async beginUpload(key: string): Promise<Upload> {
+    const command = new this.#sdk.CreateMultipartUploadCommand(this.#at(key))
+    const doing = `begin the upload of ${key}`
+    const { UploadId: id } = await this.#ask(doing, (s) => this.#client.send(command, s))
+    if (id === undefined) throw s3Failure(doing, this.place, named('NoSuchUpload', key))
+    return { key, id }
+  }
+
+  /** `number`: from 1. `sha256`: of the bytes, hex. Says what completing it will name. */
+  async putPart(
+    { key, id: UploadId }: Upload,
+    { number: PartNumber, bytes: Body, sha256 }: Part,
+    ended: AbortSignal,
+  ): Promise<string> {
+    const command = new this.#sdk.UploadPartCommand({
+      ...this.#at(key),
+      ...{ UploadId, PartNumber, Body, ContentLength: Body.byteLength },
     })
-    // Takes as long as it takes; a socket that stands still is given up by the client.
-    return await this.#unlessRefused(`upload ${key}`, true, () => upload.done())
+    command.middlewareStack.add(signedWith(sha256), SIGNED)
+    const ms = this.#limits.answerMs + Body.byteLength / SLOWEST_BYTES_PER_MS
+    try {
+      const { ETag } = await inTime(ms, (signal) => this.#client.send(command, signal), ended)
+      return ETag ?? ''
+    } catch (error) {
+      throw s3Failure(`upload ${key}`, this.place, error)
+    }
+  }
+
+  /** Parts in order, by their ETags. False when there is such an object already. */
+  async completeUpload({ key, id }: Upload, etags: readonly string[]): Promise<boolean> {
+    const command = new this.#sdk.CompleteMultipartUploadCommand({
+      ...this.#at(key),
+      UploadId: id,
+      MultipartUpload: { Parts: etags.map((ETag, i) => ({ ETag, PartNumber: i + 1 })) },
+      IfNoneMatch: '*',
+    })
+    // Some put the parts together in that time.
+    const ms = this.#limits.answerMs + (etags.length * this.partSize) / SLOWEST_BYTES_PER_MS
+    return await this.#unlessRefused(`upload ${key}`, true, () =>
+      inTime(ms, (signal) => this.#client.send(command, signal)),
+    )
+  }
+
+  async abortUpload({ key, id }: Upload): Promise<void> {
+    const command = new this.#sdk.AbortMultipartUploadCommand({ ...this.#at(key), UploadId: id })
+    await this.#find(`abort the upload of ${key}`, (s) => this.#client.send(command, s))
   }
 
   get partSize(): number {
@@ -284,58 +331,4 @@ export class Objects implements Disposable {
   #key(key: string): string {
     return this.place.prefix === '' ? key : `${this.place.prefix}/${key}`
   }
-}
-
-interface Signal {
-  readonly abortSignal: AbortSignal
-}
-
-/** The signature's hash of the body, which costs as much as the rest of an upload. */
-function signWith(command: PutObjectCommand, sha256: string): void {
-  command.middlewareStack.add(
-    (next) => (args) => {
-      const { request } = args
-      if (typeof request === 'object' && request !== null && 'headers' in request) {
-        Object.assign(request.headers as object, { 'x-amz-content-sha256': sha256 })
-      }
-      return next(args)
-    },
-    { step: 'build', name: 'knownPayloadHash' },
-  )
-}
-
-/** Nothing is sent, the first time and after failures, before `mayGo` has returned. */
-function guardTries(command: DeleteObjectCommand, mayGo: MayGo): void {
-  command.middlewareStack.add(
-    (next) => (args) => {
-      mayGo()
-      return next(args)
-    },
-    { step: 'finalizeRequest', priority: 'low', name: 'mayGo' },
-  )
-}
-
-/** Ends what takes longer. What it has answered by then, a body say, is not cut. */
-async function inTime<T>(ms: number, ask: (options: Signal) => Promise<T>): Promise<T> {
-  const abort = new AbortController()
-  const timer = setTimeout(() => abort.abort(), ms)
-  try {
-    return await ask({ abortSignal: abort.signal })
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-function statIn(found: HeadObjectCommandOutput): ObjectStat {
-  const { ContentLength = 0, ETag = '', LastModified } = found
-  return { size: ContentLength, etag: ETag, modifiedAt: LastModified?.getTime() ?? 0 }
-}
-
-function headersOf(condition: Condition): { IfNoneMatch?: string; IfMatch?: string } {
-  if (condition.kind === 'absent') return { IfNoneMatch: '*' }
-  return condition.kind === 'unchanged' ? { IfMatch: condition.etag } : {}
-}
-
-function named(name: string, message: string): Error {
-  return Object.assign(new Error(message), { name })
 }

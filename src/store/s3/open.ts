@@ -7,7 +7,7 @@ import { SingleFlight } from '../../lib/single-flight.ts'
 import { DiskSpace } from '../disk-space.ts'
 import { FileReader } from '../file-bytes.ts'
 import { FsBlobs } from '../fs-blobs.ts'
-import type { BlobsHalf, LocalParts } from '../halves.ts'
+import type { BlobsHalf, LocalParts, StorePlace } from '../halves.ts'
 import { FILE_MODE, makeFolder } from '../layout.ts'
 import { Spool } from '../spool.ts'
 import { readDocumentIn } from '../stored-documents.ts'
@@ -18,6 +18,7 @@ import { S3_LIMITS, type S3Place } from './place.ts'
 import { RemoteBlobs } from './remote-blobs.ts'
 import { S3Blobs } from './s3-blobs.ts'
 import { S3Journal } from './s3-journal.ts'
+import { loadPresigner } from './sdk.ts'
 import { S3Sidecars } from './s3-sidecars.ts'
 import { checkSemantics } from './semantics.ts'
 import { Swaps } from './swaps.ts'
@@ -34,9 +35,11 @@ const STALE_UPLOAD_MS = 24 * 3_600_000
 
 export async function openS3Half(
   place: S3Place,
-  localCache: number,
+  { localCache, redirect = false }: Pick<StorePlace, 'localCache' | 'redirect'>,
   local: LocalParts,
 ): Promise<BlobsHalf> {
+  // What is missing is said at the start.
+  if (redirect) await loadPresigner()
   const { layout, temp, monotonic, now, s3Limits = S3_LIMITS } = local
   const objects = await Objects.open(place, s3Limits)
   try {
@@ -53,7 +56,7 @@ export async function openS3Half(
   const spool = new Spool(temp, space, reader)
   const files = new FsBlobs(layout, spool, reader)
   const cache = new DiskCache(files, localCache, now)
-  const blobs = new S3Blobs({ remote: new RemoteBlobs(objects), spool, files, cache })
+  const blobs = new S3Blobs({ remote: new RemoteBlobs(objects), spool, files, cache, redirect })
   const swaps = new Swaps(objects)
   const glances = new SingleFlight<void>()
   const readDocument: BlobsHalf['readDocument'] = (digest) => readDocumentIn(blobs, digest)

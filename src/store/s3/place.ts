@@ -30,7 +30,7 @@ export const S3_LIMITS: S3Limits = {
   idleMs: 20_000,
   answerMs: 30_000,
   tries: 5,
-  partSize: 16 * 1024 * 1024,
+  partSize: 8 * 1024 * 1024,
 }
 
 /** For people. */

@@ -4,17 +4,32 @@ import { CrossdockError } from '../../errors.ts'
 import { Semaphore } from '../../lib/semaphore.ts'
 import { algorithmOf, type Digest, Hasher, hexOf } from '../../oci/digest.ts'
 import type { BlobStat, ByteRange, MayGo, Soundness, StoredStat } from '../../ports/blobs.ts'
+import { GrowingUpload } from './growing-upload.ts'
 import { BLOBS, blobIn, blobKey } from './keys.ts'
-import type { Objects, ObjectStat } from './objects.ts'
+import type { Objects } from './objects.ts'
+import type { ObjectStat } from './requests.ts'
 
-/** Uploads at a time: each holds some parts in memory. */
-const UPLOADS = 6
+/** Blobs of one part, and parts of others, that go at a time: each is held in memory. */
+const AT_ONCE = 12
+
+/** How long an address holds for requests to begin: enough for whoever is sent there, clocks a little apart included. */
+const ADDRESS_SECONDS = 300
+
+/** A blob that goes to S3 while it grows. */
+export interface Approach {
+  /** So many of its bytes are in the file by now. */
+  grew(bytes: number): void
+  /** All are, and are right: true when the blob is there. */
+  arrive(): Promise<boolean>
+  /** It will not come. */
+  abandon(): void
+}
 
 type Pace = (bytes: number) => void | Promise<void>
 
 export class RemoteBlobs {
   readonly #objects: Objects
-  readonly #uploads = new Semaphore(UPLOADS)
+  readonly #places = new Semaphore(AT_ONCE)
 
   constructor(objects: Objects) {
     this.#objects = objects
@@ -25,20 +40,58 @@ export class RemoteBlobs {
     return found && { digest, ...found }
   }
 
+  /** From which whoever has it may GET the blob for a while; `undefined`: it is not there in this size. */
+  async address({ digest, size }: BlobStat): Promise<URL | undefined> {
+    if (!(await this.#isThere({ digest, size }))) return undefined
+    return await this.#objects.address(blobKey(digest), ADDRESS_SECONDS)
+  }
+
   /** Of an object that was looked at; not verified. */
   read({ digest, etag }: BlobStat & ObjectStat, range: ByteRange): AsyncGenerator<Uint8Array> {
     return this.#objects.read(blobKey(digest), range, etag)
   }
 
-  /** A file that is known to have this digest. What is there already stays: it has the same bytes. */
-  async keep(path: string, { digest, size }: BlobStat): Promise<void> {
-    await this.#uploads.run(async () => {
-      const there = await this.stat(digest)
-      if (there?.size === size) return
-      // Nobody but crossdock writes here, and it writes nothing in part.
-      if (there !== undefined) await this.#objects.delete(blobKey(digest))
-      await this.#upload(path, { digest, size })
-    })
+  /** A file in which such a blob grows: what there is of it may go. `undefined`: it is too small to go in parts. */
+  approach(path: string, { digest, size }: BlobStat): Approach | undefined {
+    if (size <= this.#objects.partSize) return undefined
+    const upload = this.#uploadOf(path, { digest, size })
+    // Asked once bytes come, so that what lies there already is not sent once more.
+    let isThere: Promise<boolean> | undefined
+    let grown = 0
+    return {
+      grew: (bytes) => {
+        grown = bytes
+        isThere ??= this.#isThere({ digest, size })
+        isThere.then(
+          (there) => there || upload.grew(grown),
+          () => undefined,
+        )
+      },
+      arrive: async () => {
+        try {
+          if (isThere === undefined || (await isThere)) return false
+          await upload.finish()
+          return await this.#isThere({ digest, size })
+        } catch {
+          await upload.abort()
+          return false
+        }
+      },
+      abandon: () => void upload.abort(),
+    }
+  }
+
+  /**
+   * A file that is known to have this digest, of which some may have gone while it grew. What is there already stays: it has the
+   * same bytes.
+   */
+  async keep(path: string, { digest, size }: BlobStat, approach?: Approach): Promise<void> {
+    if (await approach?.arrive()) return
+    const there = await this.stat(digest)
+    if (there?.size === size) return
+    // Nobody but crossdock writes here, and it writes nothing in part.
+    if (there !== undefined) await this.#objects.delete(blobKey(digest))
+    await this.#upload(path, { digest, size })
   }
 
   /** True when there was something. */
@@ -81,17 +134,35 @@ export class RemoteBlobs {
     return hasher.digest()
   }
 
+  async #isThere({ digest, size }: BlobStat): Promise<boolean> {
+    return (await this.stat(digest))?.size === size
+  }
+
   async #upload(path: string, { digest, size }: BlobStat): Promise<void> {
-    const key = blobKey(digest)
-    if (size <= this.#objects.partSize) {
-      const sha256 = algorithmOf(digest) === 'sha256' ? hexOf(digest) : undefined
-      await this.#objects.put(key, await readFile(path), { kind: 'absent' }, sha256)
-      return
+    if (size <= this.#objects.partSize) return await this.#put(path, digest)
+    const upload = this.#uploadOf(path, { digest, size })
+    try {
+      await upload.finish()
+    } catch (error) {
+      await upload.abort()
+      throw error
     }
-    await this.#objects.upload(key, path, size)
     // Put together from parts by somebody else.
     const stored = await this.stat(digest)
     if (stored?.size !== size) throw unlike(digest, size, stored?.size)
+  }
+
+  async #put(path: string, digest: Digest): Promise<void> {
+    await this.#places.run(async () => {
+      const sha256 = algorithmOf(digest) === 'sha256' ? hexOf(digest) : undefined
+      const bytes = await readFile(path)
+      await this.#objects.put(blobKey(digest), bytes, { kind: 'absent' }, sha256)
+    })
+  }
+
+  #uploadOf(path: string, { digest, size }: BlobStat): GrowingUpload {
+    const [objects, parts, key] = [this.#objects, this.#places, blobKey(digest)]
+    return new GrowingUpload({ objects, parts, key, path, size })
   }
 }
 

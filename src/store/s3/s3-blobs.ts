@@ -5,6 +5,7 @@
 import { rm } from 'node:fs/promises'
 import { CrossdockError } from '../../errors.ts'
 import type { ByteStream } from '../../lib/streams.ts'
+import { within } from '../../lib/within.ts'
 import { algorithmOf, type Digest, Hasher } from '../../oci/digest.ts'
 import type {
   BlobStat,
@@ -20,11 +21,14 @@ import type {
 import type { FsBlobs } from '../fs-blobs.ts'
 import { syncFile } from '../layout.ts'
 import { rangeInvalid } from '../ranges.ts'
-import type { BlobHome, Spool } from '../spool.ts'
+import type { Berth, BlobHome, Spool } from '../spool.ts'
 import type { DiskCache } from './disk-cache.ts'
 import { Fills } from './fills.ts'
-import type { ObjectStat } from './objects.ts'
-import type { RemoteBlobs } from './remote-blobs.ts'
+import type { ObjectStat } from './requests.ts'
+import type { Approach, RemoteBlobs } from './remote-blobs.ts'
+
+/** How long S3 may take to say that a blob is there before its bytes go through here, ms. */
+const ADDRESS_MS = 2_000
 
 export interface S3BlobsDeps {
   readonly remote: RemoteBlobs
@@ -32,16 +36,22 @@ export interface S3BlobsDeps {
   /** The files of the cache. */
   readonly files: FsBlobs
   readonly cache: DiskCache
+  /** Clients may be sent to S3. */
+  readonly redirect: boolean
 }
 
 export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
   readonly needsSync = false
+  readonly address: BlobStore['address']
   readonly #deps: S3BlobsDeps
   readonly #fills: Fills
+  /** Under way. */
+  readonly #approaches = new Set<Approach>()
 
   constructor(deps: S3BlobsDeps) {
     this.#deps = deps
     const { remote, spool } = deps
+    this.address = deps.redirect ? (blob) => within(addressOf(remote, blob), ADDRESS_MS) : undefined
     this.#fills = new Fills({
       ...{ remote, spool },
       home: {
@@ -87,8 +97,24 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
     return await this.#deps.spool.create(expected, this)
   }
 
-  async adopt(path: string, stat: BlobStat): Promise<void> {
-    await Promise.all([this.#deps.remote.keep(path, stat), syncFile(path)])
+  /** A blob whose digest is known goes to S3 while it comes here. */
+  prepare(path: string, { digest, size }: ExpectedBlob): Berth | undefined {
+    if (digest === undefined || size === undefined) return undefined
+    const approach = this.#deps.remote.approach(path, { digest, size })
+    if (approach === undefined) return undefined
+    this.#approaches.add(approach)
+    return {
+      grew: (bytes) => approach.grew(bytes),
+      adopt: (stat) => this.adopt(path, stat, approach),
+      abandon: () => {
+        if (this.#approaches.delete(approach)) approach.abandon()
+      },
+    }
+  }
+
+  async adopt(path: string, stat: BlobStat, approach?: Approach): Promise<void> {
+    await Promise.all([this.#deps.remote.keep(path, stat, approach), syncFile(path)])
+    if (approach !== undefined) this.#approaches.delete(approach)
     await this.#cacheFile(path, stat)
   }
 
@@ -114,6 +140,7 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
   async room(): Promise<undefined> {}
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const approach of this.#approaches) approach.abandon()
     await this.#fills[Symbol.asyncDispose]()
   }
 
@@ -145,6 +172,11 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
     }
     if (held !== undefined) yield held
   }
+}
+
+/** Never rejects: what S3 cannot say now the cache may have. */
+async function addressOf(remote: RemoteBlobs, blob: BlobStat): Promise<URL | undefined> {
+  return await remote.address(blob).catch(() => undefined)
 }
 
 /** False when the file was let go before a byte of it was read. */

@@ -3,9 +3,7 @@ import type { S3Client } from '@aws-sdk/client-s3'
 import { CrossdockError } from '../../errors.ts'
 import type { S3Limits, S3Place } from './place.ts'
 
-export type Sdk = typeof import('@aws-sdk/client-s3') & {
-  readonly Upload: typeof import('@aws-sdk/lib-storage').Upload
-}
+export type Sdk = typeof import('@aws-sdk/client-s3')
 
 /** Sockets to S3; more requests wait for one. */
 const MAX_SOCKETS = 64
@@ -15,15 +13,24 @@ const ANY_REGION = 'us-east-1'
 
 export async function loadSdk(): Promise<Sdk> {
   try {
-    const [client, { Upload }] = await Promise.all([
-      import('@aws-sdk/client-s3'),
-      import('@aws-sdk/lib-storage'),
-    ])
-    return { ...client, Upload }
+    return await import('@aws-sdk/client-s3')
   } catch (cause) {
     throw new CrossdockError(
       'internal',
-      'store.blobs lies on S3, but @aws-sdk/client-s3 and @aws-sdk/lib-storage are not installed; install crossdock with its optional dependencies (npm install --include=optional)',
+      'store.blobs lies on S3, but @aws-sdk/client-s3 is not installed; install crossdock with its optional dependencies (npm install --include=optional)',
+      { cause, reason: 's3-no-client' },
+    )
+  }
+}
+
+/** Needed only where clients are sent to S3. */
+export async function loadPresigner(): Promise<typeof import('@aws-sdk/s3-request-presigner')> {
+  try {
+    return await import('@aws-sdk/s3-request-presigner')
+  } catch (cause) {
+    throw new CrossdockError(
+      'internal',
+      'store.redirect is on, but @aws-sdk/s3-request-presigner is not installed; install crossdock with its optional dependencies (npm install --include=optional)',
       { cause, reason: 's3-no-client' },
     )
   }

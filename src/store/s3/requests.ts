@@ -1,0 +1,86 @@
+/** How requests to S3 are bounded in time, bound to conditions and signed. */
+import { webcrypto } from 'node:crypto'
+import type { DeleteObjectCommand, HeadObjectCommandOutput } from '@aws-sdk/client-s3'
+import type { MayGo } from '../../ports/blobs.ts'
+
+export interface ObjectStat {
+  /** Bytes. */
+  readonly size: number
+  readonly etag: string
+  /** When it was put there by S3's clock, ms since 1970. */
+  readonly modifiedAt: number
+}
+
+/** What must hold for a write to happen; S3 decides that in one step with the write. */
+export type Condition =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'unchanged'; readonly etag: string }
+
+export interface Signal {
+  readonly abortSignal: AbortSignal
+}
+
+/** Where in the making of a request `signedWith` stands. */
+export const SIGNED = { step: 'build', name: 'knownPayloadHash' } as const
+
+/** Middleware that gives the signature the hash of the body, hex, which costs as much as the rest of an upload. */
+export function signedWith(sha256: string) {
+  return <Args extends { readonly request: unknown }, Answer>(next: (args: Args) => Answer) =>
+    (args: Args): Answer => {
+      const { request } = args
+      if (typeof request === 'object' && request !== null && 'headers' in request) {
+        Object.assign(request.headers as object, { 'x-amz-content-sha256': sha256 })
+      }
+      return next(args)
+    }
+}
+
+/** Nothing is sent, the first time and after failures, before `mayGo` has returned. */
+export function guardTries(command: DeleteObjectCommand, mayGo: MayGo): void {
+  command.middlewareStack.add(
+    (next) => (args) => {
+      mayGo()
+      return next(args)
+    },
+    { step: 'finalizeRequest', priority: 'low', name: 'mayGo' },
+  )
+}
+
+/** Hex; hashed off the event loop, which some megabytes would hold up. */
+export async function sha256Of(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  return Buffer.from(await webcrypto.subtle.digest('SHA-256', bytes)).toString('hex')
+}
+
+/** Ends what takes longer, or when `ended` says so. What it has answered by then, a body say, is not cut. */
+export async function inTime<T>(
+  ms: number,
+  ask: (options: Signal) => Promise<T>,
+  ended?: AbortSignal,
+): Promise<T> {
+  const abort = new AbortController()
+  const end = () => abort.abort()
+  const timer = setTimeout(end, ms)
+  ended?.addEventListener('abort', end)
+  try {
+    ended?.throwIfAborted()
+    return await ask({ abortSignal: abort.signal })
+  } finally {
+    clearTimeout(timer)
+    ended?.removeEventListener('abort', end)
+  }
+}
+
+export function statIn(found: HeadObjectCommandOutput): ObjectStat {
+  const { ContentLength = 0, ETag = '', LastModified } = found
+  return { size: ContentLength, etag: ETag, modifiedAt: LastModified?.getTime() ?? 0 }
+}
+
+export function headersOf(condition: Condition): { IfNoneMatch?: string; IfMatch?: string } {
+  if (condition.kind === 'absent') return { IfNoneMatch: '*' }
+  return condition.kind === 'unchanged' ? { IfMatch: condition.etag } : {}
+}
+
+export function named(name: string, message: string): Error {
+  return Object.assign(new Error(message), { name })
+}
