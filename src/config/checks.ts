@@ -213,10 +213,17 @@ function checkAuth({ auth, listen }: ConfigParts): Problem[] {
 }
 
 function checkStore({ store }: ConfigParts): Problem[] {
-  if (store?.catalog.kind !== 'postgres' || store.blobs.kind === 's3') return []
+  if (store === undefined || store.blobs.kind === 's3') return []
+  const problems: Problem[] = []
+  if (store.redirect) {
+    const text =
+      'sends clients to S3, but store.blobs lies on disk; leave it out, or set store.blobs'
+    problems.push({ path: ['store', 'redirect'], text })
+  }
+  if (store.catalog.kind !== 'postgres') return problems
   const text =
     'is for several servers, but store.blobs lies on the disk of one; let blobs lie on S3 (s3://...), or keep the catalog in sqlite'
-  return [{ path: ['store', 'catalog'], text }]
+  return [...problems, { path: ['store', 'catalog'], text }]
 }
 
 function canonical(name: string): string {

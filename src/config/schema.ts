@@ -185,6 +185,13 @@ const store = z.strictObject({
     .describe(
       'Of blobs on S3: how much of what was used last is kept in `data`. `cache.maxSize` is what may lie on S3.',
     ),
+  redirect: z
+    .boolean()
+    .default(false)
+    .meta({ restart: true })
+    .describe(
+      'Send clients that follow for blobs to S3 itself, by addresses that hold five minutes: they must reach the endpoint under the same name as crossdock does.',
+    ),
 })
 
 const convert = z.strictObject({

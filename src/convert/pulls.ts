@@ -157,6 +157,11 @@ export class Pulls {
     )
   }
 
+  /** Where whoever has the address may GET a blob of the repository that is in the store, for a while; `undefined`: nowhere. */
+  async address(repository: Repository, digest: Digest): Promise<URL | undefined> {
+    return await this.#deps.blobs.address(repository, digest)
+  }
+
   /** A converted layer, what was made of several or of a config, or what upstream has all the same. */
   async #remake(repository: Repository, digest: Digest, by: Waiter): Promise<OpenBlob | undefined> {
     const layer = await this.#deps.regenerations.open(repository, digest, by)

@@ -9,6 +9,7 @@ import { matchesEtag } from './etag.ts'
 import type { Exchange } from './exchange.ts'
 import type { Headers } from './headers.ts'
 import { type PartAnswers, type Parts, rangeOf, refuseRange } from './parts.ts'
+import { askerOf, followsRedirects, mayBeSentTo } from './redirects.ts'
 
 /** The exchange is done with a chunk before it asks for the next one. */
 const REUSE = { reuse: true } as const
@@ -20,12 +21,12 @@ export interface BlobTarget {
 }
 
 export interface BlobAnswersDeps {
-  readonly pulls: Pick<Pulls, 'blob'>
+  readonly pulls: Pick<Pulls, 'blob' | 'address'>
   readonly blobs: Pick<Blobs, 'stat' | 'stated'>
   /** Notes that somebody used a digest. */
   readonly touch: (digest: Digest) => void
   readonly parts: PartAnswers
-  readonly served: (what: 'blob', from: 'store' | 'upstream') => void
+  readonly served: (what: 'blob', from: 'store' | 'upstream' | 'redirect') => void
 }
 
 export class BlobAnswers {
@@ -58,6 +59,7 @@ export class BlobAnswers {
         return
       }
     }
+    if (await this.#redirect(exchange, repository, digest, headers)) return
     if (await this.#ranges(exchange, repository, digest, headers)) return
     const blob = await this.#deps.pulls.blob(repository, digest, exchange)
     if (blob === undefined) throw blobUnknown(repository, digest)
@@ -65,6 +67,24 @@ export class BlobAnswers {
     this.#deps.served('blob', blob.growing === undefined ? 'store' : 'upstream')
     exchange.begin(200, { ...headers, 'Content-Length': blob.size })
     await exchange.stream(readToKeep(blob, REUSE))
+  }
+
+  /** Sends a client that follows to where the blob lies by itself; false where there is no such place, or not for this client. */
+  async #redirect(
+    exchange: Exchange,
+    repository: Repository,
+    digest: Digest,
+    headers: Headers,
+  ): Promise<boolean> {
+    const asker = askerOf(exchange.incoming)
+    if (!followsRedirects(asker)) return false
+    const address = await this.#deps.pulls.address(repository, digest)
+    if (address === undefined || !mayBeSentTo(asker, address)) return false
+    this.#deps.touch(digest)
+    this.#deps.served('blob', 'redirect')
+    // The address ends soon.
+    exchange.send(307, { ...headers, Location: address.href, 'Cache-Control': 'no-store' })
+    return true
   }
 
   /** Answers the ranges that were asked for; false when it was none, or the whole. */

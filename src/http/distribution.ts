@@ -53,7 +53,7 @@ export interface DistributionDeps {
   readonly settings: Omit<Patience, 'clock'> & { readonly rules: readonly CompiledRule[] }
   readonly access: Access
   readonly gate: Gate
-  readonly served: (what: 'manifest' | 'blob', from: 'store' | 'upstream') => void
+  readonly served: (what: 'manifest' | 'blob', from: 'store' | 'upstream' | 'redirect') => void
   /** A client asked for what it cannot read, and will say nothing of it to whoever uses it. */
   readonly unreadable: (what: { readonly image: string; readonly reason: string }) => void
   /** Notes that somebody used a digest. */

@@ -55,7 +55,7 @@ export function createTelemetry(
       if (error === undefined) requestLog[level](line, text)
       else log[level]({ ...line, err: error }, text)
     },
-    served(what: 'manifest' | 'blob', from: 'store' | 'upstream'): void {
+    served(what: 'manifest' | 'blob', from: 'store' | 'upstream' | 'redirect'): void {
       metrics.served.inc({ what, from })
     },
     blobFetched(fetch: { upstream: string; bytes: number; result: string }): void {

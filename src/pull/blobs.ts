@@ -139,6 +139,14 @@ export class Blobs {
     return this.#stored(stored, known.reopen)
   }
 
+  /** Where whoever has the address may GET a stored blob that the repository may open; `undefined`: nowhere. */
+  async address(repository: Repository, digest: Digest): Promise<URL | undefined> {
+    const { store, catalog } = this.#deps
+    if (store.address === undefined) return undefined
+    const link = await catalog.links.find(repository, digest)
+    return isOpen(link) ? await store.address({ digest, size: link.size }) : undefined
+  }
+
   /** Whether a layer is not in the store as it came, but kept so that it can be made again from there; only gzip ever is. */
   async isFolded(digest: Digest): Promise<boolean> {
     return (await this.#deps.restorer?.findFolded(digest)) !== undefined
