@@ -1,8 +1,15 @@
 /** Several servers on one PostgreSQL and one S3, behind a dumb round-robin. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { ask } from '../helpers/faults-http.ts'
-import { type PulledImage, pull } from '../helpers/faults-puller.ts'
+import { pull } from '../helpers/faults-puller.ts'
+import { ROOT } from '../helpers/fixtures.ts'
+import { runCommand } from '../helpers/fixtures-command.ts'
+import { bytesOf } from '../helpers/pulling-crowd.ts'
+import { S3_CREDENTIALS } from '../helpers/s3-server.ts'
 import { hasSharedPair, type Replica, Replicas } from '../helpers/replicas.ts'
 
 describe.skipIf(!hasSharedPair)('three servers on one store', () => {
@@ -30,6 +37,39 @@ describe.skipIf(!hasSharedPair)('three servers on one store', () => {
     expect(bytesOf(await pull(replicas.base, 'shared/app', '1-zstd'))).toEqual(made)
 
     expect(origin.count({ kind: 'blob', method: 'GET' })).toBe(asked)
+  })
+
+  test('share with commands on other machines: what one of those does, all serve at once', async () => {
+    const image = await origin.pushImage('shared/staged', '1', { layers: [{ size: 100_000 }] })
+    await origin.pushImage('shared/kept', '1')
+    const [one = missing(), other = missing()] = replicas.all
+    await using machine = await folder()
+    const run = async (...args: string[]) => {
+      const at = ['--config', one.proxy.crossdock.configFile, '--data', join(machine.path, 'data')]
+      const command = [join(ROOT, 'src/main.ts'), ...args, ...at]
+      const env = { ...S3_CREDENTIALS }
+      const { status, stdout, stderr } = await runCommand(process.execPath, command, { env })
+      if (status !== 0) throw new Error(stderr)
+      return stdout
+    }
+    await run('stage', 'origin/shared/staged:1')
+    const asked = origin.count({ kind: 'blob', method: 'GET' })
+
+    const staged = await pull(other.proxy.base, 'shared/staged', '1')
+    expect(staged.digest).toBe(image.digest)
+    expect(origin.count({ kind: 'blob', method: 'GET' })).toBe(asked)
+    await run('pin', 'origin/shared/staged:1')
+    expect(await run('list')).toMatch(/shared\/staged/)
+    await pull(one.proxy.base, 'shared/kept', '1')
+    const bundle = join(machine.path, 'bundle.tar')
+    await run('export', 'origin/shared/kept:1', '--output', bundle)
+    await run('remove', 'origin/shared/kept:1')
+    expect(await run('list')).not.toMatch(/shared\/kept/)
+    expect(await run('gc')).toMatch(/pinned/)
+    await run('import', bundle)
+    expect(await run('list')).toMatch(/shared\/kept/)
+    expect(bytesOf(await pull(other.proxy.base, 'shared/staged', '1'))).toEqual(bytesOf(staged))
+    await run('verify')
   })
 
   test('say which of PostgreSQL and S3 is away, soon, and serve what they have meanwhile', async () => {
@@ -65,11 +105,11 @@ describe.skipIf(!hasSharedPair)('three servers on one store', () => {
   })
 })
 
-function missing(): never {
-  throw new Error('there are too few')
+async function folder() {
+  const path = await mkdtemp(join(tmpdir(), 'crossdock-machine-'))
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
 }
 
-/** Without how it came about. */
-function bytesOf({ conversion: _, ...image }: PulledImage): object {
-  return image
+function missing(): never {
+  throw new Error('there are too few')
 }

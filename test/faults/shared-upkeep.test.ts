@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { loadDriver } from '../../src/store/postgres/driver.ts'
 import { pull } from '../helpers/faults-puller.ts'
+import { bytesOf } from '../helpers/pulling-crowd.ts'
 import { hasSharedPair, type Replica, Replicas } from '../helpers/replicas.ts'
 import { digestsOnS3 } from '../helpers/s3-store.ts'
 
@@ -91,9 +92,4 @@ async function holders({ postgres }: Replicas, name: string): Promise<number> {
 /** Of everything on S3 what is large enough to be one. */
 async function layersOnS3({ place }: Replicas): Promise<readonly string[]> {
   return [...(await digestsOnS3(place, 'blobs/')).keys()]
-}
-
-/** Without how it came about. */
-function bytesOf({ conversion: _, ...image }: { readonly conversion: string | undefined }): object {
-  return image
 }
