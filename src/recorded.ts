@@ -4,7 +4,12 @@
  */
 import { isCount, isListOf, isObject, isText, isTextMap } from './lib/shapes.ts'
 import { type Digest, isDigest } from './oci/digest.ts'
-import type { ConvertedImage, ConvertedLayer, RefusedLayer } from './ports/conversions.ts'
+import {
+  type ConvertedImage,
+  type ConvertedLayer,
+  isMade,
+  type KnownLayer,
+} from './ports/conversions.ts'
 import { optionsIn, optionsText, recipeIn, recipeText } from './ports/recipe.ts'
 
 export interface RecordedLayer {
@@ -25,16 +30,19 @@ export interface RecordedLayer {
 /** An image, or what else has recipe and layers, as it is written. */
 export type Recorded<T> = Omit<T, 'recipe' | 'layers'> & RecordedMaking
 interface RecordedMaking {
+  /** That of the recipe, which older builds look for beside it. */
+  readonly profile: string
   readonly recipe: string
   readonly layers: readonly RecordedLayer[]
 }
 
-type Made<T> = Omit<T, 'recipe' | 'layers'> & Making
+type Made<T> = Omit<T, keyof RecordedMaking> & Making
 type Making = Pick<ConvertedImage, 'recipe' | 'layers'>
 
 export function recorded<T extends Making>(image: T): Recorded<T> {
   return {
     ...image,
+    profile: image.recipe.profile,
     recipe: recipeText(image.recipe),
     layers: image.layers.map(recordedLayer),
   }
@@ -48,17 +56,19 @@ export function madeOf<T extends RecordedMaking>(image: T): Made<T> | undefined 
   for (const one of image.layers) {
     const layer = layerOf(one)
     if (layer === undefined) return undefined
-    if (!('refused' in layer)) layers.push(layer)
+    if (isMade(layer)) layers.push(layer)
   }
-  return { ...image, recipe, layers }
+  const { profile: _, ...rest } = image
+  // TypeScript does not follow what is left of a generic type.
+  return { ...rest, recipe, layers } as Made<T>
 }
 
-export function recordedLayer(layer: ConvertedLayer | RefusedLayer): RecordedLayer {
+export function recordedLayer(layer: KnownLayer): RecordedLayer {
   const { source, encoding, revision, size, diffId, uncompressedSize } = layer
   const options = optionsText(layer.options)
   const known = { source, encoding, options, revision }
   const unpacked = { size, diffId, uncompressedSize }
-  if ('refused' in layer) {
+  if (layer.kind === 'refused') {
     return { ...known, target: source, ...unpacked, facts: { refused: layer.refused } }
   }
   const { target, fallback, note, sourceDiffId, sourceDiffId512 } = layer
@@ -74,16 +84,16 @@ export function recordedLayer(layer: ConvertedLayer | RefusedLayer): RecordedLay
 }
 
 /** `undefined`: its options are none. */
-export function layerOf(layer: RecordedLayer): ConvertedLayer | RefusedLayer | undefined {
+export function layerOf(layer: RecordedLayer): KnownLayer | undefined {
   const { source, encoding, revision, target, size, diffId, uncompressedSize, fallback } = layer
   const options = optionsIn(layer.options)
   if (options === undefined) return undefined
   const known = { source, encoding, options, revision }
   const unpacked = { size, diffId, uncompressedSize }
   const { refused, note, sourceDiffId, sourceDiffId512, fallbackRevision, ...facts } = layer.facts
-  if (refused !== undefined) return { ...known, ...unpacked, refused }
+  if (refused !== undefined) return { kind: 'refused', ...known, ...unpacked, refused }
   return {
-    ...{ ...known, target, ...unpacked, facts },
+    ...{ kind: 'made', ...known, target, ...unpacked, facts },
     ...(note !== undefined && { note }),
     ...(isAnyDigest(sourceDiffId) && { sourceDiffId }),
     ...(isAnyDigest(sourceDiffId512) && { sourceDiffId512 }),

@@ -97,7 +97,8 @@ async function conversionsOf(
   if (known === undefined) return []
   const made = await catalog.conversions.listImages({ source: known.digest })
   return made.filter(
-    (image) => image.profile === profile.name && isSameRepository(image.repository, repository),
+    ({ recipe, repository: own }) =>
+      recipe.profile === profile.name && isSameRepository(own, repository),
   )
 }
 

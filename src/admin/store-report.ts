@@ -122,7 +122,7 @@ export class StoreReports {
     if (holders.some(({ standing }) => standing === 'proven')) profiles.add('original')
     if (holders.some(({ standing }) => standing === 'made')) {
       for (const by of [{ target: digest }, { output: digest }]) {
-        for (const { profile } of await conversions.listImages(by)) profiles.add(profile)
+        for (const { recipe } of await conversions.listImages(by)) profiles.add(recipe.profile)
       }
     }
     return { upstreams, profiles }

@@ -191,7 +191,7 @@ function agrees(known: Digest, said: Digest | undefined): boolean {
 /** Made or checked here before. */
 async function isKnown(row: ConvertedLayer, { catalog }: CheckContext): Promise<boolean> {
   const known = await catalog.conversions.findLayer(row)
-  if (known === undefined || 'refused' in known) return false
+  if (known?.kind !== 'made') return false
   return known.target === row.target && known.diffId === row.diffId
 }
 

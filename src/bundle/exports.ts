@@ -315,14 +315,14 @@ function hasPlainTars({ recipe }: ConvertedImage): boolean {
 
 function describeForm(
   reference: string,
-  { profile, target, recipe }: ConvertedImage,
+  { target, recipe }: ConvertedImage,
   { images }: Shipment,
 ): BundledForm {
   const { children } = recipe
   const carried = new Set(images.map(({ digest }) => digest))
   const isWhole = children?.every((child) => carried.has(child)) ?? true
   return {
-    ...{ reference, profile },
+    ...{ reference, profile: recipe.profile },
     ...(isWhole && { digest: target }),
     ...(children && { children }),
   }

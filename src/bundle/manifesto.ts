@@ -148,7 +148,7 @@ function describeImage(image: Named): BundledImage {
     digest: root.digest,
     mediaType: root.mediaType,
     ...(conversion && {
-      profile: conversion.profile,
+      profile: conversion.recipe.profile,
       revision: conversion.recipe.revision,
       source: conversion.source,
       withSource: image.withSource,

@@ -9,14 +9,14 @@ export function isProvenByRemaking({ recipe }: Pick<BundledConversion, 'recipe'>
 }
 
 export function misfiled(
-  { repository, source, target, profile }: BundledConversion,
+  { repository, source, target, recipe }: BundledConversion,
   why: string,
   cause?: unknown,
 ): CrossdockError {
   const { upstream, name } = repository
   return new CrossdockError(
     'badDigest',
-    `the bundle says that ${target} is the ${profile} form of ${upstream}/${name}@${source}, and it is not: ${why}; do not use this bundle, export the images again`,
+    `the bundle says that ${target} is the ${recipe.profile} form of ${upstream}/${name}@${source}, and it is not: ${why}; do not use this bundle, export the images again`,
     { cause, reason: 'conversion' },
   )
 }

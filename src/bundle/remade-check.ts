@@ -130,7 +130,7 @@ class RemadeCheck {
     if (diffId === undefined) throw misfiled(made, `its source has no layer ${source}`)
     const key = layerKeyOf(source, encoding, options)
     const known = await this.#context.catalog.conversions.findLayer(key)
-    const isMade = known !== undefined && !('refused' in known)
+    const isMade = known?.kind === 'made'
     if (isMade && known.target === target && known.diffId === diffId) return known
     if (!this.#plan.blobs.has(source)) {
       throw misfiled(made, `layer ${source} of its source did not come along`)
@@ -169,10 +169,10 @@ class RemadeCheck {
 
   /** Throws `refused` where this build writes other bytes. */
   #taskOf(made: BundledConversion, source: PlannedManifest['raw']) {
-    const { format: name, revision, options, dialect } = made.recipe
+    const { profile, format: name, revision, options, dialect } = made.recipe
     const format = findFormat(name)
     if (format?.revision !== revision) throw otherRevision(made, name, revision, format)
-    const { repository, profile } = made
+    const { repository } = made
     const what = { repository, source, profile, format, options }
     const task: ImageTask = { ...what, acceptance: 'any', platforms: 'all' }
     return { task, dialect }

@@ -37,14 +37,14 @@ export async function remakePiece(task: PieceTask, context: PieceContext): Promi
   const { source, encoding, options } = task
   const key = keyOf(source, encoding, options)
   try {
-    return { ...key, ...(await make(task, context)) }
+    return { kind: 'made', ...key, ...(await make(task, context)) }
   } catch (error) {
     const plain = error instanceof LayerRefusedError ? findFallback(encoding) : undefined
     if (plain === undefined || !(error instanceof LayerRefusedError)) throw error
     const plainer = { ...task, encoding: plain.encoding, options: defaultOptions(plain) }
     const made = await make(plainer, context)
     const fallback = { why: error.message, revision: plain.encoding.revision }
-    return { ...key, ...made, fallback }
+    return { kind: 'made', ...key, ...made, fallback }
   }
 }
 

@@ -33,7 +33,7 @@ export function distinctOnes(
   profiles: Profiles,
 ): ReadonlyMap<ConvertedImage, { readonly isCurrent: boolean }> {
   const current = currentOnes(made, profiles)
-  const byOutcome = Map.groupBy(made, ({ profile, target }) => `${profile} ${target}`)
+  const byOutcome = Map.groupBy(made, ({ recipe, target }) => `${recipe.profile} ${target}`)
   const found = new Map<ConvertedImage, { readonly isCurrent: boolean }>()
   for (const same of byOutcome.values()) {
     const [first] = same

@@ -124,7 +124,7 @@ export class Inventory {
       const originals = await this.#originals(repository, digest)
       const conversions = await this.#conversions(repository, digest)
       for (const [made, { isCurrent }] of distinctOnes(conversions, this.#deps.profiles)) {
-        const what = { digest: made.target, profile: made.profile, isCurrent }
+        const what = { digest: made.target, profile: made.recipe.profile, isCurrent }
         yield await this.#entry(repository, tag, what, originals)
       }
     }
@@ -138,7 +138,7 @@ export class Inventory {
     if (named === undefined || source === undefined) return false
     let isFound = false
     for (const made of await this.#conversions(repository, source.digest)) {
-      if (made.profile !== named.profile) continue
+      if (made.recipe.profile !== named.profile) continue
       isFound = (await this.#deps.catalog.conversions.forgetImage(made)) || isFound
     }
     return isFound
@@ -168,7 +168,8 @@ export class Inventory {
     const all = await this.#conversions(repository, raw.digest)
     for (const [one, { isCurrent }] of distinctOnes(all, this.#deps.profiles)) {
       const converted = await this.#deps.manifests.findLocal(repository, one.target)
-      const { profile, convertedAt, seconds } = one
+      const { convertedAt, seconds } = one
+      const { profile } = one.recipe
       if (converted === undefined) continue
       const form = await this.#form(repository, converted, profile, originals)
       const notes = await notesOf(this.#deps.catalog, repository, form.members)
@@ -177,7 +178,7 @@ export class Inventory {
     return {
       repository,
       digest,
-      profile: made?.profile,
+      profile: made?.recipe.profile,
       source,
       conversions,
     }
@@ -195,7 +196,7 @@ export class Inventory {
     if (source === undefined) return undefined
     const { profile } = named ?? {}
     const made = (await this.#conversions(repository, source.digest)).filter(
-      (one) => one.profile === profile,
+      (one) => one.recipe.profile === profile,
     )
     const current = currentOnes(made, this.#deps.profiles)
     const target = made.find((one) => current.has(one))?.target

@@ -122,7 +122,7 @@ export class LayerConversion {
     progress.stage = 'storing'
     const { digest: target, size } = await writer.commit()
     return {
-      ...{ ...task.key, target, size, uncompressedSize },
+      ...{ kind: 'made', ...task.key, target, size, uncompressedSize },
       diffId: step.value.diffId ?? diffId,
       ...(task.encoding.tar === 'changed' && { sourceDiffId: diffId }),
       sourceDiffId512: diffId512,
@@ -233,7 +233,9 @@ export class LayerConversion {
     unpacked?: Unpacked,
   ): Promise<Unsuitable> {
     const { diffId, uncompressedSize } = unpacked ?? (await this.#keep(task, run))
-    const record = { ...task.key, refused, size: task.source.size, diffId, uncompressedSize }
+    const { size } = task.source
+    const unpackedTo = { size, diffId, uncompressedSize }
+    const record = { kind: 'refused', ...task.key, refused, ...unpackedTo } as const
     await this.#deps.catalog.conversions.recordLayer(record)
     return refusalOf(task.repository, record)
   }
@@ -246,7 +248,7 @@ export class LayerConversion {
     await source.growing?.stored
     const { digest, size } = task.source
     const unpacked = { diffId, uncompressedSize, sourceDiffId512: diffId512 }
-    return { ...task.key, target: digest, size, ...unpacked, facts: {} }
+    return { kind: 'made', ...task.key, target: digest, size, ...unpacked, facts: {} }
   }
 
   async #contentOf(task: LayerTask): Promise<Content> {
@@ -283,7 +285,7 @@ export class LayerConversion {
     const { encoding } = format
     const key = keyOf(task.source.digest, encoding, defaultOptions(format))
     const known = await this.#deps.catalog.conversions.findLayer(key)
-    if (known !== undefined && 'refused' in known) throw refusalOf(task.repository, known)
+    if (known?.kind === 'refused') throw refusalOf(task.repository, known)
     const isHere = known !== undefined && (await this.#deps.store.stat(known.target)) !== undefined
     return isHere
       ? known

@@ -153,7 +153,7 @@ export class Layers {
     wanted: ReadonlySet<Digest>,
   ): Promise<ConvertedLayer> {
     const known = await this.#deps.catalog.conversions.findLayer(task.key)
-    if (known !== undefined && 'refused' in known) {
+    if (known?.kind === 'refused') {
       await this.#mayRead(task)
       throw refusalOf(task.repository, known)
     }

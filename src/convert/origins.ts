@@ -125,7 +125,7 @@ export class Origins {
     const found: Digest[] = []
     const recipes = await this.#catalog.conversions.listLayers(source)
     for (const layer of recipes.slice(0, MAX_RECIPES)) {
-      if ('refused' in layer) continue
+      if (layer.kind === 'refused') continue
       const { encoding, target } = layer
       if (target === source || findEncoding(encoding)?.tar !== 'kept') continue
       const link = await this.#catalog.links.find(repository, target)

@@ -14,7 +14,7 @@ const NOTHING: Beside = { documents: [], blobs: [] }
 /** How a manifest was made. */
 export type Making = Pick<
   ConvertedImage,
-  'repository' | 'source' | 'recipe' | 'profile' | 'layers' | 'convertedAt' | 'seconds'
+  'repository' | 'source' | 'recipe' | 'layers' | 'convertedAt' | 'seconds'
 >
 
 export interface PublisherDeps {

@@ -57,7 +57,7 @@ export class Substitutes {
   ): Promise<readonly string[] | undefined> {
     if (await this.#isWhole(repository, source)) return undefined
     const made = await this.#conversions(repository, source)
-    return [...new Set(made.map(({ profile }) => profile))]
+    return [...new Set(made.map(({ recipe }) => recipe.profile))]
   }
 
   /** How to come by what a task asks for, which was not made here before. */
@@ -68,7 +68,7 @@ export class Substitutes {
     for (const made of await this.#conversions(repository, source)) {
       const raw = await this.#deps.manifests.findLocal(repository, made.target)
       if (raw === undefined) continue
-      if (made.profile === profile) return { kind: 'carried', raw }
+      if (made.recipe.profile === profile) return { kind: 'carried', raw }
       forms.push({ made, raw })
     }
     const isReadable: IsHere = (layer) =>
@@ -81,7 +81,7 @@ export class Substitutes {
       if (findFormat(made.recipe.format)?.encoding.tar !== 'kept') continue
       if (await this.#isWhole(repository, raw)) return { kind: 'convert', from: raw }
     }
-    return { kind: 'absent', forms: [...new Set(forms.map(({ made }) => made.profile))] }
+    return { kind: 'absent', forms: [...new Set(forms.map(({ made }) => made.recipe.profile))] }
   }
 
   /** Newest first. */

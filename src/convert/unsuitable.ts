@@ -40,7 +40,7 @@ export async function findRefusal(
   for (const { digest } of layers) {
     const made = await conversions.listLayers(digest)
     for (const one of made) {
-      if (!('refused' in one) || !names.includes(one.encoding)) continue
+      if (one.kind !== 'refused' || !names.includes(one.encoding)) continue
       return `${UNSUITABLE}, ${refusalOf(repository, one).message}`
     }
   }

@@ -56,6 +56,6 @@ export class Gate {
     const targets = await conversions.listImages({ target: digest })
     return [...targets, ...(await conversions.listImages({ output: digest }))]
       .filter((one) => isSameRepository(one.repository, repository))
-      .map(({ profile }) => profile)
+      .map(({ recipe }) => recipe.profile)
   }
 }

@@ -16,6 +16,7 @@ export interface LayerKey {
 
 /** What an encoding made of a layer. */
 export interface ConvertedLayer extends LayerKey {
+  readonly kind: 'made'
   readonly target: Digest
   readonly size: number
   readonly diffId: Digest
@@ -41,6 +42,7 @@ export interface Fallback {
 
 /** A layer of which an encoding makes nothing, found out for good: layer, encoding and revision do not change. */
 export interface RefusedLayer extends LayerKey {
+  readonly kind: 'refused'
   /** Why. */
   readonly refused: string
   /** Of the source, bytes. */
@@ -53,7 +55,7 @@ export interface RefusedLayer extends LayerKey {
 export type KnownLayer = ConvertedLayer | RefusedLayer
 
 export function isMade(layer: KnownLayer): layer is ConvertedLayer {
-  return !('refused' in layer)
+  return layer.kind === 'made'
 }
 
 /** What makes a converted manifest or index: which source, in which repository (its name is annotated), made how. */
@@ -70,8 +72,6 @@ export interface ConvertedImage extends ImageKey {
   readonly target: Digest
   readonly size: number
   readonly mediaType: string
-  /** The profile's name when it was made, for people. */
-  readonly profile: string
   /** For an image: its layers in order, kept ones left out. For an index: none. */
   readonly layers: readonly ConvertedLayer[]
   /** All that was made for it (`outputsOf`): layers, config, children, manifests beside it; not what is the source's own. */

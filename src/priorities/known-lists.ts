@@ -62,7 +62,10 @@ export async function findLastList(
   const wanted = optionsText(profile.options)
   const made = await catalog.conversions.listImages({ source })
   const [last] = made
-    .filter((one) => isSameRepository(one.repository, repository) && one.profile === profile.name)
+    .filter(
+      ({ repository: own, recipe }) =>
+        isSameRepository(own, repository) && recipe.profile === profile.name,
+    )
     .sort((a, b) => b.convertedAt - a.convertedAt)
     .map(({ recipe }) => recipe.options)
     .map((options) => ({ list: listIn(options), rest: optionsText(withoutList(options)) }))

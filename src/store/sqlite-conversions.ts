@@ -150,7 +150,7 @@ export class SqliteConversions implements ConversionCatalog {
     const row = {
       ...{ source: bytesOf(image.source), recipe },
       ...{ target: bytesOf(image.target), size: image.size, media_type: image.mediaType },
-      ...{ profile: image.profile, layers: JSON.stringify(layers) },
+      ...{ profile: image.recipe.profile, layers: JSON.stringify(layers) },
       outputs: JSON.stringify(image.outputs),
       ...{ converted_at: image.convertedAt, seconds: image.seconds },
     }

@@ -60,7 +60,7 @@ export class Pinned {
     if (profile.format === undefined) return source.digest
     const made = await this.#deps.catalog.conversions.listImages({ source: source.digest })
     return made.findLast(
-      (one) => one.profile === profile.name && isSameRepository(one.repository, repository),
+      (one) => one.recipe.profile === profile.name && isSameRepository(one.repository, repository),
     )?.target
   }
 }

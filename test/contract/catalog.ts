@@ -249,7 +249,7 @@ function describeLayers(start: () => Promise<Catalog>): void {
   it('says of a layer that is refused why, and gives nothing for it', async () => {
     const { conversions } = await start()
     const { target: _, facts: __, ...rest } = layer('source', 'source')
-    const refused = { ...rest, refused: 'a sparse file' }
+    const refused = { ...rest, kind: 'refused', refused: 'a sparse file' } as const
     await conversions.recordLayer(refused)
 
     expect(await conversions.findLayer(refused)).toEqual(refused)
@@ -508,6 +508,7 @@ const ZSTD: Recipe = {
 
 export function layer(source: string, target: string): ConvertedLayer {
   return {
+    kind: 'made',
     source: digest(source),
     encoding: 'zstd',
     options: { level: 3 },
@@ -528,7 +529,6 @@ export function image(source: string, target: string): ConvertedImage {
     target: digest(target),
     size: 1_000,
     mediaType: MANIFEST_TYPE,
-    profile: 'zstd',
     layers: [layer(`${source} layer`, `${target} layer`)],
     outputs: [{ digest: digest(`${target} layer`), size: 123 }],
     convertedAt: 1,

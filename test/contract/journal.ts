@@ -40,6 +40,7 @@ export function describeJournal(name: string, open: () => Promise<JournalUnderTe
     it('says what blobs are made of that no image names', async () => {
       const journal = await start()
       const recipe: ConvertedLayer = {
+        kind: 'made',
         source: digestOf(Buffer.from('source')),
         ...{ encoding: 'corrections', options: {}, revision: 1 },
         ...{ target: digestOf(Buffer.from('target')), size: 300 },

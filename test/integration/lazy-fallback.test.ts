@@ -118,6 +118,7 @@ describe('a layer that an earlier build carried and this one refuses', () => {
       const { conversions } = store.catalog
       const format = formatOf('estargz')
       const carried = {
+        kind: 'made' as const,
         ...keyOf(layer.digest, format.encoding, defaultOptions(format)),
         ...{ target: made, size, diffId: made, uncompressedSize: tar.byteLength },
         ...{ sourceDiffId: layer.diffId, facts: {} },

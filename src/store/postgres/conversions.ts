@@ -167,7 +167,7 @@ export class PostgresConversions implements ConversionCatalog {
       bytesOf(image.target),
       image.size,
       textOf(image.mediaType),
-      textOf(image.profile),
+      textOf(image.recipe.profile),
       JSON.stringify(layers),
       JSON.stringify(image.outputs),
       image.convertedAt,

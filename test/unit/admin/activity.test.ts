@@ -29,6 +29,7 @@ function request(more: Partial<RequestEvent>): RequestEvent {
 
 function layerOf(source: string, target: string, size: number): ConvertedLayer {
   return {
+    kind: 'made',
     ...{ source: digest(source), target: digest(target), size, encoding: 'zstd', options: {} },
     ...{ revision: 1, diffId: digest('tar'), uncompressedSize: 9, facts: {} },
   }

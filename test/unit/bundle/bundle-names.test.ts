@@ -61,7 +61,7 @@ it.each(FORMS)('%s has the plain name, where nothing is there that more clients 
   for (const order of [images, images.toReversed()]) {
     const found = named(order)
     const plain = found.filter(({ name }) => name === 'docker.io/library/app:1')
-    expect(plain.map(({ conversion }) => conversion?.profile ?? 'original')).toEqual([form])
+    expect(plain.map(({ conversion }) => conversion?.recipe.profile ?? 'original')).toEqual([form])
     expect(new Set(found.map(({ name }) => name)).size).toBe(images.length)
   }
 })

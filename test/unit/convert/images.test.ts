@@ -263,10 +263,11 @@ function madeBefore(
   if (target === undefined || manifest === undefined) throw new Error('there are two')
   const key = keyOf(source, nydus.encoding, task.options)
   const size = bytes.byteLength
-  const layer = { ...key, target, size, diffId, uncompressedSize: size, facts: {} }
+  const content = { target, size, diffId, uncompressedSize: size, facts: {} }
+  const layer = { kind: 'made', ...key, ...content } as const
   return {
     ...{ repository: HERE, source: image.digest, recipe: recipeIn(task, 'oci') },
-    ...{ target: manifest, size: 8, mediaType: image.mediaType, profile: 'nydus' },
+    ...{ target: manifest, size: 8, mediaType: image.mediaType },
     ...{ layers: [layer], outputs: [{ digest: target, size }], convertedAt: 0, seconds: 0 },
   }
 }

@@ -75,6 +75,7 @@ async function start(source: 'gone' | CrossdockError) {
   const add = async (repository: Repository, encoding: string) => {
     const target = digestOf(Buffer.from(encoding))
     const layer: ConvertedLayer = {
+      kind: 'made',
       ...{ source: SOURCE, encoding, options: {}, revision: 1, target, size: 1 },
       ...{ diffId: SOURCE, uncompressedSize: 1, facts: {} },
     }

@@ -49,7 +49,7 @@ describe('a collection', () => {
     const source = await linked(store, 'source', HUB, { mediaType: 'application/x' })
     const { digest: target, size } = store.blobs.put(Buffer.from('t'.repeat(30)))
     const image = {
-      ...{ repository: HUB, source, target, size, mediaType: 'application/x', profile: 'zstd' },
+      ...{ repository: HUB, source, target, size, mediaType: 'application/x' },
       ...{ layers: [], outputs: [], convertedAt: 1, seconds: 1 },
     }
     const { revision } = findFormat('zstd') ?? { revision: 0 }
@@ -221,6 +221,7 @@ async function made(
   const { digest, size } = blobs.put(Buffer.from(text))
   await catalog.links.record(HUB, [{ digest, size, standing: 'made' }])
   await catalog.conversions.recordLayer({
+    kind: 'made',
     source,
     encoding: 'zstd',
     options: { level: 3 },

@@ -198,7 +198,7 @@ class Model {
     await manifests.record(HERE, source)
     const publisher = new Publisher({ manifests, sidecars: store.sidecars, catalog })
     const image = await publisher.publish(target, source, {
-      ...{ ...made, repository: HERE, source: source.digest, profile: 'zstd', seconds: 1 },
+      ...{ ...made, repository: HERE, source: source.digest, seconds: 1 },
     })
     for (const raw of [source, target]) this.#bytes.set(raw.digest, Buffer.from(raw.bytes))
     this.#published.set(`${source.digest} ${recipeText(made.recipe)}`, image)
@@ -213,6 +213,7 @@ function recipeOf(layer: { source: Buffer; target: Buffer; change: Change }) {
   const source = digestOf(layer.source)
   return [
     {
+      kind: 'made' as const,
       ...{
         source,
         encoding: format.encoding.name,
