@@ -11,8 +11,11 @@ export const corrections: Encoding = {
   revision: 1,
   reads: 'source',
   tar: 'absent',
-  async *encode(_source, _options, { reopen, signal, unpacked, ...context }) {
-    const found = await (context.analyse ?? analyse)(reopen, { signal })
+  async *encode(_source, _options, { reopen, signal, unpacked, limits, ...context }) {
+    const found = await (context.analyse ?? analyse)(reopen, {
+      signal,
+      maxOutput: limits.maxOutput,
+    })
     if (found.kind === 'carry') throw new LayerRefusedError(found.why)
     unpacked(found.tar.size)
     yield found.corrections

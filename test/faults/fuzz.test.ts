@@ -13,7 +13,7 @@ describe('any input', () => {
     async () => {
       const names = FUZZ_TARGETS.map(({ name }) => name)
 
-      const reports = await fuzz(names, { ms: 40, seed: 1 })
+      const reports = await fuzz(names, { most: { ms: 40 }, seed: 1 })
 
       expect(reports.flatMap((one) => one.findings)).toEqual([])
       expect(reports.map((one) => one.name)).toEqual(names)
@@ -34,7 +34,12 @@ describe('the mutator', () => {
   ])(
     'notices a parser that %s, and with which input',
     async (name, problem, hangMs) => {
-      const [report] = await fuzz([name], { targets: PLANTED, ms: 1_000, seed: 1, hangMs })
+      const [report] = await fuzz([name], {
+        targets: PLANTED,
+        most: { ms: 1_000 },
+        seed: 1,
+        hangMs,
+      })
 
       expect(report?.findings[0]?.problem).toMatch(problem)
       expect(report?.findings[0]?.input).not.toBe('')
@@ -45,7 +50,7 @@ describe('the mutator', () => {
   it(
     'keeps the inputs that go new ways, and starts from them',
     async () => {
-      const [report] = await fuzz(['grows'], { targets: PLANTED, ms: 2_000, seed: 1 })
+      const [report] = await fuzz(['grows'], { targets: PLANTED, most: { ms: 2_000 }, seed: 1 })
 
       expect(report).toMatchObject({ findings: [] })
       expect(report?.kept).toBeGreaterThan(2)
@@ -56,7 +61,7 @@ describe('the mutator', () => {
   it(
     'is content with foreseen errors, and goes on behind a parser that fails',
     async () => {
-      const budget = { targets: PLANTED, ms: 300, seed: 1, hangMs: 1_000 }
+      const budget = { targets: PLANTED, most: { ms: 300 }, seed: 1, hangMs: 1_000 }
       const reports = await fuzz(['hangs', 'refuses', 'throws'], budget)
 
       expect(reports.map(({ name }) => name)).toEqual(['hangs', 'refuses', 'throws'])

@@ -9,10 +9,20 @@ export class Coverage implements Disposable {
   readonly #session = new Session()
   readonly #seen = new Set<string>()
 
+  #isOn = false
+
   async start(): Promise<void> {
+    this.#isOn = true
     this.#session.connect()
     await this.#session.post('Profiler.enable')
     await this.#session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true })
+  }
+
+  /** Code is fast again; there is nothing more to take. */
+  async stop(): Promise<void> {
+    if (!this.#isOn) return
+    this.#isOn = false
+    await this.#session.post('Profiler.stopPreciseCoverage')
   }
 
   get size(): number {

@@ -4,13 +4,15 @@ import { Coverage } from './fuzz-coverage.ts'
 import { diceOf, mutate } from './fuzz-mutations.ts'
 import { type FuzzTarget, isForeseen } from './fuzz-target.ts'
 
+export type FuzzMost = { readonly ms: number } | { readonly count: number }
+
 export interface FuzzJob {
   /** URL of a module that exports them as `FUZZ_TARGETS`. */
   readonly targets: string
   /** Targets, one after the other. */
   readonly names: readonly string[]
-  /** For each. */
-  readonly ms: number
+  /** For each: inputs, or a time. */
+  readonly most: FuzzMost
   readonly seed: number
   /** File with the input being run, for whoever ends this process: its number and length (32 bits each), its bytes. */
   readonly current: string
@@ -39,6 +41,8 @@ const MIN_BATCH = 16
 /** An input that takes longer every time is one too many, ms. */
 const SLOW_MS = 1_000
 const MAX_FINDINGS = 5
+/** The part of a number of inputs that is guided by coverage: one in so many. */
+const GUIDED = 10
 const HEADER_BYTES = 8
 
 const job = JSON.parse(process.argv[2] ?? '') as FuzzJob
@@ -55,18 +59,27 @@ async function fuzz(target: FuzzTarget): Promise<FuzzReport> {
   for (const seed of corpus) await round.run(seed)
   coverage.add(await coverage.take())
   const start = corpus.length
-  const end = performance.now() + job.ms
+  const { most } = job
+  const end = performance.now() + ('ms' in most ? most.ms : Number.POSITIVE_INFINITY)
+  const count = 'count' in most ? most.count : Number.POSITIVE_INFINITY
+  const isOver = () => performance.now() >= end || round.runs >= count
+  // Counting makes parsers half as fast, and finds nearly all that it does in the beginning.
+  const guided = count / GUIDED
   let size = MIN_BATCH
-  while (performance.now() < end && round.findings.length < MAX_FINDINGS) {
+  while (!isOver() && round.findings.length < MAX_FINDINGS) {
     const began = performance.now()
     const batch: Buffer[] = []
-    for (let i = 0; i < size && performance.now() < end; i += 1) {
+    for (let i = 0; i < size && !isOver(); i += 1) {
       // The younger an input, the more is unknown around it.
       const parent = corpus[Math.floor(dice() ** 0.7 * corpus.length)] ?? Buffer.alloc(0)
       const child = mutate(parent, { words, others: corpus, maxSize }, dice)
       const input = target.repair !== undefined && dice() < 0.7 ? target.repair(child) : child
       batch.push(input)
       await round.run(input)
+    }
+    if (round.runs >= guided) {
+      await coverage.stop()
+      continue
     }
     const ran = performance.now()
     const isNew = coverage.isNew(await coverage.take())

@@ -5,11 +5,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { FuzzJob, FuzzReport } from './fuzz-process.ts'
+import type { FuzzJob, FuzzMost, FuzzReport } from './fuzz-process.ts'
 
 export interface FuzzBudget {
-  /** For each target. */
-  readonly ms: number
+  /** For each target: inputs, or a time. */
+  readonly most: FuzzMost
   readonly seed: number
   readonly reported?: (report: FuzzReport) => void
   /** Of the module with the targets; by default that of all parsers. */
@@ -45,10 +45,10 @@ export async function fuzz(names: readonly string[], budget: FuzzBudget): Promis
 /** As far as one process lasts: the last report may be of the input that ended it. */
 async function fuzzInProcess(
   names: readonly string[],
-  { ms, seed, reported, targets = TARGETS, hangMs = HANG_MS }: FuzzBudget,
+  { most, seed, reported, targets = TARGETS, hangMs = HANG_MS }: FuzzBudget,
   current: string,
 ): Promise<FuzzReport[]> {
-  const job: FuzzJob = { targets: targets.href, names, ms, seed, current }
+  const job: FuzzJob = { targets: targets.href, names, most, seed, current }
   const child = fork(PROCESS, [JSON.stringify(job)], {
     execArgv: [`--max-old-space-size=${MAX_HEAP_MIB}`],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

@@ -3,7 +3,7 @@ import { CrossdockError } from '../../errors.ts'
 import type { ByteStream } from '../../lib/streams.ts'
 import { DecodeError } from '../failure.ts'
 import { gzip } from '../gzip.ts'
-import { MAX_CORRECTIONS, writeCorrections } from './corrections.ts'
+import { mostCorrections, writeCorrections } from './corrections.ts'
 import { chooseModel } from './choice.ts'
 import { Follower } from './follower.ts'
 import { Measure, type Whole } from './measure.ts'
@@ -16,6 +16,8 @@ export interface AnalyseOptions {
   readonly signal?: AbortSignal | undefined
   /** Those that are tried; all that there are unless given. */
   readonly models?: readonly Model[]
+  /** Bytes of content; a stream that has more is carried. No limit unless given. */
+  readonly maxOutput?: number | undefined
 }
 
 export type Analysis =
@@ -32,9 +34,6 @@ export type Analysis =
   /** The original must be kept: `why` says so in a few words, for people. */
   | { readonly kind: 'carry'; readonly why: string }
 
-/** Corrections of more than this part of the stream are not worth it; short streams always have some. */
-const MOST = 0.05
-const ALWAYS = 8 * 1024
 /** Bytes that are followed at a time: the event loop waits for it. */
 const PIECE_SIZE = 64 * 1024
 
@@ -47,9 +46,9 @@ export async function analyse(
   options: AnalyseOptions = {},
 ): Promise<Analysis> {
   try {
-    const model = await chooseModel(open(), options.models ?? MODELS, allowed)
+    const model = await chooseModel(open(), options.models ?? MODELS, options.signal)
     if (model === undefined) return carry('no model is known that writes such streams')
-    const followed = await follow(open(), model, options.signal)
+    const followed = await follow(open(), model, options)
     await prove(open(), followed, options.signal)
     return followed
   } catch (error) {
@@ -71,38 +70,39 @@ function reasonToCarry(error: unknown): string | undefined {
   return undefined
 }
 
-function allowed(size: number): number {
-  return Math.min(MAX_CORRECTIONS, Math.max(ALWAYS, MOST * size))
-}
-
 async function follow(
   bytes: ByteStream,
   model: Model,
-  signal: AbortSignal | undefined,
+  { signal, maxOutput = Number.POSITIVE_INFINITY }: AnalyseOptions,
 ): Promise<Restorable> {
   const tar = new Measure()
   const stream = new Measure()
-  const follower = new Follower(model, (content) => tar.add(content))
+  const follower = new Follower(model, (content) => {
+    tar.add(content)
+    if (tar.size > maxOutput) throw new NotPredictableError('its content is too large')
+  })
   for await (const piece of bytes) {
     for (let at = 0; at < piece.byteLength; at += PIECE_SIZE) {
       signal?.throwIfAborted()
       const part = piece.subarray(at, at + PIECE_SIZE)
       stream.add(part)
       follower.push(part)
-      if (follower.size > allowed(stream.size)) {
-        throw new NotPredictableError(
-          'its encoder is none that is known: it takes too many corrections',
-        )
-      }
+      check(follower.size, stream.size)
     }
   }
   follower.finish()
+  check(follower.size, stream.size)
   const whole = { tar: tar.end(), gzip: stream.end() }
   const corrections = writeCorrections(
     { model: model.id, ...whole, members: follower.members },
     follower.ledger,
   )
   return { kind: 'restorable', corrections, model: model.name, ...whole }
+}
+
+function check(corrections: number, streamSize: number): void {
+  if (corrections <= mostCorrections(streamSize)) return
+  throw new NotPredictableError('its encoder is none that is known: it takes too many corrections')
 }
 
 /** Decodes with another decoder, rebuilds, and has the result checked. */

@@ -57,7 +57,12 @@ export class ByteSource {
   }
 
   get isAtEnd(): boolean {
-    return this.#at === this.#bytes.byteLength
+    return this.left === 0
+  }
+
+  /** Bytes that follow. */
+  get left(): number {
+    return this.#bytes.byteLength - this.#at
   }
 
   byte(): number {
@@ -82,7 +87,7 @@ export class ByteSource {
 
   /** A view. */
   bytes(size: number): Uint8Array {
-    if (size > this.#bytes.byteLength - this.#at) throw damaged('they end too early')
+    if (size > this.left) throw damaged('they end too early')
     this.#at += size
     return this.#bytes.subarray(this.#at - size, this.#at)
   }

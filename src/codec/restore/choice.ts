@@ -1,13 +1,16 @@
 /** Which model a gzip stream is followed with: all that there are try its beginning, and the nearest ones a longer part of it. */
 import { setImmediate } from 'node:timers/promises'
 import { type ByteStream, close } from '../../lib/streams.ts'
+import { mostCorrections } from './corrections.ts'
 import { Follower } from './follower.ts'
 import type { Model } from './model.ts'
 import { NotPredictableError } from './not-predictable.ts'
 
 /** Bytes of the stream that are tried. The second trial sees a few of pgzip's segments, by which it differs from its parent. */
 const TRIALS = [16 * 1024, 1024 * 1024] as const
-const PIECE_SIZE = 16 * 1024
+const PIECE_SIZE = 4 * 1024
+/** Bytes of content that are enough: of zeros, a stream's first few hold as much as others in all. */
+const ENOUGH = 8 * 1024 * 1024
 /** Bytes of corrections that make no difference. */
 const TIE = 64
 
@@ -16,11 +19,11 @@ interface Beginning {
   readonly isWhole: boolean
 }
 
-/** The model with the fewest corrections; undefined when those of all are more than `allowed` for so many bytes. */
+/** The model with the fewest corrections; undefined when those of all are too many for so many bytes. */
 export async function chooseModel(
   stream: ByteStream,
   models: readonly Model[],
-  allowed: (size: number) => number,
+  signal?: AbortSignal | undefined,
 ): Promise<Model | undefined> {
   let left = models
   if (left.length < 2) return left[0]
@@ -29,7 +32,7 @@ export async function chooseModel(
     const read = new Reader(iterator)
     for (const size of TRIALS) {
       const beginning = await read.upTo(size)
-      left = await nearest(left, beginning, allowed(beginning.bytes.byteLength))
+      left = await nearest(left, beginning, signal)
       if (left.length < 2 || beginning.isWhole) break
     }
     return left[0]
@@ -42,8 +45,9 @@ export async function chooseModel(
 async function nearest(
   models: readonly Model[],
   beginning: Beginning,
-  most: number,
+  signal: AbortSignal | undefined,
 ): Promise<readonly Model[]> {
+  const most = mostCorrections(beginning.bytes.byteLength)
   const tried: { readonly model: Model; readonly cost: number }[] = []
   let least = most
   for (const model of models) {
@@ -52,6 +56,7 @@ async function nearest(
     tried.push({ model, cost })
     // Others are to be served meanwhile.
     await setImmediate()
+    signal?.throwIfAborted()
   }
   return tried
     .filter(({ cost }) => cost <= Math.min(most, least + TIE))
@@ -62,11 +67,13 @@ async function nearest(
 /** Bytes of corrections; infinite when they are more than `most`. */
 function costOf(model: Model, { bytes, isWhole }: Beginning, most: number): number {
   const follower = new Follower(model)
+  const isOpen = () => follower.size <= most && follower.position < ENOUGH
   try {
-    for (let at = 0; at < bytes.byteLength && follower.size <= most; at += PIECE_SIZE) {
+    let at = 0
+    for (; at < bytes.byteLength && isOpen(); at += PIECE_SIZE) {
       follower.push(bytes.subarray(at, at + PIECE_SIZE))
     }
-    if (isWhole && follower.size <= most) follower.finish()
+    if (isWhole && at >= bytes.byteLength && isOpen()) follower.finish()
   } catch (error) {
     if (error instanceof NotPredictableError) return Number.POSITIVE_INFINITY
     throw error

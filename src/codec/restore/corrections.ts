@@ -22,6 +22,17 @@ const BODY = MAGIC.byteLength + 1 + HASH_SIZE
 /** Bytes of the frame's content: more than any layer's corrections that are worth it. */
 export const MAX_CORRECTIONS = 64 * 1024 * 1024
 const LEVEL = 19
+/** Bytes for the sizes of all lanes, and more. */
+const LANES_MARGIN = 64
+
+/** Corrections of more than this part of the stream are not worth it; short streams always have some. */
+const MOST = 0.05
+const ALWAYS = 8 * 1024
+
+/** Bytes that a ledger takes at most, for a stream of so many. */
+export function mostCorrections(streamSize: number): number {
+  return Math.min(MAX_CORRECTIONS, Math.max(ALWAYS, MOST * streamSize))
+}
 
 export interface Corrected {
   /** The model's id. */
@@ -59,6 +70,10 @@ export function readCorrections(bytes: Uint8Array): Corrected & { readonly ledge
   const members = source.number()
   const tar = { size: sizes.tar, sha256: Buffer.from(source.bytes(HASH_SIZE)).toString('hex') }
   const gzip = { size: sizes.gzip, sha256: Buffer.from(source.bytes(HASH_SIZE)).toString('hex') }
+  // Each takes some work: it must be in proportion to what is made.
+  if (source.left > mostCorrections(gzip.size) + LANES_MARGIN) {
+    throw damaged('they are more than a stream of that size may have')
+  }
   return { model, tar, gzip, members, ledger: readLedger(source) }
 }
 

@@ -1,6 +1,5 @@
 /** An encoder's model on its way through a stream: what analysing and making again have in common. */
-import { CrossdockError } from '../../errors.ts'
-import { damaged } from './failure.ts'
+import { leadsOut } from './failure.ts'
 import {
   type Beginning,
   type Chunk,
@@ -59,7 +58,7 @@ export class Course implements Run {
       const length = given >>> 16
       const isNear = distance > 0 && distance <= WINDOW_SIZE && distance <= at - this.start
       if (!isNear || length < 3 || length > 258 || length > this.end - at) {
-        throw damaged('a match leads out of its segment')
+        throw leadsOut()
       }
     }
     this.misses.push(count)
@@ -126,9 +125,4 @@ export class Course implements Run {
 /** Whether the matcher found a match in the chunk. */
 export function hasMatch({ tokens, size }: Chunk): boolean {
   return tokens.length !== size
-}
-
-/** A model that does what models must not. */
-export function misbehaved(what: string): CrossdockError {
-  return new CrossdockError('internal', `a model of a gzip encoder ${what}`)
 }

@@ -9,6 +9,10 @@ export function damaged(what: string, cause?: unknown): CrossdockError {
   )
 }
 
+export function leadsOut(): CrossdockError {
+  return damaged('a match leads out of its segment')
+}
+
 export function unknownCorrections(what: string): CrossdockError {
   return new CrossdockError(
     'badManifest',

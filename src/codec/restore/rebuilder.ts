@@ -1,6 +1,6 @@
 /** Makes a gzip stream again from its content, a model of its encoder and corrections. */
 import { BitWriter } from './bit-writer.ts'
-import { type Course, misbehaved } from './course.ts'
+import type { Course } from './course.ts'
 import { damaged } from './failure.ts'
 import type { LedgerReader } from './ledger.ts'
 import type { Chunk, Model } from './model.ts'
@@ -43,7 +43,7 @@ export class Rebuilder {
     let isStuck = false
     for (let at = 0; at < piece.byteLength; ) {
       const more = this.#course.append(piece.subarray(at))
-      if (more === 0 && isStuck) throw misbehaved('does not move on')
+      if (more === 0 && isStuck) throw damaged('they lead nowhere')
       isStuck = more === 0
       at += more
       yield* this.#advance()
@@ -54,7 +54,7 @@ export class Rebuilder {
   *finish(): Generator<Uint8Array, void> {
     this.#isFinished = true
     yield* this.#advance()
-    if (!this.#isDone) throw misbehaved('did not come to the end of its stream')
+    if (!this.#isDone) throw damaged('they do not lead to the end')
   }
 
   *#advance(): Generator<Uint8Array, void> {

@@ -2,7 +2,7 @@
 import { crc32 } from 'node:zlib'
 import type { BitWriter } from './bit-writer.ts'
 import { BlockWriter } from './block-writer.ts'
-import { Course, MAX_CHUNK_TOKENS, misbehaved } from './course.ts'
+import { Course, MAX_CHUNK_TOKENS } from './course.ts'
 import { damaged } from './failure.ts'
 import { type LedgerReader, SIZE_IN_BYTES } from './ledger.ts'
 import {
@@ -88,7 +88,7 @@ export class RebuiltChunks {
     const end = course.at + size
     this.#place(size)
     this.#run(end, end, course.position + size === segmentEnd, this.#tokens.length, end)
-    if (course.at !== end) throw misbehaved('does not go to the end of a chunk')
+    if (course.at !== end) throw damaged('a chunk does not end where it should')
   }
 
   *#runTokens(segmentEnd: number, stops: Stops, given?: Given): Generator<Need, void> {

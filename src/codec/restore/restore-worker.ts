@@ -45,7 +45,7 @@ function listen(port: MessagePort): void {
 
   async function work(job: Job): Promise<void> {
     try {
-      const analysis = job.kind === 'analyse' ? await analyse(read) : undefined
+      const analysis = job.kind === 'analyse' ? await analyse(read, job) : undefined
       if (job.kind === 'rebuild') await make(job.corrections)
       tell({ kind: 'done', analysis })
     } catch (error) {

@@ -3,7 +3,7 @@ import { CrossdockError, type FailureKind } from '../../errors.ts'
 import type { Analysis } from './analyse.ts'
 
 export type Job =
-  | { readonly kind: 'analyse' }
+  | { readonly kind: 'analyse'; readonly maxOutput: number | undefined }
   | { readonly kind: 'rebuild'; readonly corrections: Uint8Array }
 
 /** To the thread. Bytes are handed over. */

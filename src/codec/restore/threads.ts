@@ -1,7 +1,7 @@
 /** Analysing and rebuilding off the event loop: a few threads, started when they are needed and kept for a while. */
 import { Semaphore } from '../../lib/semaphore.ts'
 import type { ByteStream } from '../../lib/streams.ts'
-import type { Analysis } from './analyse.ts'
+import type { Analysis, AnalyseOptions } from './analyse.ts'
 import { RestoreThread } from './thread.ts'
 
 /** How long a thread is kept that has nothing to do, ms. */
@@ -22,9 +22,17 @@ export class RestoreThreads {
   }
 
   /** The same as `analyse`, by all models. */
-  async analyse(open: () => ByteStream, { signal }: ThreadOptions = {}): Promise<Analysis> {
+  async analyse(
+    open: () => ByteStream,
+    { signal, maxOutput }: Pick<AnalyseOptions, 'signal' | 'maxOutput'> = {},
+  ): Promise<Analysis> {
     await using lent = await this.#lend(signal)
-    const analysis = await lent.thread.run({ kind: 'analyse' }, open, () => undefined, signal)
+    const analysis = await lent.thread.run(
+      { kind: 'analyse', maxOutput },
+      open,
+      () => undefined,
+      signal,
+    )
     lent.isSound = true
     return analysis ?? { kind: 'carry', why: 'it was not analysed' }
   }

@@ -50,7 +50,9 @@ export class GoChain implements Matcher, Held {
   }
 
   begin(place: number, what: Beginning): void {
-    const { at, base, shortUntil, isSearched, length } = this.#loop.numbers
+    const { at, base, shift, shortUntil, isSearched, length } = this.#loop.numbers
+    // Where it had gone further already, places that are entered again must not follow themselves.
+    if (at.value >= place && what === 'member') shift.value += at.value - place + 1
     at.value = place
     isSearched.value = 0
     length.value = NO_MATCH

@@ -1,4 +1,5 @@
 /** What a matcher that finds match after match puts into a run: the literals between them, and the matches. */
+import { leadsOut } from '../failure.ts'
 import { type Run, type Token, UNKNOWN } from '../model.ts'
 
 const MIN_MATCH = 3
@@ -27,14 +28,15 @@ export function putLiterals(run: Run, to: number): Token {
   return 0
 }
 
-/** A match. Returns the match that was there, or 0 for a literal. */
+/** A match, which only corrections that are damaged can have begin too late to end in time. Returns the match that was there, or 0 for a literal. */
 export function putMatch(run: Run, length: number, distance: number): Token {
   const { tokens, count, at } = run
   let token = (length << 16) | distance
   const given = tokens[count]
   if (given !== token) {
-    if (given === UNKNOWN) tokens[count] = token
-    else token = run.miss(count, at, token)
+    if (given !== UNKNOWN) token = run.miss(count, at, token)
+    else if (length > run.end - at) throw leadsOut()
+    else tokens[count] = token
   }
   run.count = count + 1
   run.at = token < 256 ? at + 1 : at + (token >>> 16)

@@ -2,9 +2,11 @@ import { expect, it } from 'vitest'
 import { analyse } from '../../../../src/codec/restore/analyse.ts'
 import { KLAUSPOST_MODELS } from '../../../../src/codec/restore/klauspost/models.ts'
 import { MODELS } from '../../../../src/codec/restore/models.ts'
-import { chunked } from '../../../helpers/bytes.ts'
+import { chunked, seededText } from '../../../helpers/bytes.ts'
 import { ENCODER_INPUTS } from '../../../helpers/encoder-inputs.ts'
+import { storedMember } from '../../../helpers/gzip-streams.ts'
 import { writeAsModel } from '../../../helpers/model-alone.ts'
+import { followed, rebuilt } from '../../../helpers/restored-streams.ts'
 
 const HEADER = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255)
 
@@ -24,3 +26,12 @@ it.each(MODELS)(
     }
   },
 )
+
+it.each(MODELS)('$name brings back stored blocks that end anywhere', (model) => {
+  const plain = seededText(6000, 'stored')
+  const packed = storedMember(plain, 777)
+
+  const again = rebuilt(model, followed(model, packed), plain)
+
+  expect(Buffer.compare(again, packed)).toBe(0)
+})

@@ -2,6 +2,9 @@ import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { analyse } from '../../../../src/codec/restore/analyse.ts'
+import { writeCorrections } from '../../../../src/codec/restore/corrections.ts'
+import { openLedger } from '../../../../src/codec/restore/ledger.ts'
+import { Measure } from '../../../../src/codec/restore/measure.ts'
 import { MODELS } from '../../../../src/codec/restore/models.ts'
 import { ModelError, NotPredictableError } from '../../../../src/codec/restore/not-predictable.ts'
 import { rebuild } from '../../../../src/codec/restore/rebuild.ts'
@@ -96,6 +99,33 @@ describe('analysing and rebuilding', () => {
     )
 
     expect(results.map(({ kind }) => kind)).toEqual(['carry', 'carry', 'carry'])
+  })
+
+  it('carries what holds more than it is allowed to', async () => {
+    const bomb = gzipSync(Buffer.alloc(3_000_000))
+
+    const options = { maxOutput: 2_000_000 }
+    const analysis = await analyse(() => chunked(bomb, [500]), options)
+
+    expect(analysis).toEqual({ kind: 'carry', why: 'its content is too large' })
+  })
+
+  it('refuses more corrections than a stream of that size may have', async () => {
+    const { model, plain, packed } = { model: MODELS[0], plain: text, packed: gzipSync(text) }
+    if (model === undefined) throw new Error('there is no model')
+    const ledger = openLedger()
+    ledger.headers.sink.bytes(new Uint8Array(packed.byteLength))
+    const whole = (bytes: Buffer) => {
+      const measure = new Measure()
+      measure.add(bytes)
+      return measure.end()
+    }
+    const sizes = { tar: whole(plain), gzip: whole(packed), members: 1 }
+    const corrections = writeCorrections({ model: model.id, ...sizes }, ledger)
+
+    const failure = rebuild(chunked(plain, [9999]), corrections).next()
+
+    await expect(failure).rejects.toThrow('more than a stream of that size may have')
   })
 
   it('stops when it is told to', async () => {
