@@ -39,6 +39,7 @@ import { overheard } from './lib/overheard.ts'
 import { createTelemetry, type Telemetry } from './lib/telemetry.ts'
 import { chooseRecord, locate } from './naming.ts'
 import type { ModelLimits } from './oci/manifest.ts'
+import { HttpPeers } from './peers/http-peers.ts'
 import type { Catalog } from './ports/catalog.ts'
 import type { Clock } from './ports/clock.ts'
 import type { Pins } from './ports/pins.ts'
@@ -49,6 +50,7 @@ import { Blobs } from './pull/blobs.ts'
 import { Manifests } from './pull/manifests.ts'
 import { Tags } from './pull/tags.ts'
 import { createSettings, type Settings } from './settings.ts'
+import { LeasedFlights } from './store/leased-flights.ts'
 import { openStore, type Store } from './store/open.ts'
 import { MeteredBlobs } from './upkeep/metered-blobs.ts'
 import { createUpkeep, type Upkeep } from './upkeep/upkeep.ts'
@@ -80,6 +82,8 @@ export interface App extends Upkeep, Pick<Store, 'coordination' | 'check'>, Asyn
   readonly manifests: Manifests
   readonly blobs: Blobs
   readonly layers: Layers
+  /** With other processes that share the store; `undefined`: there are none. */
+  readonly flights: LeasedFlights | undefined
   readonly regenerations: Regenerations
   readonly restorations: Restorations
   readonly threads: RestoreThreads
@@ -137,18 +141,15 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       upstreamQuota: (quota) => telemetry.upstreamQuota(quota),
     },
   })
+  const flights = coordination && new LeasedFlights({ leases: coordination.leases, clock })
   const slots = new Slots(capacity)
   const threads = new RestoreThreads(availableParallelism())
   const restorations = new Restorations({
-    ...{ store, catalog, slots, clock },
+    ...{ store, catalog, slots, clock, flights },
     rebuild: (...job) => threads.rebuild(...job),
   })
   const blobs = new Blobs({
-    store,
-    catalog,
-    upstreams,
-    offline,
-    clock,
+    ...{ store, catalog, upstreams, offline, clock, flights, peers: new HttpPeers() },
     limits: settings.downloads,
     restorer: restorations,
     events: { fetched: (fetch) => telemetry.blobFetched(fetch) },
@@ -179,13 +180,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     events: layerEvents,
   })
   const layers = new Layers({
-    store,
-    catalog,
-    blobs,
-    origins,
-    conversion,
-    clock,
-    slots,
+    ...{ store, catalog, blobs, origins, conversion, clock, slots, flights },
     events: layerEvents,
   })
   const pieces = new SingleLayers({ layers, origins, catalog, clock, limits: decodeLimits })
@@ -301,6 +296,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     manifests,
     blobs,
     layers,
+    flights,
     regenerations,
     restorations,
     threads,
@@ -320,6 +316,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       wishes.end()
       await upstreams[Symbol.asyncDispose]()
       await threads[Symbol.asyncDispose]()
+      await flights?.[Symbol.asyncDispose]()
       await opened[Symbol.asyncDispose]()
     },
   }

@@ -29,6 +29,7 @@ import { Touches } from '../upkeep/touches.ts'
 import { openAdmin } from './admin-door.ts'
 import { greeting, hostFor, tellStart } from './greeting.ts'
 import { keepHouse } from './housekeeping.ts'
+import { openPeerDoor } from './peer-door.ts'
 import { Reload } from './reload.ts'
 import { tellReady } from './service-manager.ts'
 import { type CommonOptions, decided, loadFor, openServer } from './session.ts'
@@ -54,10 +55,12 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
     open: new Set(),
     reload: Promise.withResolvers(),
   }
-  const listeners = await openListeners(app, state).catch(async (error) => {
+  const end = async (error: unknown) => {
     await app[Symbol.asyncDispose]()
     throw error
-  })
+  }
+  await using _peers = await openPeerDoor(app).catch(end)
+  const listeners = await openListeners(app, state).catch(end)
   const keeper = keepHouse(app)
   tellStart(app, listeners, origin.file)
   // Who asked for JSON gets nothing else.

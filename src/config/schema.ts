@@ -19,6 +19,7 @@ import {
   timer,
 } from './fields.ts'
 import { LIMITS } from './limits.ts'
+import { replicas } from './replicas-schema.ts'
 import type { SchemaNode } from './schema-node.ts'
 import { parseBlobsPlace, parseCatalogPlace } from './store-places.ts'
 
@@ -267,6 +268,11 @@ export const CONFIG = z
     store: store
       .prefault({})
       .describe('Where blobs and catalog lie: [Stores on S3 and PostgreSQL](shared-stores.md).'),
+    replicas: replicas
+      .prefault({})
+      .describe(
+        'How servers of one store reach each other: [Stores on S3 and PostgreSQL](shared-stores.md).',
+      ),
     defaultUpstream: text('the name of an upstream')
       .default('docker.io')
       .describe('The upstream of names without a host.'),

@@ -5,13 +5,14 @@
 import { CrossdockError, isPassing } from '../errors.ts'
 import { Interest } from '../lib/interest.ts'
 import { RecentFailures } from '../lib/recent-failures.ts'
-import type { Digest } from '../oci/digest.ts'
+import { type Digest, digestOf } from '../oci/digest.ts'
 import { fullName, isSameRepository } from '../oci/repository.ts'
 import type { BlobStore, GrowingBlob } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { ConvertedLayer, LayerKey } from '../ports/conversions.ts'
 import { optionsText } from '../ports/recipe.ts'
+import type { SharedFlights } from '../ports/shared-flights.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
 import { isAbandoned } from '../pull/downloads.ts'
 import { isBeyondAllowance } from './allowance.ts'
@@ -21,6 +22,7 @@ import { checkDiffId, checkSize, findDiffId, type LayerTask, waiting } from './l
 import type { Origins } from './origins.ts'
 import type { LayerProgress } from './progress.ts'
 import type { SlotResult, Slots } from './slots.ts'
+import { StoredBlob } from './stored-blob.ts'
 import type { Turn } from './turn.ts'
 import { refusalOf } from './unsuitable.ts'
 
@@ -53,6 +55,8 @@ export interface LayersDeps {
   readonly clock: Clock
   /** For what takes a processor. */
   readonly slots: Slots
+  /** With other processes that convert for the same store. */
+  readonly flights?: SharedFlights | undefined
   readonly events?: LayerEvents
 }
 
@@ -79,7 +83,22 @@ export class Layers {
     task: LayerTask,
     onWriter: (growing: GrowingBlob) => void,
   ): Promise<ConvertedLayer> {
-    const { target, size } = known
+    const { store } = this.#deps
+    return await this.#once(task, {
+      find: async () => {
+        const stat = await store.stat(known.target)
+        if (stat !== undefined) onWriter(new StoredBlob(stat, store))
+        return stat && known
+      },
+      work: () => this.#makeAgain(known, task, onWriter),
+    })
+  }
+
+  async #makeAgain(
+    { target, size }: ConvertedLayer,
+    task: LayerTask,
+    onWriter: (growing: GrowingBlob) => void,
+  ): Promise<ConvertedLayer> {
     const run = {
       progress: waiting(task),
       wanted: new Set([task.diffId]),
@@ -152,17 +171,43 @@ export class Layers {
     progress: LayerProgress,
     wanted: ReadonlySet<Digest>,
   ): Promise<ConvertedLayer> {
-    const known = await this.#deps.catalog.conversions.findLayer(task.key)
-    if (known?.kind === 'refused') {
-      await this.#mayRead(task)
-      throw refusalOf(task.repository, known)
-    }
-    if (known !== undefined && (await this.#deps.store.stat(known.target)) !== undefined) {
+    let known: ConvertedLayer | undefined
+    const find = async () => {
+      const found = await this.#deps.catalog.conversions.findLayer(task.key)
+      if (found?.kind === 'refused') {
+        await this.#mayRead(task)
+        throw refusalOf(task.repository, found)
+      }
+      known = found
+      if (found === undefined || (await this.#deps.store.stat(found.target)) === undefined) return
       await this.#mayRead(task)
       progress.stage = 'reused'
-      this.#events.used?.(known.target)
-      return await this.#identified(known, task)
+      this.#events.used?.(found.target)
+      return await this.#identified(found, task)
     }
+    const work = () => this.#convertAnew(task, progress, wanted, known)
+    return (await find()) ?? (await this.#once(task, { find, work }))
+  }
+
+  /** Once among all processes that share the store. */
+  async #once(
+    { repository, key }: LayerTask,
+    steps: { find(): Promise<ConvertedLayer | undefined>; work(): Promise<ConvertedLayer> },
+  ): Promise<ConvertedLayer> {
+    const { flights } = this.#deps
+    if (flights === undefined) return await steps.work()
+    // Options have no bound, names of leases do.
+    const sum = digestOf(Buffer.from(`${repository.upstream} ${textOf(key)}`))
+    return await flights.once(`layer ${sum}`, steps)
+  }
+
+  /** `known`: what was made of it before and is gone. */
+  async #convertAnew(
+    task: LayerTask,
+    progress: LayerProgress,
+    wanted: ReadonlySet<Digest>,
+    known: ConvertedLayer | undefined,
+  ): Promise<ConvertedLayer> {
     const { repository, key, diffId } = task
     const memory = `${fullName(repository)} ${textOf(key)} ${diffId}`
     this.#failures.check(memory)

@@ -16,9 +16,11 @@ import type { BlobStore, GrowingBlob } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
 import { type ConvertedLayer, isMade } from '../ports/conversions.ts'
+import type { SharedFlights } from '../ports/shared-flights.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
 import { PendingBlob } from './pending-blob.ts'
 import type { Slots } from './slots.ts'
+import { StoredBlob } from './stored-blob.ts'
 import type { Turn } from './turn.ts'
 
 /** Beyond this no corrections are read: they are 5 % of a layer at most, and those of layers worth it far less. */
@@ -44,6 +46,8 @@ export interface RestorationsDeps {
   /** `rebuild` of `codec/restore`, wherever it is done. */
   readonly rebuild: RestoreThreads['rebuild']
   readonly clock: Clock
+  /** With other processes that make originals again for the same store. */
+  readonly flights?: SharedFlights | undefined
 }
 
 export class Restorations {
@@ -122,14 +126,33 @@ export class Restorations {
     const running = { growing, interest }
     this.#running.set(expected.digest, running)
     const task = { upstream: repository.upstream, interest, isWhole: true }
-    void this.#deps.slots
-      .run(task, (turn) => this.#restore(expected, from, turn, writer.resolve))
+    const work = async () => {
+      const { slots } = this.#deps
+      return await slots.run(task, (turn) => this.#restore(expected, from, turn, writer.resolve))
+    }
+    void this.#once(expected.digest, work, writer.resolve)
       .catch(writer.reject)
       .finally(() => {
         interest.end()
         this.#running.delete(expected.digest)
       })
     return running
+  }
+
+  /** Once among all processes that share the store; `onStored` gets what another one has made. */
+  async #once(
+    digest: Digest,
+    work: () => Promise<object>,
+    onStored: (blob: GrowingBlob) => void,
+  ): Promise<void> {
+    const { flights, store } = this.#deps
+    if (flights === undefined) return void (await work())
+    const find = async () => {
+      const stat = await store.stat(digest)
+      if (stat !== undefined) onStored(new StoredBlob(stat, store))
+      return stat
+    }
+    await flights.once<object>(`restore ${digest}`, { find, work })
   }
 
   async #restore(

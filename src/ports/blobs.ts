@@ -24,6 +24,8 @@ export interface ByteRange {
 export interface ExpectedBlob {
   readonly digest?: Digest | undefined
   readonly size?: number | undefined
+  /** Another process is about to store it: nothing of it needs to go ahead of its end. */
+  readonly comesElsewhere?: boolean | undefined
 }
 
 export interface ReadOptions {

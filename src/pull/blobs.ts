@@ -12,6 +12,8 @@ import { fullName, type Repository } from '../oci/repository.ts'
 import type { BlobStat, BlobStore, ByteRange, ReadOptions } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { Peers } from '../ports/peers.ts'
+import type { SharedFlights } from '../ports/shared-flights.ts'
 import type { Upstream, Upstreams } from '../ports/upstream.ts'
 import { Ahead, AheadBudget } from './ahead.ts'
 import {
@@ -40,6 +42,9 @@ export interface BlobsDeps {
   readonly clock: Clock
   readonly limits: DownloadLimits
   readonly restorer?: Restorer
+  /** With other processes that share the store. */
+  readonly flights?: SharedFlights | undefined
+  readonly peers?: Peers | undefined
   readonly events?: DownloadEvents
 }
 
@@ -166,6 +171,11 @@ export class Blobs {
     const found = await this.#openings.open(repository, digest, link, by)
     if (found !== undefined && 'blob' in found) await found.kept
     return found !== undefined
+  }
+
+  /** A download of this process, for others that share the store. */
+  async growing(upstream: string, digest: Digest): Promise<Download | undefined> {
+    return await this.#openings.growing(upstream, digest)
   }
 
   /** Downloads that have not ended. */

@@ -60,6 +60,10 @@ export interface DownloadStart {
   readonly place: Ticket
   /** Ends the body. */
   readonly abort: AbortController
+  /** Bytes that came from upstream; default: all of them. */
+  readonly fetched?: (() => number) | undefined
+  /** Called at its end, whatever that is. */
+  readonly end?: (() => void) | undefined
 }
 
 /** A download as people see it. */
@@ -221,7 +225,9 @@ export class Downloads {
     } finally {
       this.#forget(key, writer)
       place.release()
-      this.#deps.events.fetched?.({ upstream: repository.upstream, bytes: writer.received, result })
+      start.end?.()
+      const bytes = start.fetched?.() ?? writer.received
+      this.#deps.events.fetched?.({ upstream: repository.upstream, bytes, result })
     }
   }
 

@@ -11,11 +11,23 @@ import type { BlobStat, BlobStore } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Link } from '../ports/links.ts'
+import type { Peers } from '../ports/peers.ts'
+import type { SharedFlights } from '../ports/shared-flights.ts'
 import type { Upstream } from '../ports/upstream.ts'
+import { BlobSources, fetchAlone, type Sourcing } from './blob-sources.ts'
+import type { SourceAsk } from './followed-body.ts'
 import type { Download, DownloadLimits, Downloads } from './downloads.ts'
 
 /** What a reader who is refused a download is told to wait, seconds. */
 const RETRY_SECONDS = 30
+
+type Elsewhere = Extract<Sourcing, { kind: 'elsewhere' }>
+
+/** Who waits, and how they are told that there is a place. */
+interface Asked {
+  readonly interest: Interest
+  readonly placed: { resolve(): void }
+}
 
 interface Opening {
   /** Whoever waits for it. */
@@ -25,6 +37,10 @@ interface Opening {
   readonly result: Promise<Download | BlobStat | undefined>
 }
 
+interface Starting extends Pick<Opening, 'interest'> {
+  readonly result: Promise<Download | BlobStat | Elsewhere | undefined>
+}
+
 export interface OpeningsDeps {
   readonly store: BlobStore
   readonly catalog: Catalog
@@ -32,17 +48,41 @@ export interface OpeningsDeps {
   readonly limits: Pick<DownloadLimits, 'placeWaitMs'>
   readonly downloads: Downloads
   readonly upstream: (repository: Repository) => Upstream | undefined
+  /** With other processes that share the store. */
+  readonly flights?: SharedFlights | undefined
+  readonly peers?: Peers | undefined
 }
 
 export class Openings {
   readonly #deps: OpeningsDeps
   /** Openings that start a download, by upstream and digest. */
-  readonly #starting = new Map<string, Pick<Opening, 'interest' | 'result'>>()
+  readonly #starting = new Map<string, Starting>()
   /** By upstream, digest and repository. */
   readonly #openings = new Map<string, Opening>()
 
+  /** `undefined`: nobody else uses the store. */
+  readonly #sources: BlobSources | undefined
+
   constructor(deps: OpeningsDeps) {
     this.#deps = deps
+    const { flights } = deps
+    this.#sources =
+      flights &&
+      new BlobSources({
+        ...{ ...deps, flights },
+        isSent: async (...what) => (await this.#sentBefore(...what)) !== undefined,
+        vouch: ({ upstream, repository, digest }, size) =>
+          this.#ask(upstream, repository, digest, size),
+      })
+  }
+
+  /** A download that is under way or about to begin. */
+  async growing(upstream: string, digest: Digest): Promise<Download | undefined> {
+    const key = keyOf({ upstream, name: '' }, digest)
+    const running = this.#deps.downloads.find(key)
+    if (running !== undefined) return running
+    const opened = await this.#starting.get(key)?.result.catch(() => undefined)
+    return opened !== undefined && 'blob' in opened ? opened : undefined
   }
 
   /**
@@ -102,13 +142,29 @@ export class Openings {
     return opening
   }
 
+  /** Looks again whenever another process was at it. */
   async #find(
     key: string,
     repository: Repository,
     digest: Digest,
-    link: Link | undefined,
-    { interest, placed }: { readonly interest: Interest; readonly placed: { resolve(): void } },
+    known: Link | undefined,
+    asked: Asked,
   ): Promise<Download | BlobStat | undefined> {
+    for (let link = known; ; ) {
+      const found = await this.#look(key, repository, digest, link, asked)
+      if (found === undefined || !('kind' in found)) return found
+      await found.ended()
+      link = await this.#deps.catalog.links.find(repository, digest)
+    }
+  }
+
+  async #look(
+    key: string,
+    repository: Repository,
+    digest: Digest,
+    link: Link | undefined,
+    { interest, placed }: Asked,
+  ): Promise<Download | BlobStat | Elsewhere | undefined> {
     const upstream = this.#deps.upstream(repository)
     if (upstream === undefined) return undefined
     // Another repository asks for the same blob at this moment: one download is enough for both.
@@ -118,12 +174,14 @@ export class Openings {
     }
     const running = this.#deps.downloads.find(key)
     running?.interest.add(interest)
+    let isDoubtful = false
     const sent = running?.blob.expected ?? (await this.#sentBefore(repository, digest))
     if (sent !== undefined) {
       const word = isOpen(link)
         ? 'theirs'
         : await this.#ask(upstream, repository, digest, sent.size)
       if (word === 'absent') return undefined
+      isDoubtful = word === 'doubtful'
       if (word === 'theirs') {
         running?.admitted.add(repository.name)
         const here = running ?? (await this.#deps.store.stat(digest))
@@ -131,8 +189,12 @@ export class Openings {
       }
       await running?.kept.catch(() => undefined)
     }
-    const blob = { digest, size: link?.size }
-    const result = this.#start(key, upstream, repository, blob, { interest, placed })
+    const abort = new AbortController()
+    const { signal } = abort
+    const ask = { key, upstream, repository, digest, size: link?.size, signal }
+    // What others fetch is no help where upstream speaks of something else.
+    const source = () => (isDoubtful ? undefined : this.#sources)?.open(ask) ?? fetchAlone(ask)
+    const result = this.#start(ask, source, { interest, placed }, abort)
     this.#starting.set(key, { interest, result })
     try {
       return await result
@@ -166,28 +228,30 @@ export class Openings {
   }
 
   async #start(
-    key: string,
-    upstream: Upstream,
-    repository: Repository,
-    { digest, size }: { readonly digest: Digest; readonly size: number | undefined },
-    { interest, placed }: { readonly interest: Interest; readonly placed: { resolve(): void } },
-  ): Promise<Download | undefined> {
+    { key, repository, digest, size }: SourceAsk,
+    open: () => Promise<Sourcing>,
+    { interest, placed }: Asked,
+    abort: AbortController,
+  ): Promise<Download | Elsewhere | undefined> {
     const place = await this.#deps.downloads.place(repository.upstream, interest)
     placed.resolve()
-    const abort = new AbortController()
+    let source: Sourcing | undefined
     try {
-      const { signal } = abort
-      const answer = await upstream.blob(repository.name, { digest, size }, { signal })
-      if (answer === undefined) {
+      source = await open()
+      if (source.kind !== 'source') {
         place.release()
-        return undefined
+        return source.kind === 'absent' ? undefined : source
       }
-      const writer = await this.#deps.store.create({ digest, size: size ?? answer.size })
-      const { body } = answer
-      return this.#deps.downloads.begin({ key, repository, writer, body, interest, place, abort })
+      const writer = await this.#deps.store.create({
+        ...{ digest, size: size ?? source.size },
+        comesElsewhere: source.isFollowed,
+      })
+      const how = { interest, place, abort, fetched: source.fetched, end: source.end }
+      return this.#deps.downloads.begin({ key, repository, writer, body: source.body, ...how })
     } catch (error) {
       abort.abort()
       place.release()
+      if (source?.kind === 'source') source.end?.()
       throw error
     }
   }

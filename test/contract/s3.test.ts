@@ -178,6 +178,18 @@ describe.skipIf(!hasS3)('blobs on S3', () => {
       expect(await objects.abortUploads(Date.now() + 60_000)).toBe(0)
     })
 
+    it('wait for their end when another process is about to store them', async () => {
+      await using near = await s3Half()
+      await using wire = await S3Wire.start(near.place.endpoint ?? '')
+      await using half = await s3Half({ place: { ...near.place, endpoint: wire.url } })
+      const writer = await half.blobs.create({ ...EXPECTED, comesElsewhere: true })
+      await writer.write(BYTES)
+      await put(near.blobs, BYTES)
+      await writer.commit()
+
+      expect(wire.count('PUT', blobKey(EXPECTED.digest))).toBe(0)
+    })
+
     it('are not sent again when they lie there already', async () => {
       await using near = await s3Half()
       await put(near.blobs, BYTES)

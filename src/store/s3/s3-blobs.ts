@@ -98,8 +98,8 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
   }
 
   /** A blob whose digest is known goes to S3 while it comes here. */
-  prepare(path: string, { digest, size }: ExpectedBlob): Berth | undefined {
-    if (digest === undefined || size === undefined) return undefined
+  prepare(path: string, { digest, size, comesElsewhere }: ExpectedBlob): Berth | undefined {
+    if (digest === undefined || size === undefined || comesElsewhere) return undefined
     const approach = this.#deps.remote.approach(path, { digest, size })
     if (approach === undefined) return undefined
     this.#approaches.add(approach)

@@ -46,6 +46,8 @@ const OTHERS: Readonly<Record<string, unknown>> = {
   'convert.onSlow': 'original',
   'store.catalog': 'postgres://user@db/crossdock',
   'store.blobs': 's3://other-bucket',
+  'replicas.listen': '10.0.0.7:5002',
+  'replicas.advertise': '10.0.0.7:5002',
 }
 
 /** With one key changed; what else must be there for that is there before and after. */

@@ -1,0 +1,133 @@
+/** Several processes that share a store: one download and one conversion among all of them, whoever dies or is stopped when. */
+import fc from 'fast-check'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { keyOf, type LayerTask } from '../../../src/convert/layer-task.ts'
+import { findFormat } from '../../../src/format/formats.ts'
+import { collect } from '../../../src/lib/streams.ts'
+import { digestOf } from '../../../src/oci/digest.ts'
+import { type FakeLayer, fakeLayer } from '../../helpers/fake-image.ts'
+import { noInterest } from '../../helpers/open-blobs.ts'
+import { type SharedProcess, SharedStore } from '../../helpers/shared-processes.ts'
+import { TestWaiter } from '../../helpers/waiters.ts'
+
+const LAYERS = 3
+const MOST = 1_000_000
+/** Nobody loses a lease to a busy machine. */
+const LONG_MS = 60_000
+const SHORT_MS = 40
+
+let sources: readonly FakeLayer[]
+beforeAll(async () => {
+  sources = await Promise.all(
+    Array.from({ length: LAYERS }, (_, i) =>
+      fakeLayer({ size: 90_000 * (i + 1), compression: 'gzip' }),
+    ),
+  )
+})
+
+/** What one puller wants of which process. */
+interface Wish {
+  readonly process: number
+  readonly layer: number
+  readonly isConverted: boolean
+}
+
+const wish = fc.record({
+  process: fc.nat(2),
+  layer: fc.nat(LAYERS - 1),
+  isConverted: fc.boolean(),
+})
+const wishes = fc.array(wish, { minLength: 1, maxLength: 12 })
+
+describe('processes that share a store', () => {
+  test.each([true, false])(
+    'fetch each blob once and convert each layer once, whoever is asked (followed: %s)',
+    async (isFollowed) => {
+      await fc.assert(
+        fc.asyncProperty(wishes, async (wanted) => {
+          const { shared, processes } = start(LONG_MS, isFollowed)
+          await Promise.all(wanted.map((one) => pulled(one, shared, processes)))
+
+          const digests = shared.gets.map(({ digest }) => digest)
+          expect(digests).toEqual([...new Set(digests)])
+          const converted = wanted.filter(({ isConverted }) => isConverted)
+          const keys = new Set(converted.map(({ layer }) => layer))
+          expect(shared.conversions).toEqual([...keys].map(() => 'converted'))
+        }),
+        { numRuns: 10 },
+      )
+    },
+  )
+
+  test('come to the same when one of them dies at any step', async () => {
+    await fc.assert(
+      fc.asyncProperty(wishes, fc.integer({ min: 1, max: 150 }), async (wanted, step) => {
+        const { shared, processes } = start(SHORT_MS)
+        const [mortal] = processes
+        if (mortal === undefined) return
+        mortal.life.steps = step
+        mortal.life.isMortal = true
+        const pulling = wanted.map(async (one) => await pulled(one, shared, processes))
+        for (const one of pulling) one.catch(() => undefined)
+        await Promise.all(pulling.filter((_, i) => wanted[i]?.process !== 0))
+        for (const one of wanted) await pulled({ ...one, process: 1 }, shared, processes)
+      }),
+      { numRuns: 10 },
+    )
+  })
+
+  test('come to the same when one of them is stopped at any step and wakes up later', async () => {
+    await fc.assert(
+      fc.asyncProperty(wishes, fc.integer({ min: 1, max: 150 }), async (wanted, step) => {
+        const { shared, processes } = start(SHORT_MS)
+        const [stopped] = processes
+        if (stopped === undefined) return
+        stopped.life.steps = step
+        const pulling = wanted.map((one) => pulled(one, shared, processes))
+        await Promise.all(pulling.filter((_, i) => wanted[i]?.process !== 0))
+        stopped.life.wake()
+        await Promise.all(pulling)
+      }),
+      { numRuns: 10 },
+    )
+  })
+})
+
+function start(ttlMs: number, isFollowed = true) {
+  const shared = new SharedStore()
+  for (const { digest, bytes } of sources) shared.contents.set(digest, bytes)
+  const processes = Array.from({ length: 3 }, () => shared.start(ttlMs, isFollowed))
+  return { shared, processes }
+}
+
+/** Held to its digest. */
+async function pulled(
+  { process, layer, isConverted }: Wish,
+  { repository, store }: SharedStore,
+  processes: readonly SharedProcess[],
+): Promise<void> {
+  const [one, source] = [processes[process], sources[layer]]
+  if (one === undefined || source === undefined) throw new Error('there are both')
+  if (isConverted) {
+    const made = await one.layers.convert(taskOf(source, repository)).result
+    expect(digestOf(await collect(store.blobs.read(made.target), MOST))).toBe(made.target)
+    return
+  }
+  const blob = await one.blobs.open(repository, source.digest, new TestWaiter('client'))
+  if (blob === undefined) throw new Error('upstream has it')
+  expect(digestOf(await collect(blob.read(), MOST))).toBe(source.digest)
+}
+
+function taskOf(layer: FakeLayer, repository: LayerTask['repository']): LayerTask {
+  const format = findFormat('zstd')
+  if (format === undefined) throw new Error('there is one')
+  const { digest, bytes, mediaType, diffId } = layer
+  return {
+    repository,
+    source: { digest, size: bytes.byteLength, mediaType },
+    diffId,
+    encoding: format.encoding,
+    key: keyOf(digest, format.encoding, { level: 1 }),
+    interest: noInterest(),
+  }
+}
