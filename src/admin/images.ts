@@ -1,6 +1,6 @@
 /** The images in the store, for people: a page of names with their variants, and everything that is known of one of them. */
-import type { Form, Inspection, Member } from '../convert/inventory.ts'
-import { type Entry, Inventory } from '../convert/inventory.ts'
+import type { Form, Member } from '../convert/forms.ts'
+import { type Entry, type Inspection, Inventory } from '../convert/inventory.ts'
 import { CrossdockError } from '../errors.ts'
 import { compileGlob } from '../lib/glob.ts'
 import type { Digest } from '../oci/digest.ts'

@@ -1,13 +1,8 @@
 /** `crossdock inspect`: what an image is, from its source or from a conversion of it. */
 import { formatImage, type NamedImage } from '../admin/named-image.ts'
 import type { App } from '../app.ts'
-import {
-  type Form,
-  type Inspection,
-  Inventory,
-  type Member,
-  type ResolvedTag,
-} from '../convert/inventory.ts'
+import type { Form, Member } from '../convert/forms.ts'
+import { type Inspection, Inventory, type ResolvedTag } from '../convert/inventory.ts'
 import { manifestUnknown, tagUnknown } from '../convert/missing.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Descriptor } from '../oci/manifest.ts'

@@ -1,6 +1,7 @@
 /** `crossdock list`: what is in the store. */
 import type { App } from '../app.ts'
-import { type Entry, Inventory, type Sizes } from '../convert/inventory.ts'
+import type { Sizes } from '../convert/forms.ts'
+import { type Entry, Inventory } from '../convert/inventory.ts'
 import { compileGlob } from '../lib/glob.ts'
 import type { Digest } from '../oci/digest.ts'
 import { fullName, type Repository } from '../oci/repository.ts'

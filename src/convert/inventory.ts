@@ -1,23 +1,18 @@
 /** What is in the store, for people: names, what became of them, what they cost, and how to forget them. */
-import type { Restorations } from './restorations.ts'
 import type { Profiles } from '../config/profiles.ts'
 import { CrossdockError } from '../errors.ts'
 import { isChosen } from '../oci/chosen-children.ts'
 import type { Digest } from '../oci/digest.ts'
-import { isAttestation, reasonToKeep } from '../oci/image-kind.ts'
-import type { Descriptor, Platform } from '../oci/manifest.ts'
-import { blobsOf, childrenOf, type Outline, referredBy } from '../oci/outline.ts'
+import { reasonToKeep } from '../oci/image-kind.ts'
+import type { Platform } from '../oci/manifest.ts'
+import { childrenOf } from '../oci/outline.ts'
 import { splitSuffix } from '../oci/reference.ts'
 import { isSameRepository, type Repository } from '../oci/repository.ts'
-import type { BlobStore } from '../ports/blobs.ts'
-import type { Catalog } from '../ports/catalog.ts'
 import type { ConvertedImage } from '../ports/conversions.ts'
 import type { TagName } from '../ports/tags.ts'
-import type { RawManifest } from '../ports/upstream.ts'
-import { walkManifests } from '../pull/manifest-walk.ts'
-import type { Manifests } from '../pull/manifests.ts'
 import type { Tags } from '../pull/tags.ts'
 import { currentOnes, distinctOnes } from './current.ts'
+import { type Blobs, type Form, Forms, type FormsDeps, type Sizes } from './forms.ts'
 import { notesOf } from './notes.ts'
 import { dialectFor, type FormatChoice, keptBy } from './plan.ts'
 import { findRefusal } from './unsuitable.ts'
@@ -40,41 +35,6 @@ export interface Entry {
   readonly lastUsed: number | undefined
 }
 
-export type Blobs = ReadonlyMap<Digest, number>
-
-export interface Sizes {
-  readonly total: number
-  readonly stored: number
-  /** Of what is not stored: what is kept so that it can be made again without upstream (`cache.dedup`). */
-  readonly folded: number
-}
-
-/** One image manifest that a tag or digest leads to. */
-export interface Member {
-  readonly digest: Digest
-  readonly platform: Platform | undefined
-  readonly layers: number
-  readonly size: Sizes
-}
-
-export interface Form {
-  /** `undefined`: the source. */
-  readonly profile: string | undefined
-  readonly digest: Digest
-  readonly mediaType: string
-  readonly size: Sizes
-  readonly blobs: Blobs
-  readonly members: readonly Member[]
-  /** Images that an index names and whose manifests are not here, so that nobody knows their layers. */
-  readonly unseen: readonly Descriptor[]
-  /** Present on conversions. */
-  readonly convertedAt?: number
-  readonly seconds?: number
-  readonly isCurrent?: boolean
-  /** For people: layers that have a plainer form than the profile's, or do not hold everything. */
-  readonly notes?: readonly string[]
-}
-
 export interface Inspection {
   readonly repository: Repository
   /** What the reference names. */
@@ -95,22 +55,18 @@ export interface ResolvedTag {
 
 const NOTHING: ReadonlySet<Digest> = new Set()
 
-type LoadChild = (child: Descriptor) => Promise<RawManifest | undefined>
-
-export interface InventoryDeps {
-  readonly store: BlobStore
-  readonly catalog: Catalog
-  readonly manifests: Manifests
+export interface InventoryDeps extends FormsDeps {
   readonly tags: Tags
   readonly profiles: Profiles
-  readonly restorations: Pick<Restorations, 'find'>
 }
 
 export class Inventory {
   readonly #deps: InventoryDeps
+  readonly #forms: Forms
 
   constructor(deps: InventoryDeps) {
     this.#deps = deps
+    this.#forms = new Forms(deps)
   }
 
   /** Sources and their conversions, by name; behind a name where one is given. */
@@ -158,7 +114,7 @@ export class Inventory {
     )
     const raw = await this.#deps.manifests.get(repository, made?.source ?? digest)
     if (raw === undefined) return undefined
-    const source = await this.#form(repository, raw, undefined, NOTHING, async (child) => {
+    const source = await this.#forms.of(repository, raw, undefined, NOTHING, async (child) => {
       const known = await this.#deps.manifests.findLocal(repository, child.digest)
       if (known !== undefined || !isChosen(child, platforms)) return known
       return await this.#deps.manifests.get(repository, child.digest).catch(unlessUnforeseen)
@@ -171,7 +127,7 @@ export class Inventory {
       const { convertedAt, seconds } = one
       const { profile } = one.recipe
       if (converted === undefined) continue
-      const form = await this.#form(repository, converted, profile, originals)
+      const form = await this.#forms.of(repository, converted, profile, originals)
       const notes = await notesOf(this.#deps.catalog, repository, form.members)
       conversions.push({ ...form, convertedAt, seconds, isCurrent, notes })
     }
@@ -227,6 +183,10 @@ export class Inventory {
     return reasons[0]
   }
 
+  sizesOf(blobs: Blobs): Promise<Sizes> {
+    return this.#forms.sizesOf(blobs)
+  }
+
   #split(tag: string): { readonly base: string; readonly profile: string } | undefined {
     const split = splitSuffix(tag, this.#deps.profiles.suffixes)
     const profile = split && this.#deps.profiles.find(split.suffix)
@@ -249,7 +209,7 @@ export class Inventory {
   ): Promise<Entry> {
     const { digest, profile } = what
     const raw = await this.#deps.manifests.findLocal(repository, digest)
-    const form = raw && (await this.#form(repository, raw, profile, originals))
+    const form = raw && (await this.#forms.of(repository, raw, profile, originals))
     return {
       repository,
       tag,
@@ -261,6 +221,13 @@ export class Inventory {
     }
   }
 
+  /** Children of a source index: where a converted index still names them, they are no conversion. */
+  async #originals(repository: Repository, digest: Digest): Promise<ReadonlySet<Digest>> {
+    const raw = await this.#deps.manifests.findLocal(repository, digest)
+    if (raw === undefined) return NOTHING
+    return new Set(childrenOf(this.#deps.manifests.outline(raw)).map(({ digest }) => digest))
+  }
+
   async #lastUsed(digest: Digest, form: Form | undefined): Promise<number | undefined> {
     let last: number | undefined
     for (const one of [digest, ...(form?.members.map((member) => member.digest) ?? [])]) {
@@ -269,73 +236,6 @@ export class Inventory {
     }
     return last
   }
-
-  /** Children of a source index: where a converted index still names them, they are no conversion. */
-  async #originals(repository: Repository, digest: Digest): Promise<ReadonlySet<Digest>> {
-    const raw = await this.#deps.manifests.findLocal(repository, digest)
-    if (raw === undefined) return NOTHING
-    return new Set(childrenOf(this.#deps.manifests.outline(raw)).map(({ digest }) => digest))
-  }
-
-  async #form(
-    repository: Repository,
-    raw: RawManifest,
-    profile: string | undefined,
-    originals: ReadonlySet<Digest>,
-    load: LoadChild = ({ digest }) => this.#deps.manifests.findLocal(repository, digest),
-  ): Promise<Form> {
-    const blobs = new Map<Digest, number>()
-    const members: Member[] = []
-    const unseen: Descriptor[] = []
-    const visits = walkManifests(raw, {
-      outline: (one) => this.#deps.manifests.outline(one),
-      beyond: 'stop',
-      follows: (child) => !isAttestation(child) && !originals.has(child.digest),
-      load: async (child) => {
-        const found = await load(child)
-        if (found === undefined) unseen.push(child)
-        return found
-      },
-    })
-    for await (const { raw: one, manifest, descriptor } of visits) {
-      if (manifest.kind === 'index' || childrenOf(manifest).length > 0) continue
-      const own = new Map(blobsOf(manifest).map((blob) => [blob.digest, blob.size]))
-      for (const digest of referredBy(manifest)) {
-        const link = await this.#deps.catalog.links.find(repository, digest)
-        own.set(digest, link?.size ?? 0)
-      }
-      for (const [digest, size] of own) blobs.set(digest, size)
-      // What stands beside an image is none.
-      if (descriptor?.artifactType !== undefined) continue
-      members.push({
-        digest: one.digest,
-        platform: descriptor?.platform,
-        layers: layersIn(manifest),
-        size: await this.sizesOf(own),
-      })
-    }
-    const { digest, mediaType } = raw
-    const size = await this.sizesOf(blobs)
-    return { profile, digest, mediaType, members, unseen, blobs, size }
-  }
-
-  async sizesOf(blobs: Blobs): Promise<Sizes> {
-    let total = 0
-    let stored = 0
-    let folded = 0
-    for (const [digest, size] of blobs) {
-      total += size
-      if ((await this.#deps.store.stat(digest)) !== undefined) stored += size
-      else if ((await this.#deps.restorations.find(digest)) !== undefined) folded += size
-    }
-    return { total, stored, folded }
-  }
-}
-
-/** Of what is not understood, as many as seem to be. */
-function layersIn(outline: Outline): number {
-  if (outline.kind === 'image') return outline.layers.length
-  return blobsOf(outline).filter(({ role }) => role !== 'config').length
 }
 
 /** What cannot be had is not known. */

@@ -1,22 +1,20 @@
 /** One conversion of one layer: read -> decode -> hash -> encode -> store, while it downloads. */
-import { type DecodeLimits, HEAD_SIZE } from '../codec/codec.ts'
-import { decodeLayer } from '../codec/codecs.ts'
+import type { DecodeLimits } from '../codec/codec.ts'
 import type { RestoreThreads } from '../codec/restore/threads.ts'
 import { CrossdockError } from '../errors.ts'
 import { type Encoded, type Format, LayerRefusedError, type Unpacked } from '../format/format.ts'
 import { defaultOptions, findFallback } from '../format/formats.ts'
 import { type SpanFacts, traced } from '../lib/spans.ts'
-import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStore, BlobWriter, ExpectedBlob, GrowingBlob } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { ConvertedLayer } from '../ports/conversions.ts'
 import { listIn, readList } from '../priorities/stored-lists.ts'
 import type { OpenBlob } from '../pull/open-blob.ts'
-import { type Content, contentOf } from './contents.ts'
 import { HashedTar, wants512 } from './hashed-tar.ts'
 import { naming } from './layer-errors.ts'
 import type { LayerEvents } from './layer-events.ts'
+import { LayerReader, type Reading } from './layer-reader.ts'
 import {
   checkSize,
   checkWanted,
@@ -25,17 +23,14 @@ import {
   sourceDiffId,
   wrongDiffId,
 } from './layer-task.ts'
-import type { Origin, Origins } from './origins.ts'
+import type { Origins } from './origins.ts'
 import type { LayerProgress } from './progress.ts'
-import { arrival, ENOUGH, type Turn } from './turn.ts'
+import type { Turn } from './turn.ts'
 import { refusalOf, Unsuitable } from './unsuitable.ts'
 
-export interface ConversionRun {
+/** `wanted` may grow; what unpacks to none of them is not kept. */
+export interface ConversionRun extends Reading {
   readonly progress: LayerProgress
-  /** DiffIDs that those who wait for the layer take; it may grow. What unpacks to none of them is not kept. */
-  readonly wanted: ReadonlySet<Digest>
-  /** Its slot. */
-  readonly turn: Turn
   /** What the converted blob must turn out to be, where that is known. */
   readonly expected?: ExpectedBlob
   /** Gets the blob as soon as it has begun. */
@@ -55,18 +50,18 @@ export interface LayerConversionDeps {
 
 export class LayerConversion {
   readonly #deps: LayerConversionDeps
+  readonly #reader: LayerReader
   readonly #events: LayerEvents
 
   constructor(deps: LayerConversionDeps) {
     this.#deps = deps
+    this.#reader = new LayerReader(deps.origins, deps.limits)
     this.#events = deps.events ?? {}
   }
 
-  /** Has the source fetched, and waits until there is enough of it to begin with, or all of it. */
-  async fetch(task: LayerTask, how: 'enough' | 'whole'): Promise<void> {
-    const { growing } = (await this.#open(task)).blob
-    if (growing === undefined) return
-    await (how === 'whole' ? growing.verified : arrival(growing, ENOUGH))
+  /** As `LayerReader` does. */
+  fetch(task: LayerTask, how: 'enough' | 'whole'): Promise<void> {
+    return this.#reader.fetch(task, how)
   }
 
   /** Throws what the source, the decoder, the format or the store complains about; nothing is left behind then. */
@@ -80,7 +75,7 @@ export class LayerConversion {
   async #convert(task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
     const began = performance.now()
     task.allowance?.count(task.source.digest, 0)
-    const { blob: source, isSource } = await this.#open(task)
+    const { blob: source, isSource } = await this.#reader.open(task)
     if (isSource) checkSize(task, source.size)
     run.progress.stage = 'converting'
     this.#events.used?.(task.source.digest)
@@ -162,10 +157,10 @@ export class LayerConversion {
     const { options } = key
     const context = { concurrency: this.#deps.concurrency, signal }
     if (encoding.reads === 'source') {
-      const bytes = counted(run.turn.read(source.read(), source.growing), run.progress)
-      return yield* encoding.encode(bytes, options, {
+      const reopen = () => this.#reader.bytes(source, run.turn, run.progress)
+      return yield* encoding.encode(reopen(), options, {
         ...context,
-        reopen: () => counted(run.turn.read(source.read(), source.growing), run.progress),
+        reopen,
         analyse: this.#deps.analyse,
         limits: this.#deps.limits,
         wants512: wants512(run.wanted),
@@ -174,8 +169,8 @@ export class LayerConversion {
     }
     const list = listIn(options)
     const priorities = list && (await readList(this.#deps.store, list))
-    const tar = new HashedTar(this.#decode(source, run, run.progress), task, run.wanted)
-    const reopen = () => this.#decode(source, run)
+    const tar = new HashedTar(this.#reader.tar(source, run.turn, run.progress), task, run.wanted)
+    const reopen = () => this.#reader.tar(source, run.turn)
     const made = yield* encoding.encode(tar.read(), options, { ...context, reopen, priorities })
     return { ...made, unpacked: tar.facts() }
   }
@@ -198,7 +193,7 @@ export class LayerConversion {
     const isPlain =
       source.mediaType !== undefined &&
       format.deed({ ...source, mediaType: source.mediaType }, true, {}) === 'keep' &&
-      (await this.#contentOf(task)) === format.compression
+      (await this.#reader.contentOf(task)) === format.compression
     const plain = isPlain
       ? await this.#keep(task, run)
       : await this.#convertPlain(task, format, run).catch(async (error) => {
@@ -242,8 +237,8 @@ export class LayerConversion {
 
   /** The source is in the plainer form already: checked, and left as it is. */
   async #keep(task: LayerTask, run: ConversionRun): Promise<ConvertedLayer> {
-    const source = await this.#source(task)
-    const { diffId, diffId512, uncompressedSize } = await this.#factsOf(source, task, run)
+    const source = await this.#reader.openSource(task)
+    const { diffId, diffId512, uncompressedSize } = await this.#reader.factsOf(source, task, run)
     checkWanted(task, run.wanted, [diffId, diffId512])
     await source.growing?.stored
     const { digest, size } = task.source
@@ -251,30 +246,15 @@ export class LayerConversion {
     return { kind: 'made', ...task.key, target: digest, size, ...unpacked, facts: {} }
   }
 
-  async #contentOf(task: LayerTask): Promise<Content> {
-    const blob = await this.#source(task)
-    return await contentOf(blob.read({ start: 0, end: Math.min(HEAD_SIZE, blob.size) }))
-  }
-
   /** Finds out what a layer unpacks to in the algorithm that this asker's image names it by. */
   async identify(layer: ConvertedLayer, task: LayerTask, turn: Turn): Promise<ConvertedLayer> {
-    const { blob } = await this.#open(task)
+    const { blob } = await this.#reader.open(task)
     const wanted = new Set([task.diffId])
-    const { diffId, diffId512 } = await this.#factsOf(blob, task, { wanted, turn })
+    const { diffId, diffId512 } = await this.#reader.factsOf(blob, task, { wanted, turn })
     if (diffId !== sourceDiffId(layer)) throw wrongDiffId(task, diffId)
     const identified = { ...layer, sourceDiffId512: diffId512 }
     await this.#deps.catalog.conversions.recordLayer(identified)
     return identified
-  }
-
-  async #factsOf(
-    source: OpenBlob,
-    task: LayerTask,
-    run: Pick<ConversionRun, 'wanted' | 'turn'>,
-  ): Promise<Unpacked> {
-    const tar = new HashedTar(this.#decode(source, run), task, run.wanted)
-    for await (const _ of tar.read());
-    return tar.facts()
   }
 
   async #convertPlain(
@@ -292,23 +272,6 @@ export class LayerConversion {
       : await this.convert({ ...task, encoding, key }, { progress, wanted, turn })
   }
 
-  async #open({ repository, source, encoding, interest }: LayerTask): Promise<Origin> {
-    return await this.#deps.origins.open(repository, source.digest, encoding.reads, interest)
-  }
-
-  async #source({ repository, source, interest }: LayerTask): Promise<OpenBlob> {
-    return (await this.#deps.origins.open(repository, source.digest, 'source', interest)).blob
-  }
-
-  #decode(
-    source: OpenBlob,
-    { turn }: Pick<ConversionRun, 'turn'>,
-    progress?: LayerProgress,
-  ): ByteStream {
-    const bytes = turn.read(source.read(), source.growing)
-    return decodeLayer(progress ? counted(bytes, progress) : bytes, this.#deps.limits)
-  }
-
   #converted(
     { key: { encoding }, source }: LayerTask,
     result: 'converted' | 'failed',
@@ -317,16 +280,6 @@ export class LayerConversion {
   ): void {
     const seconds = (performance.now() - began) / 1000
     this.#events.converted?.({ encoding, result, seconds, bytesIn: source.size, bytesOut })
-  }
-}
-
-/** How far the one has come that has come furthest: some encodings read it several times. */
-async function* counted(bytes: ByteStream, progress: LayerProgress): AsyncGenerator<Uint8Array> {
-  let at = 0
-  for await (const chunk of bytes) {
-    at += chunk.byteLength
-    progress.received = Math.max(progress.received, at)
-    yield chunk
   }
 }
 
