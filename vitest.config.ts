@@ -94,7 +94,9 @@ export default defineConfig({
       {
         test: {
           name: 'soak',
+          globalSetup: 'test/helpers/s3-setup.ts',
           include: ['test/soak/**/*.test.ts'],
+          fileParallelism: false,
         },
       },
       {

@@ -13,9 +13,10 @@ export function keepHouse(app: App): Keeper {
     jobs: () => app.progress.running,
     queued: () => app.layers.queued,
     downloads: () => app.blobs.downloads,
+    isInTurn: () => keeper.isInTurn,
   })
   const { coordination } = app
-  return new Keeper({
+  const keeper = new Keeper({
     ...app,
     turns: coordination?.turns,
     meter: coordination && new SharedMeter({ ...app, notices: coordination.notices }),
@@ -30,4 +31,5 @@ export function keepHouse(app: App): Keeper {
       failed: (chore, error) => telemetry.choreFailed(chore, error),
     },
   })
+  return keeper
 }

@@ -9,6 +9,8 @@ export interface Gauges {
   jobs(): number
   queued(): number
   downloads(): number
+  /** Whether this server looks after the store. */
+  isInTurn(): boolean
 }
 
 export function watchGauges(registry: Registry, gauges: Gauges): void {
@@ -29,6 +31,11 @@ export function watchGauges(registry: Registry, gauges: Gauges): void {
       },
     })
   gauge('crossdock_store_bytes', 'Bytes of blobs in the store', () => gauges.storeBytes())
+  gauge(
+    'crossdock_upkeep_turn',
+    'Whether this server looks after the store: 0 while another one that shares it does',
+    () => Number(gauges.isInTurn()),
+  )
   gauge('crossdock_store_budget_bytes', 'Bytes that the store may hold: cache.maxSize', budget)
   gauge('crossdock_conversions_running', 'Conversions under way', () => gauges.jobs())
   gauge('crossdock_layers_queued', 'Layers that wait for a slot', () => gauges.queued())

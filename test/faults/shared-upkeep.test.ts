@@ -17,6 +17,13 @@ describe.skipIf(!hasSharedPair)('servers that share a store', () => {
     await using replicas = await Replicas.start({ count: 2, config: SMALL })
     const [first, second] = bothOf(replicas)
     const onS3 = async () => await layersOnS3(replicas)
+    const turns = async () => {
+      const all = await Promise.all(
+        replicas.all.map(({ proxy }) => proxy.crossdock.metric('crossdock_upkeep_turn')),
+      )
+      return all.sort()
+    }
+    expect(await turns()).toEqual([0, 1])
     await replicas.registry.pushImage('upkeep/a', '1', { layers: [{ size: 300_000 }] })
     await pull(second.proxy.base, 'upkeep/a', '1')
     await expect.poll(onS3, { timeout: TAKEN_OVER_MS }).toEqual([])
@@ -28,6 +35,18 @@ describe.skipIf(!hasSharedPair)('servers that share a store', () => {
     await pull(other.proxy.base, 'upkeep/b', '1')
 
     await expect.poll(onS3, { timeout: TAKEN_OVER_MS }).toEqual([])
+  })
+
+  test('serve what one of them lets go while another one has a copy, whoever is asked', async () => {
+    await using replicas = await Replicas.start({ count: 1, config: SMALL })
+    const other = await replicas.add({ config: { cache: { tagWindow: '1d' } } })
+    await replicas.registry.pushImage('upkeep/d', '1', { layers: [{ size: 300_000 }] })
+    const before = bytesOf(await pull(other.proxy.base, 'upkeep/d', '1-zstd'))
+    await expect.poll(() => layersOnS3(replicas), { timeout: TAKEN_OVER_MS }).toEqual([])
+
+    expect(bytesOf(await pull(other.proxy.base, 'upkeep/d', '1-zstd'))).toEqual(before)
+    const bare = await replicas.add({ config: { cache: { tagWindow: '1d' } } })
+    expect(bytesOf(await pull(bare.proxy.base, 'upkeep/d', '1-zstd'))).toEqual(before)
   })
 
   test('delete nothing under a turn that passed while they were stopped', async () => {
