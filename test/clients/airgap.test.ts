@@ -5,17 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
-import {
-  type ClientName,
-  forget,
-  removeClientFile,
-  startClient,
-  writeClientFile,
-} from '../helpers/clients.ts'
+import { forget, removeClientFile, startClient, writeClientFile } from '../helpers/clients.ts'
+import { pullIn, restartIn } from '../helpers/clients-in-namespace.ts'
 import { type Crossdock, startCrossdock } from '../helpers/crossdock-process.ts'
 import { CLIENTS_DIR, describeWith, REGISTRY, ROOT, ROOTFS } from '../helpers/fixtures.ts'
 import { mustRun, runCommand } from '../helpers/fixtures-command.ts'
-import { type Daemon, realClients, stopDaemon } from '../helpers/fixtures-daemons.ts'
+import { stopDaemon } from '../helpers/fixtures-daemons.ts'
 import { type Gateway, openGateway } from '../helpers/fixtures-gateway.ts'
 import { readImage, readManifest } from '../helpers/fixtures-registry.ts'
 import { type Namespace, openNamespace } from '../helpers/network-namespace.ts'
@@ -127,7 +122,7 @@ describeWith(['registry', 'clients'], 'air gap', () => {
       await restartIn(host, 'ctr16')
       await forget('ctr16')
       const env = { RC_HOSTS: path.replace('/docker.io/hosts.toml', '') }
-      for (const image of IMAGES) await pullIn(host, 'ctr16', image, env)
+      for (const image of IMAGES) await pullIn(host, 'ctr16', `docker.io/library/${image}`, env)
       const { stdout } = await mustRun('ctr', [...ctr16('default'), 'images', 'ls'])
       for (const image of IMAGES) {
         const { digest } = await readManifest(`${REGISTRY}/${image}`)
@@ -146,7 +141,9 @@ describeWith(['registry', 'clients'], 'air gap', () => {
     try {
       await forget('podman')
       for (const image of IMAGES) {
-        await pullIn(host, 'podman', image, { CONTAINERS_REGISTRIES_CONF: path })
+        await pullIn(host, 'podman', `docker.io/library/${image}`, {
+          CONTAINERS_REGISTRIES_CONF: path,
+        })
       }
     } finally {
       await removeClientFile('podman', 'airgap')
@@ -160,7 +157,7 @@ describeWith(['registry', 'clients'], 'air gap', () => {
       await forget('dkcls')
       const docker = ['-H', `unix://${join(ROOTFS, 'rc/dkcls.sock')}`]
       for (const image of IMAGES) {
-        await pullIn(host, 'dkcls', image)
+        await pullIn(host, 'dkcls', `docker.io/library/${image}`)
         const { stdout } = await mustRun('docker', [
           ...[...docker, 'image', 'inspect', '--format', '{{join .RepoDigests " "}}', image],
         ])
@@ -171,27 +168,6 @@ describeWith(['registry', 'clients'], 'air gap', () => {
     } finally {
       await stopDaemon('dkcls')
     }
-  }
-
-  /** A daemon lives in one namespace: it is started anew in this one. */
-  async function restartIn(
-    { run }: Namespace,
-    name: Daemon,
-    env: Readonly<Record<string, string>> = {},
-  ): Promise<void> {
-    await stopDaemon(name)
-    const call = realClients(['up', name], env)
-    await run(call.script, call.args, { env: call.env, timeoutMs: 120_000 })
-  }
-
-  async function pullIn(
-    { run }: Namespace,
-    name: ClientName,
-    image: string,
-    env: Readonly<Record<string, string>> = {},
-  ): Promise<void> {
-    const call = realClients(['pull', name, `docker.io/library/${image}`], env)
-    await run(call.script, call.args, { env: call.env })
   }
 
   // ---------------------------------------------------------------------------------- loaded without any server

@@ -18,8 +18,11 @@ import {
   fakeLayer,
 } from '../helpers/fake-image.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
-import { CACHE, describeWith, ROOT, TOOLS } from '../helpers/fixtures.ts'
+import { CLIENTS, forget, getClient } from '../helpers/clients.ts'
+import { pullIn, restartIn } from '../helpers/clients-in-namespace.ts'
+import { CACHE, CLIENTS_DIR, describeWith, ROOT, ROOTFS, TOOLS } from '../helpers/fixtures.ts'
 import { mustRun, runCommand } from '../helpers/fixtures-command.ts'
+import { type Daemon, stopDaemon } from '../helpers/fixtures-daemons.ts'
 import { type Namespace, openNamespace } from '../helpers/network-namespace.ts'
 
 const COSIGN = join(TOOLS, 'cosign')
@@ -30,7 +33,7 @@ const PREDICATE = {
   runDetails: { builder: { id: 'https://example/b' } },
 }
 
-describeWith(['cosign'], 'a signed image that is carried to be restored', () => {
+describeWith(['cosign', 'clients', 'containerd'], 'a signed image in a small bundle', () => {
   let folder: string
   let registry: Distribution
   let app: FakeIndex
@@ -146,27 +149,40 @@ describeWith(['cosign'], 'a signed image that is carried to be restored', () => 
     expect(layers?.map(({ digest }) => digest).toSorted()).toEqual([...new Set(own)].toSorted())
   }
 
-  /** By skopeo, podman and crane, each of which holds what it gets to its digest. */
+  /** By everything that people have, none of which takes a byte that its digest does not name. */
   async function pulled(host: Namespace, far: Crossdock): Promise<void> {
     const at = `${far.host}/${UPSTREAM}/${NAME}@${app.digest}`
+    await copied(host, at)
+    await host.run(join(TOOLS, 'crane'), ['validate', '--insecure', '--remote', at])
+    for (const { name } of CLIENTS) {
+      if (getClient(name).daemon !== undefined) continue
+      await forget(name)
+      await pullIn(host, name, at)
+      await forget(name)
+    }
+    for (const name of DAEMONS) {
+      try {
+        await restartIn(host, name)
+        await forget(name)
+        await pullIn(host, name, at)
+        expect(await digestIn(host, name, at)).toContain(app.digest)
+        await forget(name)
+      } finally {
+        await stopDaemon(name)
+      }
+    }
+  }
+
+  /** Every platform, layers and all, to the last bit. */
+  async function copied(host: Namespace, at: string): Promise<void> {
     const to = join(folder, 'skopeo')
-    await host.run('skopeo', [
-      'copy',
-      '-q',
-      '--all',
-      '--src-tls-verify=false',
-      `docker://${at}`,
-      `dir:${to}`,
-    ])
+    const how = ['copy', '-q', '--all', '--src-tls-verify=false']
+    await host.run('skopeo', [...how, `docker://${at}`, `dir:${to}`])
     const names = await readdir(to)
     for (const { layers, config } of app.images) {
       for (const { digest } of [config, ...layers]) expect(names).toContain(hexOf(digest))
     }
     expect(digestOf(await readFile(join(to, 'manifest.json')))).toBe(app.digest)
-    await host.run(join(TOOLS, 'crane'), ['validate', '--insecure', '--remote', at])
-    const store = ['--root', join(folder, 'podman'), '--runroot', join(folder, 'podman-run')]
-    const podman = [...store, '--storage-driver', 'vfs']
-    await host.run('podman', [...podman, 'pull', '--tls-verify=false', at])
   }
 
   async function verified(host: Namespace, far: Crossdock): Promise<void> {
@@ -201,6 +217,38 @@ describeWith(['cosign'], 'a signed image that is carried to be restored', () => 
     expect((await cosign('other', 'verify', app.digest, legacy)).status).not.toBe(0)
   }
 })
+
+const DAEMONS = [
+  'ctr16',
+  'ctr21',
+  'ctr24',
+  'dk20',
+  'dkcls',
+  'dkctd',
+] as const satisfies readonly Daemon[]
+
+/** What a daemon says that it has under this name. */
+async function digestIn(
+  host: Namespace,
+  name: (typeof DAEMONS)[number],
+  at: string,
+): Promise<string> {
+  const isOld = name === 'ctr16' || name === 'dk20'
+  const socket = isOld ? join(CLIENTS_DIR, name, 'sock') : join(ROOTFS, `rc/${name}.sock`)
+  const [program, ...args] = name.startsWith('ctr')
+    ? ['ctr', '-a', socket, 'images', 'ls', `name==${at}`]
+    : [
+        'docker',
+        '-H',
+        `unix://${socket}`,
+        'image',
+        'inspect',
+        '--format',
+        '{{join .RepoDigests " "}}',
+        at,
+      ]
+  return (await host.run(program ?? '', args)).stdout
+}
 
 const PYTHON =
   'import sys,zlib; c=zlib.compressobj(int(sys.argv[1]),zlib.DEFLATED,31); open(sys.argv[3],"wb").write(c.compress(open(sys.argv[2],"rb").read())+c.flush())'
