@@ -99,13 +99,7 @@ export async function writeFolder(
   files: AsyncIterable<FileEntry>,
 ): Promise<readonly WrittenFile[]> {
   const target = resolve(folder)
-  const there = await readdir(target).catch(() => [])
-  if (there.length > 0) {
-    throw new CrossdockError(
-      'refused',
-      `${folder} is not empty; choose another folder or remove what is in it`,
-    )
-  }
+  await checkEmpty(folder)
   return await replaceIn(dirname(target), folder, async (temporary) => {
     const root = join(temporary, basename(target))
     const folders = new Set<string>()
@@ -239,6 +233,16 @@ export function describeWriteError(file: string, error: unknown): unknown {
     )
   }
   return error
+}
+
+/** Throws `refused` for a folder in which something is. */
+export async function checkEmpty(folder: string): Promise<void> {
+  const there = await readdir(folder).catch(() => [])
+  if (there.length === 0) return
+  throw new CrossdockError(
+    'refused',
+    `${folder} is not empty; choose another folder or remove what is in it`,
+  )
 }
 
 export async function isFolder(path: string): Promise<boolean> {

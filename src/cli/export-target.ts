@@ -10,7 +10,7 @@ import {
   OUTER_LEVELS,
   type OuterCompression,
 } from '../bundle/outer-compression.ts'
-import { isFolder, noParent } from '../bundle/output-files.ts'
+import { checkEmpty, isFolder, noParent } from '../bundle/output-files.ts'
 import { parseSize } from '../config/units.ts'
 import { UsageError } from './output.ts'
 
@@ -22,7 +22,7 @@ export interface OutputOptions {
   readonly split?: string
 }
 
-/** A folder when nothing says archive: no extension, a slash at the end, or a folder that is there. Throws UsageError. */
+/** A folder when nothing says archive: no extension, a slash at the end, or a folder that is there. Throws UsageError, and `refused` where something is. */
 export async function targetOf(
   options: OutputOptions,
   path: string,
@@ -38,6 +38,8 @@ export async function targetOf(
         `--output ${path} is a folder; give a file such as ${basename(path)}.tar`,
       )
     }
+    // Not after hours of work.
+    await checkEmpty(path)
     return { kind: 'folder', path }
   }
   const compression = compressionOf(compress, path)
@@ -52,6 +54,11 @@ export async function targetOf(
     },
     split: split === undefined ? undefined : parseVolume(split),
   }
+}
+
+/** Whether a bundle that is read is the one that is to be written, or a volume of it. */
+export function isSameBundle(path: string, output: string): boolean {
+  return path === output || path.replace(/\.(?:\d{3,}|sha256)$/, '') === output
 }
 
 function compressionOf(asked: string | undefined, path: string): OuterCompression {

@@ -8,7 +8,7 @@ import type { ExportTask, PriorBundle } from '../bundle/export-task.ts'
 import { readPrior } from '../bundle/prior-bundle.ts'
 import { CrossdockError } from '../errors.ts'
 import { parsePlatform } from '../oci/platform.ts'
-import { type OutputOptions, targetOf } from './export-target.ts'
+import { isSameBundle, type OutputOptions, targetOf } from './export-target.ts'
 import { describeFailure, failuresIn, type Outcome, sayFailures } from './failures.ts'
 import { parseWanted, readWanted, type WantedImage } from './image-lists.ts'
 import { interruptionOf } from './interruption.ts'
@@ -49,8 +49,25 @@ export async function exportCommand(
   for (const warning of exported.warnings) complain(output, `warning: ${warning}`)
   const outcomes = outcomesOf(images, exported)
   output.out(options.json ? formatJson(exported, outcomes) : formatSummary(exported))
+  const advice = options.format === undefined && adviseOn(task, exported.manifesto.description)
+  if (advice) complain(output, advice)
   const { length } = images
   return sayFailures(failuresIn(outcomes), { asked: length, tried: length }, output)
+}
+
+/** Below this it is not worth a line, bytes. */
+const LEAST_ADVISED = 1024 * 1024
+
+/** Who packs what is packed already may not know that there is a better way; `undefined`: this is it. */
+function adviseOn(
+  { restoreDigests, target }: Pick<ExportTask, 'restoreDigests' | 'target'>,
+  { images }: BundleDescription,
+): string | undefined {
+  const outer = target.kind === 'folder' ? 'none' : target.outer.compression
+  const originals = images.filter(({ profile }) => profile === undefined)
+  const bytes = originals.reduce((sum, { size }) => sum + size, 0)
+  if (restoreDigests || outer === 'none' || bytes < LEAST_ADVISED) return undefined
+  return `layers that are gzip hardly get smaller under ${outer}; with --restore-digests crossdock on the far side makes them again, from a bundle that is smaller by a fifth to a third (--format oci says that other programs are to load it)`
 }
 
 const KEPT =
@@ -97,7 +114,7 @@ export function exportDeps(app: App): ExportDeps {
 
 /** Throws UsageError for the output itself: a delta in the place of its base would be all that is left of either. */
 async function openPrior(path: string, output: string): Promise<PriorBundle> {
-  if (path === output || path.replace(/\.(?:\d{3,}|sha256)$/, '') === output) {
+  if (isSameBundle(path, output)) {
     throw new UsageError(`--since ${path} is the output; give the delta a name of its own`)
   }
   try {

@@ -1,10 +1,12 @@
 /** Originals that travel as tars and corrections, and come back to the last bit. */
-import { cp, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type IdentifiedBundle, rebuiltIn } from '../../src/bundle/description.ts'
+import { Imports } from '../../src/bundle/imports.ts'
 import { blobPath } from '../../src/bundle/layout-files.ts'
 import { RestoreThreads } from '../../src/codec/restore/threads.ts'
+import { CrossdockError } from '../../src/errors.ts'
 import { type Digest, digestOf, hexOf } from '../../src/oci/digest.ts'
 import { layoutOf } from '../../src/store/layout.ts'
 import {
@@ -289,6 +291,24 @@ describe('originals that are carried to be restored', () => {
     }
   })
 
+  it('are advised to whoever packs gzip under xz or zstd, unless others are to load it', async () => {
+    await using hosts = await openHosts()
+    await hosts.registry.pushImage('team/app', '1', { layers: [{ size: 1_200_000 }] })
+    const exported = async (...args: readonly string[]) =>
+      (await must(hosts.near, 'export', 'team/app:1', ...args)).err
+
+    const advice = /hardly get smaller under zstd; with --restore-digests/
+    expect(await exported('-o', 'b.tar.zst')).toMatch(advice)
+    for (const args of [
+      ['b.tar'],
+      ['b'],
+      ['o.tar.zst', '--format', 'oci'],
+      ['r.tar.zst', '--restore-digests'],
+    ]) {
+      expect(await exported('-o', ...args)).not.toMatch(/--restore-digests/)
+    }
+  })
+
   it('are the same bundle from any machine', async () => {
     await using hosts = await openHosts()
     const { registry, near, far } = hosts
@@ -416,6 +436,46 @@ describe('crossdock restore', () => {
     expect(await readdir(far.folder)).not.toContain('early')
     const files = await contentOf(join(far.folder, 'layout'))
     for (const { digest } of [next, ...next.layers]) expect(files.has(blobPath(digest))).toBe(true)
+  })
+})
+
+describe('crossdock restore of what cannot be', () => {
+  it('begins nothing, or says which bundle it is and what is wrong with it', async () => {
+    await using hosts = await openHosts()
+    const { registry, near, far } = hosts
+    await registry.pushImage('team/app', '1', { layers: [text('one')] })
+    await must(near, 'export', 'team/app:1', '--restore-digests', '-o', 'b.tar.xz')
+    const bundle = join(near.folder, 'b.tar.xz')
+    const bytes = await readFile(bundle)
+    await mkdir(join(far.folder, 'full/within'), { recursive: true })
+    await far.write('no.tar', 'no archive')
+    await writeFile(join(far.folder, 'half.tar.xz'), bytes.subarray(0, bytes.byteLength >> 1))
+    const take = vi.spyOn(Imports.prototype, 'import')
+
+    const onto = await near.run('restore', bundle, '-o', 'b.tar.xz')
+    const into = await far.run('restore', bundle, '-o', 'full')
+    expect(onto).toMatchObject({ code: 2, err: expect.stringMatching(/is a bundle that is read/) })
+    expect(into).toMatchObject({ code: 1, err: expect.stringMatching(/full is not empty/) })
+    expect(take).not.toHaveBeenCalled()
+    expect(await readFile(bundle)).toEqual(bytes)
+
+    for (const name of ['no.tar', 'half.tar.xz', 'none.tar', 'full']) {
+      const { code, err } = await far.run('restore', bundle, name, '-o', 'out')
+      expect(code).toBe(1)
+      expect(err).toMatch(new RegExp(`${name}.*;`))
+      expect(err.match(/crossdock:/g)).toHaveLength(1)
+    }
+    take.mockRejectedValue(new CrossdockError('storeFull', 'the data folder is full'))
+    expect(await far.run('restore', bundle, '-o', 'out')).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/no room for the images in .*b\.tar\.xz.*choose another place/),
+    })
+    expect((await readdir(far.folder)).toSorted()).toEqual([
+      'crossdock.yaml',
+      'full',
+      'half.tar.xz',
+      'no.tar',
+    ])
   })
 })
 
