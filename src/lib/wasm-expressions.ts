@@ -8,6 +8,7 @@ export const subtract = binary(OP.SUB)
 export const multiply = binary(OP.MULTIPLY)
 export const and = binary(OP.AND)
 export const or = binary(OP.OR)
+export const exclusiveOr = binary(OP.XOR)
 export const shiftLeft = binary(OP.SHIFT_LEFT)
 /** Zeros come in. */
 export const shiftRight = binary(OP.SHIFT_RIGHT)

@@ -24,6 +24,7 @@ export const OP = {
   MULTIPLY: 0x6c,
   AND: 0x71,
   OR: 0x72,
+  XOR: 0x73,
   SHIFT_LEFT: 0x74,
   SHIFT_RIGHT: 0x76,
   ROTATE_LEFT: 0x77,

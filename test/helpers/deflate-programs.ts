@@ -9,7 +9,7 @@ const END_OF_BLOCK = 256
 const MAX_LENGTH = 258
 const WINDOW_SIZE = 32_768
 /** Of a program's output: matches make much of little. */
-const MAX_PLAIN = 192 * 1024
+const MAX_PLAIN = 48 * 1024
 
 export interface Written {
   readonly plain: Buffer

@@ -50,7 +50,7 @@ async function fuzzInProcess(
 ): Promise<FuzzReport[]> {
   const job: FuzzJob = { targets: targets.href, names, most, seed, current }
   const child = fork(PROCESS, [JSON.stringify(job)], {
-    execArgv: [`--max-old-space-size=${MAX_HEAP_MIB}`],
+    execArgv: ['--expose-gc', `--max-old-space-size=${MAX_HEAP_MIB}`],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })
   const reports: FuzzReport[] = []

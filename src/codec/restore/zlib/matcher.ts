@@ -1,5 +1,7 @@
 /** How zlib, and GNU gzip before it, find matches at levels 4 to 9: chains of equal hashes, and a look at the next byte before deciding. */
-import { type Matcher, type Run, UNKNOWN } from '../model.ts'
+import type { Beginning, Matcher, Run } from '../model.ts'
+import { type ChainLoop, openChainLoop } from './chain-loop.ts'
+import { MAX_TOKENS, WINDOW_SIZE } from './chain-memory.ts'
 
 /** What a level means, in zlib's words. */
 export interface Level {
@@ -16,243 +18,85 @@ export interface Level {
 /** Which bytes choose a chain: zlib's own three, or four, as Chromium's zlib does, which Node has. */
 export type ChainHash = 'three' | 'four'
 
-const HASH_SIZE = 1 << 15
-const FOUR_FACTOR = 66_521
-const WINDOW_MASK = 32_767
-const MIN_MATCH = 3
-const MAX_MATCH = 258
-const MAX_DISTANCE = 32_768 - MAX_MATCH - MIN_MATCH - 1
-/** A match of the least length is worth nothing beyond. */
-const TOO_FAR = 4096
+/** Where places are counted from anew. */
+const LAST_SHIFT = 2 ** 30
 
-/** Of an ordinal: more than there are places in the window, so that a difference is right though the count runs over. */
-const ORDINAL_BITS = 17
-const ORDINAL_MASK = (1 << ORDINAL_BITS) - 1
-
-/** Bytes that the second hash is of, and how it is made. */
-const LONG = 4
-const LONG_FACTOR = 0x9e37_79b1
-const LONG_SHIFT = 16
-const NONE = -1
-
-/**
- * Walks fewer candidates than zlib does, to the same end: only those whose first four bytes are right can be longer than three, and
- * of each is known how many zlib would have looked at before.
- */
 export class ZlibMatcher implements Matcher {
-  readonly #level: Level
-  readonly #isOfFour: boolean
-  /** By hash: where it occurred last. By place in the window: where its hash occurred before. */
-  readonly #heads = new Int32Array(HASH_SIZE).fill(NONE)
-  readonly #links = new Int32Array(WINDOW_MASK + 1).fill(NONE)
-  /** By hash: how many positions had it; by place: its hash, and how many of it there were up to it. */
-  readonly #counts = new Uint32Array(HASH_SIZE)
-  readonly #ordinals = new Int32Array(WINDOW_MASK + 1)
-  /** The same chains of a longer hash. */
-  readonly #longHeads = new Int32Array(1 << (32 - LONG_SHIFT)).fill(NONE)
-  readonly #longLinks = new Int32Array(WINDOW_MASK + 1).fill(NONE)
-  #longNext = 0
-  /** Nothing at or before it can be matched: zlib takes position 0 for none. */
-  #floor = 0
-  /** The first position that is in no chain yet. */
-  #next = 0
-  /** The best match at the next token's place, if that was looked for already. */
-  #isPending = false
-  #length = 0
-  #match = 0
+  readonly #loop: ChainLoop = openChainLoop()
+  readonly #lastShift: number
+  /** Bytes that are in the loop's memory already. */
+  #copied = 0
 
-  constructor(level: Level, hash: ChainHash) {
-    this.#level = level
-    this.#isOfFour = hash === 'four'
+  constructor(level: Level, hash: ChainHash, lastShift: number = LAST_SHIFT) {
+    const { numbers } = this.#loop
+    for (const name of ['good', 'lazy', 'nice', 'chain'] as const) numbers[name].value = level[name]
+    numbers.isOfFour.value = hash === 'four' ? 1 : 0
+    numbers.shift.value = 1
+    this.#lastShift = lastShift
   }
 
-  begin(at: number, what: 'member' | 'segment'): void {
-    this.#isPending = false
+  begin(at: number, what: Beginning): void {
+    const { isPending, next, longNext, shift, floor } = this.#loop.numbers
+    isPending.value = 0
     if (what === 'segment') return
-    if (this.#next > at) {
-      this.#heads.fill(NONE)
-      this.#links.fill(NONE)
-      this.#longHeads.fill(NONE)
-      this.#longLinks.fill(NONE)
-    }
-    this.#longNext = at
-    this.#floor = at
-    this.#next = at
+    // Where it had gone further already, all that is in the tables comes to lie before.
+    if (next.value > at) shift.value += next.value - at
+    next.value = at
+    longNext.value = at
+    floor.value = at + shift.value
   }
 
   slide(by: number): void {
-    this.#floor -= by
-    this.#next -= by
-    this.#match -= by
-    slideAll(this.#heads, by)
-    slideAll(this.#links, by)
-    this.#longNext -= by
-    slideAll(this.#longHeads, by)
-    slideAll(this.#longLinks, by)
+    const { at, next, longNext, shift } = this.#loop.numbers
+    at.value -= by
+    next.value -= by
+    longNext.value -= by
+    shift.value += by
+    this.#loop.bytes.copyWithin(0, by, this.#copied)
+    this.#copied = Math.max(0, this.#copied - by)
+    if (shift.value > this.#lastShift) this.#recount()
   }
 
   run(run: Run): void {
-    const { plain, limit, end, tokens, countLimit } = run
-    const { lazy } = this.#level
-    let { at, count } = run
-    let length = this.#length
-    let match = this.#match
-    if (!this.#isPending) {
-      this.#insert(run, at)
-      length = this.#search(run, at, MIN_MATCH - 1)
-      match = this.#match
+    if (run.end > this.#copied) {
+      this.#loop.bytes.set(run.plain.subarray(this.#copied, run.end), this.#copied)
+      this.#copied = run.end
     }
-    while (at < limit && count < countLimit) {
-      let nextLength = MIN_MATCH - 1
-      if (at + 1 < end) {
-        this.#insert(run, at + 1)
-        if (length < lazy) nextLength = this.#search(run, at + 1, length)
-      }
-      const isMatch = length >= MIN_MATCH && nextLength <= length
-      let token = isMatch ? (length << 16) | (at - match) : (plain[at] as number)
-      const given = tokens[count] as number
-      if (given === token) {
-      } else if (given === UNKNOWN) tokens[count] = token
-      else {
-        token = run.miss(count, at, token)
-        if (token < 256) nextLength = this.#search(run, at + 1, MIN_MATCH - 1)
-      }
-      count += 1
-      if (token < 256) {
-        at += 1
-        length = nextLength
-      } else {
-        at += token >>> 16
-        this.#insert(run, at)
-        length = this.#search(run, at, MIN_MATCH - 1)
-      }
-      match = this.#match
-    }
-    run.at = at
-    run.count = count
-    this.#isPending = true
-    this.#length = length
-    this.#match = match
+    while (run.at < run.limit && run.count < run.countLimit) this.#runSome(run)
   }
 
-  /** Puts all positions into their chains up to `at`, but those of which not enough bytes are there yet. */
-  #insert(run: Run, at: number): void {
-    const { view, end } = run
-    const heads = this.#heads
-    const links = this.#links
-    const counts = this.#counts
-    const ordinals = this.#ordinals
-    const isOfFour = this.#isOfFour
-    const last = Math.min(at, end - MIN_MATCH)
-    let next = this.#next
-    for (; next <= last; next += 1) {
-      // The byte behind the end is of no meaning; Chromium's zlib mostly finds a 0 there.
-      const word = view.getInt32(next, true) & (next + 4 > end ? 0xff_ffff : -1)
-      const mixed = isOfFour
-        ? (Math.imul(word, FOUR_FACTOR) + FOUR_FACTOR) >>> 16
-        : (word << 10) ^ ((word >> 3) & 0x1fe0) ^ ((word >> 16) & 0xff)
-      const hash = mixed & (HASH_SIZE - 1)
-      const place = next & WINDOW_MASK
-      links[place] = heads[hash] as number
-      heads[hash] = next
-      const count = (counts[hash] as number) + 1
-      counts[hash] = count
-      ordinals[place] = (hash << ORDINAL_BITS) | (count & ORDINAL_MASK)
+  /** As many tokens as the loop's memory holds. */
+  #runSome(run: Run): void {
+    const { limit, end } = run
+    const { numbers, tokens } = this.#loop
+    const { at, count, isGiven, predicted } = numbers
+    const most = Math.min(MAX_TOKENS, run.countLimit - run.count, limit - run.at)
+    tokens.set(run.tokens.subarray(run.count, run.count + most))
+    at.value = run.at
+    count.value = 0
+    isGiven.value = 0
+    while (this.#loop.run(limit, end, most) !== 0) {
+      tokens[count.value] = run.miss(run.count + count.value, at.value, predicted.value)
+      isGiven.value = 1
     }
-    this.#next = next
-    const longHeads = this.#longHeads
-    const longLinks = this.#longLinks
-    const longLast = Math.min(at, end - LONG)
-    let longNext = this.#longNext
-    for (; longNext <= longLast; longNext += 1) {
-      const hash = Math.imul(view.getInt32(longNext, true), LONG_FACTOR) >>> LONG_SHIFT
-      longLinks[longNext & WINDOW_MASK] = longHeads[hash] as number
-      longHeads[hash] = longNext
+    run.tokens.set(tokens.subarray(0, count.value), run.count)
+    run.count += count.value
+    run.at = at.value
+  }
+
+  /** Counts places from the start again; what is out of reach becomes 0. */
+  #recount(): void {
+    const { numbers, heads, longHeads } = this.#loop
+    const by = (numbers.shift.value - WINDOW_SIZE) & -WINDOW_SIZE
+    const forget = (place: number) => Math.max(place - by, 0)
+    for (let entry = 0; entry < heads.length; entry += 2) {
+      heads[entry] = forget(heads[entry] as number)
     }
-    this.#longNext = longNext
-  }
-
-  /** The length of the best match at `at`, which is in its chain, if it is longer than `least`; else 2 or `least`. Sets `#match`. */
-  #search(run: Run, at: number, least: number): number {
-    if (this.#next <= at) return MIN_MATCH - 1
-    const nearest = this.#links[at & WINDOW_MASK] as number
-    if (nearest <= this.#floor || at - nearest > MAX_DISTANCE) return MIN_MATCH - 1
-    const { good, chain } = this.#level
-    const most = least >= good ? chain >> 2 : chain
-    // Only the first candidate may be at the greatest distance; there is none behind it that may be nearer.
-    const reach = at - nearest === MAX_DISTANCE ? MAX_DISTANCE + 1 : MAX_DISTANCE
-    const floor = Math.max(this.#floor, at - reach)
-    const best = at < this.#longNext ? this.#searchLong(run, at, least, floor, most) : least
-    if (best >= MIN_MATCH) return best
-    return this.#hasShort(run, at, Math.max(floor, at - TOO_FAR - 1), most)
-      ? MIN_MATCH
-      : MIN_MATCH - 1
-  }
-
-  #searchLong(run: Run, at: number, least: number, floor: number, chain: number): number {
-    const { view, end } = run
-    const links = this.#longLinks
-    const most = Math.min(MAX_MATCH, end - at)
-    const enough = Math.min(this.#level.nice, most)
-    let best = least
-    let left = chain
-    let tail = Math.max(least, MIN_MATCH) - MIN_MATCH
-    let word = view.getInt32(at + tail, true)
-    let candidate = links[at & WINDOW_MASK] as number
-    for (; candidate > floor; candidate = links[candidate & WINDOW_MASK] as number) {
-      left -= 1
-      if (left < 0 && this.#isBeyond(candidate, at, chain)) break
-      if (view.getInt32(candidate + tail, true) !== word) continue
-      let length = 0
-      while (length < most) {
-        const differ = view.getInt32(candidate + length, true) ^ view.getInt32(at + length, true)
-        if (differ !== 0) {
-          length += (31 - Math.clz32(differ & -differ)) >> 3
-          break
-        }
-        length += 4
-      }
-      if (length > most) length = most
-      if (length <= best || length < LONG) continue
-      if (this.#isBeyond(candidate, at, chain)) break
-      best = length
-      this.#match = candidate
-      if (length >= enough) break
-      tail = length - MIN_MATCH
-      word = view.getInt32(at + tail, true)
+    for (let entry = 0; entry < longHeads.length; entry += 1) {
+      longHeads[entry] = forget(longHeads[entry] as number)
     }
-    return best
-  }
-
-  /** Whether zlib would have given up before it came to the candidate, which is in the same chain. False where it is in another. */
-  #isBeyond(candidate: number, at: number, chain: number): boolean {
-    const one = this.#ordinals[at & WINDOW_MASK] as number
-    const other = this.#ordinals[candidate & WINDOW_MASK] as number
-    if ((one ^ other) >>> ORDINAL_BITS !== 0) return false
-    return ((one - other) & ORDINAL_MASK) > chain
-  }
-
-  /** Whether there is a match of the least length, where there is no longer one. Sets `#match`. */
-  #hasShort(run: Run, at: number, floor: number, chain: number): boolean {
-    const { view } = run
-    const links = this.#links
-    const word = view.getInt32(at, true)
-    let left = chain
-    let candidate = links[at & WINDOW_MASK] as number
-    for (; candidate > floor && left > 0; left -= 1) {
-      if (((view.getInt32(candidate, true) ^ word) & 0xff_ffff) === 0) {
-        this.#match = candidate
-        return true
-      }
-      candidate = links[candidate & WINDOW_MASK] as number
+    for (const name of ['shift', 'floor', 'match', 'found'] as const) {
+      numbers[name].value = forget(numbers[name].value)
     }
-    return false
-  }
-}
-
-function slideAll(table: Int32Array, by: number): void {
-  for (let index = 0; index < table.length; index += 1) {
-    const at = table[index] as number
-    table[index] = at < by ? NONE : at - by
   }
 }

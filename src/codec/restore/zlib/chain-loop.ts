@@ -1,0 +1,81 @@
+/**
+ * The search of `matcher.ts` as WebAssembly, since it is what restoring takes longest for. test/helpers/plain-zlib-matcher.ts says the
+ * same as plain loops.
+ */
+import { assemble, I32 } from '../../../lib/wasm.ts'
+import { PLAIN_SIZE } from '../plain-window.ts'
+import {
+  BYTES,
+  CHAIN_NUMBERS,
+  type ChainNumber,
+  HASH_SIZE,
+  HEADS,
+  LONG_HASH_BITS,
+  LONG_HEADS,
+  MAX_TOKENS,
+  TOKENS,
+} from './chain-memory.ts'
+import { RUN_INTS, runCode } from './chain-run-code.ts'
+import {
+  INSERT_INTS,
+  insertCode,
+  SEARCH_INTS,
+  SEARCH_LONGS,
+  searchCode,
+} from './chain-search-code.ts'
+
+const PAGE = 64 * 1024
+
+export interface ChainLoop {
+  readonly numbers: Readonly<Record<ChainNumber, { value: number }>>
+  /** Goes on with tokens until a place or a count is reached (0), or the token that is given is not what is predicted (1). */
+  readonly run: (limit: number, end: number, countLimit: number) => number
+  /** By hash, each second one a place, the others how many there were; by the longer hash, places. */
+  readonly heads: Int32Array
+  readonly longHeads: Int32Array
+  readonly tokens: Uint32Array
+  readonly bytes: Uint8Array
+}
+
+interface Exports extends Readonly<Record<ChainNumber, { value: number }>> {
+  readonly memory: { readonly buffer: ArrayBuffer }
+  readonly run: ChainLoop['run']
+}
+
+let compiled: WebAssembly.Module | undefined
+
+/** With memory of its own. */
+export function openChainLoop(): ChainLoop {
+  compiled ??= new WebAssembly.Module(moduleBytes())
+  const { exports } = new WebAssembly.Instance(compiled)
+  const found = exports as unknown as Exports
+  const { buffer } = found.memory
+  return {
+    numbers: found,
+    run: found.run,
+    heads: new Int32Array(buffer, HEADS, 2 * HASH_SIZE),
+    longHeads: new Int32Array(buffer, LONG_HEADS, 1 << LONG_HASH_BITS),
+    tokens: new Uint32Array(buffer, TOKENS, MAX_TOKENS),
+    bytes: new Uint8Array(buffer, BYTES),
+  }
+}
+
+function moduleBytes(): Uint8Array<ArrayBuffer> {
+  const [two, three] = [
+    [I32, I32],
+    [I32, I32, I32],
+  ]
+  const result = I32
+  return assemble(
+    [
+      { name: 'run', parameters: three, result, ints: RUN_INTS, longs: 0, code: runCode() },
+      { name: 'insert', parameters: two, result, ints: INSERT_INTS, longs: 0, code: insertCode() },
+      {
+        ...{ name: 'search', parameters: three, result },
+        ...{ ints: SEARCH_INTS, longs: SEARCH_LONGS, code: searchCode() },
+      },
+    ],
+    CHAIN_NUMBERS,
+    { name: 'memory', pages: Math.ceil((BYTES + PLAIN_SIZE) / PAGE) },
+  )
+}
