@@ -39,6 +39,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   inspect: ['crossdock inspect alpine:3-zstd', 'crossdock inspect alpine:3 --json'],
   verify: ['crossdock verify', 'crossdock verify alpine:3-zstd'],
   gc: ['crossdock gc --dry-run', 'crossdock gc', 'crossdock gc --server http://127.0.0.1:5001'],
+  migrate: ['crossdock migrate --to store.yaml --dry-run', 'crossdock migrate --to store.yaml'],
   'record show': ['crossdock record show ghcr.io/team/app:1-estargz'],
   'record export': ['crossdock record export ghcr.io/team/app:1-estargz -o app.record.json'],
   'record push': [

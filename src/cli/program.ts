@@ -12,6 +12,7 @@ import { gcCommand } from './gc.ts'
 import { addHelp, helpHint, wordsOf } from './help.ts'
 import { inspectCommand } from './inspect.ts'
 import { listCommand } from './list.ts'
+import { type MigrateOptions, migrateCommand } from './migrate.ts'
 import { complain, describeError, EXIT, UsageError } from './output.ts'
 import { pinCommand, unpinCommand } from './pin.ts'
 import { recordExportCommand, recordPushCommand, recordShowCommand } from './record.ts'
@@ -170,6 +171,13 @@ function addUpkeep(
     .option('--dry-run', 'explain what would go and why, and touch nothing')
     .option('--json', 'print JSON')
     .action(async (options) => end(gcCommand(options, system)))
+
+  common(program.command('migrate'))
+    .description('move an embedded store to PostgreSQL and S3, while it is served')
+    .requiredOption('--to <file>', 'configuration whose "store" says where to')
+    .option('--dry-run', 'say how much would be copied, and change nothing')
+    .option('--json', 'print JSON')
+    .action(async (options: MigrateOptions) => end(migrateCommand(options, system)))
 }
 
 function addRecords(

@@ -2,6 +2,7 @@
  * Locks between processes that die with their holder. SQLite's exclusive transaction is the lock: the one portable way in
  * Node to the kernel's file locks, and right across containers that share a volume, where process ids say nothing.
  */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Sqlite from 'better-sqlite3'
@@ -59,6 +60,16 @@ function openLock(path: string): Sqlite.Database {
   // Nothing is ever written, so nothing needs a journal beside the lock.
   db.pragma('journal_mode = MEMORY')
   return db
+}
+
+/** Whether a server uses the data folder at this moment. */
+export async function isServed(data: string): Promise<boolean> {
+  const { locks } = layoutOf(data)
+  if (!existsSync(join(locks, 'server'))) return false
+  const lock = new FileLock(join(locks, 'server'))
+  const isFree = lock.tryAcquire()
+  lock.close()
+  return !isFree
 }
 
 /** Makes this process the data folder's server; throws when there is one already. */

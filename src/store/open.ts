@@ -35,6 +35,8 @@ export interface StoreDeps extends SqliteOptions {
   /** Default: all of it in the data folder. */
   readonly place?: StorePlace | undefined
   readonly s3Limits?: S3Limits | undefined
+  /** Tells a catalog all that the rest of the store says once more, also where it was told before. */
+  readonly refill?: boolean | undefined
   /** Other processes of this machine serve from the same store; default: none. */
   readonly hasWorkers?: boolean | undefined
 }
@@ -100,7 +102,7 @@ async function openCatalog(
   { catalog: where, blobs }: StorePlace,
   local: LocalParts,
   truth: BlobsHalf,
-  options: SqliteDeps,
+  options: SqliteDeps & Pick<StoreDeps, 'refill'>,
 ): Promise<Catalog> {
   if (where.kind === 'sqlite') return await openSqliteHalf(local, truth, options)
   const { clock } = options
@@ -108,6 +110,7 @@ async function openCatalog(
   const store = blobs.kind === 's3' ? { store: nameOf(blobs) } : {}
   const catalog = await openPostgresCatalog({ url, clock, journal: truth.journal, ...store })
   catalog.restoreBy((...asked) => restoreLinks(catalog, truth, ...asked))
-  await catalog.fillOnce(() => rebuildCatalog(catalog, truth))
+  const fill = () => rebuildCatalog(catalog, truth)
+  await (options.refill ? catalog.fill(fill) : catalog.fillOnce(fill))
   return catalog
 }

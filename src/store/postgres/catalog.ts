@@ -88,7 +88,10 @@ export class PostgresCatalog implements Catalog, Rebuilt {
 
   /** Has it made from the store, unless that was done before and came to its end. Two may do it at once. */
   async fillOnce(fill: () => Promise<void>): Promise<void> {
-    if ((await this.retention.lastDone(FILLED)) !== undefined) return
+    if ((await this.retention.lastDone(FILLED)) === undefined) await this.fill(fill)
+  }
+
+  async fill(fill: () => Promise<void>): Promise<void> {
     await fill()
     await this.retention.done(FILLED, this.#deps.clock.now())
   }

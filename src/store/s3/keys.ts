@@ -7,6 +7,7 @@
  *     proofs/sha256/<hex>/<standing>-<role>-<size>/<upstream>/<name>/-    a fact that is its key: empty
  *     forgotten/, platforms/, recipes/<hash>.json, pins.json              other facts, by what they are about
  *     server.json                                                         whose store it is at this moment
+ *     migration.json                                                      which embedded store was moved here
  */
 import { createHash } from 'node:crypto'
 import { algorithmOf, type Digest, hexOf, isDigest } from '../../oci/digest.ts'
@@ -20,6 +21,7 @@ export const PLATFORMS = 'platforms/'
 export const RECIPES = 'recipes/'
 export const PINS = 'pins.json'
 export const SERVER = 'server.json'
+export const MIGRATION = 'migration.json'
 
 const JSON_END = '.json'
 
