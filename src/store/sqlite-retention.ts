@@ -48,6 +48,7 @@ export class SqliteRetention implements RetentionCatalog {
   ): Promise<boolean> {
     // Restores its links if they were lost.
     const known = await this.describe(digest)
+    if (known === undefined && fence === undefined) return true
     return await this.#db.mending(() =>
       this.#within(fence, () => known === undefined || this.#claim(digest, seen, at)),
     )

@@ -117,7 +117,7 @@ export class Chores {
 
   async #collect(): Promise<Collected | undefined> {
     try {
-      const collected = await this.#deps.collector.collect()
+      const collected = await this.#deps.collector.collect(this.#ended)
       this.#budget = collected.budget
       this.#events.collected?.(collected)
       return collected

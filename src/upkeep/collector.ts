@@ -81,13 +81,14 @@ export class Collector {
     return { plan: planEviction(judged, policy), budget, blobs: blobs.length, returns }
   }
 
-  async collect(): Promise<Collected> {
-    return await this.exclusively((turn) => this.#collect(turn))
+  /** Rejects with the signal's reason while it waits for others who collect. */
+  async collect(signal?: AbortSignal): Promise<Collected> {
+    return await this.exclusively((turn) => this.#collect(turn), signal)
   }
 
   /** Runs `work` while nothing is collected: what could come back from what stays as it is. One after the other, in all processes. */
-  exclusively<T>(work: (turn: SharedTurn) => Promise<T>): Promise<T> {
-    const done = this.#last.then(() => inTurn(this.#deps.turns, COLLECT, work))
+  exclusively<T>(work: (turn: SharedTurn) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const done = this.#last.then(() => inTurn(this.#deps.turns, COLLECT, work, signal))
     this.#last = done.catch(() => undefined)
     return done
   }
