@@ -2,6 +2,7 @@
 import { LayerConversion } from '../../src/convert/layer-conversion.ts'
 import { Layers } from '../../src/convert/layers.ts'
 import { Origins } from '../../src/convert/origins.ts'
+import { Restorations } from '../../src/convert/restorations.ts'
 import { Slots } from '../../src/convert/slots.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { growingFor } from '../../src/peers/growing.ts'
@@ -11,6 +12,7 @@ import type { Upstream, UpstreamBlob } from '../../src/ports/upstream.ts'
 import { Blobs } from '../../src/pull/blobs.ts'
 import { LeasedFlights } from '../../src/store/leased-flights.ts'
 import { TableLeases } from '../../src/store/table-leases.ts'
+import type { FakeLayer } from './fake-image.ts'
 import { MemoryLeaseTable, MemoryNotices } from './memory-leases.ts'
 import { memoryStore } from './memory-store.ts'
 import { DOWNLOADS } from './open-blobs.ts'
@@ -22,6 +24,7 @@ export interface SharedProcess {
   readonly life: Life
   readonly blobs: Blobs
   readonly layers: Layers
+  readonly restorations: Restorations
   readonly flights: LeasedFlights
 }
 
@@ -68,6 +71,8 @@ export class SharedStore {
   readonly contents = new Map<Digest, Uint8Array>()
   /** Of whole blobs and of rests of them. */
   readonly gets: { readonly digest: Digest; readonly range: ByteRange | undefined }[] = []
+  /** Originals that were made again, whose corrections are their digests. */
+  readonly restored: Digest[] = []
   /** Results of conversions that were carried out. */
   readonly conversions: string[] = []
   readonly #table = new MemoryLeaseTable()
@@ -77,6 +82,7 @@ export class SharedStore {
   /** `ttlMs`: of leases. `isFollowed` false: others cannot reach it. */
   start(ttlMs: number, isFollowed = true): SharedProcess {
     const { clock } = DOWNLOADS
+    const { contents, restored } = this
     const life = new Life()
     const note = isFollowed ? `process-${this.#processes.size}` : ''
     const table = steps(this.#table, life)
@@ -103,9 +109,26 @@ export class SharedStore {
       conversion,
       slots: new Slots({ jobs: 2 }),
     })
-    const process = { life, blobs, layers, flights }
+    const restorations = new Restorations({
+      ...{ store, catalog, clock, flights, slots: new Slots({ jobs: 2 }) },
+      rebuild: async function* (_tar, digest) {
+        restored.push(Buffer.from(digest).toString() as Digest)
+        yield* chunks(contents.get(restored.at(-1) as Digest) ?? new Uint8Array(0))
+      },
+    })
+    const process = { life, blobs, layers, flights, restorations }
     this.#processes.set(note, process)
     return process
+  }
+
+  /** As if it had been made of the layer. */
+  async keep(layer: FakeLayer, encoding: 'zstd' | 'corrections', bytes: Uint8Array): Promise<void> {
+    const { digest: target, size } = this.store.blobs.put(bytes)
+    const { digest: source, diffId, tar } = layer
+    await this.store.catalog.conversions.recordLayer({
+      ...{ kind: 'made', source, encoding, options: {}, revision: 1 },
+      ...{ target, size, diffId, uncompressedSize: tar.byteLength, facts: {} },
+    })
   }
 
   #peers(): Peers {

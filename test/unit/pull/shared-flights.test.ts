@@ -1,10 +1,12 @@
 /** Several processes that share a store: one download and one conversion among all of them, whoever dies or is stopped when. */
+import { zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { keyOf, type LayerTask } from '../../../src/convert/layer-task.ts'
 import { findFormat } from '../../../src/format/formats.ts'
-import { collect } from '../../../src/lib/streams.ts'
+import { collect, streamOf } from '../../../src/lib/streams.ts'
 import { digestOf } from '../../../src/oci/digest.ts'
+import type { GrowingBlob } from '../../../src/ports/blobs.ts'
 import { type FakeLayer, fakeLayer } from '../../helpers/fake-image.ts'
 import { noInterest } from '../../helpers/open-blobs.ts'
 import { type SharedProcess, SharedStore } from '../../helpers/shared-processes.ts'
@@ -58,6 +60,47 @@ describe('processes that share a store', () => {
       )
     },
   )
+
+  test('make a converted layer again once that is gone, for all of them', async () => {
+    const { shared, processes } = start(LONG_MS)
+    const [source] = sources
+    if (source === undefined) throw new Error('there is one')
+    const task = taskOf(source, shared.repository)
+    const made = await processes[0]?.layers.convert(task).result
+    if (made === undefined) throw new Error('there is a process')
+    await shared.store.blobs.delete(made.target)
+
+    const read = await Promise.all(
+      processes.map(async ({ layers }) => {
+        const growing = Promise.withResolvers<GrowingBlob>()
+        await layers.make(made, task, growing.resolve)
+        return digestOf(await collect((await growing.promise).read(), MOST))
+      }),
+    )
+
+    expect(read).toEqual(processes.map(() => made.target))
+    expect(shared.conversions).toEqual(['converted', 'converted'])
+  })
+
+  test('make an original again once that is kept as one copy, for all of them', async () => {
+    const { shared, processes } = start(LONG_MS)
+    const [source] = sources
+    if (source === undefined) throw new Error('there is one')
+    const { digest, bytes, tar } = source
+    await shared.keep(source, 'zstd', zstdCompressSync(tar))
+    await shared.keep(source, 'corrections', Buffer.from(digest))
+
+    const read = await Promise.all(
+      processes.map(async ({ restorations }) => {
+        const stat = { digest, size: bytes.byteLength }
+        const blob = await restorations.open(shared.repository, stat)
+        return digestOf(await collect(blob?.read() ?? streamOf(new Uint8Array(0)), MOST))
+      }),
+    )
+
+    expect(read).toEqual(processes.map(() => digest))
+    expect(shared.restored).toEqual([digest])
+  })
 
   test('come to the same when one of them dies at any step', async () => {
     await fc.assert(
