@@ -102,6 +102,26 @@ describe('processes that share a store', () => {
     expect(shared.restored).toEqual([digest])
   })
 
+  test('read on where whoever downloads dies, however far it has come', async () => {
+    const [source] = sources.toReversed()
+    if (source === undefined) throw new Error('there is one')
+    const last = { layer: LAYERS - 1, isConverted: false }
+    const rests = await Promise.all(
+      Array.from({ length: 20 }, async (_, i) => {
+        const { shared, processes } = start(SHORT_MS)
+        const [mortal] = processes
+        if (mortal === undefined) throw new Error('there are three')
+        await mortal.blobs.open(shared.repository, source.digest)
+        mortal.life.isMortal = true
+        mortal.life.steps = 5 + i * 4
+        await pulled({ ...last, process: 1 }, shared, processes)
+        return shared.gets[1]?.range?.start ?? 0
+      }),
+    )
+    // What has come before is not fetched again.
+    expect(rests.some((start) => start > 0)).toBe(true)
+  })
+
   test('come to the same when one of them dies at any step', async () => {
     await fc.assert(
       fc.asyncProperty(wishes, fc.integer({ min: 1, max: 150 }), async (wanted, step) => {
