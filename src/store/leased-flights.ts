@@ -19,7 +19,8 @@ export class LeasedFlights implements SharedFlights, AsyncDisposable {
   readonly #deps: LeasedFlightsDeps
   readonly #closing = new AbortController()
   readonly #held = new Set<HeldLease>()
-  readonly #releasing = new Set<Promise<void>>()
+  /** By name. */
+  readonly #releasing = new Map<string, Promise<void>>()
 
   constructor(deps: LeasedFlightsDeps) {
     this.#deps = deps
@@ -44,6 +45,8 @@ export class LeasedFlights implements SharedFlights, AsyncDisposable {
   async begin(name: string): Promise<SharedFlight> {
     this.#closing.signal.throwIfAborted()
     const { leases, clock, ttlMs = TTL_MS } = this.#deps
+    // Whoever begins again what has just failed here is not to wait for itself.
+    await this.#releasing.get(name)
     const held = await HeldLease.take(leases, clock, name, ttlMs, this.note)
     if (held === undefined) return await this.#others(name)
     this.#held.add(held)
@@ -54,7 +57,7 @@ export class LeasedFlights implements SharedFlights, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort(new Error('the store is closed'))
     for (const held of this.#held) void this.#release(held)
-    await Promise.all(this.#releasing)
+    await Promise.all(this.#releasing.values())
   }
 
   async #others(name: string): Promise<OthersFlight> {
@@ -75,8 +78,11 @@ export class LeasedFlights implements SharedFlights, AsyncDisposable {
   /** Nobody here waits for it. */
   #release(held: HeldLease): Promise<void> {
     this.#held.delete(held)
-    const releasing = held[Symbol.asyncDispose]().finally(() => this.#releasing.delete(releasing))
-    this.#releasing.add(releasing)
+    const { name } = held.lease
+    const releasing = held[Symbol.asyncDispose]().finally(() => {
+      if (this.#releasing.get(name) === releasing) this.#releasing.delete(name)
+    })
+    this.#releasing.set(name, releasing)
     return releasing
   }
 }

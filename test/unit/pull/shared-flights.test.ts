@@ -56,7 +56,7 @@ describe('processes that share a store', () => {
           const keys = new Set(converted.map(({ layer }) => layer))
           expect(shared.conversions).toEqual([...keys].map(() => 'converted'))
         }),
-        { numRuns: 10 },
+        { numRuns: 6 },
       )
     },
   )
@@ -135,7 +135,7 @@ describe('processes that share a store', () => {
         await Promise.all(pulling.filter((_, i) => wanted[i]?.process !== 0))
         for (const one of wanted) await pulled({ ...one, process: 1 }, shared, processes)
       }),
-      { numRuns: 10 },
+      { numRuns: 6 },
     )
   })
 
@@ -151,7 +151,7 @@ describe('processes that share a store', () => {
         stopped.life.wake()
         await Promise.all(pulling)
       }),
-      { numRuns: 10 },
+      { numRuns: 6 },
     )
   })
 })
