@@ -39,9 +39,12 @@ interface Exports extends Readonly<Record<ChainNumber, { value: number }>> {
   readonly run: ChainLoop['run']
 }
 
+let compiled: WebAssembly.Module | undefined
+
 /** With memory of its own. */
 export function openChainLoop(): ChainLoop {
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(moduleBytes()))
+  compiled ??= new WebAssembly.Module(moduleBytes())
+  const { exports } = new WebAssembly.Instance(compiled)
   const found = exports as unknown as Exports
   const { buffer } = found.memory
   return {

@@ -4,6 +4,7 @@
  */
 import { assemble, I32 } from '../../../lib/wasm.ts'
 import { PLAIN_SIZE } from '../plain-window.ts'
+import { INSERT_INTS, insertCode } from './chain-insert-code.ts'
 import {
   BYTES,
   CHAIN_NUMBERS,
@@ -12,17 +13,12 @@ import {
   HEADS,
   LONG_HASH_BITS,
   LONG_HEADS,
+  LONGEST_HEADS,
   MAX_TOKENS,
   TOKENS,
 } from './chain-memory.ts'
 import { RUN_INTS, runCode } from './chain-run-code.ts'
-import {
-  INSERT_INTS,
-  insertCode,
-  SEARCH_INTS,
-  SEARCH_LONGS,
-  searchCode,
-} from './chain-search-code.ts'
+import { SEARCH_INTS, SEARCH_LONGS, searchCode } from './chain-search-code.ts'
 
 const PAGE = 64 * 1024
 
@@ -30,9 +26,10 @@ export interface ChainLoop {
   readonly numbers: Readonly<Record<ChainNumber, { value: number }>>
   /** Goes on with tokens until a place or a count is reached (0), or the token that is given is not what is predicted (1). */
   readonly run: (limit: number, end: number, countLimit: number) => number
-  /** By hash, each second one a place, the others how many there were; by the longer hash, places. */
+  /** By hash, each second one a place, the others how many there were. */
   readonly heads: Int32Array
-  readonly longHeads: Int32Array
+  /** Places by the longer hashes. */
+  readonly longHeads: readonly Int32Array[]
   readonly tokens: Uint32Array
   readonly bytes: Uint8Array
 }
@@ -54,7 +51,9 @@ export function openChainLoop(): ChainLoop {
     numbers: found,
     run: found.run,
     heads: new Int32Array(buffer, HEADS, 2 * HASH_SIZE),
-    longHeads: new Int32Array(buffer, LONG_HEADS, 1 << LONG_HASH_BITS),
+    longHeads: [LONG_HEADS, LONGEST_HEADS].map(
+      (at) => new Int32Array(buffer, at, 1 << LONG_HASH_BITS),
+    ),
     tokens: new Uint32Array(buffer, TOKENS, MAX_TOKENS),
     bytes: new Uint8Array(buffer, BYTES),
   }

@@ -18,19 +18,22 @@ export const MAX_MATCH = 258
 /** A length that says that there is no match. */
 export const NO_MATCH: number = MIN_MATCH - 1
 export const MAX_DISTANCE: number = WINDOW_SIZE - MAX_MATCH - MIN_MATCH - 1
-/** Bytes that the second hash is of. */
+/** Bytes that the second hash is of, and the third. */
 export const LONG = 4
+export const LONGEST = 6
 export const LONG_HASH_BITS = 16
 
 /**
  * By hash, eight bytes: where it occurred last, and how many places had it. By place in the window, eight bytes: its hash and how many of
  * it there were up to it; how far before it the one with the same hash is; the same of the longer hash. Last places by the longer hash.
- * Tokens, and the bytes. Places are indices and `shift`.
+ * By place: how far before it the one with the same longest hash is; last places by the longest. Tokens, and the bytes. Places are indices and `shift`.
  */
 export const HEADS = 0
 export const PLACES: number = HEADS + 8 * HASH_SIZE
 export const LONG_HEADS: number = PLACES + 8 * WINDOW_SIZE
-export const TOKENS: number = LONG_HEADS + (4 << LONG_HASH_BITS)
+const LONGEST_LINKS = LONG_HEADS + (4 << LONG_HASH_BITS)
+export const LONGEST_HEADS: number = LONGEST_LINKS + 2 * WINDOW_SIZE
+export const TOKENS: number = LONGEST_HEADS + (4 << LONG_HASH_BITS)
 export const MAX_TOKENS = 32_768
 export const BYTES: number = TOKENS + 4 * MAX_TOKENS
 
@@ -42,6 +45,7 @@ export const FAR = 0xffff
 
 /** Of an ordinal: more than there are places in the window, so that a difference is right though the count runs over. */
 export const ORDINAL_BITS = 17
+export const ORDINAL_MASK: number = (1 << ORDINAL_BITS) - 1
 
 /** Functions, by their index. */
 export const INSERT = 1
@@ -55,7 +59,7 @@ const NAMES = [
   // A place, less its index. Nothing at or before the place `floor` can be matched: zlib takes position 0 for none.
   ...(['shift', 'floor'] as const),
   // The first indices that are in no chain yet.
-  ...(['next', 'longNext'] as const),
+  ...(['next', 'longNext', 'longestNext'] as const),
   // Whether the match at the next token's place was looked for already; its length and its place.
   ...(['isPending', 'length', 'match'] as const),
   // Place of the match that was found last.
@@ -78,11 +82,18 @@ export function ordinalOf(place: Expression): Expression {
   return load(slotOf(place), PLACES)
 }
 
-export const LINK = { short: LINKS, long: LONG_LINKS } as const
+export type Link = 'short' | 'long' | 'longest'
+
+/** Where it stands how far before a place the one with the same hash is. */
+export function linkOf(place: Expression, link: Link): readonly [Expression, number] {
+  if (link === 'short') return [slotOf(place), LINKS]
+  if (link === 'long') return [slotOf(place), LONG_LINKS]
+  return [shiftLeft(and(place, number(WINDOW_SIZE - 1)), number(1)), LONGEST_LINKS]
+}
 
 /** The place before it with the same hash; far off where there is none. */
-export function before(place: Expression, link: keyof typeof LINK): Expression {
-  return subtract(place, loadTwo(slotOf(place), LINK[link]))
+export function before(place: Expression, link: Link): Expression {
+  return subtract(place, loadTwo(...linkOf(place, link)))
 }
 
 export const shifted = (index: Expression) => add(index, chainGlobals.shift.value)

@@ -36,21 +36,23 @@ export class ZlibMatcher implements Matcher {
   }
 
   begin(at: number, what: Beginning): void {
-    const { isPending, next, longNext, shift, floor } = this.#loop.numbers
+    const { isPending, next, longNext, longestNext, shift, floor } = this.#loop.numbers
     isPending.value = 0
     if (what === 'segment') return
     // Where it had gone further already, all that is in the tables comes to lie before.
     if (next.value > at) shift.value += next.value - at
     next.value = at
     longNext.value = at
+    longestNext.value = at
     floor.value = at + shift.value
   }
 
   slide(by: number): void {
-    const { at, next, longNext, shift } = this.#loop.numbers
+    const { at, next, longNext, longestNext, shift } = this.#loop.numbers
     at.value -= by
     next.value -= by
     longNext.value -= by
+    longestNext.value -= by
     shift.value += by
     this.#loop.bytes.copyWithin(0, by, this.#copied)
     this.#copied = Math.max(0, this.#copied - by)
@@ -92,8 +94,10 @@ export class ZlibMatcher implements Matcher {
     for (let entry = 0; entry < heads.length; entry += 2) {
       heads[entry] = forget(heads[entry] as number)
     }
-    for (let entry = 0; entry < longHeads.length; entry += 1) {
-      longHeads[entry] = forget(longHeads[entry] as number)
+    for (const table of longHeads) {
+      for (let entry = 0; entry < table.length; entry += 1) {
+        table[entry] = forget(table[entry] as number)
+      }
     }
     for (const name of ['shift', 'floor', 'match', 'found'] as const) {
       numbers[name].value = forget(numbers[name].value)
