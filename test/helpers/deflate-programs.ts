@@ -1,11 +1,15 @@
 /** Deflate streams that no encoder would write: bytes read as a program of tokens, blocks, flushes and members. Every program gives a sound stream. */
 import { BitWriter } from '../../src/codec/restore/bit-writer.ts'
-import { countSymbols, DISTANCE_COUNT, LITERAL_COUNT } from '../../src/codec/restore/symbols.ts'
+import {
+  countSymbols,
+  DISTANCE_COUNT,
+  END_OF_BLOCK,
+  LITERAL_COUNT,
+} from '../../src/codec/restore/symbols.ts'
 import { zlibHeader } from '../../src/codec/restore/zlib/header.ts'
 import { TreeBuilder } from '../../src/codec/restore/zlib/trees.ts'
 import { memberOf } from './gzip-streams.ts'
 
-const END_OF_BLOCK = 256
 const MAX_LENGTH = 258
 const WINDOW_SIZE = 32_768
 /** Of a program's output: matches make much of little. */

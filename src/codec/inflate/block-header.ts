@@ -32,7 +32,9 @@ export interface DynamicHeader {
 }
 
 /** The order in which a header gives the lengths of its own codes. */
-const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]
+export const HEADER_ORDER = [
+  16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
+] as const
 const MAX_LITERALS = 286
 const MAX_DISTANCES = 30
 const END_SYMBOL = 256
@@ -45,8 +47,12 @@ const REPEATS = [
 ] as const
 const FIRST_REPEAT = 16
 
-const FIXED_LITERALS = new Uint8Array(288).fill(8).fill(9, 144, 256).fill(7, 256, 280)
-const FIXED_DISTANCES = new Uint8Array(32).fill(5)
+/** Lengths of the codes of fixed blocks, by symbol. */
+export const FIXED_LITERALS: Uint8Array = new Uint8Array(288)
+  .fill(8)
+  .fill(9, 144, 256)
+  .fill(7, 256, 280)
+export const FIXED_DISTANCES: Uint8Array = new Uint8Array(32).fill(5)
 
 export class BlockHeaders {
   readonly #builder = new TableBuilder()
@@ -104,7 +110,7 @@ export class BlockHeaders {
     this.#distances = distances
     const count = state.take(4) + 4
     const codeLengths = this.#codeLengths.fill(0)
-    for (const place of ORDER.slice(0, count)) codeLengths[place] = state.take(3)
+    for (const place of HEADER_ORDER.slice(0, count)) codeLengths[place] = state.take(3)
     const builder = this.#builder
     if (!builder.build(this.#codeTable, CODE_LENGTHS, codeLengths, HEADER_ROOT, false)) {
       return 'invalid code lengths set'

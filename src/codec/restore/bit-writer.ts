@@ -1,7 +1,8 @@
 /** Writes deflate's blocks (RFC 1951, 3.2.3 to 3.2.7), bit by bit. */
-import type { DynamicHeader } from '../inflate/block-header.ts'
+import { type DynamicHeader, FIXED_DISTANCES, FIXED_LITERALS } from '../inflate/block-header.ts'
 import {
   DISTANCE_BASES,
+  DISTANCE_COUNT,
   DISTANCE_EXTRA,
   distanceSymbol,
   END_OF_BLOCK,
@@ -25,8 +26,8 @@ export interface Codes {
 }
 
 export const FIXED_CODES: Codes = {
-  literals: new Uint8Array(288).fill(8).fill(9, 144, 256).fill(7, 256, 280),
-  distances: new Uint8Array(30).fill(5),
+  literals: FIXED_LITERALS,
+  distances: FIXED_DISTANCES.subarray(0, DISTANCE_COUNT),
 }
 
 export class BitWriter {
@@ -36,7 +37,7 @@ export class BitWriter {
   #bits = 0
   /** By symbol: length of its code in bits 0 to 3, the code from bit 4 on, first bit lowest. */
   readonly #literals = new Uint32Array(288)
-  readonly #distances = new Uint32Array(30)
+  readonly #distances = new Uint32Array(DISTANCE_COUNT)
 
   /** Bits of the last byte that are in use, 0 to 7. */
   get phase(): number {

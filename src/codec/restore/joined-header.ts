@@ -1,14 +1,13 @@
 /** Headers of dynamic blocks (RFC 1951, 3.2.7) as Go's compress/flate and what derives from it write them: runs of lengths go on from one code to the other. */
+import { HEADER_ORDER } from '../inflate/block-header.ts'
+import { HeaderBits, headerCodes, MAX_HEADER_CODE } from './header-bits.ts'
 import type { DynamicHeader } from './model.ts'
 
 /** How lengths of codes are chosen: for each symbol, by its frequency, no longer than the limit. */
 export type CodeLengths = (frequencies: ArrayLike<number>, limit: number) => Uint8Array
 
-/** The order in which a header gives the lengths of its own codes. */
-const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15] as const
 const CODES = 19
 const MIN_ORDERED = 4
-const MAX_LENGTH = 7
 /** The length before, so many times again. */
 const AGAIN = { code: 16, least: 3, most: 6, bits: 2 } as const
 /** Zero, so many times. */
@@ -29,21 +28,22 @@ export function joinedHeader(
   const runs = runLengths(literals, distances)
   const frequencies = new Uint32Array(CODES)
   for (const run of runs) frequencies[run & CODE_MASK] = (frequencies[run & CODE_MASK] ?? 0) + 1
-  const lengths = codeLengths(frequencies, MAX_LENGTH)
-  const codes = canonicalCodes(lengths)
+  const lengths = codeLengths(frequencies, MAX_HEADER_CODE)
+  const codes = headerCodes(lengths)
   let ordered = CODES
-  while (ordered > MIN_ORDERED && frequencies[ORDER[ordered - 1] ?? 0] === 0) ordered -= 1
-  const bits = new HeaderBits(runs.length)
+  while (ordered > MIN_ORDERED && frequencies[HEADER_ORDER[ordered - 1] ?? 0] === 0) ordered -= 1
+  const bits = new HeaderBits()
   bits.put(literals.length - 257, 5)
   bits.put(distances.length - 1, 5)
   bits.put(ordered - MIN_ORDERED, 4)
-  for (let place = 0; place < ordered; place += 1) bits.put(lengths[ORDER[place] ?? 0] ?? 0, 3)
+  for (let place = 0; place < ordered; place += 1)
+    bits.put(lengths[HEADER_ORDER[place] ?? 0] ?? 0, 3)
   for (const run of runs) {
     const code = run & CODE_MASK
     bits.put(codes[code] ?? 0, lengths[code] ?? 0)
     if (code >= AGAIN.code) bits.put(run >>> EXTRA, EXTRA_BITS[code - AGAIN.code] ?? 0)
   }
-  return { literals, distances, bits: bits.bytes(), bitCount: bits.count }
+  return { literals, distances, ...bits.finish() }
 }
 
 function runLengths(literals: Uint8Array, distances: Uint8Array): number[] {
@@ -86,49 +86,4 @@ function putLengths(runs: number[], length: number, total: number): void {
 
 function putEach(runs: number[], length: number, count: number): void {
   for (let at = 0; at < count; at += 1) runs.push(length)
-}
-
-/** Codes by their lengths (RFC 1951, 3.2.2), first bit lowest. */
-function canonicalCodes(lengths: Uint8Array): Uint16Array {
-  const codes = new Uint16Array(lengths.length)
-  let code = 0
-  for (let length = 1; length <= MAX_LENGTH; length += 1) {
-    code <<= 1
-    for (let symbol = 0; symbol < lengths.length; symbol += 1) {
-      if (lengths[symbol] !== length) continue
-      codes[symbol] = reversed(code, length)
-      code += 1
-    }
-  }
-  return codes
-}
-
-function reversed(code: number, length: number): number {
-  let result = 0
-  for (let bit = 0; bit < length; bit += 1) {
-    result = (result << 1) | ((code >> bit) & 1)
-  }
-  return result
-}
-
-class HeaderBits {
-  readonly #bytes: Uint8Array
-  count = 0
-
-  constructor(runs: number) {
-    const most = 5 + 5 + 4 + 3 * CODES + runs * (MAX_LENGTH + MANY_ZEROS.bits)
-    this.#bytes = new Uint8Array((most + 7) >> 3)
-  }
-
-  put(value: number, count: number): void {
-    for (let bit = 0; bit < count; bit += 1) {
-      const at = this.count >> 3
-      this.#bytes[at] = (this.#bytes[at] ?? 0) | (((value >> bit) & 1) << (this.count & 7))
-      this.count += 1
-    }
-  }
-
-  bytes(): Uint8Array {
-    return this.#bytes.slice(0, (this.count + 7) >> 3)
-  }
 }

@@ -6,16 +6,14 @@ import { type CodeLengths, joinedHeader } from './joined-header.ts'
 import type { BlockPlan, Chunk } from './model.ts'
 import {
   codeBits,
-  END_OF_BLOCK,
   estimatedBits,
   extraBits,
   fixedBits,
   hasCodes,
   storedBits,
 } from './symbol-cost.ts'
+import { DISTANCE_COUNT, END_OF_BLOCK, LITERAL_COUNT } from './symbols.ts'
 
-const LITERALS = 286
-const DISTANCES = 30
 const LIMIT = 15
 /** Bits of a block's header before that of its codes. */
 const BLOCK_HEADER = 3
@@ -39,13 +37,13 @@ const NO_DISTANCES = Uint8Array.of(1)
 
 export class KeptCodes {
   readonly #options: KeptCodesOptions
-  readonly #literals = new Uint8Array(LITERALS)
-  readonly #distances = new Uint8Array(DISTANCES)
+  readonly #literals = new Uint8Array(LITERAL_COUNT)
+  readonly #distances = new Uint8Array(DISTANCE_COUNT)
   /** Bits of the open block's header, 0 if none is open. */
   #header = 0
   /** Whether the open block's codes were made for literals alone. */
   #isLiteral = false
-  readonly #frequencies = new Uint32Array(LITERALS)
+  readonly #frequencies = new Uint32Array(LITERAL_COUNT)
 
   constructor(options: KeptCodesOptions) {
     this.#options = options

@@ -1,13 +1,11 @@
 /** What symbols of deflate (RFC 1951, 3.2.5) cost, with some codes, or at the least. */
+import { FIXED_LITERALS } from '../inflate/block-header.ts'
+import { END_OF_BLOCK } from './symbols.ts'
 
-export const END_OF_BLOCK = 256
 const FIRST_LENGTH = 257
 /** Lengths have 29 codes. */
 const LENGTHS = 29
 const FIXED_DISTANCE_BITS = 5
-
-/** By symbol; the last two never occur. */
-const FIXED_LITERAL_BITS = new Uint8Array(288).fill(8).fill(9, 144, 256).fill(7, 256, 280)
 
 /** Bits for symbols that occur so often; what has no code costs nothing. */
 export function codeBits(frequencies: ArrayLike<number>, lengths: Uint8Array): number {
@@ -40,7 +38,7 @@ export function extraBits(literals: ArrayLike<number>, distances: ArrayLike<numb
 
 /** All of a block in fixed codes. */
 export function fixedBits(literals: ArrayLike<number>, distances: ArrayLike<number>): number {
-  let bits = 3 + codeBits(literals, FIXED_LITERAL_BITS) + extraBits(literals, distances)
+  let bits = 3 + codeBits(literals, FIXED_LITERALS) + extraBits(literals, distances)
   for (let code = 0; code < distances.length; code += 1) {
     bits += (distances[code] ?? 0) * FIXED_DISTANCE_BITS
   }

@@ -1,11 +1,10 @@
 /** What a block would take with the codes that Go's compress/flate (up to 1.26) makes for it, in bits. */
+import { FIXED_LITERALS } from '../../inflate/block-header.ts'
 import { joinedHeader } from '../joined-header.ts'
 import type { Chunk, DynamicHeader } from '../model.ts'
 import { PackageMerge } from '../package-merge.ts'
+import { DISTANCE_COUNT, END_OF_BLOCK, LITERAL_COUNT } from '../symbols.ts'
 
-export const END_OF_BLOCK = 256
-const LITERALS = 286
-const DISTANCES = 30
 const MAX_CODE_LENGTH = 15
 /** Bits of a block that say whether it is the last one and of what type. */
 const TYPE_BITS = 3
@@ -24,8 +23,8 @@ export interface DynamicBlock {
 export class BlockCode {
   readonly #merge = new PackageMerge()
   readonly #codeLengths = this.#merge.lengths.bind(this.#merge)
-  readonly #literals = new Uint32Array(LITERALS)
-  readonly #distances = new Uint32Array(DISTANCES)
+  readonly #literals = new Uint32Array(LITERAL_COUNT)
+  readonly #distances = new Uint32Array(DISTANCE_COUNT)
 
   /** Takes how often symbols occur in the chunk. */
   count({ literals, distances }: Chunk): void {
@@ -56,8 +55,8 @@ export class BlockCode {
   /** Without extra bits of lengths and distances. */
   fixed(): number {
     let bits = TYPE_BITS
-    for (let symbol = 0; symbol < LITERALS; symbol += 1) {
-      bits += (this.#literals[symbol] as number) * fixedLength(symbol)
+    for (let symbol = 0; symbol < LITERAL_COUNT; symbol += 1) {
+      bits += (this.#literals[symbol] as number) * (FIXED_LITERALS[symbol] as number)
     }
     for (const frequency of this.#distances) bits += frequency * 5
     return bits
@@ -66,10 +65,10 @@ export class BlockCode {
   /** Extra bits of lengths and distances. */
   extra(): number {
     let bits = 0
-    for (let symbol = FIRST_LONG; symbol < LITERALS - 1; symbol += 1) {
+    for (let symbol = FIRST_LONG; symbol < LITERAL_COUNT - 1; symbol += 1) {
       bits += (this.#literals[symbol] as number) * ((symbol - FIRST_LONG + 4) >> 2)
     }
-    for (let symbol = FIRST_FAR; symbol < DISTANCES; symbol += 1) {
+    for (let symbol = FIRST_FAR; symbol < DISTANCE_COUNT; symbol += 1) {
       bits += (this.#distances[symbol] as number) * ((symbol >> 1) - 1)
     }
     return bits
@@ -98,11 +97,4 @@ function cost(frequencies: Uint32Array, lengths: Uint8Array): number {
     bits += (frequencies[symbol] as number) * (lengths[symbol] as number)
   }
   return bits
-}
-
-/** RFC 1951, 3.2.6. */
-function fixedLength(symbol: number): number {
-  if (symbol < 144) return 8
-  if (symbol < 256) return 9
-  return symbol < 280 ? 7 : 8
 }

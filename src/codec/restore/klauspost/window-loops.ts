@@ -34,8 +34,25 @@ interface Exports extends Pick<WindowLoops, 'find' | 'enter'> {
   readonly memory: { readonly buffer: ArrayBuffer }
 }
 
+/** By the size that they are for. */
+const compiled = new Map<number, WebAssembly.Module>()
+
 /** Loops with tables of their own, for so many bytes. */
 export function createWindowLoops(size: number): WindowLoops {
+  const module = compiled.get(size) ?? new WebAssembly.Module(moduleBytes(size))
+  compiled.set(size, module)
+  const { exports } = new WebAssembly.Instance(module)
+  const { memory, find, enter } = exports as unknown as Exports
+  return {
+    tables: new Int32Array(memory.buffer, SHORT, FOUND / 4),
+    bytes: new Uint8Array(memory.buffer, BYTES),
+    found: new Int32Array(memory.buffer, FOUND, 3),
+    find,
+    enter,
+  }
+}
+
+function moduleBytes(size: number): Uint8Array<ArrayBuffer> {
   const functions = FUNCTIONS.map(
     ({ parameters, code, ...rest }): WasmFunction => ({
       ...rest,
@@ -45,14 +62,5 @@ export function createWindowLoops(size: number): WindowLoops {
     }),
   )
   const pages = Math.ceil((BYTES + size) / PAGE)
-  const module = assemble(functions, [], { name: 'memory', pages })
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module))
-  const { memory, find, enter } = exports as unknown as Exports
-  return {
-    tables: new Int32Array(memory.buffer, SHORT, FOUND / 4),
-    bytes: new Uint8Array(memory.buffer, BYTES),
-    found: new Int32Array(memory.buffer, FOUND, 3),
-    find,
-    enter,
-  }
+  return assemble(functions, [], { name: 'memory', pages })
 }

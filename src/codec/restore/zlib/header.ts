@@ -1,9 +1,8 @@
 /** The header of a dynamic block as zlib writes it: lengths of each code run by run, in codes of their own. */
-import type { DynamicHeader } from '../../inflate/block-header.ts'
+import { type DynamicHeader, HEADER_ORDER } from '../../inflate/block-header.ts'
+import { HeaderBits, headerCodes, MAX_HEADER_CODE } from '../header-bits.ts'
 import type { TreeBuilder } from './trees.ts'
 
-const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15] as const
-const MAX_HEADER_BITS = 7
 const REPEAT = 16
 const FEW_ZEROS = 17
 const MANY_ZEROS = 18
@@ -18,15 +17,15 @@ export function zlibHeader(
   const runs = [...runsOf(literals), ...runsOf(distances)]
   const counts = new Uint32Array(19)
   for (const { symbol } of runs) counts[symbol] = (counts[symbol] ?? 0) + 1
-  const lengths = trees.build(counts, MAX_HEADER_BITS)
-  let last = ORDER.length - 1
-  while (last >= 3 && (lengths[ORDER[last] ?? 0] ?? 0) === 0) last -= 1
+  const lengths = trees.build(counts, MAX_HEADER_CODE)
+  let last = HEADER_ORDER.length - 1
+  while (last >= 3 && (lengths[HEADER_ORDER[last] ?? 0] ?? 0) === 0) last -= 1
   const bits = new HeaderBits()
   bits.put(literals.length - 257, 5)
   bits.put(distances.length - 1, 5)
   bits.put(last - 3, 4)
-  for (const symbol of ORDER.slice(0, last + 1)) bits.put(lengths[symbol] ?? 0, 3)
-  const codes = codesOf(lengths)
+  for (const symbol of HEADER_ORDER.slice(0, last + 1)) bits.put(lengths[symbol] ?? 0, 3)
+  const codes = headerCodes(lengths)
   for (const { symbol, extra } of runs) {
     bits.put(codes[symbol] ?? 0, lengths[symbol] ?? 0)
     if (symbol >= REPEAT) bits.put(extra, EXTRA[symbol - REPEAT] ?? 0)
@@ -59,36 +58,5 @@ function* runsOf(lengths: Uint8Array): Generator<LengthRun> {
       if (isRepeat) yield { symbol: REPEAT, extra: count - alone - 3 }
     }
     previous = length
-  }
-}
-
-function codesOf(lengths: Uint8Array): Uint16Array {
-  const codes = new Uint16Array(lengths.length)
-  let code = 0
-  for (let length = 1; length <= MAX_HEADER_BITS; length += 1, code <<= 1) {
-    for (let symbol = 0; symbol < lengths.length; symbol += 1) {
-      if (lengths[symbol] !== length) continue
-      for (let bit = 0; bit < length; bit += 1) {
-        codes[symbol] = (codes[symbol] ?? 0) | (((code >> (length - 1 - bit)) & 1) << bit)
-      }
-      code += 1
-    }
-  }
-  return codes
-}
-
-class HeaderBits {
-  readonly #bytes = new Uint8Array(1024)
-  #count = 0
-
-  put(value: number, count: number): void {
-    for (let bit = 0; bit < count; bit += 1, this.#count += 1) {
-      const at = this.#count >> 3
-      this.#bytes[at] = (this.#bytes[at] ?? 0) | (((value >> bit) & 1) << (this.#count & 7))
-    }
-  }
-
-  finish(): { readonly bits: Uint8Array; readonly bitCount: number } {
-    return { bits: this.#bytes.slice(0, (this.#count + 7) >> 3), bitCount: this.#count }
   }
 }
