@@ -52,8 +52,17 @@ function withoutLookaround(schema: unknown): unknown {
   return Object.fromEntries(entries.map(([key, value]) => [key, withoutLookaround(value)]))
 }
 
+const count = { type: 'integer', minimum: 1 }
+
 const SERVER = {
   global: map,
+  replicas: described(count, 'More than one need config.store on PostgreSQL and S3.'),
+  autoscaling: object({
+    enabled: boolean,
+    minReplicas: count,
+    maxReplicas: count,
+    targetCPUPercent: { type: 'integer', minimum: 1, maximum: 100 },
+  }),
   image: object({
     repository: { type: 'string', minLength: 1 },
     tag: described(string, "Default: the chart's appVersion."),
@@ -64,10 +73,12 @@ const SERVER = {
     object({
       create: described(texts, 'Name of a file -> its content.'),
       existing: described(strings, 'Names of Secrets; each key becomes a file.'),
+      environment: described(strings, 'Names of Secrets; each key becomes a variable.'),
     }),
-    'Files in /etc/crossdock/secrets.',
+    'Files in /etc/crossdock/secrets, and variables.',
   ),
   env: list,
+  serviceAccountName: string,
   persistence: object({
     enabled: boolean,
     size: { type: 'string', pattern: '^[0-9.]+[KMGTPE]i?$' },
@@ -108,6 +119,7 @@ const AROUND = {
     enabled: boolean,
     metricsFrom: list,
     upstreamPorts: { type: 'array', items: port },
+    storePorts: { type: 'array', items: port },
   }),
   podDisruptionBudget: object({ enabled: boolean }),
   resources: map,

@@ -53,9 +53,10 @@ describeWith(['registry', 'clients', 'containerd'], 'redirects to S3', () => {
 
         const blobs = crossdock.requests().slice(before)
         const answers = blobs.filter(({ route, method }) => route === 'blob' && method === 'GET')
-        const wanted = BY_BYTES.has(name) ? 200 : 307
-        expect(answers.map(({ status }) => status)).toContain(wanted)
-        expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([wanted]))
+        const seen = new Set(answers.map(({ status }) => status))
+        // What is not stored yet, and what a busy S3 does not speak of in time, comes as bytes to followers, too.
+        if (BY_BYTES.has(name)) expect(seen).toEqual(new Set([200]))
+        else expect(seen).toContain(307)
       })
     }
   })

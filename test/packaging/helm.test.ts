@@ -77,7 +77,28 @@ describeWithPrograms(['helm', 'kubeconform'], 'the chart', () => {
     })
   })
 
+  test('has one pod and nothing that several need, unless several are asked for', async () => {
+    const kinds = (text: string) => objectsOf(text).map(({ kind }) => kind)
+    const one = await render('default')
+    expect(one).toContain('replicas: 1\n')
+    expect(kinds(one)).not.toContain('PodDisruptionBudget')
+    expect(one).not.toContain('podAntiAffinity')
+
+    const many = await render('replicas')
+    expect(many).toContain('replicas: 3\n')
+    expect(many).toContain('maxUnavailable: 1\n')
+    expect(many).toContain('podAntiAffinity')
+    expect(many).toContain('value: "$(POD_IP):5002"')
+    expect(many).toContain('- secretRef: { name: crossdock-s3 }')
+    const scaled = await render('scaled')
+    expect(kinds(scaled)).toContain('HorizontalPodAutoscaler')
+    expect(scaled).not.toMatch(/^ {2}replicas:/m)
+    expect(scaled).toContain('serviceAccountName: crossdock\n')
+  })
+
   test.each([
+    ['replicas=2', 'several pods need config.store.catalog on postgres://'],
+    ['autoscaling.enabled=true', 'several pods need config.store.catalog on postgres://'],
     ['config.cache.maxSise=1GiB', "additional properties 'maxSise' not allowed"],
     ['config.data=/elsewhere', "additional properties 'data' not allowed"],
     ['nodes.enabled=true', 'nodes.address: nodes know no names of services'],

@@ -28,6 +28,22 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ if . }}{{ printf "listen-%d" . }}{{ else }}registry{{ end }}
 {{- end }}
 
+{{/* Several pods; refused where the store is one pod's own. */}}
+{{- define "crossdock.isMany" -}}
+{{- if or (gt (int .Values.replicas) 1) .Values.autoscaling.enabled -}}
+{{- $store := .Values.config.store | default dict -}}
+{{- if not (and (hasPrefix "postgres" ($store.catalog | default "")) (hasPrefix "s3://" ($store.blobs | default ""))) }}{{ fail "replicas, autoscaling: several pods need config.store.catalog on postgres:// and config.store.blobs on s3://" }}{{ end -}}
+yes
+{{- end -}}
+{{- end }}
+
+{{/* Port on which pods pass on to each other what they download; the chart's own unless config.replicas says something. */}}
+{{- define "crossdock.replicasPort" -}}
+{{- if include "crossdock.isMany" . -}}
+{{- if .Values.config.replicas }}{{ with .Values.config.replicas.listen }}{{ include "crossdock.port" . }}{{ end }}{{ else }}5002{{ end -}}
+{{- end -}}
+{{- end }}
+
 {{- define "crossdock.hasAdmin" -}}
 {{ if ne .Values.config.admin "off" }}yes{{ end }}
 {{- end }}
