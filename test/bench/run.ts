@@ -11,6 +11,7 @@ import { lazyFormats, recompression } from './encoding.ts'
 import { gain } from './gain.ts'
 import { oneCopy } from './one-copy.ts'
 import { pieces } from './pieces.ts'
+import { costs } from './costs.ts'
 import { coldConversion, coldPull, eventLoop, singleFlight } from './pulling.ts'
 import { ranges } from './ranges.ts'
 import { restoring } from './restoring.ts'
@@ -36,6 +37,7 @@ const SECTIONS: readonly Section[] = [
   gain,
   restoring,
   shared,
+  costs,
 ]
 
 const { values } = parseArgs({

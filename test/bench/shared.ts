@@ -58,9 +58,9 @@ export const shared: Section = {
   },
 }
 
-const BUCKET = 'bench'
+export const BUCKET = 'bench'
 
-async function makeBucket({ url: endpoint }: S3Server): Promise<void> {
+export async function makeBucket({ url: endpoint }: S3Server): Promise<void> {
   Object.assign(process.env, S3_CREDENTIALS)
   const sdk = await loadSdk()
   const place = { bucket: BUCKET, prefix: '', endpoint, forcePathStyle: true }
