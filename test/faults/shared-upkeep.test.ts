@@ -23,7 +23,7 @@ describe.skipIf(!hasSharedPair)('servers that share a store', () => {
       )
       return all.sort()
     }
-    expect(await turns()).toEqual([0, 1])
+    await expect.poll(turns, { timeout: TAKEN_OVER_MS }).toEqual([0, 1])
     await replicas.registry.pushImage('upkeep/a', '1', { layers: [{ size: 300_000 }] })
     await pull(second.proxy.base, 'upkeep/a', '1')
     await expect.poll(onS3, { timeout: TAKEN_OVER_MS }).toEqual([])
