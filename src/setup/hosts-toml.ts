@@ -3,7 +3,7 @@ import { file, note, type Setup, type Step } from './setup.ts'
 
 /** Below `folder`: every upstream's host through this server, and this server by its own name. */
 export function hostsTomls(setup: Setup, folder: string): Step[] {
-  const { address, scheme, profile, hosts, ca } = setup
+  const { address, scheme, profile, hosts } = setup
   const trust = trustLines(setup, folder)
   const mirrors = hosts.map(({ name, server }) => {
     const host = `[host."${scheme}://${address}/as/${profile}"]`
@@ -13,10 +13,16 @@ export function hostsTomls(setup: Setup, folder: string): Step[] {
     const text = `server = "${server}"\n\n${host}\n${lines.map((line) => `  ${line}\n`).join('')}`
     return file(`${folder}/${name}/hosts.toml`, text)
   })
+  return [...mirrors, ...ownHostsToml(setup, folder)]
+}
+
+/** This server by its own name alone. */
+export function ownHostsToml(setup: Setup, folder: string): Step[] {
+  const { address, scheme, ca } = setup
+  const trust = trustLines(setup, folder)
   const own = [`server = "${scheme}://${address}"`, ...trust]
   const needsOwn = scheme === 'http' || trust.length > 0
   return [
-    ...mirrors,
     ...(needsOwn ? [file(`${folder}/${address}/hosts.toml`, `${own.join('\n')}\n`)] : []),
     ...(ca === undefined ? [] : [file(`${folder}/${address}/ca.crt`, ca)]),
   ]

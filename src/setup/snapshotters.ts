@@ -1,9 +1,12 @@
 /** Lazy snapshotters of containerd: each fetches what a container reads, by a configuration of its own beside containerd's. */
+import { ownHostsToml } from './hosts-toml.ts'
 import { file, isLocal, note, run, type Setup, type Step } from './setup.ts'
 
 interface Snapshotter {
   readonly name: string
   readonly socket: string
+  /** What a node must have, and where it comes from. */
+  readonly programs: readonly string[]
   /** Of the CRI plugin of containerd, beside `snapshotter` and `disable_snapshot_annotations`. */
   readonly criLines: readonly string[]
 }
@@ -11,24 +14,31 @@ interface Snapshotter {
 const STARGZ: Snapshotter = {
   name: 'stargz',
   socket: '/run/containerd-stargz-grpc/containerd-stargz-grpc.sock',
+  programs: ['containerd-stargz-grpc: https://github.com/containerd/stargz-snapshotter/releases'],
   criLines: [],
 }
 const SOCI: Snapshotter = {
   name: 'soci',
   socket: '/run/soci-snapshotter-grpc/soci-snapshotter-grpc.sock',
+  programs: [
+    'soci-snapshotter-grpc 0.10 or newer: https://github.com/awslabs/soci-snapshotter/releases',
+  ],
   criLines: [],
 }
 const NYDUS: Snapshotter = {
   name: 'nydus',
   socket: '/run/containerd-nydus/containerd-nydus-grpc.sock',
+  programs: [
+    'containerd-nydus-grpc: https://github.com/containerd/nydus-snapshotter/releases',
+    'nydusd, tried with 2.2.0: https://github.com/dragonflyoss/nydus/releases',
+  ],
   criLines: ['discard_unpacked_layers = false'],
 }
 
 export function stargzSteps(setup: Setup): Step[] {
   const path = '/etc/containerd-stargz-grpc/config.toml'
   return [
-    note('stargz-snapshotter', '1. containerd must know it; merge this, then restart containerd:'),
-    containerdConfig(STARGZ),
+    ...containerdParts(setup, STARGZ),
     ...resolverStep(path, setup, 'stargz-snapshotter'),
     ...trustSteps(setup, 'stargz-snapshotter'),
     ...loginSteps(setup, 'stargz-snapshotter'),
@@ -58,8 +68,7 @@ function namesThatStay({ address, scheme, hosts, defaultUpstream }: Setup): Step
 export function sociSteps(setup: Setup): Step[] {
   const path = '/etc/soci-snapshotter-grpc/config.toml'
   return [
-    note('soci-snapshotter', '1. containerd must know it; merge this, then restart containerd:'),
-    containerdConfig(SOCI),
+    ...containerdParts(setup, SOCI),
     ...resolverStep(path, setup, 'soci-snapshotter'),
     ...trustSteps(setup, 'soci-snapshotter'),
     ...loginSteps(setup, 'soci-snapshotter'),
@@ -74,9 +83,11 @@ export function sociSteps(setup: Setup): Step[] {
 
 export function nydusSteps(setup: Setup): Step[] {
   return [
-    note('nydus-snapshotter', '1. containerd must know it; merge this, then restart containerd:'),
-    containerdConfig(NYDUS),
-    note('2. How nydusd reaches this server, then systemctl restart nydus-snapshotter:'),
+    ...containerdParts(setup, NYDUS),
+    note(
+      '2. How nydusd reaches this server (the file that /etc/nydus/config.toml names as nydusd_config), then systemctl restart',
+      'nydus-snapshotter:',
+    ),
     file('/etc/nydus/nydusd-config.fusedev.json', nydusdConfig(setup)),
     ...trustSteps(setup, 'nydus-snapshotter'),
     ...loginSteps(setup, 'nydus-snapshotter'),
@@ -89,6 +100,32 @@ export function nydusSteps(setup: Setup): Step[] {
   ]
 }
 
+/** Manifests and configs containerd fetches itself, whatever fetches the layers. */
+const HOSTS = '/etc/containerd/certs.d'
+
+function containerdParts(setup: Setup, snapshotter: Snapshotter): Step[] {
+  const { name, programs } = snapshotter
+  const own = ownHostsToml(setup, HOSTS)
+  return [
+    note(
+      `${name}-snapshotter`,
+      'It runs as a service of its own on every node; install and start, if it is not there:',
+      ...programs.map((program) => `  ${program}`),
+      '',
+      '1. containerd must know it; merge this, then restart containerd:',
+    ),
+    containerdConfig(snapshotter),
+    ...(own.length === 0
+      ? []
+      : [
+          note(
+            `How containerd itself reaches this server (Kubernetes: config_path = "${HOSTS}" in config.toml):`,
+          ),
+          ...own,
+        ]),
+  ]
+}
+
 function containerdConfig({ name, socket, criLines }: Snapshotter): Step {
   const cri = [`snapshotter = "${name}"`, 'disable_snapshot_annotations = false', ...criLines]
   return file(
@@ -96,6 +133,8 @@ function containerdConfig({ name, socket, criLines }: Snapshotter): Step {
     `[proxy_plugins.${name}]
   type = "snapshot"
   address = "${socket}"
+  [proxy_plugins.${name}.exports]
+    enable_remote_snapshot_annotations = "true"
 
 # For Kubernetes, in containerd 2 ([plugins."io.containerd.grpc.v1.cri".containerd] in containerd 1):
 # [plugins."io.containerd.cri.v1.images"]

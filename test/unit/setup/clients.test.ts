@@ -188,6 +188,23 @@ describe('the set-up of a client', () => {
     )
   })
 
+  it.each([
+    ['stargz', 'estargz', 'containerd/stargz-snapshotter'],
+    ['soci', 'soci', 'awslabs/soci-snapshotter'],
+    ['nydus', 'nydus', 'dragonflyoss/nydus'],
+  ])('of %s leads from its program to containerd', async (name, profile, from) => {
+    const setup = await setupFor({ profile })
+    const files = filesOf(name, setup)
+
+    expect(formatSetup(name, setup)).toContain(`https://github.com/${from}/releases`)
+    expect(files.get('/etc/containerd/config.toml')).toContain(
+      'enable_remote_snapshot_annotations = "true"',
+    )
+    expect(files.get('/etc/containerd/certs.d/proxy.example:5000/hosts.toml')).toBe(
+      'server = "http://proxy.example:5000"\n',
+    )
+  })
+
   it('gives dockerd settings that are JSON', async () => {
     expect(
       JSON.parse(filesOf('docker', await setupFor()).get('/etc/docker/daemon.json') ?? ''),
