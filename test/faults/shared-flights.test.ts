@@ -1,6 +1,7 @@
 /** Three servers on one store: whatever is cold is fetched once and converted once among them, also when the one that does it dies. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
+import { ask } from '../helpers/faults-http.ts'
 import { pull, RefusedError } from '../helpers/faults-puller.ts'
 import { hasSharedPair, type Replica, Replicas } from '../helpers/replicas.ts'
 
@@ -64,13 +65,15 @@ describe.skipIf(!hasSharedPair)('three servers on one store', () => {
         FORMS.flatMap((form) => Array.from({ length: 10 }, () => pull(proxy.base, name, form))),
       )
       for (const one of pulling) one.catch(() => undefined)
-      await arrivedAt(others)
+      await arrivedAt(others, `${name}/blobs/${layer.digest}`)
 
       process.kill(holder.proxy.crossdock.pid, signal)
       const pulled = await Promise.all(pulling)
       gate.resolve()
 
       expect(gets(layer.digest)).toBe(2)
+      const rest = origin.requests.findLast((one) => one.reference === layer.digest)
+      expect(rest?.headers.range).toMatch(/^bytes=[1-9]\d{4,}-/)
       if (signal === 'SIGSTOP') process.kill(holder.proxy.crossdock.pid, 'SIGCONT')
       else await holder.proxy.restart('SIGKILL')
       for (const outcome of await Promise.all(lost)) expect(['served', 'told']).toContain(outcome)
@@ -94,11 +97,13 @@ async function conversions(all: readonly Replica[]): Promise<number> {
   return (await Promise.all(counts)).reduce((sum, one) => sum + one, 0)
 }
 
-/** Pullers wait at each of them. */
-async function arrivedAt(all: readonly Replica[]): Promise<void> {
+/** Pullers wait at each of them, and half of the blob has come there. */
+async function arrivedAt(all: readonly Replica[], blob: string): Promise<void> {
   for (const { proxy } of all) {
     const running = () => proxy.crossdock.metric('crossdock_conversions_running')
     await expect.poll(running, { timeout: 20_000 }).toBe(1)
+    const part = await ask(`${proxy.base}/${blob}`, { headers: { range: 'bytes=600000-600009' } })
+    expect(part.status).toBe(206)
   }
 }
 
