@@ -41,7 +41,7 @@ const MIN_BATCH = 16
 /** An input that takes longer every time is one too many, ms. */
 const SLOW_MS = 1_000
 const MAX_FINDINGS = 5
-const COLLECTED = 128
+const COLLECTED = 16
 /** The part of a number of inputs that is guided by coverage: one in so many. */
 const GUIDED = 10
 const HEADER_BYTES = 8
