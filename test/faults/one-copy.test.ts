@@ -1,5 +1,5 @@
 /** One copy of the content under faults: killed, damaged or full, every digest that was handed out stays good. */
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -8,7 +8,7 @@ import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { fsck } from '../helpers/faults-fsck.ts'
 import type { Failpoint } from '../helpers/faults-preload.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
-import { type PulledImage, pull } from '../helpers/faults-puller.ts'
+import { PoisonError, type PulledImage, pull } from '../helpers/faults-puller.ts'
 
 /** Folds at once what was pulled. */
 const FOLDING = { cache: { dedup: 'on', lease: '0', offline: true } }
@@ -77,6 +77,37 @@ describe('a store that keeps one copy', () => {
     })
   })
 
+  test('hands out no wrong byte when all that it keeps of layers has rotted, and all that upstream has', async () => {
+    await onCopy(folded, async (proxy) => {
+      const kept = await piecesIn(proxy.data)
+      expect(kept.length).toBeGreaterThanOrEqual(4)
+      for (const path of kept) await rot(path)
+      await proxy.start(OFFLINE)
+      for (const tag of TAGS) {
+        const again = await pull(proxy.base, 'app', tag).catch((error: Error) => error)
+        expect(again).not.toBeInstanceOf(PoisonError)
+        if ('layers' in again) expect(again.layers).toEqual(control.get(tag)?.layers)
+      }
+      await proxy.restart('SIGTERM', { cache: { offline: false } })
+      await servesAll(proxy)
+    })
+  })
+
+  test('folds nothing that it has no room for, and serves all', async () => {
+    await onCopy(pulled, async (proxy) => {
+      const full: Failpoint = {
+        ...{ op: 'write', when: 'before', act: 'ENOSPC', path: '/data/tmp/', times: 1_000 },
+        nth: 2,
+      }
+      await proxy.start(FOLDING, { points: [full] })
+      await expect
+        .poll(() => proxy.crossdock.output(), { timeout: START_MS })
+        .toMatch(/ENOSPC|full|no room/)
+      await proxy.restart('SIGTERM', OFFLINE)
+      await servesAll(proxy)
+    })
+  })
+
   test('refuses a layer while there is no room to make it again, and serves it afterwards', async () => {
     await onCopy(folded, async (proxy) => {
       const full: Failpoint = {
@@ -104,6 +135,25 @@ async function onCopy(data: string, work: (proxy: TestProxy) => Promise<void>): 
   await work(proxy)
   expect(await proxy.stop()).toBe(0)
   expect((await fsck(proxy.data)).problems).toEqual([])
+}
+
+/** What tells a zstd layer and corrections by their first bytes. */
+const KINDS = [Buffer.from('28b52ffd', 'hex'), Buffer.from('gzfix')]
+
+async function piecesIn(data: string): Promise<readonly string[]> {
+  const entries = await readdir(join(data, 'blobs'), { recursive: true, withFileTypes: true })
+  const paths = entries.filter((one) => one.isFile()).map((one) => join(one.parentPath, one.name))
+  const heads = await Promise.all(paths.map(async (path) => (await readFile(path)).subarray(0, 5)))
+  return paths.filter((_, i) =>
+    KINDS.some((kind) => heads[i]?.subarray(0, kind.byteLength).equals(kind)),
+  )
+}
+
+async function rot(path: string): Promise<void> {
+  const bytes = await readFile(path)
+  const at = bytes.byteLength >> 1
+  bytes[at] = (bytes[at] ?? 0) ^ 0x10
+  await writeFile(path, bytes)
 }
 
 async function servesAll(proxy: TestProxy): Promise<void> {
