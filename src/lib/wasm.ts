@@ -54,6 +54,21 @@ const EXPORT_FUNCTION = 0
 const EXPORT_MEMORY = 2
 const EXPORT_GLOBAL = 3
 
+/** Compiled when it is first wanted, once: whoever never restores a layer does not wait for it. */
+export class LazyModule {
+  readonly #bytes: () => Uint8Array<ArrayBuffer>
+  #module: WebAssembly.Module | undefined
+
+  constructor(bytes: () => Uint8Array<ArrayBuffer>) {
+    this.#bytes = bytes
+  }
+
+  get module(): WebAssembly.Module {
+    this.#module ??= new WebAssembly.Module(this.#bytes())
+    return this.#module
+  }
+}
+
 /** A module that exports its functions, its globals (of 32 bits, beginning at 0) and its memory under their names. */
 export function assemble(
   functions: readonly WasmFunction[],

@@ -2,7 +2,7 @@
  * The search of `chain.ts` as WebAssembly, since it is what restoring takes longest for. test/helpers/plain-go-chain.ts says the same as a
  * plain loop.
  */
-import { assemble, I32 } from '../../../lib/wasm.ts'
+import { assemble, I32, LazyModule } from '../../../lib/wasm.ts'
 import { PLAIN_SIZE } from '../plain-window.ts'
 import {
   BYTES,
@@ -39,12 +39,11 @@ interface Exports extends Readonly<Record<ChainNumber, { value: number }>> {
   readonly run: ChainLoop['run']
 }
 
-let compiled: WebAssembly.Module | undefined
+const COMPILED = new LazyModule(moduleBytes)
 
 /** With memory of its own. */
 export function openChainLoop(): ChainLoop {
-  compiled ??= new WebAssembly.Module(moduleBytes())
-  const { exports } = new WebAssembly.Instance(compiled)
+  const { exports } = new WebAssembly.Instance(COMPILED.module)
   const found = exports as unknown as Exports
   const { buffer } = found.memory
   return {
