@@ -1,0 +1,172 @@
+/** An import that makes layers again, cut off at every step that leaves a trace on the disk, and its bundle damaged in every part. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cp, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { IdentifiedBundle } from '../../src/bundle/description.ts'
+import { blobPath } from '../../src/bundle/layout-files.ts'
+import { type Hosts, must, openHosts, readJson, storeOf } from '../helpers/bundle-hosts.ts'
+import { seededText } from '../helpers/bytes.ts'
+import { fsck } from '../helpers/faults-fsck.ts'
+import type { Failpoint } from '../helpers/faults-preload.ts'
+import { faultyEnvironment } from '../helpers/faults-proxy.ts'
+import { ROOT } from '../helpers/fixtures.ts'
+
+const OPERATIONS = ['rename', 'remove', 'commit'] as const
+/** There are fewer steps of each kind. */
+const ENDLESS = 60
+const PATIENCE_MS = 600_000
+
+let hosts: Hosts
+/** What a whole import leaves. */
+let clean: readonly string[]
+
+const text = (name: string) => ({
+  files: [{ name, body: Buffer.from(seededText(30_000, name)) }],
+})
+const bundle = (name = 'b.tar.zst') => join(hosts.near.folder, name)
+
+beforeAll(async () => {
+  hosts = await openHosts()
+  const { registry, near, far } = hosts
+  await registry.pushImage('team/app', '1', { layers: [text('one'), text('two')] })
+  await must(near, 'export', 'team/app:1', '--restore-digests', '-o', 'b.tar.zst')
+  await must(near, 'export', 'team/app:1', '--restore-digests', '-o', 'b')
+  await must(far, 'import', bundle())
+  clean = await blobs()
+}, PATIENCE_MS)
+
+afterAll(() => hosts?.[Symbol.asyncDispose]())
+
+describe('an import that makes layers again', () => {
+  test.each(OPERATIONS)(
+    'leaves a sound store when it is killed at any %s, and is made good by the next',
+    async (op) => {
+      let killed = 0
+      for (const when of ['before', 'after'] as const) {
+        for (let nth = 1; nth < ENDLESS; nth += 1) {
+          await forget()
+          if (!(await importWith({ op, when, nth, act: 'kill' }).then(isKilled))) break
+          killed += 1
+          await goesOn(`${when} ${op} ${nth}`)
+        }
+      }
+      expect(killed).toBeGreaterThan(2)
+      expect(killed).toBeLessThan(2 * (ENDLESS - 1))
+    },
+    PATIENCE_MS,
+  )
+
+  test.each(['write', 'sync', 'rename', 'commit'] as const)(
+    'says so when the disk is full from some %s on, and leaves nothing that a next one cannot use',
+    async (op) => {
+      for (let nth = 1; nth < ENDLESS; nth += 4) {
+        await forget()
+        const full = { op, when: 'before', nth, times: 1_000, act: 'ENOSPC' } as const
+        const { code, said } = await importWith(full)
+        if (code === 0) return
+        expect({ nth, code }).toEqual({ nth, code: 1 })
+        expect(said).toMatch(/full|space|room/)
+        expect(said).not.toMatch(/\n\s+at /)
+        await goesOn(`full at ${op} ${nth}`)
+      }
+      throw new Error(`there is no end to every ${op}`)
+    },
+    PATIENCE_MS,
+  )
+
+  test('takes no byte of any part of the bundle that has changed', async () => {
+    const described = await readJson<IdentifiedBundle>(join(bundle('b'), 'bundle.json'))
+    const parts = [...described.blobs, ...(described.materials ?? [])]
+    for (const { digest } of parts) {
+      const path = join(bundle('b'), blobPath(digest))
+      const whole = await readFile(path)
+      for (const at of [0, whole.byteLength >> 1, whole.byteLength - 1]) {
+        await forget()
+        await writeFile(path, flipped(whole, at))
+
+        const { code, err } = await hosts.far.run('import', bundle('b'))
+
+        expect({ digest, at, code }).toEqual({ digest, at, code: 1 })
+        expect(err).toMatch(/is damaged.*copy the bundle again/)
+        expect(await blobs()).toEqual([])
+      }
+      await writeFile(path, whole)
+    }
+    await must(hosts.far, 'import', bundle('b'))
+    expect(await blobs()).toEqual(clean)
+  })
+
+  test.each(['b.tar.zst', 'b.tar.xz', 'b.tar'])(
+    'takes nothing of an archive with a changed bit that matters: %s',
+    async (name) => {
+      await must(hosts.near, 'export', 'team/app:1', '--restore-digests', '-o', name)
+      const whole = await readFile(bundle(name))
+      const damaged = join(hosts.near.folder, `damaged-${name}`)
+      for (let i = 0; i < 40; i += 1) {
+        await forget()
+        await writeFile(damaged, flipped(whole, Math.floor(((i + 0.5) / 40) * whole.byteLength)))
+
+        const { code } = await hosts.far.run('import', damaged)
+
+        // A bit of padding, or of a header's fields that nobody reads, changes nothing.
+        expect({ i, blobs: await blobs() }).toEqual({ i, blobs: code === 0 ? clean : [] })
+      }
+    },
+    PATIENCE_MS,
+  )
+})
+
+async function blobs(): Promise<readonly string[]> {
+  return (await storeOf(hosts.far)).filter((line) => line.startsWith('blobs/'))
+}
+
+async function forget(): Promise<void> {
+  await rm(join(hosts.far.folder, 'data'), { recursive: true, force: true })
+}
+
+/** What is left is sound, and the same import makes of it what it always makes. */
+async function goesOn(what: string): Promise<void> {
+  const data = join(hosts.far.folder, 'data')
+  const copy = join(hosts.far.folder, 'copy')
+  await cp(data, copy, { recursive: true })
+  const { problems } = await fsck(copy)
+  await rm(copy, { recursive: true, force: true })
+  expect({ what, problems }).toEqual({ what, problems: [] })
+  await must(hosts.far, 'import', bundle())
+  expect({ what, blobs: await blobs() }).toEqual({ what, blobs: clean })
+}
+
+interface Ended {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly said: string
+}
+
+function isKilled({ signal }: Ended): boolean {
+  return signal === 'SIGKILL'
+}
+
+async function importWith(point: Failpoint): Promise<Ended> {
+  const child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), 'import', bundle()], {
+    cwd: hosts.far.folder,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: {
+      ...process.env,
+      ...faultyEnvironment({ points: [{ path: '/data/', ...point }] }),
+    },
+  })
+  let said = ''
+  child.stderr.on('data', (chunk) => {
+    said += String(chunk)
+  })
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+  return { code, signal, said }
+}
+
+function flipped(bytes: Uint8Array, at: number): Uint8Array {
+  const copy = Buffer.from(bytes)
+  copy[at] = (copy[at] ?? 0) ^ 0x10
+  return copy
+}
