@@ -4,7 +4,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { Profile } from '../config/profiles.ts'
-import { CrossdockError, isOutage } from '../errors.ts'
+import { CrossdockError, isPassing } from '../errors.ts'
 import { priorityPaths, type RecordLine } from '../format/priorities.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import { streamOf } from '../lib/streams.ts'
@@ -113,7 +113,7 @@ export class PriorityLists {
     } catch (error) {
       const carried = this.#deps.offline ? await this.#carried(ask) : undefined
       if (carried !== undefined) return { list: carried, warnings: [] }
-      if (!isOutage(error)) throw error
+      if (!isPassing(error)) throw error
       return await this.#standIn(ask, configured, error)
     }
   }
@@ -161,7 +161,7 @@ export class PriorityLists {
           : await this.#linesAt(configured)
         return await this.#keep(repository, lines)
       } catch (error) {
-        throw isOutage(error) ? error : cannotBeHad(configured, ask, 'badManifest', error)
+        throw isPassing(error) ? error : cannotBeHad(configured, ask, 'badManifest', error)
       }
     })
   }
@@ -245,7 +245,7 @@ export class PriorityLists {
         const { lines } = await this.#deps.images.read(repository, digest)
         return await this.#keep(repository, lines)
       } catch (error) {
-        if (isOutage(error) || !(error instanceof CrossdockError)) throw error
+        if (isPassing(error) || !(error instanceof CrossdockError)) throw error
         if (error.kind === 'denied') return NOTHING
         return {
           list: undefined,
@@ -267,8 +267,19 @@ export class PriorityLists {
 
   async #keep(repository: Repository, lines: readonly RecordLine[]): Promise<Finding> {
     const list = await putList(this.#deps.store, priorityPaths(lines))
-    if (list !== undefined) await this.#deps.catalog.links.record(repository, [linkToList(list)])
+    if (list !== undefined) await this.#link(repository, list)
     return { list, warnings: [] }
+  }
+
+  /** Once more, so that it stays: what was linked before does without while the catalog cannot be written to. */
+  async #link(repository: Repository, list: PriorityList): Promise<void> {
+    try {
+      await this.#deps.catalog.links.record(repository, [linkToList(list)])
+    } catch (error) {
+      if (!isPassing(error)) throw error
+      const known = await this.#deps.catalog.links.find(repository, list.digest)
+      if (known === undefined || known.standing === 'named') throw error
+    }
   }
 
   /** What an import brought for the source. */

@@ -1,6 +1,6 @@
 /** Which manifest a tag names: fresh from upstream, remembered for the tag window, stale when upstream cannot answer. */
 import { LRUCache } from 'lru-cache'
-import { CrossdockError, isOutage } from '../errors.ts'
+import { CrossdockError, isOutage, isPassing } from '../errors.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import type { Digest } from '../oci/digest.ts'
 import { fullName, isSameRepository, type Repository } from '../oci/repository.ts'
@@ -27,6 +27,12 @@ export interface TagPolicy {
 /** How far a claim beside a manifest may lag behind, ms: it is a durable write, and counts against days of staleness. */
 const CLAIM_MS = 60 * 60_000
 
+/** How long an answer waits for what is only written down about it, ms: the catalog may be away, and somebody pulls. */
+const NOTE_MS = 1_000
+
+/** How long a stale answer stands where upstream's new one cannot be kept, ms: it costs a GET of a manifest each time. */
+const UNKEPT_MS = 5_000
+
 /** How long upstream's "no such tag" is believed without asking again, ms; for possible suffixes it is the tag window. */
 const UNKNOWN_TAG_MS = 5_000
 
@@ -44,6 +50,10 @@ export class Tags {
   readonly #flights = new SingleFlight<ResolvedTag | undefined>()
   /** When upstream said that a tag does not exist, monotonic ms. */
   readonly #unknown = new LRUCache<string, number>({ max: 50_000 })
+  /** What was checked with upstream and could not be written down yet. */
+  readonly #unwritten = new LRUCache<string, KnownTag>({ max: 50_000 })
+  /** When a tag had moved and the store could not keep what it names now, monotonic ms. */
+  readonly #unkept = new LRUCache<string, number>({ max: 50_000 })
 
   constructor(deps: TagsDeps) {
     this.#deps = deps
@@ -96,9 +106,9 @@ export class Tags {
     { tagWindowMs, staleWindowMs }: Pick<TagPolicy, 'tagWindowMs' | 'staleWindowMs'> = this.#deps
       .policy,
   ): Promise<ResolvedTag | undefined> {
-    const key = `${fullName(repository)}:${tag}`
+    const key = keyOf(repository, tag)
     return this.#flights.run(`${key} ${tagWindowMs}`, async () => {
-      const known = await this.#deps.catalog.tags.find(repository, tag)
+      const known = await this.#find(repository, tag)
       const age = known ? this.#deps.clock.now() - known.checkedAt : Number.POSITIVE_INFINITY
       const isFresh = age >= 0 && age < tagWindowMs
       if (known && (isFresh || this.#deps.policy.offline))
@@ -108,21 +118,33 @@ export class Tags {
       const unknownSince = this.#unknown.get(key)
       if (unknownSince !== undefined && this.#deps.clock.monotonic() - unknownSince < unknownMs)
         return
+      const mayBeStale = age < staleWindowMs
+      const unkeptSince = this.#unkept.get(key)
+      const isUnkept =
+        unkeptSince !== undefined && this.#deps.clock.monotonic() - unkeptSince < UNKEPT_MS
+      if (known && isUnkept && mayBeStale) return { digest: known.digest, stale: true }
       try {
         const digest =
           (known && (await this.#recheck(upstream, repository, tag, known))) ??
           (await fetch(upstream))
         if (digest !== undefined) return { digest, stale: false }
       } catch (error) {
-        if (known && isOutage(error) && age < staleWindowMs) {
-          return { digest: known.digest, stale: true }
-        }
-        throw error
+        if (!known || !isPassing(error) || !mayBeStale) throw error
+        if (!isOutage(error)) this.#unkept.set(key, this.#deps.clock.monotonic())
+        return { digest: known.digest, stale: true }
       }
       this.#unknown.set(key, this.#deps.clock.monotonic())
-      if (known) await this.forget(repository, tag)
+      if (known) await this.#note(this.forget(repository, tag))
       return undefined
     })
+  }
+
+  async #find(repository: Repository, tag: string): Promise<KnownTag | undefined> {
+    const known = await this.#deps.catalog.tags.find(repository, tag)
+    const later = this.#unwritten.get(keyOf(repository, tag))
+    const isLater =
+      later?.digest === known?.digest && (later?.checkedAt ?? 0) > (known?.checkedAt ?? 0)
+    return known && isLater ? later : known
   }
 
   async #fetch(
@@ -145,10 +167,28 @@ export class Tags {
     if (now?.digest !== known.digest) return undefined
     if ((await this.#deps.manifests.findLocal(repository, known.digest)) === undefined)
       return undefined
-    const at = this.#deps.clock.now()
-    await this.#refreshClaim(repository, tag, known.digest, at)
-    await this.#deps.catalog.tags.record(repository, tag, { digest: known.digest, checkedAt: at })
+    const checked = { digest: known.digest, checkedAt: this.#deps.clock.now() }
+    this.#unwritten.set(keyOf(repository, tag), checked)
+    await this.#note(this.#write(repository, tag, checked))
     return known.digest
+  }
+
+  /** When it was asked last: good to know, and no reason to keep an answer back. */
+  async #write(repository: Repository, tag: string, checked: KnownTag): Promise<void> {
+    await this.#refreshClaim(repository, tag, checked.digest, checked.checkedAt)
+    await this.#deps.catalog.tags.record(repository, tag, checked)
+    const key = keyOf(repository, tag)
+    if (this.#unwritten.get(key) === checked) this.#unwritten.delete(key)
+  }
+
+  /** Waits for what no answer depends on, for a moment; that a store cannot be written to is what its check tells. */
+  async #note(work: Promise<unknown>): Promise<void> {
+    const done = work.catch((error: unknown) => {
+      if (!(error instanceof CrossdockError)) throw error
+    })
+    const patience = new AbortController()
+    const late = this.#deps.clock.sleep(NOTE_MS, patience.signal).catch(() => undefined)
+    await Promise.race([done, late]).finally(() => patience.abort())
   }
 
   /** A catalog that is made again judges a tag's age by the claim beside the manifest. */
@@ -196,4 +236,8 @@ export class Tags {
     })
     return await this.#deps.catalog.tags.forget(repository, tag)
   }
+}
+
+function keyOf(repository: Repository, tag: string): string {
+  return `${fullName(repository)}:${tag}`
 }

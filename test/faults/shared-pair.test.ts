@@ -67,6 +67,34 @@ describe.skipIf(!hasPostgres || !hasS3)('a server on PostgreSQL and S3', () => {
     expect(await pullAll('pair/warm')).toEqual(before)
   })
 
+  test('goes on with that past the tag window, and serves what has moved as it was', async () => {
+    for (const name of ['pair/same', 'pair/moved']) {
+      await origin.pushImage(name, '1', { layers: [{ size: 300_000 }] })
+    }
+    // Whatever is asked, its window has passed.
+    await proxy.restart('SIGTERM', { cache: { tagWindow: '0s' } })
+    const [same, moved] = [await pullAll('pair/same'), await pullAll('pair/moved')]
+    await origin.pushImage('pair/moved', '1', { layers: [{ size: 1_000 }] })
+
+    await postgres.stop('fast')
+    try {
+      for (let i = 0; i < 2; i += 1) {
+        expect(await pullAll('pair/same')).toEqual(same)
+        expect(await pullAll('pair/moved')).toEqual(moved)
+      }
+      const path = (name: string) => `${proxy.base}/pair/${name}/manifests/1`
+      expect((await ask(path('same'))).headers.warning).toBeUndefined()
+      expect((await ask(path('moved'))).headers.warning).toContain('110')
+    } finally {
+      await postgres.start()
+    }
+
+    await expect.poll(async () => (await ask(`${proxy.crossdock.url}/readyz`)).status).toBe(200)
+    const now = async () => await pullAll('pair/moved')
+    await expect.poll(now, { timeout: 20_000, interval: 500 }).not.toEqual(moved)
+    await proxy.restart()
+  })
+
   test('serves warm images while PostgreSQL restarts under load, and cold ones or says why not', async () => {
     const names = Array.from({ length: 6 }, (_, i) => `pair/load-${i}`)
     for (const name of names) await origin.pushImage(name, '1', { layers: [{ size: 100_000 }] })

@@ -1,10 +1,12 @@
 /** What a tag's re-check finds, and leaves beside its manifest. */
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../../src/clock.ts'
+import { CrossdockError } from '../../../src/errors.ts'
 import { DEFAULT_MODEL_LIMITS } from '../../../src/oci/manifest.ts'
 import { Blobs } from '../../../src/pull/blobs.ts'
 import { Manifests } from '../../../src/pull/manifests.ts'
 import { Tags } from '../../../src/pull/tags.ts'
+import type { Clock } from '../../../src/ports/clock.ts'
 import { FakeRegistry } from '../../helpers/fake-registry.ts'
 import { memoryStore } from '../../helpers/memory-store.ts'
 import { type OpenedUpstream, openUpstream } from '../../helpers/open-upstream.ts'
@@ -13,9 +15,9 @@ import { DOWNLOADS } from '../../helpers/open-blobs.ts'
 const HOUR_MS = 3_600_000
 const repository = { upstream: 'local', name: 'app' }
 
-function openTags({ upstreams }: OpenedUpstream, now: () => number) {
+function openTags({ upstreams }: OpenedUpstream, now: () => number, more: Partial<Clock> = {}) {
   const { blobs: store, sidecars, catalog } = memoryStore()
-  const clock = { ...systemClock, now }
+  const clock = { ...systemClock, now, ...more }
   const blobs = new Blobs({ ...DOWNLOADS, store, catalog, upstreams, offline: false })
   const limits = DEFAULT_MODEL_LIMITS
   const shared = { sidecars, catalog, upstreams }
@@ -60,4 +62,81 @@ test.each([
 
   now = HOUR_MS
   expect(await tags.resolve(repository, '1')).toEqual({ digest, stale: false })
+})
+
+describe('while nothing can be written to the catalog', () => {
+  const away = () => new CrossdockError('overloaded', 'it is away', { reason: 'postgres-away' })
+  const refuse = () => Promise.reject(away())
+
+  async function openAway(origin: FakeRegistry, opened: OpenedUpstream, more?: Partial<Clock>) {
+    let now = 0
+    const open = openTags(opened, () => now, more)
+    const { digest } = await origin.pushImage('app', '1')
+    await open.tags.resolve(repository, '1')
+    const { tags, links } = open.catalog
+    Object.assign(tags, { record: refuse, forget: refuse })
+    Object.assign(links, { record: refuse })
+    const later = (ms: number) => {
+      now += ms
+      origin.requests.length = 0
+    }
+    return { ...open, digest, later }
+  }
+
+  test.each(['tags', 'sidecars'] as const)(
+    'a tag that has not moved is as fresh as upstream says, for its window (%s)',
+    async (part) => {
+      await using origin = await FakeRegistry.start()
+      await using opened = openUpstream(origin)
+      const { tags, sidecars, digest, later } = await openAway(origin, opened)
+      if (part === 'sidecars') Object.assign(sidecars, { read: refuse, update: refuse })
+
+      later(2 * HOUR_MS)
+      expect(await tags.resolve(repository, '1')).toEqual({ digest, stale: false })
+      expect(origin.requests.map(({ method }) => method)).toEqual(['HEAD'])
+      later(30_000)
+      expect(await tags.resolve(repository, '1')).toEqual({ digest, stale: false })
+      expect(origin.requests).toEqual([])
+    },
+  )
+
+  test('a write that does not end keeps no answer back', async () => {
+    await using origin = await FakeRegistry.start()
+    await using opened = openUpstream(origin)
+    const sleep = () => Promise.resolve()
+    const { tags, catalog, digest, later } = await openAway(origin, opened, { sleep })
+    Object.assign(catalog.tags, { record: () => new Promise(() => undefined) })
+
+    later(HOUR_MS)
+    expect(await tags.resolve(repository, '1')).toEqual({ digest, stale: false })
+  })
+
+  test('a tag that has moved is what it was, and upstream is not asked again at once', async () => {
+    await using origin = await FakeRegistry.start()
+    await using opened = openUpstream(origin)
+    const { tags, digest, later } = await openAway(origin, opened)
+    await origin.pushImage('app', '1', { layers: [{ size: 77 }] })
+
+    later(HOUR_MS)
+    expect(await tags.resolve(repository, '1')).toEqual({ digest, stale: true })
+    later(0)
+    expect(await tags.resolve(repository, '1')).toEqual({ digest, stale: true })
+    expect(origin.requests).toEqual([])
+    await expect(tags.refresh(repository, '1')).rejects.toMatchObject({ reason: 'postgres-away' })
+    later(8 * 24 * HOUR_MS)
+    await expect(tags.resolve(repository, '1')).rejects.toMatchObject({ reason: 'postgres-away' })
+  })
+
+  test('a tag that is gone is gone, and one that was never asked for is an error', async () => {
+    await using origin = await FakeRegistry.start()
+    await using opened = openUpstream(origin)
+    const { tags, later } = await openAway(origin, opened)
+    await origin.pushImage('app', '2')
+    await expect(tags.resolve(repository, '2')).rejects.toMatchObject({ reason: 'postgres-away' })
+    origin.fault({ method: 'HEAD' }, { status: 404 })
+    origin.fault({ method: 'GET' }, { status: 404 })
+
+    later(HOUR_MS)
+    expect(await tags.resolve(repository, '1')).toBeUndefined()
+  })
 })
