@@ -11,11 +11,11 @@ import type { StorePlace } from './halves.ts'
 import { FILE_MODE, layoutOf, makeFolder } from './layout.ts'
 import { acquireServerLock } from './lock.ts'
 import { dataFolder, refusePlanted } from './open.ts'
-import { nameOfCatalog } from './postgres/open.ts'
+import { openCandidate } from './postgres/open.ts'
 import { Objects } from './s3/objects.ts'
 import { ownerFile } from './s3/open.ts'
 import { nameOf, S3_LIMITS, type S3Place } from './s3/place.ts'
-import { type MarkTimes, ServerMark } from './s3/server-mark.ts'
+import { type MarkTimes, type MarkWait, ServerMark } from './s3/server-mark.ts'
 import { Swaps } from './s3/swaps.ts'
 
 export interface HeldStore extends AsyncDisposable {
@@ -27,6 +27,8 @@ export interface HoldDeps {
   readonly data: string
   readonly place: StorePlace
   readonly clock: Clock
+  /** Another server of this store may still be there: how long it takes to see, ms. */
+  readonly waits?: ((what: MarkWait) => void) | undefined
   /** Of tests. */
   readonly markTimes?: MarkTimes | undefined
 }
@@ -44,28 +46,28 @@ export async function holdStore(deps: HoldDeps): Promise<HeldStore> {
 
 async function takeMark(
   s3: S3Place,
-  { data, place, clock, markTimes }: HoldDeps,
+  { data, place, clock, markTimes, waits }: HoldDeps,
   opening: AsyncDisposableStack,
 ): Promise<ServerMark> {
   await refusePlanted(data, place)
   const folder = dataFolder(data, place)
   const objects = opening.use(await Objects.open(s3, S3_LIMITS))
   const { catalog } = place
-  const isShared = catalog.kind === 'postgres'
-  const owner = isShared
-    ? `catalog ${await nameOfCatalog({ url: catalog.url, clock }, nameOf(s3))}`
-    : await ownerOf(folder)
+  await using candidate =
+    catalog.kind === 'postgres'
+      ? await openCandidate({ url: catalog.url, clock }, nameOf(s3))
+      : undefined
+  const isShared = candidate !== undefined
+  const owner = isShared ? `catalog ${candidate.name}` : await ownerOf(folder)
   const swaps = new Swaps(objects)
   const mark = opening.use(
     await ServerMark.take({
-      swaps,
-      place: s3,
-      clock,
-      owner,
-      isShared,
+      ...{ swaps, place: s3, clock, owner, isShared, waits },
       ...(markTimes && { times: markTimes }),
     }),
   )
+  // Not before: a start that is refused must not leave a catalog that belongs to where it was refused.
+  await candidate?.claim()
   // What another server has told the store meanwhile, a catalog here does not know.
   if (mark.hadOther && !isShared) await markIncomplete(layoutOf(folder))
   return mark

@@ -1,18 +1,32 @@
 /** Whose catalog it is: one store has one catalog, and a catalog speaks of the blobs of one store. */
 import { NOT_OURS, refusal } from './failures.ts'
 import type { Session } from './database.ts'
-import { textOf } from './values.ts'
+import { textIn, textOf } from './values.ts'
 
-/** The first server says it; others find it. */
-const CLAIM = `INSERT INTO crossdock.identity (id, store) VALUES (1, $1) ON CONFLICT (id) DO NOTHING`
+const NAME = 'INSERT INTO crossdock.identity (id) VALUES (1) ON CONFLICT (id) DO NOTHING'
+/** The first store says it. */
+const CLAIM = 'UPDATE crossdock.identity SET store = $1 WHERE id = 1 AND store IS NULL'
 const FIND = 'SELECT catalog::text, store FROM crossdock.identity WHERE id = 1'
 
 /** The catalog's own name, another for each database that was made. Throws when it belongs to another store than `store`. */
-export async function identify(db: Session, address: string, store: string): Promise<string> {
+export async function nameFor(db: Session, address: string, store: string): Promise<string> {
+  await db.query(NAME)
+  const [row = {}] = (await db.query(FIND)).rows
+  if (row.store !== null) assertOwn(address, textIn(row, 'store'), store)
+  return textIn(row, 'catalog')
+}
+
+/** From now on it is this store's and no other's. Throws when another one was quicker. */
+export async function claimFor(db: Session, address: string, store: string): Promise<void> {
+  await db.query(NAME)
   await db.query(CLAIM, [textOf(store)])
-  const [row] = (await db.query(FIND)).rows
-  const { catalog, store: known } = { catalog: String(row?.catalog), store: String(row?.store) }
-  if (known === textOf(store)) return catalog
-  const what = `it is the catalog of ${known}; give ${store} a database of its own, which is then filled from there`
+  const [row = {}] = (await db.query(FIND)).rows
+  assertOwn(address, textIn(row, 'store'), store)
+}
+
+/** Throws unless the store that a catalog belongs to is this one. */
+export function assertOwn(address: string, known: string, store: string): void {
+  if (known === textOf(store)) return
+  const what = `it is the catalog of ${known}; give ${store} a database of its own, which is then filled from there, or, when no server uses this one with ${known} any more, empty it with DROP SCHEMA crossdock CASCADE`
   throw refusal(address, what, NOT_OURS)
 }

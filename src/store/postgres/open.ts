@@ -7,7 +7,7 @@ import { postgresFailure, standbyFailure } from './failures.ts'
 import type { Coordination } from '../../ports/leases.ts'
 import { LeasedTurns } from '../leased-turns.ts'
 import { TableLeases } from '../table-leases.ts'
-import { identify } from './identity.ts'
+import { claimFor, nameFor } from './identity.ts'
 import { PostgresLeaseTable } from './leases.ts'
 import { PostgresNotices } from './notices.ts'
 import type { Journal } from '../../ports/journal.ts'
@@ -42,7 +42,7 @@ export async function openPostgresCatalog(
   const { clock, journal, store, migrations = MIGRATIONS } = deps
   const { db, address } = await openDatabase(deps)
   try {
-    if (store !== undefined) await identify(db, address, store)
+    if (store !== undefined) await claimFor(db, address, store)
   } catch (error) {
     await db[Symbol.asyncDispose]()
     throw error
@@ -69,11 +69,25 @@ export async function openPostgresCoordination(deps: PostgresDeps): Promise<Coor
   }
 }
 
-/** The name of the catalog at an address, which must be the one of this store. */
-export async function nameOfCatalog(deps: PostgresDeps, store: string): Promise<string> {
+/** A catalog that may not be any store's yet. */
+export interface Candidate extends AsyncDisposable {
+  /** Another for each database that was made. */
+  readonly name: string
+  /** Makes it the store's, for good. */
+  claim(): Promise<void>
+}
+
+/** Throws when the catalog at an address belongs to another store. */
+export async function openCandidate(deps: PostgresDeps, store: string): Promise<Candidate> {
   const { db, address } = await openDatabase(deps)
-  await using _ = db
-  return await identify(db, address, store)
+  try {
+    const name = await nameFor(db, address, store)
+    const claim = () => claimFor(db, address, store)
+    return { name, claim, [Symbol.asyncDispose]: () => db[Symbol.asyncDispose]() }
+  } catch (error) {
+    await db[Symbol.asyncDispose]()
+    throw error
+  }
 }
 
 /** Throws CrossdockErrors that say what to do; a server that is away at the start is not waited for. */

@@ -117,4 +117,8 @@ export const MIGRATIONS: readonly Migration[] = [
   );
   `,
   },
+  {
+    least: 1,
+    sql: 'ALTER TABLE crossdock.identity ALTER COLUMN store DROP NOT NULL',
+  },
 ]

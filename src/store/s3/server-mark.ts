@@ -38,6 +38,15 @@ const MARK: Document<Mark> = {
   format: (mark) => summedJson(mark),
 }
 
+/** Somebody else's mark is watched, which may be nobody's any more. */
+export interface MarkWait {
+  /** Whose it is, for people. */
+  readonly host: string
+  readonly place: string
+  /** The longest that it takes. */
+  readonly ms: number
+}
+
 export interface MarkDeps {
   readonly swaps: Swaps
   readonly place: S3Place
@@ -47,6 +56,8 @@ export interface MarkDeps {
   /** Others may hold it under the same name at the same time. */
   readonly isShared?: boolean
   readonly times?: MarkTimes
+  /** Told before it watches. */
+  readonly waits?: ((what: MarkWait) => void) | undefined
 }
 
 export class ServerMark implements AsyncDisposable {
@@ -69,16 +80,19 @@ export class ServerMark implements AsyncDisposable {
 
   /** Throws `already-running` when another server renews it, which takes until `deadMs` to see. */
   static async take(deps: MarkDeps): Promise<ServerMark> {
-    const { swaps, clock, owner, times = MARK_TIMES } = deps
+    const { swaps, place, clock, owner, times = MARK_TIMES } = deps
     const found = await swaps.read(MARK)
     const isFree = found === undefined || found.isFree === true || found.owner === owner
-    if (!isFree) await clock.sleep(times.deadMs)
+    if (!isFree) {
+      deps.waits?.({ host: found.host, place: nameOf(place), ms: times.deadMs })
+      await clock.sleep(times.deadMs)
+    }
     const taken = await swaps.update(MARK, (now) => {
       const isOurs = now === undefined || now.isFree === true || now.owner === owner
       const isDead = now?.owner === found?.owner && now?.count === found?.count
       return isOurs || isDead ? next(owner, now) : now
     })
-    if (taken?.owner !== owner) throw alreadyRunning(deps.place, taken?.host)
+    if (taken?.owner !== owner) throw alreadyRunning(deps, taken?.host)
     return new ServerMark(deps, taken.count, found !== undefined && found.owner !== owner)
   }
 
@@ -137,10 +151,16 @@ function isMark(value: unknown): value is Mark {
   )
 }
 
-function alreadyRunning(place: S3Place, host = 'another machine'): CrossdockError {
+function alreadyRunning(
+  { place, isShared = false }: MarkDeps,
+  host = 'another machine',
+): CrossdockError {
+  const share = isShared
+    ? 'is store.catalog right? If it is, stop that server or use another prefix'
+    : 'stop it, use another prefix, or let both share one catalog on PostgreSQL'
   return new CrossdockError(
     'internal',
-    `another crossdock server, on ${host}, already uses ${nameOf(place)} with a catalog of its own; stop it, use another prefix, or let both share one catalog on PostgreSQL`,
+    `another crossdock server, on ${host}, already uses ${nameOf(place)} with a catalog of its own; ${share}`,
     { reason: 'already-running' },
   )
 }
