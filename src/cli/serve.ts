@@ -48,6 +48,10 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
     data: config.data,
     place: config.store,
     clock: systemClock,
+    waits: ({ host, place, ms }) =>
+      system.output.err(
+        `waiting up to ${ms / 1000} s to see whether the server on ${host} still uses ${place}\n`,
+      ),
   })
   const app = await openServer(loaded, system)
   const state: ServerState = {
