@@ -149,6 +149,21 @@ describe.skipIf(!hasPostgres || !hasS3)('an embedded store', () => {
     expect(unknown.stderr).toContain('there are no credentials; set AWS_ACCESS_KEY_ID')
   })
 
+  test.each(['migrate --dry-run', 'migrate'])(
+    'is not begun to be moved where PostgreSQL will not have it (%s)',
+    async (words) => {
+      const fresh = await freshPlace()
+      const line = await command(words.split(' '), fresh)
+      const store = { ...storeAt(fresh), catalog: postgres.url('no') }
+      const other = { data: join(folder, 'new'), store }
+      await writeFile(join(folder, 'store.yaml'), JSON.stringify(other))
+      const found = await runCommand(process.execPath, line, { env: S3_CREDENTIALS })
+      expect(found.status).toBe(1)
+      expect(found.stderr).toContain('there is no such database')
+      expect(await digestsOnS3(fresh, '')).toEqual(new Map())
+    },
+  )
+
   test('is moved to S3 alone', async () => {
     const file = join(folder, 'disk.yaml')
     await writeFile(file, JSON.stringify({ data: join(folder, 'elsewhere') }))

@@ -9,8 +9,9 @@ import type { BlobsHalf, LocalParts, StorePlace } from '../halves.ts'
 import { layoutOf, makeFolder } from '../layout.ts'
 import { isServed } from '../lock.ts'
 import { dataFolder, openStore, refusePlanted } from '../open.ts'
+import { lookAtCatalog } from '../postgres/look.ts'
 import { openS3Half } from '../s3/open.ts'
-import { S3_LIMITS, type S3Limits, type S3Place } from '../s3/place.ts'
+import { nameOf, S3_LIMITS, type S3Limits, type S3Place } from '../s3/place.ts'
 import { TempFiles } from '../temp-files.ts'
 import { type CopyProgress, copyBlobs, type LostBlob, type Missing, missingIn } from './blobs.ts'
 import { copyJournal, copySidecars } from './facts.ts'
@@ -53,6 +54,9 @@ export interface Migrated {
 
 export async function migrate(deps: MigrationDeps): Promise<Migrated> {
   const { from, to, isLook, s3Limits: limits = S3_LIMITS } = deps
+  // What would end it after hours is said first, whether it is a look or not.
+  const { catalog, blobs } = to.place
+  if (catalog.kind === 'postgres') await lookAtCatalog(catalog, nameOf(blobs))
   await using opened = new AsyncDisposableStack()
   const target = opened.use(await openTarget(deps, limits))
   const source = opened.use(await openSource(deps))

@@ -128,9 +128,17 @@ export function silentFailure(address: string): CrossdockError {
   return failureOf(address, UNREACHABLE)
 }
 
+/** What it would say when we tried. */
+export function rightsFailure(address: string): CrossdockError {
+  return failureOf(address, RIGHTS)
+}
+
 function failureOf(address: string, { kind, what, advice, reason }: Advice): CrossdockError {
   const message = `cannot use the catalog on PostgreSQL at ${address}: ${what}; ${advice}`
-  return new CrossdockError(kind, message, { reason, retryAfter: 5 })
+  return new CrossdockError(kind, message, {
+    reason,
+    ...(kind === 'overloaded' && { retryAfter: 5 }),
+  })
 }
 
 export function refusal(address: string, what: string, reason: string): CrossdockError {

@@ -56,7 +56,8 @@ export function tooNew(address: string, version: number, known: number): Error {
   return refusal(address, what, TOO_NEW)
 }
 
-async function checkServer(client: ClientBase, address: string): Promise<void> {
+/** Throws when it is too old, or cannot hold every text. */
+export async function checkServer(client: ClientBase, address: string): Promise<void> {
   const { rows } = await client.query<{ version: number; encoding: string }>(
     `SELECT current_setting('server_version_num')::integer AS version,
        current_setting('server_encoding') AS encoding`,
@@ -71,20 +72,33 @@ async function checkServer(client: ClientBase, address: string): Promise<void> {
   }
 }
 
-/** Makes schema and table of versions where they are missing; an empty schema may be there, made by whoever grants rights. */
-async function makeOurs(client: ClientBase, address: string): Promise<void> {
-  const { rows } = await client.query<{ schema: boolean; tables: number; ours: boolean }>(
+/** What is there of ours. */
+export interface Found {
+  readonly schema: boolean
+  /** With a table of versions as we make it. */
+  readonly ours: boolean
+}
+
+/** Throws when our schema holds something else. */
+export async function findOurs(client: ClientBase, address: string): Promise<Found> {
+  const { rows } = await client.query<Found & { readonly tables: number }>(
     `SELECT to_regnamespace('crossdock') IS NOT NULL AS schema,
        (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace('crossdock')) AS tables,
        (SELECT count(*) = 2 FROM pg_attribute WHERE attrelid = to_regclass('crossdock.versions')
           AND attname IN ('version', 'least')) AS ours`,
   )
   const found = rows[0] ?? { schema: false, tables: 0, ours: false }
-  if (found.ours) return
-  if (found.tables > 0) {
+  if (!found.ours && found.tables > 0) {
     const what = 'its schema crossdock holds tables of something else; name another database'
     throw refusal(address, what, NOT_OURS)
   }
+  return found
+}
+
+/** Makes schema and table of versions where they are missing; an empty schema may be there, made by whoever grants rights. */
+async function makeOurs(client: ClientBase, address: string): Promise<void> {
+  const found = await findOurs(client, address)
+  if (found.ours) return
   if (!found.schema) await client.query('CREATE SCHEMA crossdock')
   await client.query(
     `CREATE TABLE crossdock.versions (version integer PRIMARY KEY, least integer NOT NULL,

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../../../../src/clock.ts'
+import { lookAtCatalog } from '../../../../src/store/postgres/look.ts'
 import { openPostgresCatalog } from '../../../../src/store/postgres/open.ts'
 import { MIGRATIONS, type Migration } from '../../../../src/store/postgres/schema.ts'
 import {
@@ -8,6 +9,8 @@ import {
   type TestDatabase,
   testDatabase,
 } from '../../../helpers/postgres.ts'
+
+const STORE = 's3://one'
 
 describe.skipIf(!hasPostgres)('opening a catalog on PostgreSQL', () => {
   const databases: TestDatabase[] = []
@@ -154,6 +157,42 @@ describe.skipIf(!hasPostgres)('opening a catalog on PostgreSQL', () => {
   it('has migrations that the build before each can live with', () => {
     for (const [i, { least }] of MIGRATIONS.entries())
       expect(least).toBeLessThanOrEqual(Math.max(1, i))
+  })
+})
+
+describe.skipIf(!hasPostgres)('looking at a database', () => {
+  it('says what opening it would fail with', async () => {
+    await using guests = await testDatabase()
+    await guests.client.query("CREATE USER looker PASSWORD 'looker'")
+    const asGuest = new URL(guests.url)
+    asGuest.username = asGuest.password = 'looker'
+    const look = (url: string) => failureOf(lookAtCatalog({ url }, STORE))
+
+    const missing = new URL(guests.url)
+    missing.pathname = '/no'
+    expect(await look(missing.href)).toMatchObject({ reason: 'postgres-no-database' })
+    expect(await look(asGuest.href)).toMatchObject({ reason: 'postgres-rights' })
+    await guests.client.query('CREATE SCHEMA crossdock')
+    expect(await look(asGuest.href)).toMatchObject({ reason: 'postgres-rights' })
+    await guests.client.query('CREATE TABLE crossdock.versions (version text)')
+    expect(await look(guests.url)).toMatchObject({ reason: 'postgres-not-ours' })
+  })
+
+  it('leaves it as it is, and refuses that of another store and of a newer build', async () => {
+    await using database = await testDatabase()
+    const { url, client } = database
+    const look = (store: string) => lookAtCatalog({ url }, store)
+    await look(STORE)
+    const { rows } = await client.query("SELECT to_regnamespace('crossdock') AS schema")
+    expect(rows).toEqual([{ schema: null }])
+
+    await (await openPostgresCatalog({ url, clock: systemClock, store: STORE }))[
+      Symbol.asyncDispose
+    ]()
+    await look(STORE)
+    expect(await failureOf(look('s3://two'))).toMatchObject({ reason: 'postgres-not-ours' })
+    await client.query('INSERT INTO crossdock.versions (version, least) VALUES (99, 99)')
+    expect(await failureOf(look(STORE))).toMatchObject({ reason: 'postgres-schema-too-new' })
   })
 })
 

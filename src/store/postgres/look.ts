@@ -1,0 +1,80 @@
+/** Looks whether a database is the catalog of a store, or can become it, and changes nothing. */
+import { connectionOf, LIMITS } from './database.ts'
+import { addressOf, type ClientBase, loadDriver } from './driver.ts'
+import { postgresFailure, rightsFailure, standbyFailure } from './failures.ts'
+import { assertOwn } from './identity.ts'
+import { checkServer, type Found, findOurs, readState, tooNew } from './migrate.ts'
+import type { PostgresDeps } from './open.ts'
+import { MIGRATIONS } from './schema.ts'
+import { textIn } from './values.ts'
+
+/** Throws what opening it for `store` would throw. */
+export async function lookAtCatalog(
+  { url, limits, migrations = MIGRATIONS }: Omit<PostgresDeps, 'clock'>,
+  store: string,
+): Promise<void> {
+  const driver = await loadDriver()
+  const address = addressOf(url)
+  const client = driver.client(connectionOf(url, { ...LIMITS, ...limits }))
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+    await client.query('BEGIN READ ONLY')
+    await assertPrimary(client, address)
+    await checkServer(client, address)
+    const found = await findOurs(client, address)
+    const question = found.ours
+      ? mayUse(await versionOf(client, address, migrations.length), migrations.length)
+      : mayMake(found)
+    if (found.ours) await assertFree(client, address, store)
+    const { rows } = await client.query<{ may: boolean }>(question)
+    if (rows[0]?.may !== true) throw rightsFailure(address)
+  } catch (error) {
+    throw postgresFailure(address, error)
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+async function assertPrimary(client: ClientBase, address: string): Promise<void> {
+  const { rows } = await client.query<{ is_standby: boolean }>(
+    'SELECT pg_is_in_recovery() AS is_standby',
+  )
+  if (rows[0]?.is_standby !== false) throw standbyFailure(address)
+}
+
+async function assertFree(client: ClientBase, address: string, store: string): Promise<void> {
+  const { rows: tables } = await client.query<{ is_there: boolean }>(
+    "SELECT to_regclass('crossdock.identity') IS NOT NULL AS is_there",
+  )
+  if (tables[0]?.is_there !== true) return
+  const { rows } = await client.query(
+    'SELECT store FROM crossdock.identity WHERE store IS NOT NULL',
+  )
+  const [row] = rows
+  if (row !== undefined) assertOwn(address, textIn(row, 'store'), store)
+}
+
+async function versionOf(client: ClientBase, address: string, known: number): Promise<number> {
+  const { version, least } = await readState(client)
+  if (least > known) throw tooNew(address, version, known)
+  return version
+}
+
+function mayMake({ schema }: Found): string {
+  return schema
+    ? "SELECT has_schema_privilege('crossdock', 'CREATE') AS may"
+    : "SELECT has_database_privilege(current_database(), 'CREATE') AS may"
+}
+
+/** Whoever has tables to change must own them. */
+function mayUse(version: number, known: number): string {
+  const rights =
+    version < known
+      ? "pg_has_role(relowner, 'USAGE')"
+      : ['SELECT', 'INSERT', 'UPDATE', 'DELETE']
+          .map((right) => `has_table_privilege(oid, '${right}')`)
+          .join(' AND ')
+  return `SELECT bool_and(${rights}) AS may FROM pg_class
+    WHERE relnamespace = to_regnamespace('crossdock') AND relkind = 'r'`
+}
