@@ -145,15 +145,14 @@ export class Database implements Session, AsyncDisposable {
   /** Over a connection of its own: those of the pool may be what is broken. */
   async #probe(): Promise<void> {
     const { driver, url, limits, greet } = this.#deps
-    const client = driver.client(connectionOf(url, limits))
-    client.on('error', () => undefined)
+    let client: Client | undefined
     try {
-      await client.connect()
+      client = await driver.connect(connectionOf(url, limits))
       await greet(client)
     } catch (error) {
       throw postgresFailure(this.#deps.address, error)
     } finally {
-      await client.end().catch(() => undefined)
+      await client?.end().catch(() => undefined)
     }
   }
 

@@ -1,6 +1,7 @@
 /** The one place that knows `pg`: it is loaded only where a catalog on PostgreSQL is configured, and is an optional dependency. */
 import type { Client, ClientBase, ClientConfig, Pool, PoolClient, PoolConfig } from 'pg'
 import { CrossdockError } from '../../errors.ts'
+import { NoPassword } from './failures.ts'
 
 export type { Client, ClientBase, Pool, PoolClient }
 
@@ -11,6 +12,8 @@ export type Row = Readonly<Record<string, unknown>>
 export interface Driver {
   pool(config: PoolConfig): Pool
   client(config: ClientConfig): Client
+  /** A client that is connected; throws `NoPassword` where the server asked for one. */
+  connect(config: ClientConfig): Promise<Client>
 }
 
 /** Numbers of 64 bits: sizes, times and tokens all stay below 2^53. */
@@ -28,9 +31,29 @@ export async function loadDriver(): Promise<Driver> {
   const parserOf = (oid: number, format?: 'text' | 'binary') =>
     oid === INT8 ? Number : types.getTypeParser(oid, format ?? 'text')
   const own = { types: { getTypeParser: parserOf as typeof types.getTypeParser } }
+  const client = (config: ClientConfig) => new Client({ ...config, ...own })
   return {
     pool: (config) => new Pool({ ...config, ...own }),
-    client: (config) => new Client({ ...config, ...own }),
+    client,
+    connect: (config) => connected(client(config)),
+  }
+}
+
+/** How a server asks for a password. */
+const ASKED = ['SASL', 'CleartextPassword', 'MD5Password'].map((how) => `authentication${how}`)
+
+/** What pg says when it has none is what it says when a connection breaks. */
+async function connected(client: Client): Promise<Client> {
+  let isAsked = false
+  for (const event of ASKED) client.connection.on(event, () => (isAsked = true))
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+    return client
+  } catch (cause) {
+    // Closes what is half open; that it never was is not worth a word.
+    client.end().catch(() => undefined)
+    throw isAsked && !client.password ? new NoPassword('none is configured', { cause }) : cause
   }
 }
 

@@ -9,6 +9,11 @@ interface Advice {
   readonly reason: string
 }
 
+/** The server asked for a password, and there was none to tell it. */
+export class NoPassword extends Error {
+  override readonly name = 'NoPassword'
+}
+
 /** Nobody answers, or whoever answers is not the one to ask; what was asked may be asked again. */
 export const AWAY = 'postgres-away'
 export const STANDBY = 'postgres-standby'
@@ -32,6 +37,12 @@ const PASSWORD: Advice = {
   kind: 'internal',
   what: 'it refuses the user or the password',
   advice: 'mend them in store.catalog, or PGPASSWORD, and see pg_hba.conf',
+  reason: 'postgres-password',
+}
+const NO_PASSWORD: Advice = {
+  kind: 'internal',
+  what: 'it wants a password',
+  advice: 'set PGPASSWORD or put it in the address of store.catalog (postgres://USER:PASSWORD@...)',
   reason: 'postgres-password',
 }
 const RIGHTS: Advice = {
@@ -152,6 +163,7 @@ export function refusal(address: string, what: string, reason: string): Crossdoc
 }
 
 function adviceOn(error: unknown): Advice | undefined {
+  if (error instanceof NoPassword) return NO_PASSWORD
   const code = sqlStateOf(error)
   if (code !== undefined)
     return ADVICE[code] ?? ADVICE[code.slice(0, 3)] ?? ADVICE[code.slice(0, 2)]

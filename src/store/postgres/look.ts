@@ -1,6 +1,6 @@
 /** Looks whether a database is the catalog of a store, or can become it, and changes nothing. */
 import { connectionOf, LIMITS } from './database.ts'
-import { addressOf, type ClientBase, loadDriver } from './driver.ts'
+import { addressOf, type Client, type ClientBase, loadDriver } from './driver.ts'
 import { postgresFailure, rightsFailure, standbyFailure } from './failures.ts'
 import { assertOwn } from './identity.ts'
 import { checkServer, type Found, findOurs, readState, tooNew } from './migrate.ts'
@@ -15,10 +15,9 @@ export async function lookAtCatalog(
 ): Promise<void> {
   const driver = await loadDriver()
   const address = addressOf(url)
-  const client = driver.client(connectionOf(url, { ...LIMITS, ...limits }))
-  client.on('error', () => undefined)
+  let client: Client | undefined
   try {
-    await client.connect()
+    client = await driver.connect(connectionOf(url, { ...LIMITS, ...limits }))
     await client.query('BEGIN READ ONLY')
     await assertPrimary(client, address)
     await checkServer(client, address)
@@ -32,7 +31,7 @@ export async function lookAtCatalog(
   } catch (error) {
     throw postgresFailure(address, error)
   } finally {
-    await client.end().catch(() => undefined)
+    await client?.end().catch(() => undefined)
   }
 }
 

@@ -119,10 +119,8 @@ async function prepare(
   migrations: readonly Migration[],
 ): Promise<void> {
   // Others may be migrating for minutes.
-  const client = driver.client({ ...connectionOf(url, limits), query_timeout: 0 })
-  client.on('error', () => undefined)
+  const client = await driver.connect({ ...connectionOf(url, limits), query_timeout: 0 })
   try {
-    await client.connect()
     const { rows } = await client.query<{ standby: boolean }>(
       'SELECT pg_is_in_recovery() AS standby',
     )

@@ -41,6 +41,12 @@ describe.skipIf(!hasPostgres)('opening a catalog on PostgreSQL', () => {
       /refuses the user .* PGPASSWORD/,
     ],
     [
+      'there is no password',
+      (url) => (url.password = ''),
+      'internal',
+      /it wants a password \(none is configured\); set PGPASSWORD or put it in the address/,
+    ],
+    [
       'there is no such database',
       (url) => (url.pathname = '/no'),
       'internal',
