@@ -15,7 +15,8 @@ export async function openPeerDoor({
   flights,
   blobs,
   config,
-}: Pick<App, 'flights' | 'blobs' | 'config'>): Promise<AsyncDisposable | undefined> {
+  telemetry,
+}: Pick<App, 'flights' | 'blobs' | 'config' | 'telemetry'>): Promise<AsyncDisposable | undefined> {
   const listen = listenerOf(config)
   if (flights === undefined || listen === undefined) return undefined
   try {
@@ -23,6 +24,7 @@ export async function openPeerDoor({
       ...listen,
       advertised: (port) => formatAddress(config.replicas.advertise ?? reachable(listen, port)),
       growing: (ask) => growingFor(ask, blobs),
+      refused: (why) => telemetry.peerRefused(why),
     })
     flights.note = door.note
     return door

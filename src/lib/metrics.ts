@@ -112,6 +112,12 @@ export function createMetrics(registry: Registry) {
       help: 'Bytes that finished scrubs have verified',
       registers,
     }),
+    peerRefusals: new Counter({
+      name: 'crossdock_peer_refusals_total',
+      help: 'Connections and questions refused at replicas.listen, where servers of one store alone belong: share, head, proof, question',
+      labelNames: ['reason'],
+      registers,
+    }),
     quota: new Gauge({
       name: 'crossdock_upstream_quota_remaining',
       help: 'Pulls that an upstream still allows, from its RateLimit headers',

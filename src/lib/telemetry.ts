@@ -55,6 +55,9 @@ export function createTelemetry(
       if (error === undefined) requestLog[level](line, text)
       else log[level]({ ...line, err: error }, text)
     },
+    peerRefused(reason: 'share' | 'head' | 'proof' | 'question'): void {
+      metrics.peerRefusals.inc({ reason })
+    },
     served(what: 'manifest' | 'blob', from: 'store' | 'upstream' | 'redirect'): void {
       metrics.served.inc({ what, from })
     },

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { Shares } from '../lib/shares.ts'
 import type { PeerAsk, PeerBlob } from '../ports/peers.ts'
 import { isProof, newKey, proofOf } from './proof.ts'
 import { ADMITTED, NONCE, noteOf, PROOF, questionIn, SIZE } from './words.ts'
@@ -14,10 +15,27 @@ export interface PeerListenerDeps {
   /** Where the others reach it when it has this port, `HOST:PORT`. */
   readonly advertised: (port: number) => string
   readonly growing: (ask: PeerAsk) => Promise<PeerBlob | undefined>
+  readonly refused?: (why: PeerRefusal) => void
+  /** Of tests. */
+  readonly limits?: Partial<PeerLimits>
 }
 
-/** Each is one blob that another process follows. */
-const MAX_CONNECTIONS = 2_000
+/** `share`: from that address, or in all, there are as many connections as there may be; `head`: it never came, or is no HTTP. */
+export type PeerRefusal = 'share' | 'head' | 'proof' | 'question'
+
+export interface PeerLimits {
+  /** Each is one blob that another process follows. */
+  readonly connections: number
+  /** Of one address: a process follows no more than it may download. */
+  readonly addressConnections: number
+  /** How long the head of a question may take, ms: it is some hundred bytes. */
+  readonly headMs: number
+}
+
+/** How often it is looked for heads that take too long, ms. */
+const CHECK_MS = 1_000
+
+const LIMITS: PeerLimits = { connections: 2_000, addressConnections: 500, headMs: 5_000 }
 
 export class PeerListener implements AsyncDisposable {
   /** For the leases that are held here. */
@@ -30,12 +48,10 @@ export class PeerListener implements AsyncDisposable {
   }
 
   /** Throws what the operating system says when it cannot listen there. */
-  static async open({ host, port, advertised, growing }: PeerListenerDeps): Promise<PeerListener> {
+  static async open(deps: PeerListenerDeps): Promise<PeerListener> {
+    const { host, port, advertised } = deps
     const key = newKey()
-    const server = createServer((request, response) => {
-      void answer(request, response, key, growing).catch(() => response.destroy())
-    })
-    server.maxConnections = MAX_CONNECTIONS
+    const server = createDoor(key, deps)
     server.listen(port, host)
     await once(server, 'listening')
     const address = server.address()
@@ -51,19 +67,52 @@ export class PeerListener implements AsyncDisposable {
   }
 }
 
+function createDoor(key: string, deps: PeerListenerDeps): Server {
+  const { refused = () => undefined } = deps
+  const { connections, addressConnections, headMs } = { ...LIMITS, ...deps.limits }
+  const times = { headersTimeout: headMs, requestTimeout: headMs }
+  const server = createServer(
+    { ...times, connectionsCheckingInterval: Math.min(CHECK_MS, headMs) },
+    (request, response) => {
+      void answer(request, response, key, { ...deps, refused }).catch(() => response.destroy())
+    },
+  )
+  const shares = new Shares({ total: connections, each: addressConnections })
+  server.on('connection', (socket) => {
+    const { remoteAddress = '' } = socket
+    if (shares.admit(remoteAddress) !== 'admitted') {
+      refused('share')
+      socket.destroy()
+      return
+    }
+    socket.once('close', () => shares.leave(remoteAddress))
+  })
+  server.on('clientError', (error, socket) => {
+    if ('code' in error && /^(?:HPE_|ERR_HTTP_)/.test(String(error.code))) refused('head')
+    socket.destroy()
+  })
+  return server
+}
+
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   key: string,
-  growing: PeerListenerDeps['growing'],
+  { growing, refused }: Pick<Required<PeerListenerDeps>, 'growing' | 'refused'>,
 ): Promise<void> {
   const { method, url: path = '', headers } = request
   const nonce = String(headers[NONCE] ?? '')
+  // One question a connection: who is refused does not stay.
+  response.shouldKeepAlive = false
   if (method !== 'GET' || !isProof(headers[PROOF], key, 'ask', nonce, path)) {
+    refused('proof')
     return void response.writeHead(403).end()
   }
   const question = questionIn(path)
-  if (question === undefined) return void response.writeHead(400).end()
+  if (question === undefined) {
+    refused('question')
+    return void response.writeHead(400).end()
+  }
   const gone = new AbortController()
   response.once('close', () => gone.abort())
   const blob = await growing({ ...question, signal: gone.signal })

@@ -1,10 +1,12 @@
 /** What a process gives to others of its store over HTTP, to whom, and what they make of it. */
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { collect, streamOf } from '../../../src/lib/streams.ts'
 import { digestOf } from '../../../src/oci/digest.ts'
 import { growingFor } from '../../../src/peers/growing.ts'
 import { HttpPeers } from '../../../src/peers/http-peers.ts'
-import { PeerListener } from '../../../src/peers/listener.ts'
+import { type PeerLimits, PeerListener, type PeerRefusal } from '../../../src/peers/listener.ts'
 import { noteOf, placeIn } from '../../../src/peers/words.ts'
 import type { PeerAsk } from '../../../src/ports/peers.ts'
 import { Blobs } from '../../../src/pull/blobs.ts'
@@ -119,6 +121,43 @@ test('nobody without the key learns anything', async () => {
     const answer = await fetch(`${url}${path}`)
     expect([answer.status, await answer.text()]).toEqual([403, ''])
   }
+})
+
+describe('at the door', () => {
+  const open = async (limits: Partial<PeerLimits>) => {
+    const refusals: PeerRefusal[] = []
+    const door = await PeerListener.open({
+      ...{ host: '127.0.0.1', port: 0, limits },
+      advertised: (port) => `127.0.0.1:${port}`,
+      growing: (ask) => growingFor(ask, blobs),
+      refused: (why) => refusals.push(why),
+    })
+    const { port } = new URL(placeIn(door.note)?.url ?? '')
+    const connected = () => {
+      const socket = connect(Number(port), '127.0.0.1')
+      socket.on('error', () => undefined)
+      return { socket, gone: once(socket.resume(), 'close') }
+    }
+    return { refusals, connected, [Symbol.asyncDispose]: () => door[Symbol.asyncDispose]() }
+  }
+
+  test('who is refused does not stay, and who says nothing neither', async () => {
+    await using door = await open({ headMs: 50 })
+    const stranger = door.connected()
+    stranger.socket.write('GET / HTTP/1.1\r\nHost: peer\r\n\r\n')
+    await stranger.gone
+    await door.connected().gone
+    expect(door.refusals).toEqual(['proof', 'head'])
+  })
+
+  test('one address has a share of the connections', async () => {
+    await using door = await open({ addressConnections: 1 })
+    const first = door.connected()
+    await once(first.socket, 'connect')
+    await door.connected().gone
+    first.socket.destroy()
+    expect(door.refusals).toEqual(['share'])
+  })
 })
 
 async function begun(by = new TestWaiter('client')) {
