@@ -37,7 +37,8 @@ export function outputTo(streams: Streams): Output {
   }
 }
 
-export const EXIT = { ok: 0, failed: 1, usage: 2 } as const
+/** `interrupted` is what a shell says of a command that SIGINT ends before it listens. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const
 
 /** A wrong argument or configuration: exit code 2. */
 export class UsageError extends Error {

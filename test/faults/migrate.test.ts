@@ -73,20 +73,22 @@ describe.skipIf(!hasPostgres || !hasS3)('an embedded store', () => {
     return await runCommand(process.execPath, await command(words), { env: S3_CREDENTIALS })
   }
 
-  /** Dies when S3 is asked to write so. */
-  async function runUntil(step: string): Promise<void> {
+  /** Ends when S3 is asked to write so. */
+  async function runUntil(step: string, by: 'SIGKILL' | 'SIGINT' = 'SIGKILL'): Promise<void> {
     const child = spawn(process.execPath, await command(['migrate']), {
       env: { ...process.env, ...S3_CREDENTIALS },
       stdio: 'ignore',
     })
+    let isEnded = false
     wire.fault = ({ method, path, query }) => {
       if (method !== 'PUT' || !`${path}?${query}`.includes(step)) return undefined
-      child.kill('SIGKILL')
+      if (!isEnded) child.kill(by)
+      isEnded = true
       return { kind: 'reset' }
     }
     const [code, signal] = await once(child, 'exit')
     wire.fault = () => undefined
-    expect([step, code, signal]).toEqual([step, null, 'SIGKILL'])
+    expect([step, code, signal]).toEqual([step, ...(by === 'SIGKILL' ? [null, by] : [130, null])])
   }
 
   test('is moved while it is served, whatever kills the command, and serves the same from there', async () => {
@@ -98,7 +100,10 @@ describe.skipIf(!hasPostgres || !hasS3)('an embedded store', () => {
     expect(look).toMatchObject({ status: 0 })
     expect(JSON.parse(look.stdout).left.blobs).toBeGreaterThan(5)
     expect(await digestsOnS3(place, '')).toEqual(new Map())
-    for (const step of STEPS) await runUntil(step)
+    const [first = '', ...later] = STEPS
+    await runUntil(first)
+    await runUntil('/blobs/', 'SIGINT')
+    for (const step of later) await runUntil(step)
     expect(await run('migrate')).toMatchObject({ status: 0 })
     for (const [key, digest] of await digestsOnS3(place, 'blobs/')) {
       expect(key).toContain(digest.slice('sha256:'.length))
