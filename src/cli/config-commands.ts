@@ -28,8 +28,19 @@ export async function checkCommand(options: CommonOptions, system: System): Prom
   const file = origin.file ?? 'no file; defaults, environment and flags'
   if (options.json) {
     system.output.out(`${JSON.stringify({ sound: true, file: origin.file ?? null }, null, 2)}\n`)
-  } else system.output.out(`the configuration is sound (${file})\n`)
+  } else system.output.out(`the configuration is sound (${file})${unasked(config)}\n`)
   return EXIT.ok
+}
+
+/** What is only found out by who starts. */
+function unasked({ store }: Config): string {
+  const others = [
+    ...(store.catalog.kind === 'postgres' ? ['PostgreSQL'] : []),
+    ...(store.blobs.kind === 's3' ? ['S3'] : []),
+  ]
+  if (others.length === 0) return ''
+  const does = others.length === 1 ? 'answers' : 'answer'
+  return `; whether ${others.join(' and ')} ${does} is not looked at here: that is found at the start`
 }
 
 /** Throws one ConfigError with the problems of all. */

@@ -64,6 +64,12 @@ async function checkPlaces(own: Config, other: Config): Promise<Place> {
   return { ...other.store, blobs }
 }
 
+const TOLD = {
+  sidecars: 'copying tags and conversions',
+  journal: 'copying pins and who may open what',
+  catalog: 'making the catalog from what was copied',
+} as const satisfies Record<Parameters<MigrationDeps['events']['tells']>[0], string>
+
 function tellTo(output: Output): MigrationDeps['events'] {
   let [wanted, done, blobs, told] = [0, 0, 0, 0]
   return {
@@ -79,7 +85,7 @@ function tellTo(output: Output): MigrationDeps['events'] {
       told = performance.now()
       output.err(`copied ${blobs} blobs, ${formatBytes(done)} of ${formatBytes(wanted)}\n`)
     },
-    tells: (what) => output.err(`telling the ${what}\n`),
+    tells: (what) => output.err(`${TOLD[what]}\n`),
   }
 }
 

@@ -186,8 +186,12 @@ function checkDefaultUpstream(parts: ConfigParts): Problem[] {
   const names = Object.keys(upstreams)
   if (names.some((name) => canonical(name) === canonical(defaultUpstream))) return []
   if (allowAnyUpstream && /[.:]/.test(defaultUpstream)) return []
-  const text = `${JSON.stringify(defaultUpstream)} is not under upstreams; there are ${names.join(', ') || 'none'}${suggestion(defaultUpstream, names)}`
-  return [{ path: ['defaultUpstream'], text }]
+  const what = `${JSON.stringify(defaultUpstream)} is not under upstreams`
+  const text =
+    names.length === 0
+      ? `${what}, which names none; name one there and set this to it`
+      : `${what}; set this to one that is there: ${names.join(', ')}${suggestion(defaultUpstream, names)}`
+  return [{ path: ['defaultUpstream'], text, because: ['upstreams'] }]
 }
 
 function checkWaits({ convert }: ConfigParts): Problem[] {

@@ -81,8 +81,11 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
     ...(parsed.success ? [] : problemsOf(parsed.error.issues, schema, tree)),
     ...checkReferences(parsed.success ? parsed.data : soundParts(tree)),
   ]
-  const placeOf = (at: Path) => originOf(at) ?? ''
-  const lines = [...problems, ...found.map((one) => problemLine(one, placeOf))]
+  const lineOf = (one: Problem) => {
+    const isDefault = one.because !== undefined && valueAt(tree, one.path) === undefined
+    return problemLine(one, (at) => originOf(isDefault ? (one.because ?? at) : at) ?? '')
+  }
+  const lines = [...problems, ...found.map(lineOf)]
   if (lines.length > 0 || !parsed.success) throw new ConfigError(lines)
   const { convert, data } = parsed.data
   return {

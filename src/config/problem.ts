@@ -8,6 +8,8 @@ export interface Problem {
   readonly path: Path
   /** What is wrong and what is allowed. */
   readonly text: string
+  /** What somebody wrote that made a default wrong: the place to look at where `path` is not given. */
+  readonly because?: Path
 }
 
 /** Where the value at a path comes from: `file:line:col`, a variable, a flag or `default`. */

@@ -80,6 +80,14 @@ describe('the command line', () => {
     })
   })
 
+  it('says what config check does not look at', async () => {
+    const store = { blobs: 's3://bucket', catalog: 'postgres://db.example/crossdock' }
+    await place.write('crossdock.yaml', JSON.stringify({ store }))
+    const { code, out } = await place.run('config', 'check')
+
+    expect([code, out]).toEqual([0, expect.stringContaining('whether PostgreSQL and S3 answer')])
+  })
+
   it('reports every mistake of a configuration with its place', async () => {
     const file = await place.write(
       'crossdock.yaml',

@@ -150,7 +150,7 @@ describe('references of the configuration', () => {
     [
       'a default upstream that is not there',
       { defaultUpstream: 'local' },
-      'is not under upstreams',
+      'is not under upstreams; set this to one that is there: ',
     ],
     [
       'both passwords',

@@ -55,6 +55,15 @@ describe('loading the configuration', () => {
     ])
   })
 
+  it('shows upstreams where those lack the default one', async () => {
+    await write('data: d\nupstreams:\n  mine: { url: https://mine.example }\n')
+    expect(await problems()).toEqual([
+      expect.stringMatching(/yaml:2:1: defaultUpstream: "docker.io" .* set this to .*: mine$/),
+    ])
+    await write('defaultUpstream: ours\nupstreams:\n  mine: { url: https://mine.example }\n')
+    expect(await problems()).toEqual([expect.stringMatching(/yaml:1:18: defaultUpstream: "ours"/)])
+  })
+
   it('takes the file that is named, else CROSSDOCK_CONFIG, else ./crossdock.yaml, else the system file', async () => {
     const system = await write('shutdownGrace: 1s', 'system.yaml')
     expect((await load()).origin.file).toBe(system)
