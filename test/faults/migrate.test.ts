@@ -91,6 +91,25 @@ describe.skipIf(!hasPostgres || !hasS3)('an embedded store', () => {
     expect([step, code, signal]).toEqual([step, ...(by === 'SIGKILL' ? [null, by] : [130, null])])
   }
 
+  /** Dies when all is copied, and some of it read again. */
+  async function killWhileItMakesTheCatalog(): Promise<void> {
+    const child = spawn(process.execPath, await command(['migrate']), {
+      env: { ...process.env, ...S3_CREDENTIALS },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let said = ''
+    child.stderr.on('data', (chunk) => (said += String(chunk)))
+    wire.fault = ({ method, path }) => {
+      const isMaking = said.includes('making the catalog')
+      if (!isMaking || method !== 'GET' || !path.includes('/sidecars/')) return undefined
+      child.kill('SIGKILL')
+      return { kind: 'reset' }
+    }
+    const [, signal] = await once(child, 'exit')
+    wire.fault = () => undefined
+    expect(signal).toBe('SIGKILL')
+  }
+
   test('is moved while it is served, whatever kills the command, and serves the same from there', async () => {
     const before: object[] = []
     for (const form of FORMS) before.push(bytesOf(await pull(old.base, 'move/me', form)))
@@ -104,6 +123,7 @@ describe.skipIf(!hasPostgres || !hasS3)('an embedded store', () => {
     await runUntil(first)
     await runUntil('/blobs/', 'SIGINT')
     for (const step of later) await runUntil(step)
+    await killWhileItMakesTheCatalog()
     expect(await run('migrate')).toMatchObject({ status: 0 })
     for (const [key, digest] of await digestsOnS3(place, 'blobs/')) {
       expect(key).toContain(digest.slice('sha256:'.length))
