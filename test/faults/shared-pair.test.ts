@@ -1,7 +1,7 @@
 /** A server whose catalog lies on PostgreSQL and whose blobs lie on S3: what pullers see when PostgreSQL dies, is away, or is empty. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { loadDriver } from '../../src/store/postgres/driver.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
@@ -10,6 +10,7 @@ import { TestProxy } from '../helpers/faults-proxy.ts'
 import { type PulledImage, pull, RefusedError } from '../helpers/faults-puller.ts'
 import { hasPostgres } from '../helpers/postgres.ts'
 import { type PostgresServer, startPostgres } from '../helpers/postgres-server.ts'
+import { recordText } from '../helpers/records.ts'
 import { S3_CREDENTIALS } from '../helpers/s3-server.ts'
 import { blobsText, freshPlace, hasS3 } from '../helpers/s3-store.ts'
 
@@ -72,7 +73,14 @@ describe.skipIf(!hasPostgres || !hasS3)('a server on PostgreSQL and S3', () => {
       await origin.pushImage(name, '1', { layers: [{ size: 300_000 }] })
     }
     // Whatever is asked, its window has passed.
-    await proxy.restart('SIGTERM', { cache: { tagWindow: '0s' } })
+    const record = join(await mkdtemp(join(tmpdir(), 'crossdock-record-')), 'first.json')
+    await writeFile(record, recordText('usr/bin/env'))
+    await proxy.restart('SIGTERM', {
+      cache: { tagWindow: '0s' },
+      profiles: { listed: { format: 'estargz', record } },
+    })
+    const listed = async () => bytesOf(await pull(proxy.base, 'pair/same', '1-listed'))
+    const inOrder = await listed()
     const [same, moved] = [await pullAll('pair/same'), await pullAll('pair/moved')]
     await origin.pushImage('pair/moved', '1', { layers: [{ size: 1_000 }] })
 
@@ -80,6 +88,7 @@ describe.skipIf(!hasPostgres || !hasS3)('a server on PostgreSQL and S3', () => {
     try {
       for (let i = 0; i < 2; i += 1) {
         expect(await pullAll('pair/same')).toEqual(same)
+        expect(await listed()).toEqual(inOrder)
         expect(await pullAll('pair/moved')).toEqual(moved)
       }
       const path = (name: string) => `${proxy.base}/pair/${name}/manifests/1`
@@ -93,6 +102,7 @@ describe.skipIf(!hasPostgres || !hasS3)('a server on PostgreSQL and S3', () => {
     const now = async () => await pullAll('pair/moved')
     await expect.poll(now, { timeout: 20_000, interval: 500 }).not.toEqual(moved)
     await proxy.restart()
+    await rm(dirname(record), { recursive: true })
   })
 
   test('serves warm images while PostgreSQL restarts under load, and cold ones or says why not', async () => {
