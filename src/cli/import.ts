@@ -6,7 +6,7 @@ import { type Imported, Imports } from '../bundle/imports.ts'
 import { openBundle } from '../bundle/input-files.ts'
 import { locate } from '../naming.ts'
 import type { Repository } from '../oci/repository.ts'
-import { interruptionOf, isInterruption } from './interruption.ts'
+import { interruptionOf } from './interruption.ts'
 import { complain, describeError, EXIT, formatBytes, formatTable } from './output.ts'
 import { showProgress } from './progress-view.ts'
 import { type CommonOptions, openSession } from './session.ts'
@@ -33,9 +33,7 @@ export async function importCommand(
   for (const one of outcomes) {
     if ('error' in one) complain(system.output, `${one.path}: ${describeError(one.error)}`)
   }
-  const errors = outcomes.flatMap((one) => ('error' in one ? [one.error] : []))
-  if (errors.some(isInterruption)) return EXIT.interrupted
-  return errors.length > 0 ? EXIT.failed : EXIT.ok
+  return outcomes.some((one) => 'error' in one) ? EXIT.failed : EXIT.ok
 }
 
 async function importAll(

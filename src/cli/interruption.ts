@@ -25,13 +25,6 @@ export async function unlessInterrupted<T>(
   throw interrupted(kept)
 }
 
-const INTERRUPTED = 'interrupted'
-
-/** True for what a command ends with because somebody ended it. */
-export function isInterruption(error: unknown): boolean {
-  return error instanceof CrossdockError && error.reason === INTERRUPTED
-}
-
 function interrupted(kept: string): CrossdockError {
-  return new CrossdockError('refused', `interrupted; ${kept}`, { reason: INTERRUPTED })
+  return new CrossdockError('refused', `interrupted; ${kept}`, { reason: 'interrupted' })
 }

@@ -18,22 +18,19 @@ export interface MigrateOptions extends CommonOptions {
 const TELL_MS = 5_000
 
 export async function migrateCommand(options: MigrateOptions, system: System): Promise<number> {
-  const kept = 'what was copied stays, and the same command goes on from there'
-  return await unlessInterrupted(moved(options, system), system, kept)
-}
-
-async function moved(options: MigrateOptions, system: System): Promise<number> {
   const { config: own } = await loadFor(options, system)
   const { config: other } = await loadFor({ config: options.to }, system)
   const place = await checkPlaces(own, other)
   const { dryRun: isLook = false } = options
-  const found = await migrate({
+  const work = migrate({
     from: own.data,
     to: { data: other.data, place },
     clock: systemClock,
     isLook,
     events: tellTo(system.output),
   })
+  const kept = 'what was copied stays, and the same command goes on from there'
+  const found = await unlessInterrupted(work, system, kept)
   const text = options.json
     ? `${JSON.stringify({ ...found, dryRun: isLook }, null, 2)}\n`
     : format(found, nameOf(place.blobs), isLook)

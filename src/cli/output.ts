@@ -37,8 +37,7 @@ export function outputTo(streams: Streams): Output {
   }
 }
 
-/** `interrupted` is what a shell says of a command that SIGINT ends before it listens. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const
+export const EXIT = { ok: 0, failed: 1, usage: 2 } as const
 
 /** A wrong argument or configuration: exit code 2. */
 export class UsageError extends Error {

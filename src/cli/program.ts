@@ -11,7 +11,6 @@ import { checkCommand, schemaCommand, showCommand } from './config-commands.ts'
 import { gcCommand } from './gc.ts'
 import { addHelp, helpHint, wordsOf } from './help.ts'
 import { inspectCommand } from './inspect.ts'
-import { isInterruption } from './interruption.ts'
 import { listCommand } from './list.ts'
 import { type MigrateOptions, migrateCommand } from './migrate.ts'
 import { complain, describeError, EXIT, UsageError } from './output.ts'
@@ -54,7 +53,6 @@ function report(error: unknown, { words }: Outcome, { output, env }: System): nu
   }
   const isDebug = /^(?:debug|trace)$/.test(env.CROSSDOCK_LOG__LEVEL ?? '')
   complain(output, describeError(error, isDebug))
-  if (isInterruption(error)) return EXIT.interrupted
   if (!(error instanceof UsageError)) return EXIT.failed
   output.err(`${helpHint(words)}\n`)
   return EXIT.usage

@@ -73,22 +73,20 @@ describe.skipIf(!hasPostgres || !hasS3)('an embedded store', () => {
     return await runCommand(process.execPath, await command(words), { env: S3_CREDENTIALS })
   }
 
-  /** Ends when S3 is asked to write so. */
-  async function runUntil(step: string, by: 'SIGKILL' | 'SIGINT' = 'SIGKILL'): Promise<void> {
+  /** Dies when S3 is asked to write so. */
+  async function runUntil(step: string): Promise<void> {
     const child = spawn(process.execPath, await command(['migrate']), {
       env: { ...process.env, ...S3_CREDENTIALS },
       stdio: 'ignore',
     })
-    let isEnded = false
     wire.fault = ({ method, path, query }) => {
       if (method !== 'PUT' || !`${path}?${query}`.includes(step)) return undefined
-      if (!isEnded) child.kill(by)
-      isEnded = true
+      child.kill('SIGKILL')
       return { kind: 'reset' }
     }
     const [code, signal] = await once(child, 'exit')
     wire.fault = () => undefined
-    expect([step, code, signal]).toEqual([step, ...(by === 'SIGKILL' ? [null, by] : [130, null])])
+    expect([step, code, signal]).toEqual([step, null, 'SIGKILL'])
   }
 
   /** Dies when all is copied, and some of it read again. */
@@ -119,10 +117,7 @@ describe.skipIf(!hasPostgres || !hasS3)('an embedded store', () => {
     expect(look).toMatchObject({ status: 0 })
     expect(JSON.parse(look.stdout).left.blobs).toBeGreaterThan(5)
     expect(await digestsOnS3(place, '')).toEqual(new Map())
-    const [first = '', ...later] = STEPS
-    await runUntil(first)
-    await runUntil('/blobs/', 'SIGINT')
-    for (const step of later) await runUntil(step)
+    for (const step of STEPS) await runUntil(step)
     await killWhileItMakesTheCatalog()
     expect(await run('migrate')).toMatchObject({ status: 0 })
     for (const [key, digest] of await digestsOnS3(place, 'blobs/')) {

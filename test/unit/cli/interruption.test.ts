@@ -33,7 +33,7 @@ it('of stage says what is kept, and keeps it', async () => {
   const { code, out, err } = await running.done
   hold.release()
 
-  expect([code, out]).toEqual([130, ''])
+  expect([code, out]).toEqual([1, ''])
   expect(err).toContain('crossdock: interrupted; what was converted stays in the store')
   const rows: { readonly name: string; readonly profile: string }[] = JSON.parse(
     (await place.run('list', '--json')).out,
