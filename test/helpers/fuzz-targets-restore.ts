@@ -80,7 +80,7 @@ function correctionsOf(index: number): Buffer {
 }
 
 async function runCorrections(input: Buffer): Promise<void> {
-  const { plain, packed } = CASES[(input[0] ?? 0) % CASES.length] as Case
+  const { plain } = CASES[(input[0] ?? 0) % CASES.length] as Case
   const body = input.subarray(1)
   const frame = zstdCompressSync(body, { params: { [constants.ZSTD_c_compressionLevel]: 1 } })
   const corrections = Buffer.concat([MAGIC, sha256(frame), frame])
@@ -93,7 +93,11 @@ async function runCorrections(input: Buffer): Promise<void> {
   }
   const made = Buffer.concat(parts)
   mustHold(body.includes(sha256(made)), 'what comes out is what they say')
-  mustHold(made.equals(packed), 'no other stream comes out')
+  // The first byte may lead to another case than the corrections are of.
+  mustHold(
+    CASES.some(({ packed }) => made.equals(packed)),
+    'no other stream comes out',
+  )
 }
 
 /** The first byte says which model. */
