@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { Access, ADMIN_DOOR } from './access/access.ts'
-import { createBcrypt } from './access/bcrypt.ts'
+import { createBcrypt, pacedAmong } from './access/bcrypt.ts'
 import { readAccessRules, readAdminRules } from './access/rules.ts'
 import { Activity } from './admin/activity.ts'
 import { systemClock } from './clock.ts'
@@ -16,6 +16,7 @@ import { Attachments } from './convert/attachments.ts'
 import { Children } from './convert/children.ts'
 import { Contents } from './convert/contents.ts'
 import { ImageWriter } from './convert/image-writer.ts'
+import { HeldDocuments } from './convert/held-documents.ts'
 import { Images } from './convert/images.ts'
 import { LayerConversion } from './convert/layer-conversion.ts'
 import type { LayerEvents } from './convert/layer-events.ts'
@@ -49,12 +50,13 @@ import { PriorityLists } from './priorities/priority-lists.ts'
 import { Blobs } from './pull/blobs.ts'
 import { Manifests } from './pull/manifests.ts'
 import { Tags } from './pull/tags.ts'
-import { createSettings, type Settings } from './settings.ts'
+import { createSettings, type Settings, upstreamLimits } from './settings.ts'
 import { LeasedFlights } from './store/leased-flights.ts'
 import { openStore, type Store } from './store/open.ts'
 import { MeteredBlobs } from './upkeep/metered-blobs.ts'
 import { createUpkeep, type Upkeep } from './upkeep/upkeep.ts'
 import { createUpstreams, type Registries } from './upstream/upstreams.ts'
+import { ALONE, idsAfter, logFields, type Seat } from './workers/seat.ts'
 
 export interface App extends Upkeep, Pick<Store, 'coordination' | 'check'>, AsyncDisposable {
   /** In force now. */
@@ -105,12 +107,16 @@ export interface Surroundings {
   readonly dockerConfig: string | undefined
   /** For messages about the configuration. */
   readonly placeOf: PlaceOf
+  /** Default: it is alone. */
+  readonly seat?: Seat
 }
 
 export async function openApp(config: Config, around: Surroundings): Promise<App> {
   const clock = systemClock
-  const events = createTelemetry(config.log, around.log, (name) => upstreams.names.includes(name))
-  const settings = createSettings(config)
+  const { seat = ALONE } = around
+  const isConfigured = (name: string) => upstreams.names.includes(name)
+  const events = createTelemetry(config.log, around.log, isConfigured, logFields(seat))
+  const settings = createSettings(config, seat.of)
   const { profiles, model: limits, decoding: decodeLimits, conversion: capacity } = settings
   const { freshness, keeping: policy } = settings
   const { offline } = config.cache
@@ -125,6 +131,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     data: config.data,
     place: config.store,
     clock,
+    hasWorkers: seat.of > 1,
     onCatalogReplaced: (loss) => events.catalogReplaced(loss),
   })
   const activity = new Activity(() => clock.now(), catalog)
@@ -190,7 +197,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     clock,
     events: { irreproducible: (layer) => telemetry.irreproducible(layer) },
   })
-  const progress = new Progress(() => clock.now())
+  const progress = new Progress(() => clock.now(), idsAfter(seat))
   const publisher = new Publisher({ manifests, sidecars, catalog })
   const assembler = new Assembler({ keeping: keptIn(store, manifests), blobs, regenerations })
   const remaker = new Remaker({ catalog, manifests, store, assembler, publisher, clock })
@@ -217,6 +224,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     progress,
     clock,
     capacity,
+    documents: new HeldDocuments(seat.of),
     events: { converted: (image) => telemetry.imageConverted(image) },
   })
   const regenerate: Regenerate = (repository, digest) => regenerations.open(repository, digest)
@@ -265,7 +273,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     ...{ remaker, pulls, profiles, limits, decodeLimits, clock, policy, coordination },
   })
   // One for all readings of the file: each has a thread.
-  const bcrypt = createBcrypt()
+  const bcrypt = pacedAmong(seat.of, createBcrypt())
   const access = new Access(await readAccessRules(config, bcrypt, around.placeOf))
   const adminRules = await readAdminRules(config, bcrypt, around.placeOf)
   const adminAccess = adminRules && new Access(adminRules, ADMIN_DOOR)
@@ -278,7 +286,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       // All that can fail comes first.
       const rules = await readAccessRules(next, bcrypt, how.placeOf)
       const admins = await readAdminRules(next, bcrypt, how.placeOf)
-      upstreams.replace(await upstreamsOf(next, how))
+      upstreams.replace(await upstreamsOf(next, { ...how, seat }))
       settings.replace(next)
       const hasOtherAdmins = admins !== undefined && adminAccess?.replace(admins) === true
       return { hasOtherUsers: access.replace(rules), hasOtherAdmins }
@@ -324,7 +332,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
 
 async function upstreamsOf(
   config: Config,
-  { dockerConfig, placeOf }: Pick<Surroundings, 'dockerConfig' | 'placeOf'>,
+  { dockerConfig, placeOf, seat = ALONE }: Pick<Surroundings, 'dockerConfig' | 'placeOf' | 'seat'>,
 ) {
   return {
     upstreams: await upstreamSettings(config, placeOf),
@@ -332,6 +340,6 @@ async function upstreamsOf(
     allowAnyUpstream: config.allowAnyUpstream,
     allowAnyTokenService: config.allowAnyTokenService,
     dockerConfig: dockerConfig === undefined ? undefined : { path: dockerConfig },
-    limits: config.limits,
+    limits: upstreamLimits(config.limits, seat.of),
   }
 }

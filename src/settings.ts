@@ -21,8 +21,13 @@ export type Settings = Values & {
 /** One client may have a quarter of the connections, unless the configuration says otherwise. */
 const CLIENT_SHARE = 4
 
-export function createSettings(config: Config): Settings {
-  let now = valuesOf(config)
+/** What one pull may open at a time. */
+const LEAST_CONNECTIONS = 8
+
+/** `workers`: how many processes serve together; what one machine bounds is divided among them. */
+export function createSettings(config: Config, workers = 1): Settings {
+  const divided = dividedBy(workers)
+  let now = valuesOf(config, divided)
   const part = <K extends keyof Values>(key: K): Values[K] => live(() => now[key])
   return {
     config: part('config'),
@@ -36,12 +41,19 @@ export function createSettings(config: Config): Settings {
     keeping: part('keeping'),
     clients: part('clients'),
     replace(next) {
-      now = valuesOf(next)
+      now = valuesOf(next, divided)
     },
   }
 }
 
-function valuesOf(config: Config) {
+/** One process's part of what all together may have: one at least. */
+type Divided = (sum: number) => number
+
+function dividedBy(workers: number): Divided {
+  return (sum) => (workers === 1 ? sum : Math.max(1, Math.ceil(sum / workers)))
+}
+
+function valuesOf(config: Config, divided: Divided) {
   const { cache, convert, limits } = config
   const cores = availableParallelism()
   return {
@@ -51,10 +63,10 @@ function valuesOf(config: Config) {
     model: modelLimits(limits),
     decoding: { maxOutput: limits.layerUncompressed, maxWindowLog: limits.zstdWindowLog },
     downloads: {
-      downloads: limits.downloads,
+      downloads: divided(limits.downloads),
       abandonedRate: limits.abandonedRate,
       abandonedWait: limits.abandonedWait,
-      clientDisk: limits.clientDisk ?? Number.POSITIVE_INFINITY,
+      clientDisk: divided(limits.clientDisk ?? Number.POSITIVE_INFINITY),
       placeWaitMs: convert.headerWait,
     },
     freshness: {
@@ -64,8 +76,8 @@ function valuesOf(config: Config) {
     },
     conversion: {
       // More layers than cores: some wait for upstream while others keep the cores busy.
-      jobs: convert.jobs === 'auto' ? cores * 2 : convert.jobs,
-      maxFlights: cores + limits.queue,
+      jobs: divided(convert.jobs === 'auto' ? cores * 2 : convert.jobs),
+      maxFlights: divided(cores + limits.queue),
       abandonedRate: limits.abandonedRate,
       maxUncompressed: limits.imageUncompressed,
       defaultPlatforms: convert.defaultPlatforms.map(parsePlatform),
@@ -81,7 +93,7 @@ function valuesOf(config: Config) {
       dedup: cache.dedup,
       scrub: { rate: cache.scrub.rate, intervalMs: cache.scrub.interval },
     },
-    clients: clientLimits(config),
+    clients: clientLimits(config, divided),
   }
 }
 
@@ -97,15 +109,26 @@ function modelLimits(limits: Config['limits']): ModelLimits {
   }
 }
 
-function clientLimits({ limits, trustedProxies, hostnames }: Config) {
+/** One host sees the sum of all processes. */
+export function upstreamLimits(limits: Config['limits'], workers: number): Config['limits'] {
+  const divided = dividedBy(workers)
+  return {
+    ...limits,
+    upstreamConnections: divided(limits.upstreamConnections),
+    upstreamQueue: divided(limits.upstreamQueue),
+  }
+}
+
+function clientLimits({ limits, trustedProxies, hostnames }: Config, divided: Divided) {
   const { connections, clientConnections = Math.ceil(connections / CLIENT_SHARE) } = limits
   return {
     requestHeaderBytes: limits.requestHeader,
     headersTimeoutMs: limits.clientHeaders,
     keepAliveMs: limits.keepAlive,
     clientIdleMs: limits.clientIdle,
-    connections,
-    clientConnections,
+    connections: divided(connections),
+    // Connections are dealt out evenly on the whole, not client by client.
+    clientConnections: Math.max(LEAST_CONNECTIONS, divided(clientConnections)),
     isProxy: proxyAmong(trustedProxies),
     addressOf: clientAddressBehind(trustedProxies),
     hostnames,

@@ -1,4 +1,5 @@
 /** bcrypt in a worker thread that is started with the first check and ends with the process. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import type { CompareBcrypt } from './htpasswd.ts'
 
@@ -41,5 +42,19 @@ export function createBcrypt(script = new URL(SCRIPT, import.meta.url)): Compare
     waiting.set(lastId, reply)
     worker.postMessage({ id: lastId, password, hash })
     return reply.promise
+  }
+}
+
+/**
+ * The same for one of `workers` processes, each of which has a thread: what is wrong takes as long as if all of them shared one, so that
+ * who guesses has no more tries.
+ */
+export function pacedAmong(workers: number, compare: CompareBcrypt): CompareBcrypt {
+  if (workers === 1) return compare
+  return async (password, hash) => {
+    const began = performance.now()
+    const isRight = await compare(password, hash)
+    if (!isRight) await sleep((performance.now() - began) * (workers - 1))
+    return isRight
   }
 }

@@ -65,6 +65,11 @@ export class BlobReads {
     return this.#entries.get(digest)?.read
   }
 
+  /** Of all of these together. */
+  sumOf(digests: readonly Digest[]): BlobRead {
+    return sumOfReads(digests.flatMap((digest) => this.find(digest) ?? []))
+  }
+
   get savings(): Savings {
     return { out: this.#out, asSource: Math.round(this.#asSource) }
   }
@@ -76,4 +81,16 @@ export class BlobReads {
     const [holder] = await this.#catalog.links.holders(layer.source)
     return holder === undefined ? 1 : holder.size / layer.size
   }
+}
+
+export function sumOfReads(reads: readonly BlobRead[]): BlobRead {
+  return reads.reduce(
+    (sum, read) => ({
+      bytes: sum.bytes + read.bytes,
+      rangeBytes: sum.rangeBytes + read.rangeBytes,
+      ranges: sum.ranges + read.ranges,
+      wholes: sum.wholes + read.wholes,
+    }),
+    NOTHING,
+  )
 }

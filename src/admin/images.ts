@@ -11,12 +11,13 @@ import type { Pins } from '../ports/pins.ts'
 import type { TagName } from '../ports/tags.ts'
 import type { Pinned } from '../upkeep/pinned.ts'
 import { sourceTag } from './act-on-names.ts'
-import type { Activity } from './activity.ts'
+import type { BlobRead } from './blob-reads.ts'
 import { knownSignatures } from './signatures.ts'
 
 export type ImagesDeps = ConstructorParameters<typeof Inventory>[0] & {
   readonly catalog: Catalog
-  readonly activity: Pick<Activity, 'blobs'>
+  /** What clients took of these blobs since the start, together. */
+  readonly reads: (digests: readonly Digest[]) => Promise<BlobRead>
   readonly pins: Pins
   readonly pinned: Pick<Pinned, 'find'>
 }
@@ -122,7 +123,7 @@ async function describeForm(deps: ImagesDeps, form: Form) {
     convertedAt: form.convertedAt ?? null,
     seconds: form.seconds ?? null,
     lastUsed: lastUsed === 0 ? null : lastUsed,
-    reads: readsOf(deps, form),
+    reads: await deps.reads([...form.blobs.keys()]),
     platforms,
     /** Platforms whose manifests nobody has asked for. */
     unseen: unseen.length,
@@ -145,20 +146,6 @@ async function describeMember({ catalog }: ImagesDeps, member: Member, { profile
     /** Layers that have a plainer form than the profile asks for, and why. */
     fallbacks,
   }
-}
-
-/** What clients took of its blobs since the start. */
-function readsOf({ activity }: ImagesDeps, { blobs }: Form) {
-  const reads = { bytes: 0, rangeBytes: 0, ranges: 0, wholes: 0 }
-  for (const digest of blobs.keys()) {
-    const read = activity.blobs.find(digest)
-    if (read === undefined) continue
-    reads.bytes += read.bytes
-    reads.rangeBytes += read.rangeBytes
-    reads.ranges += read.ranges
-    reads.wholes += read.wholes
-  }
-  return reads
 }
 
 type PinTest = (repository: Repository, digest: Digest) => boolean

@@ -131,8 +131,8 @@ export class AdminState {
 }
 
 /** `resting`: it is not asked for a while. `failing`: what was asked last failed. `idle`: it was not asked yet. */
-function healthOf(
-  note: ReturnType<Activity['upstreams']['find']>,
+export function healthOf(
+  note: Pick<ReturnType<Activity['upstreams']['find']>, 'answeredAt' | 'failure'>,
   restSeconds: number,
 ): 'up' | 'failing' | 'resting' | 'idle' {
   if (restSeconds > 0) return 'resting'

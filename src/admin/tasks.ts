@@ -37,10 +37,12 @@ const RETRY_SECONDS = 10
 export class Tasks {
   readonly #clock: Clock
   readonly #tasks = new Map<number, { task: TaskResult; readonly ended: Promise<void> }>()
-  #lastId = 0
+  #lastId: number
 
-  constructor(clock: Clock) {
+  /** `after`: what is begun here has larger numbers. */
+  constructor(clock: Clock, after = 0) {
     this.#clock = clock
+    this.#lastId = after
   }
 
   /** Begins it. Throws `overloaded` when too much runs. */

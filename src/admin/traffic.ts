@@ -46,20 +46,24 @@ export class Traffic {
     this.#minutes.add(column, amount)
   }
 
+  /** Manifests and blobs of the last hour. */
+  lastHour(): Readonly<Record<'hits' | 'misses', number>> {
+    const hour = this.#minutes.rows(HOUR)
+    return { hits: sum(hour, 'hits'), misses: sum(hour, 'misses') }
+  }
+
   summary(): TrafficSummary {
     const seconds = this.#seconds.rows(RATE_SECONDS, 1)
     const rate = (column: TrafficColumn) => sum(seconds, column) / Math.max(1, seconds.length)
-    const hour = this.#minutes.rows(HOUR)
-    const [hits, misses] = [sum(hour, 'hits'), sum(hour, 'misses')]
     return {
       perSecond: {
         requests: rate('requests'),
         bytesOut: rate('bytesOut'),
         bytesIn: rate('bytesIn'),
       },
-      hitRatio: hits + misses === 0 ? null : hits / (hits + misses),
+      hitRatio: hitRatio(this.lastHour()),
       totals: { ...this.#totals },
-      minutes: hour.slice(-2),
+      minutes: this.#minutes.rows(2),
     }
   }
 
@@ -67,6 +71,10 @@ export class Traffic {
   history(minutes = MINUTES): readonly TrafficRow[] {
     return this.#minutes.rows(minutes)
   }
+}
+
+export function hitRatio({ hits, misses }: ReturnType<Traffic['lastHour']>): number | null {
+  return hits + misses === 0 ? null : hits / (hits + misses)
 }
 
 function sum(rows: readonly TrafficRow[], column: TrafficColumn): number {

@@ -5,10 +5,10 @@ import type { DownloadState } from '../pull/downloads.ts'
 import type { Activity } from './activity.ts'
 
 /** What is told of at most; a count says what is left out. */
-const JOBS = 40
-const ENDED = 12
+export const JOBS = 40
+export const ENDED = 12
 const LAYERS = 48
-const DOWNLOADS = 60
+export const DOWNLOADS = 60
 const WAITERS = 8
 
 export interface WorkDeps {

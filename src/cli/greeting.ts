@@ -4,25 +4,27 @@ import type { App } from '../app.ts'
 import { isLoopback } from '../config/address.ts'
 import { formatHost, type Listener } from '../http/server.ts'
 import { CLIENTS } from '../setup/clients.ts'
+import type { Start } from '../workers/words.ts'
 import { readVersion } from './version.ts'
 
-export function tellStart(
+/** Fields of the log's line. */
+export function startFacts(
   app: App,
   listeners: readonly Listener[],
   file: string | undefined,
-): void {
+): Start['facts'] {
   const { doors, admin } = sorted(app, listeners)
-  app.telemetry.log.info(
-    {
-      event: 'started',
-      version: readVersion(),
-      addresses: doors.map(({ url }) => url),
-      admin: admin?.url,
-      data: app.config.data,
-      config: file,
-    },
-    'crossdock serves',
-  )
+  return {
+    version: readVersion(),
+    addresses: doors.map(({ url }) => url),
+    admin: admin?.url,
+    data: app.config.data,
+    config: file,
+  }
+}
+
+export function tellStart(log: App['telemetry']['log'], facts: Start['facts']): void {
+  log.info({ event: 'started', ...facts }, 'crossdock serves')
 }
 
 /** What to type next, for this very address. */

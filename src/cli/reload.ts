@@ -1,4 +1,5 @@
 /** Reads the configuration of a running server again and goes by it, as a whole or not at all. */
+import type { Reloaded } from '../admin/whole.ts'
 import type { App } from '../app.ts'
 import { changesOf } from '../config/changes.ts'
 import { refuseOpenCredentials, refuseOpening } from '../config/credentials.ts'
@@ -11,13 +12,6 @@ import type { Keeper } from '../upkeep/keeper.ts'
 import { type CommonOptions, decided, loadFor, servedDockerConfig } from './session.ts'
 import type { System } from './system.ts'
 
-export interface Reloaded {
-  /** What counts from now on: keys of the configuration, and files that they name. */
-  readonly changed: readonly string[]
-  /** Keys whose new values wait for a restart. */
-  readonly restart: readonly string[]
-}
-
 /** What runs, and what it was started with. */
 export interface Running {
   readonly app: App
@@ -25,6 +19,8 @@ export interface Running {
   readonly keeper: Keeper
   readonly options: CommonOptions
   readonly system: System
+  /** Hears what is in force from then on. */
+  readonly configured?: ((config: Config) => void) | undefined
 }
 
 export class Reload {
@@ -80,6 +76,7 @@ export class Reload {
       placeOf,
     })
     this.#config = config
+    this.#running.configured?.(config)
     keeper.policyChanged()
     // Files that cannot be used are looked at again within the minute; those of before go on until then.
     const certificates = await Promise.allSettled(listeners.map((one) => one.refresh()))

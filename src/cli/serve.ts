@@ -1,43 +1,31 @@
 /** `crossdock serve`: listeners up, greeting printed, drained on SIGTERM. */
+import { availableParallelism } from 'node:os'
 import type { App } from '../app.ts'
+import { systemClock } from '../clock.ts'
 import { refuseOpenCredentials } from '../config/credentials.ts'
 import { checkListenerFiles } from '../config/listener-files.ts'
+import type { LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
-import { CrossdockError } from '../errors.ts'
-import { Distribution } from '../http/distribution.ts'
-import { Gate } from '../http/gate.ts'
-import { HeldBodies } from '../http/held-bodies.ts'
-import { Lists } from '../http/lists.ts'
-import { addHealth, addMetrics } from '../http/operations.ts'
-import {
-  createApp,
-  type Door,
-  type DoorRules,
-  formatHost,
-  type Listener,
-  type ListenerConfig,
-  listen,
-} from '../http/server.ts'
-import { live } from '../lib/live.ts'
-import type { RequestEvent } from '../lib/request-event.ts'
-import { Shares } from '../lib/shares.ts'
-import { toldOnce } from '../lib/told-once.ts'
-import type { Reach } from '../setup/setup.ts'
-import { systemClock } from '../clock.ts'
+import { workersOf } from '../config/workers.ts'
+import type { Listener } from '../http/server.ts'
 import { holdStore } from '../store/hold.ts'
-import { Touches } from '../upkeep/touches.ts'
-import { openAdmin } from './admin-door.ts'
-import { greeting, hostFor, tellStart } from './greeting.ts'
+import { Post } from '../workers/post.ts'
+import { ALONE, type Seat } from '../workers/seat.ts'
+import { greeting, startFacts, tellStart } from './greeting.ts'
 import { keepHouse } from './housekeeping.ts'
+import { openListeners } from './listeners.ts'
 import { openPeerDoor } from './peer-door.ts'
 import { Reload } from './reload.ts'
 import { tellReady } from './service-manager.ts'
 import { type CommonOptions, decided, loadFor, openServer } from './session.ts'
-import { type ServerState, shutDown } from './shutdown.ts'
+import { type ServerState, type Signals, shutDown } from './shutdown.ts'
+import { supervise } from './supervise.ts'
 import type { System } from './system.ts'
 
 /** Resolves with the exit code when a signal said so. */
 export async function serveCommand(options: CommonOptions, system: System): Promise<number> {
+  const { supervisor } = system.processes
+  if (supervisor !== undefined) return await serveAsWorker(new Post(supervisor), options, system)
   const asked = await loadFor(options, system)
   const loaded = decided(asked, system)
   const { config, origin } = loaded
@@ -53,7 +41,59 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
         `waiting up to ${ms / 1000} s to see whether the server on ${host} still uses ${place}\n`,
       ),
   })
-  const app = await openServer(loaded, system)
+  // Who asked for JSON gets nothing else.
+  const isSilent = options.quiet === true || asked.config.log.format === 'json'
+  const count = workersOf(config, availableParallelism())
+  if (count > 1) return await supervise({ loaded, count, signals, system, isSilent })
+  return await serve({
+    ...{ loaded, options, system, signals, seat: ALONE, lost: held.lost, post: undefined },
+    started: async (app, listeners) => {
+      tellStart(app.telemetry.log, startFacts(app, listeners, origin.file))
+      if (!isSilent) system.output.out(await greeting(app, listeners))
+      tellReady(system.env).catch((error) => app.telemetry.readinessUntold(error))
+    },
+  })
+}
+
+/** By what its supervisor tells it, which has the folder, and whose signals count: a terminal sends them to all processes. */
+async function serveAsWorker(post: Post, options: CommonOptions, system: System): Promise<number> {
+  const { onReload, abandon } = system.signals()
+  onReload(() => undefined)
+  const { seat, config, file } = await post.begin()
+  return await serve({
+    ...{ options, system, seat, post },
+    loaded: { config, origin: { file, of: () => file ?? 'default' } },
+    signals: {
+      first: post.draining,
+      second: post.hurried,
+      onReload: (listener) => post.onReload(listener),
+      abandon,
+    },
+    lost: new Promise<never>(() => undefined),
+    started: async (app, listeners) => {
+      const facts = startFacts(app, listeners, file)
+      post.ready({ facts, greeting: await greeting(app, listeners) })
+    },
+  })
+}
+
+interface Serving {
+  readonly loaded: LoadedConfig
+  readonly options: CommonOptions
+  readonly system: System
+  readonly signals: Signals
+  readonly seat: Seat
+  /** To the supervisor, where there is one. */
+  readonly post: Post | undefined
+  /** Rejects when another server has taken the store over. */
+  readonly lost: Promise<never>
+  /** All listeners are there. */
+  readonly started: (app: App, listeners: readonly Listener[]) => Promise<void>
+}
+
+async function serve(serving: Serving): Promise<number> {
+  const { loaded, options, system, signals, seat, post, lost, started } = serving
+  const app = await openServer(loaded, system, seat)
   const state: ServerState = {
     draining: new AbortController(),
     open: new Set(),
@@ -64,18 +104,15 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
     throw error
   }
   await using _peers = await openPeerDoor(app).catch(end)
-  const listeners = await openListeners(app, state).catch(end)
+  const listeners = await openListeners(app, state, { seat, post }).catch(end)
   const keeper = keepHouse(app)
-  tellStart(app, listeners, origin.file)
-  // Who asked for JSON gets nothing else.
-  const isSilent = options.quiet === true || asked.config.log.format === 'json'
-  if (!isSilent) system.output.out(await greeting(app, listeners))
-  const reload = new Reload({ app, listeners, keeper, options, system }, config)
+  const configured = (config: Config) => post?.configured(config)
+  const reload = new Reload({ app, listeners, keeper, options, system, configured }, loaded.config)
   // The log says what came of it.
   signals.onReload(() => void reload.run().catch(() => undefined))
   state.reload.resolve(() => reload.asked())
-  tellReady(system.env).catch((error) => app.telemetry.readinessUntold(error))
-  const takenOver = await Promise.race([signals.first, held.lost]).then(
+  await started(app, listeners)
+  const takenOver = await Promise.race([signals.first, lost]).then(
     () => undefined,
     (error: unknown) => ({ error }),
   )
@@ -84,114 +121,4 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
   const code = await shutDown({ app, keeper, listeners, open: state.open }, signals)
   if (takenOver !== undefined) throw takenOver.error
   return code
-}
-
-async function openListeners(app: App, state: ServerState): Promise<Listener[]> {
-  const { config } = app
-  const { clients: limits } = app.settings
-  const rules: DoorRules = {
-    limits,
-    // A connection has one request under way; behind reverse proxies requests are all that can be counted.
-    requests: new Shares(
-      live(() => ({ total: limits.connections, each: limits.clientConnections })),
-    ),
-    open: state.open,
-    held: new HeldBodies(),
-  }
-  const health = {
-    check: () => app.check(),
-    isDraining: () => state.draining.signal.aborted,
-  }
-  const distribution = createDistribution(app)
-  const requestDone = (event: RequestEvent) => app.telemetry.requestDone(event)
-  const listeners: Listener[] = []
-  try {
-    for (const listener of config.listen) {
-      const answer = createApp(
-        (exchange) => distribution.answer(exchange, { ...listener, reach: reachOf(listener) }),
-        requestDone,
-        (routes, seen) => addHealth(routes, seen, health),
-        rules,
-      )
-      listeners.push(
-        await listenOn(answer, { ...listener, isAdmin: false }, limits, requestDone, '--listen'),
-      )
-    }
-    if (config.admin !== undefined) {
-      const doors = [...listeners]
-      const reload = async () => await (await state.reload.promise)()
-      const { signal } = state.draining
-      const answer = await openAdmin(app, config.admin.host, () => doors, signal, reload)
-      const admin = createApp(
-        answer,
-        requestDone,
-        (routes, seen) => {
-          addHealth(routes, seen, health)
-          addMetrics(routes, seen, () => app.telemetry.metricsText())
-        },
-        rules,
-      )
-      listeners.push(
-        await listenOn(admin, { ...config.admin, isAdmin: true }, limits, requestDone, '--admin'),
-      )
-    }
-    return listeners
-  } catch (error) {
-    for (const one of listeners) one.closeConnections()
-    throw error
-  }
-}
-
-function reachOf({ host, port, tls }: Config['listen'][number]): Reach {
-  const address = `${hostFor(host)}:${port}`
-  return { address, scheme: tls === undefined ? 'http' : 'https' }
-}
-
-function createDistribution(app: App): Distribution {
-  const { config, upstreams, profiles, settings } = app
-  const { offline } = config.cache
-  const touches = new Touches({
-    ...app,
-    outline: (raw) => app.manifests.outline(raw),
-    policy: settings.keeping,
-  })
-  return new Distribution({
-    config,
-    pulls: app.pulls,
-    blobs: app.blobs,
-    lists: new Lists({ ...app, offline }),
-    profiles,
-    names: { upstreams, offline },
-    access: app.access,
-    attachments: app.attachments,
-    gate: new Gate(app),
-    clock: app.clock,
-    settings: settings.waiting,
-    served: (what, from) => app.telemetry.served(what, from),
-    unreadable: toldOnce(
-      ({ image }) => image,
-      (what) => app.telemetry.clientCannotRead(what),
-    ),
-    touch: (digest) => touches.blob(digest),
-    handedOut: (manifest) => touches.manifest(manifest),
-  })
-}
-
-async function listenOn(
-  door: Door,
-  config: ListenerConfig,
-  limits: App['settings']['clients'],
-  requestDone: (event: RequestEvent) => void,
-  option: '--listen' | '--admin',
-): Promise<Listener> {
-  try {
-    return await listen(door, config, limits, requestDone)
-  } catch (error) {
-    const where = `${formatHost(config.host)}:${config.port}`
-    throw new CrossdockError(
-      'internal',
-      `cannot listen on ${where}: ${error instanceof Error ? error.message : error}; choose another address with ${option} or stop what uses it`,
-      { cause: error },
-    )
-  }
 }

@@ -11,6 +11,7 @@ import { type LoadedConfig, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { isStore } from '../store/layout.ts'
 import { UsageError } from './output.ts'
+import type { Seat } from '../workers/seat.ts'
 import type { System } from './system.ts'
 
 export interface CommonOptions {
@@ -73,12 +74,17 @@ export async function openToCarry(options: CommonOptions, system: System): Promi
 }
 
 /** For the server; `loaded` as `decided` gives it. */
-export async function openServer({ config, origin }: LoadedConfig, system: System): Promise<App> {
+export async function openServer(
+  { config, origin }: LoadedConfig,
+  system: System,
+  seat: Seat,
+): Promise<App> {
   const app = await openApp(config, {
     env: system.env,
     log: system.log,
     dockerConfig: servedDockerConfig(config, system),
     placeOf: origin.of,
+    seat,
   })
   const file = dockerConfigFile(system.env, system.home)
   const text = isOpenToAll(config) ? await readFile(file, 'utf8').catch(() => '') : ''

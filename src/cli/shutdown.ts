@@ -1,4 +1,5 @@
 /** The end of a server, within its grace: requests finish, then those that wait are told, then connections and store are closed. */
+import type { Reloaded } from '../admin/whole.ts'
 import type { App } from '../app.ts'
 import { CrossdockError } from '../errors.ts'
 import type { Exchange } from '../http/exchange.ts'
@@ -22,7 +23,7 @@ export interface ServerState {
   /** Exchanges that have not ended. */
   readonly open: Set<Exchange>
   /** Fulfilled as soon as all of the server is there. */
-  readonly reload: PromiseWithResolvers<() => Promise<object>>
+  readonly reload: PromiseWithResolvers<() => Promise<Reloaded>>
 }
 
 /** What is over after which part of the grace: requests, connections, the closing of the store. A busy machine has the rest to end. */

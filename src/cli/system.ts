@@ -6,6 +6,7 @@ import { spansHandedOver } from '../lib/spans.ts'
 import { within } from '../lib/within.ts'
 import { oneLine } from '../lib/printable.ts'
 import { describeError, EXIT, type Output, outputTo } from './output.ts'
+import { type Processes, processesOf } from './processes.ts'
 import type { Signals } from './shutdown.ts'
 
 export interface System {
@@ -23,6 +24,8 @@ export interface System {
   stdin(): AsyncIterable<Uint8Array>
   /** From this call on, neither SIGTERM and SIGINT nor a reader of standard output who leaves end the process by themselves. */
   signals(): Signals
+  /** Of those that serve together. */
+  readonly processes: Processes
 }
 
 export interface Network {
@@ -84,6 +87,7 @@ export function systemSurroundings(from: NodeJS.Process): ProcessSystem {
     isLogTerminal: from.stderr.isTTY === true,
     network: { addresses: ownAddresses, leadsHere },
     stdin: () => from.stdin,
+    processes: processesOf(from),
     signals: () => {
       signals ??= watchSignals(from, () => {
         isAbandoned = true

@@ -30,6 +30,7 @@ export function checkReferences(parts: ConfigParts): Problem[] {
     ...checkWaits(parts),
     ...checkAuth(parts),
     ...checkStore(parts),
+    ...checkWorkers(parts),
   ]
 }
 
@@ -228,6 +229,13 @@ function checkStore({ store }: ConfigParts): Problem[] {
   const text =
     'is for several servers, but store.blobs lies on the disk of one; let blobs lie on S3 (s3://...), or keep the catalog in sqlite'
   return [...problems, { path: ['store', 'catalog'], text }]
+}
+
+function checkWorkers({ store, workers = 1 }: ConfigParts): Problem[] {
+  if (workers === 'auto' || workers === 1 || store?.blobs.kind !== 's3') return []
+  const text =
+    'share one disk, but store.blobs lies on S3, where each process keeps a cache and a spool of its own; start several servers, each with a data folder of its own and a catalog on PostgreSQL, or set 1'
+  return [{ path: ['workers'], text }]
 }
 
 function canonical(name: string): string {

@@ -14,7 +14,7 @@ export interface Setting {
 const PREFIX = 'CROSSDOCK_'
 /** Variables of ours and of the tests that are no keys, and those that Kubernetes sets for a Service named crossdock. */
 const NOT_SETTINGS =
-  /^CROSSDOCK_(?:CONFIG|TOOLS|SHARED|TEST_.*|SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT(?:_\d+_(?:TCP|UDP|SCTP).*)?)$/
+  /^CROSSDOCK_(?:CONFIG|TOOLS|SHARED|WORKER|TEST_.*|SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT(?:_\d+_(?:TCP|UDP|SCTP).*)?)$/
 
 /** Settings in order of their names; variables in `used` are there for `${NAME}` and skipped. */
 export function settingsFrom(

@@ -273,6 +273,15 @@ export const CONFIG = z
       .describe(
         'How servers of one store reach each other: [Stores on S3 and PostgreSQL](shared-stores.md).',
       ),
+    workers: z
+      .union([z.literal('auto'), z.number().int().min(1).max(64)], {
+        error: 'must be auto or a whole number from 1 to 64',
+      })
+      .default(1)
+      .meta({ restart: true })
+      .describe(
+        'Processes that serve together on this machine, with blobs on `disk`: [How many servers?](scaling.md); `auto`: one below four processors, else one for two of them, 8 at most.',
+      ),
     defaultUpstream: text('the name of an upstream')
       .default('docker.io')
       .describe('The upstream of names without a host.'),

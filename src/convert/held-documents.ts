@@ -20,7 +20,13 @@ export interface Holding extends Disposable {
 }
 
 export class HeldDocuments {
+  readonly #mostShared: number
   #shared = 0
+
+  /** `workers`: processes of this machine that have such documents. */
+  constructor(workers = 1) {
+    this.#mostShared = SHARED / workers
+  }
 
   /** `what` is converted, for messages. */
   open(what: string): Holding {
@@ -31,7 +37,7 @@ export class HeldDocuments {
         own += bytes
         if (own > MOST) throw tooLarge(what)
         const more = Math.max(0, own - FREE) - shared
-        if (this.#shared + more > SHARED) throw overloaded(what)
+        if (this.#shared + more > this.#mostShared) throw overloaded(what)
         shared += more
         this.#shared += more
       },

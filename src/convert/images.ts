@@ -52,6 +52,8 @@ export interface ImagesDeps {
   readonly progress: Progress
   readonly clock: Clock
   readonly capacity: FlightCapacity
+  /** Default: of a process that is alone. */
+  readonly documents?: HeldDocuments
   readonly events?: ImageEvents
 }
 
@@ -60,12 +62,13 @@ export class Images {
   readonly #planner: Planner
   readonly #events: ImageEvents
   readonly #flights: Flights
-  readonly #documents = new HeldDocuments()
+  readonly #documents: HeldDocuments
   readonly #failures = new RecentFailures(FAILURE_MEMORY_MS)
   readonly #unsuitable = new LRUCache<string, Outcome>(UNSUITABLE_MEMORY)
 
   constructor(deps: ImagesDeps) {
     this.#deps = deps
+    this.#documents = deps.documents ?? new HeldDocuments()
     this.#planner = new Planner(deps)
     this.#flights = new Flights(deps)
     this.#events = deps.events ?? {}

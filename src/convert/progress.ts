@@ -56,10 +56,12 @@ export class Progress {
   readonly #jobs = new Map<number, Job>()
   readonly #listeners = new Set<(job: Job) => void>()
   readonly #now: () => number
-  #lastId = 0
+  #lastId: number
 
-  constructor(now: () => number) {
+  /** `after`: what is begun here has larger numbers. */
+  constructor(now: () => number, after = 0) {
     this.#now = now
+    this.#lastId = after
   }
 
   begin(image: string, profile: string, of: Pick<Job, 'tag' | 'waiters'> = {}): Job {

@@ -4,10 +4,9 @@ import { parseEmptyAsk } from '../admin/asks.ts'
 import type { Broadcast } from '../admin/broadcast.ts'
 import { describeImage, type ImagesDeps, listImages } from '../admin/images.ts'
 import type { NamedImage } from '../admin/named-image.ts'
-import type { AdminState } from '../admin/state.ts'
 import type { StoreReports } from '../admin/store-report.ts'
 import type { Tasks } from '../admin/tasks.ts'
-import type { Progress } from '../convert/progress.ts'
+import type { Whole } from '../admin/whole.ts'
 import { CrossdockError } from '../errors.ts'
 import { printableJson } from '../lib/printable.ts'
 import { OPERATIONS } from '../lib/request-event.ts'
@@ -21,16 +20,14 @@ import { readJsonBody } from './json-body.ts'
 
 export interface AdminDeps {
   readonly guard: AdminGuard
-  readonly progress: Progress
-  readonly state: AdminState
+  readonly whole: Whole
   readonly broadcast: Broadcast
   readonly images: ImagesDeps
   readonly reports: Pick<StoreReports, 'read'>
-  readonly tasks: Tasks
+  /** Where what is asked for here begins. */
+  readonly tasks: Pick<Tasks, 'start'>
   readonly actions: Actions
   readonly assets: Assets
-  /** Goes by the configuration of now; what has changed comes out. Throws `requestInvalid` when it cannot be used. */
-  readonly reload: () => Promise<object>
   /** Throws `requestInvalid` for what is no name of an image. */
   readonly parseImage: (text: string) => NamedImage
   /** Aborted when the server is to end, for which streams without an end must not be waited. */
@@ -109,7 +106,7 @@ function asset({ exchange, rest }: Ask, { assets }: AdminDeps): void {
 // ------------------------------------------------------------------------------------------------- state
 
 async function state({ exchange }: Ask, deps: AdminDeps): Promise<void> {
-  sendJson(exchange, await deps.state.read())
+  sendJson(exchange, await deps.whole.state())
 }
 
 async function events({ exchange }: Ask, { broadcast, ending }: AdminDeps): Promise<void> {
@@ -122,9 +119,9 @@ async function events({ exchange }: Ask, { broadcast, ending }: AdminDeps): Prom
   await stream(exchange, ending, (over) => broadcast.watch(over))
 }
 
-function history({ exchange, params }: Ask, deps: AdminDeps): void {
+async function history({ exchange, params }: Ask, deps: AdminDeps): Promise<void> {
   const minutes = countIn(params, 'minutes', 24 * 60, 24 * 60)
-  sendJson(exchange, { minutes: deps.state.history(minutes) })
+  sendJson(exchange, { minutes: await deps.whole.history(minutes) })
 }
 
 async function images({ exchange, params }: Ask, deps: AdminDeps): Promise<void> {
@@ -145,22 +142,22 @@ async function store({ exchange }: Ask, { reports }: AdminDeps): Promise<void> {
   sendJson(exchange, await reports.read())
 }
 
-async function conversions({ exchange }: Ask, { progress, ending }: AdminDeps): Promise<void> {
+async function conversions({ exchange }: Ask, { whole, ending }: AdminDeps): Promise<void> {
   if (exchange.header('accept')?.includes('text/event-stream') === true) {
-    await stream(exchange, ending, (over) => jobEvents(progress, over))
-  } else sendJson(exchange, { conversions: progress.list().map(describeJob) })
+    await stream(exchange, ending, (over) => jobEvents(whole.jobs, over))
+  } else sendJson(exchange, { conversions: (await whole.conversions()).map(describeJob) })
 }
 
 async function reload({ exchange }: Ask, deps: AdminDeps): Promise<void> {
   // Only what is said to be JSON, and so comes from no form of another page.
   parseEmptyAsk(await readJsonBody(exchange.incoming))
-  sendJson(exchange, await deps.reload())
+  sendJson(exchange, await deps.whole.reload())
 }
 
 // ------------------------------------------------------------------------------------------------- actions
 
-function tasks({ exchange }: Ask, deps: AdminDeps): void {
-  sendJson(exchange, { tasks: deps.tasks.list() })
+async function tasks({ exchange }: Ask, deps: AdminDeps): Promise<void> {
+  sendJson(exchange, { tasks: await deps.whole.tasks() })
 }
 
 async function task({ exchange, rest }: Ask, deps: AdminDeps): Promise<void> {
@@ -188,7 +185,7 @@ async function sendTask(exchange: Exchange, id: number, deps: AdminDeps): Promis
   exchange.whenGone(() => over.abort())
   const signal = AbortSignal.any([deps.ending, over.signal])
   const waitMs = Math.min(MOST_WAIT, Number(seconds)) * 1_000
-  const found = await deps.tasks.wait(id, waitMs, signal)
+  const found = await deps.whole.task(id, waitMs, signal)
   if (found === undefined) throw noSuchTask(String(id))
   sendJson(exchange, found, found.state === 'running' ? 202 : 200)
 }

@@ -7,9 +7,15 @@
 const TIGHT_BYTES = 64 * 1024 * 1024
 const TIGHT_MS = 2_000
 
-/** Of one server. */
+/** Of one process. */
 export class HeldBodies {
+  readonly #tightBytes: number
   #held = 0
+
+  /** `workers`: processes of this machine that hold such bodies. */
+  constructor(workers = 1) {
+    this.#tightBytes = TIGHT_BYTES / workers
+  }
 
   /** Counts a body; returns what ends that. */
   hold(bytes: number): () => void {
@@ -21,7 +27,7 @@ export class HeldBodies {
 
   /** How long a client may take nothing of such a body now, ms. */
   patienceFor(clientIdleMs: number): number {
-    return this.#held > TIGHT_BYTES ? Math.min(TIGHT_MS, clientIdleMs) : clientIdleMs
+    return this.#held > this.#tightBytes ? Math.min(TIGHT_MS, clientIdleMs) : clientIdleMs
   }
 }
 

@@ -1,15 +1,13 @@
 /** The live list of conversions as server-sent events: each job once, whatever happens to it while a listener reads slowly. */
-import type { Job, Progress } from '../convert/progress.ts'
+import type { Jobs } from '../admin/whole.ts'
+import type { Job } from '../convert/progress.ts'
 import { printableJson } from '../lib/printable.ts'
 
 /** How often a listener that sees nothing happen is told so, ms. */
 const SSE_PING_MS = 15_000
 
 /** Until `over`. */
-export async function* jobEvents(
-  progress: Pick<Progress, 'list' | 'subscribe'>,
-  over: AbortSignal,
-): AsyncGenerator<Uint8Array> {
+export async function* jobEvents(progress: Jobs, over: AbortSignal): AsyncGenerator<Uint8Array> {
   const queue = new Map(progress.list().map((job) => [job.id, job]))
   let wake: () => void = () => undefined
   const wakeUp = () => wake()

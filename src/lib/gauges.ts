@@ -18,26 +18,40 @@ export function watchGauges(registry: Registry, gauges: Gauges): void {
   new Gauge({
     name: 'crossdock_build_info',
     help: 'Always 1; the labels say which version runs on which Node',
+    aggregator: 'max',
     labelNames: ['version', 'node'],
     registers: [registry],
   }).set({ version, node: process.version }, 1)
-  const gauge = (name: string, help: string, read: () => number | Promise<number>) =>
+  /** `ofAll`: what several processes of one server say of it together. */
+  const gauge = (
+    name: string,
+    help: string,
+    ofAll: 'sum' | 'max',
+    read: () => number | Promise<number>,
+  ) =>
     new Gauge({
       name,
       help,
+      aggregator: ofAll,
       registers: [registry],
       async collect() {
         this.set(await read())
       },
     })
-  gauge('crossdock_store_bytes', 'Bytes of blobs in the store', () => gauges.storeBytes())
+  gauge('crossdock_store_bytes', 'Bytes of blobs in the store', 'max', () => gauges.storeBytes())
   gauge(
     'crossdock_upkeep_turn',
     'Whether this server looks after the store: 0 while another one that shares it does',
+    'max',
     () => Number(gauges.isInTurn()),
   )
-  gauge('crossdock_store_budget_bytes', 'Bytes that the store may hold: cache.maxSize', budget)
-  gauge('crossdock_conversions_running', 'Conversions under way', () => gauges.jobs())
-  gauge('crossdock_layers_queued', 'Layers that wait for a slot', () => gauges.queued())
-  gauge('crossdock_downloads_running', 'Blobs being fetched', () => gauges.downloads())
+  gauge(
+    'crossdock_store_budget_bytes',
+    'Bytes that the store may hold: cache.maxSize',
+    'max',
+    budget,
+  )
+  gauge('crossdock_conversions_running', 'Conversions under way', 'sum', () => gauges.jobs())
+  gauge('crossdock_layers_queued', 'Layers that wait for a slot', 'sum', () => gauges.queued())
+  gauge('crossdock_downloads_running', 'Blobs being fetched', 'sum', () => gauges.downloads())
 }

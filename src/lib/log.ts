@@ -16,12 +16,17 @@ const MAX_TEXT = 1024
 const MAX_ENTRIES = 100
 const MAX_DEPTH = 4
 
-export function createLogger(config: LogConfig, out: LineSink): Logger {
+/** `fields`: in every line. */
+export function createLogger(
+  config: LogConfig,
+  out: LineSink,
+  fields: Readonly<Record<string, unknown>> | null = null,
+): Logger {
   const shape = config.format === 'pretty' ? logLine : manyLines
   return pino(
     {
       level: config.level,
-      base: null,
+      base: fields,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }), log: bounded },
       serializers: { err: describeError },

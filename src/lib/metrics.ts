@@ -121,6 +121,7 @@ export function createMetrics(registry: Registry) {
     quota: new Gauge({
       name: 'crossdock_upstream_quota_remaining',
       help: 'Pulls that an upstream still allows, from its RateLimit headers',
+      aggregator: 'min',
       labelNames: ['upstream'],
       registers,
     }),

@@ -4,6 +4,7 @@ import { Counter, collectDefaultMetrics, Registry } from 'prom-client'
 import { type Gauges, watchGauges } from './gauges.ts'
 import type { LineSink } from './lines.ts'
 import { createLogger, type LogConfig } from './log.ts'
+import type { Metrics } from './merged-metrics.ts'
 import { createMetrics } from './metrics.ts'
 import { OPERATIONS, type RequestEvent } from './request-event.ts'
 import { wishLabel } from './wish-reasons.ts'
@@ -15,15 +16,16 @@ export type Telemetry = ReturnType<typeof createTelemetry>
 
 /**
  * `isConfigured`: clients may choose the names of upstreams where any is allowed. Those are in the log as they are, and one name
- * in the metrics, which never forget a label.
+ * in the metrics, which never forget a label. `fields`: in every line.
  */
 export function createTelemetry(
   config: LogConfig,
   out: LineSink,
   isConfigured: (upstream: string) => boolean = () => true,
+  fields: Readonly<Record<string, unknown>> | null = null,
 ) {
   const labelOf = (upstream: string) => (isConfigured(upstream) ? upstream : OTHER)
-  const log = createLogger(config, out)
+  const log = createLogger(config, out, fields)
   // Its lines have fixed fields, none of them secret, and there are thousands a second.
   const requestLog = log.child({}, { redact: [] })
   const registry = new Registry()
@@ -36,6 +38,10 @@ export function createTelemetry(
     /** Prometheus text. */
     async metricsText(): Promise<string> {
       return await registry.metrics()
+    },
+    /** The same as values, for whoever speaks for several processes. */
+    async metrics(): Promise<Metrics> {
+      return await registry.getMetricsAsJSON()
     },
     watch(gauges: Gauges): void {
       watchGauges(registry, gauges)

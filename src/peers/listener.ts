@@ -52,7 +52,8 @@ export class PeerListener implements AsyncDisposable {
     const { host, port, advertised } = deps
     const key = newKey()
     const server = createDoor(key, deps)
-    server.listen(port, host)
+    // Never shared with other workers: each is another one that is followed.
+    server.listen({ port, host, exclusive: true })
     await once(server, 'listening')
     const address = server.address()
     const bound = typeof address === 'object' && address !== null ? address.port : port

@@ -16,6 +16,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { outputTo } from '../../src/cli/output.ts'
 import { run } from '../../src/cli/program.ts'
 import type { System } from '../../src/cli/system.ts'
+import { noFork } from '../helpers/command.ts'
 import type { FakeRegistry } from '../helpers/fake-registry.ts'
 import { ask } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
@@ -279,6 +280,7 @@ async function command(...args: string[]): Promise<{ code: number; out: string; 
     cwd: proxy.data,
     home: proxy.data,
     hostname: 'proxy.example',
+    processes: { supervisor: undefined, fork: noFork },
     network: { addresses: () => [], leadsHere: async () => false },
     output: outputTo({
       isTerminal: false,

@@ -85,6 +85,7 @@ export class Workplace implements AsyncDisposable {
         },
       },
       isLogTerminal: false,
+      processes: { supervisor: undefined, fork: noFork },
       stdin: async function* (this: Workplace) {
         yield Buffer.from(this.stdin)
       }.bind(this),
@@ -127,4 +128,9 @@ export class Workplace implements AsyncDisposable {
     // A conversion that nobody waits for may still write there.
     await rm(this.folder, { recursive: true, force: true, maxRetries: 10 })
   }
+}
+
+/** Workers are processes of their own, which a command in this one has none of. */
+export function noFork(): never {
+  throw new Error('there are no workers here')
 }

@@ -48,6 +48,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...['errors.ts', 'lib', 'oci', 'ports', 'recorded.ts', 'pull', 'codec', 'format'],
     ...['convert', 'config', 'priorities'],
   ],
+  workers: ['errors.ts', 'lib', 'oci', 'ports', 'config', 'convert', 'admin'],
   http: [
     'errors.ts',
     'lib',

@@ -36,6 +36,7 @@ const OTHERS: Readonly<Record<string, unknown>> = {
   'convert.defaultPlatforms': ['linux/s390x'],
   'cache.dedup': 'on',
   'convert.jobs': 7,
+  workers: 7,
   'convert.waitBudget': '7m',
   'auth.mode': 'mtls',
   'auth.htpasswd': '/users',

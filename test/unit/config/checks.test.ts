@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { loadConfig } from '../../../src/config/load.ts'
 import { ConfigError } from '../../../src/config/problem.ts'
+import { CONFIG } from '../../../src/config/schema.ts'
+import { workersOf } from '../../../src/config/workers.ts'
 import { FORMATS } from '../../../src/format/formats.ts'
 
 async function problemsOf(settings: Record<string, unknown>): Promise<readonly string[]> {
@@ -53,6 +55,40 @@ describe('where the store lies', () => {
 
     expect(problem).toContain(text)
     expect(more).toEqual([])
+  })
+})
+
+describe('workers', () => {
+  it('share a disk, and no store on S3', async () => {
+    const store = { blobs: 's3://bucket' }
+    const [problem = '', ...more] = await problemsOf({ workers: 2, store })
+
+    expect(problem).toContain('workers: share one disk, but store.blobs lies on S3')
+    expect(problem).toContain('start several servers')
+    expect(more).toEqual([])
+    for (const settings of [{ workers: 'auto', store }, { workers: 1, store }, { workers: 2 }]) {
+      expect(await problemsOf(settings)).toEqual([])
+    }
+    expect((await problemsOf({ workers: 0 })).join()).toContain('workers: ')
+  })
+
+  it.each([
+    ['auto', 1, 1],
+    ['auto', 3, 1],
+    ['auto', 4, 2],
+    ['auto', 12, 6],
+    ['auto', 128, 8],
+    [3, 1, 3],
+  ] as const)('are, for %s on %i processors, %i', (workers, cores, count) => {
+    const store = CONFIG.parse({}).store
+
+    expect(workersOf({ workers, store }, cores)).toBe(count)
+  })
+
+  it('is one where blobs lie on S3 and nobody has said how many', () => {
+    const { store } = CONFIG.parse({ store: { blobs: 's3://bucket' } })
+
+    expect(workersOf({ workers: 'auto', store }, 64)).toBe(1)
   })
 })
 

@@ -1,0 +1,50 @@
+/** `crossdock serve` with several workers: this process holds the folder, the ports and the signals, and serves nobody itself. */
+import type { LoadedConfig } from '../config/load.ts'
+import { systemClock } from '../clock.ts'
+import { createLogger } from '../lib/log.ts'
+import { StartFailed, Supervisor } from '../workers/supervisor.ts'
+import { tellStart } from './greeting.ts'
+import { EXIT } from './output.ts'
+import { tellReady } from './service-manager.ts'
+import type { Signals } from './shutdown.ts'
+import type { System } from './system.ts'
+
+export interface SuperviseDeps {
+  readonly loaded: LoadedConfig
+  readonly count: number
+  readonly signals: Signals
+  readonly system: System
+  readonly isSilent: boolean
+}
+
+/** Resolves with the exit code when a signal said so, or when a worker could not start, which has said why. */
+export async function supervise(deps: SuperviseDeps): Promise<number> {
+  const { loaded, count, signals, system, isSilent } = deps
+  const { config, origin } = loaded
+  const log = createLogger(config.log, system.log)
+  const supervisor = new Supervisor({
+    ...{ count, config, file: origin.file, clock: systemClock },
+    fork: () => system.processes.fork(),
+    events: {
+      died: (worker, delayMs) =>
+        log.error({ event: 'worker_died', ...worker, delayMs }, 'a worker ended by itself'),
+      replaced: (worker) => log.info({ event: 'worker_replaced', ...worker }, 'its place is taken'),
+    },
+  })
+  try {
+    const { facts, greeting } = await supervisor.start()
+    tellStart(log, { ...facts, workers: count })
+    if (!isSilent) system.output.out(greeting)
+  } catch (error) {
+    // One that ends by itself has said why.
+    if (!(error instanceof StartFailed) || error.ending.code === null) throw error
+    return error.ending.code
+  }
+  signals.onReload(() => supervisor.reload())
+  tellReady(system.env).catch((error) =>
+    log.error({ event: 'readiness_untold', err: error }, 'systemd could not be told that it is up'),
+  )
+  await signals.first
+  const isInOrder = await supervisor.end(signals.second, supervisor.config.shutdownGrace)
+  return isInOrder ? EXIT.ok : EXIT.failed
+}

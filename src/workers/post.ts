@@ -1,0 +1,149 @@
+/** A worker's line to its supervisor: what it is told, and what it asks the others by way of it. */
+import { CrossdockError } from '../errors.ts'
+import type { Config } from '../config/schema.ts'
+import type { Channel } from './child.ts'
+import type { Answer, Beginning, Question, Questions, Start, Subject, ToWorker } from './words.ts'
+
+/** Answers to what others ask this worker. */
+export type Answering = {
+  readonly [S in Subject]: (ask: Questions[S]['ask']) => Promise<Questions[S]['answer']>
+}
+
+export interface AskHow {
+  /** One worker; default: all others. */
+  readonly to?: number
+  /** Who has not answered by then is left out. */
+  readonly limitMs: number
+}
+
+export class Post {
+  readonly #channel: Channel
+  readonly #begun = Promise.withResolvers<Beginning>()
+  readonly #draining = Promise.withResolvers<void>()
+  readonly #hurried = Promise.withResolvers<void>()
+  readonly #waiting = new Map<number, (answers: readonly Answer[]) => void>()
+  readonly #metrics = new Map<number, (text: string) => void>()
+  #reload: () => void = () => undefined
+  #answering: Answering | undefined
+  #lastId = 0
+
+  constructor(channel: Channel) {
+    this.#channel = channel
+    channel.onMessage((message) => this.#hear(message))
+  }
+
+  /** Says that it is there; resolves with what it is to begin with. */
+  async begin(): Promise<Beginning> {
+    this.#channel.send({ kind: 'hello' })
+    return await this.#begun.promise
+  }
+
+  /** Resolves when it is to finish. */
+  get draining(): Promise<void> {
+    return this.#draining.promise
+  }
+
+  /** Resolves when it is to end at once. */
+  get hurried(): Promise<void> {
+    return this.#hurried.promise
+  }
+
+  /** Calls `listener` whenever the configuration should be read again. */
+  onReload(listener: () => void): void {
+    this.#reload = listener
+  }
+
+  /** From now on others can ask. */
+  answerWith(answering: Answering): void {
+    this.#answering = answering
+  }
+
+  ready(start: Start): void {
+    this.#channel.send({ kind: 'ready', start })
+  }
+
+  configured(config: Config): void {
+    this.#channel.send({ kind: 'configured', config })
+  }
+
+  /** What others say. Throws what one of them has failed with. */
+  async ask<S extends Subject>(
+    about: S,
+    ask: Questions[S]['ask'],
+    { to, limitMs }: AskHow,
+  ): Promise<readonly Questions[S]['answer'][]> {
+    const { id, promise } = this.#expect(this.#waiting)
+    this.#channel.send({ kind: 'ask', id, to, question: { about, ask }, limitMs })
+    const answers = await promise
+    return answers.map((answer) => {
+      if (answer.kind === 'failed') throw new CrossdockError(answer.failure, answer.message)
+      // Both ends are the same build, and the question says what its answer is.
+      return answer.value as Questions[S]['answer']
+    })
+  }
+
+  /** Of all together, as Prometheus reads them. */
+  async metricsText(): Promise<string> {
+    const { id, promise } = this.#expect(this.#metrics)
+    this.#channel.send({ kind: 'ask-metrics', id })
+    return await promise
+  }
+
+  #expect<T>(waiting: Map<number, (value: T) => void>): {
+    readonly id: number
+    readonly promise: Promise<T>
+  } {
+    this.#lastId += 1
+    const { promise, resolve } = Promise.withResolvers<T>()
+    waiting.set(this.#lastId, resolve)
+    return { id: this.#lastId, promise }
+  }
+
+  #hear(message: ToWorker): void {
+    switch (message.kind) {
+      case 'begin':
+        this.#begun.resolve(message.beginning)
+        break
+      case 'drain':
+        this.#draining.resolve()
+        break
+      case 'hurry':
+        this.#hurried.resolve()
+        break
+      case 'reload':
+        this.#reload()
+        break
+      case 'question':
+        void this.#answer(message.id, message.question)
+        break
+      case 'answers':
+        take(this.#waiting, message.id, message.answers)
+        break
+      case 'metrics':
+        take(this.#metrics, message.id, message.text)
+        break
+    }
+  }
+
+  async #answer(id: number, { about, ask }: Question): Promise<void> {
+    const answer = await this.#answerTo(about, ask).then(
+      (value): Answer => ({ kind: 'said', value }),
+      (error: unknown): Answer => ({
+        kind: 'failed',
+        failure: error instanceof CrossdockError ? error.kind : 'internal',
+        message: error instanceof Error ? error.message : String(error),
+      }),
+    )
+    this.#channel.send({ kind: 'answer', id, answer })
+  }
+
+  async #answerTo<S extends Subject>(about: S, ask: Questions[S]['ask']): Promise<unknown> {
+    if (this.#answering === undefined) throw new Error('this worker does not serve yet')
+    return await this.#answering[about](ask)
+  }
+}
+
+function take<T>(waiting: Map<number, (value: T) => void>, id: number, value: T): void {
+  waiting.get(id)?.(value)
+  waiting.delete(id)
+}

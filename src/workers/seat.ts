@@ -1,0 +1,28 @@
+/** The place of one process among those that serve together. */
+
+export interface Seat {
+  /** Of this process: the how many-th of its supervisor; another one that takes over has the next. 0: it is alone. */
+  readonly number: number
+  /** How many there are. */
+  readonly of: number
+}
+
+export const ALONE: Seat = { number: 0, of: 1 }
+
+/** Tasks and jobs that one process can number; more than it ever has. */
+const IDS = 1_000_000
+
+/** The number before the first that a process gives to a task or a job: no two processes give the same. */
+export function idsAfter({ number }: Seat): number {
+  return number * IDS
+}
+
+/** The process that gave the number. */
+export function giverOf(id: number): number {
+  return Math.floor(id / IDS)
+}
+
+/** Of every line that it logs. */
+export function logFields({ number, of }: Seat): { readonly worker: number } | null {
+  return of === 1 ? null : { worker: number }
+}

@@ -1,0 +1,225 @@
+/** Starts the workers of one server, replaces who dies, carries what they ask each other, and ends them. */
+import type { Config } from '../config/schema.ts'
+import { MergedMetrics } from '../lib/merged-metrics.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Child, Ending } from './child.ts'
+import { Inquiries } from './inquiries.ts'
+import type { FromWorker, Start } from './words.ts'
+
+export interface SupervisorEvents {
+  /** One has ended that should not; another one takes its place after `delayMs`. */
+  died(worker: { readonly number: number; readonly pid: number } & Ending, delayMs: number): void
+  /** The one that took a place serves. */
+  replaced(worker: { readonly number: number; readonly pid: number }): void
+}
+
+export interface SupervisorDeps {
+  readonly fork: () => Child
+  /** How many there are to be. */
+  readonly count: number
+  readonly config: Config
+  readonly file: string | undefined
+  readonly clock: Clock
+  readonly events: SupervisorEvents
+}
+
+/** A worker ended before all of them served; it has said why. */
+export class StartFailed extends Error {
+  override readonly name = 'StartFailed'
+  readonly ending: Ending
+
+  constructor(ending: Ending) {
+    super(`a worker ended with ${ending.code ?? ending.signal} before it served`)
+    this.ending = ending
+  }
+}
+
+interface Worker {
+  readonly number: number
+  readonly child: Child
+  /** Monotonic ms. */
+  readonly since: number
+  /** Deaths in a row in its place before it. */
+  readonly deaths: number
+  readonly ready: PromiseWithResolvers<Start>
+  state: 'starting' | 'begun' | 'ready'
+}
+
+/** Whoever has served for so long has not died of its start, ms. */
+const SOUND_MS = 60_000
+/** Between the second death in a row and the third start; twice as long each time, ms. */
+const AGAIN_MS = 500
+const MOST_AGAIN_MS = 30_000
+
+/** For all metrics: who stands still is shown as it was, ms. */
+const METRICS_MS = 2_000
+
+/** Of the grace: by then everybody should have ended by themselves. */
+const KILL_SHARE = 0.97
+
+export class Supervisor {
+  readonly #deps: SupervisorDeps
+  /** By number. */
+  readonly #workers = new Map<number, Worker>()
+  readonly #inquiries = new Inquiries()
+  readonly #metrics = new MergedMetrics(() => this.#ready().size)
+  readonly #ending = new AbortController()
+  /** In force: what a worker begins with. */
+  #config: Config
+  #lastNumber = 0
+  #hasStarted = false
+
+  constructor(deps: SupervisorDeps) {
+    this.#deps = deps
+    this.#config = deps.config
+  }
+
+  get config(): Config {
+    return this.#config
+  }
+
+  /** Resolves when all of them serve, with what the first one says. Throws StartFailed, and leaves none behind then. */
+  async start(): Promise<Start> {
+    try {
+      // What only one can do, such as making a catalog, is done, and what is wrong is said once.
+      const start = await this.#fork().ready.promise
+      const others = Array.from({ length: this.#deps.count - 1 }, () => this.#fork())
+      await Promise.all(others.map(({ ready }) => ready.promise))
+      this.#hasStarted = true
+      return start
+    } catch (error) {
+      this.#ending.abort()
+      for (const { child } of this.#workers.values()) child.kill()
+      throw error
+    }
+  }
+
+  /** All read their configuration again. */
+  reload(): void {
+    for (const child of this.#ready().values()) child.send({ kind: 'reload' })
+  }
+
+  /** Lets all finish what they do within `graceMs`; resolves with true when each has ended in order. */
+  async end(hurry: Promise<void>, graceMs: number): Promise<boolean> {
+    this.#ending.abort()
+    const all = [...this.#workers.values()]
+    for (const { state, child } of all) {
+      if (state === 'starting') child.kill()
+      else child.send({ kind: 'drain' })
+    }
+    void hurry.then(() => {
+      for (const { child } of all) child.send({ kind: 'hurry' })
+    })
+    const late = setTimeout(() => {
+      for (const { child } of all) child.kill()
+    }, graceMs * KILL_SHARE)
+    const endings = await Promise.all(all.map(({ child }) => child.ended))
+    clearTimeout(late)
+    return endings.every(({ code, signal }) => code === 0 || signal === 'SIGKILL')
+  }
+
+  #fork(deaths = 0): Worker {
+    this.#lastNumber += 1
+    const worker: Worker = {
+      number: this.#lastNumber,
+      child: this.#deps.fork(),
+      since: this.#deps.clock.monotonic(),
+      deaths,
+      ready: Promise.withResolvers(),
+      state: 'starting',
+    }
+    worker.ready.promise.catch(() => undefined)
+    this.#workers.set(worker.number, worker)
+    worker.child.onMessage((message) => this.#hear(worker, message))
+    void worker.child.ended.then((ending) => this.#ended(worker, ending))
+    return worker
+  }
+
+  #ended(worker: Worker, ending: Ending): void {
+    const { number, child, ready, since, deaths, state } = worker
+    this.#workers.delete(number)
+    this.#inquiries.gone(number)
+    this.#metrics.gone(number)
+    ready.reject(new StartFailed(ending))
+    const isStartsFailure = !this.#hasStarted && state !== 'ready' && deaths === 0
+    if (this.#ending.signal.aborted || isStartsFailure) return
+    const wasSound = this.#deps.clock.monotonic() - since > SOUND_MS
+    const next = wasSound ? 1 : deaths + 1
+    const delayMs = next === 1 ? 0 : Math.min(MOST_AGAIN_MS, AGAIN_MS * 2 ** (next - 2))
+    this.#deps.events.died({ number, pid: child.pid, ...ending }, delayMs)
+    void this.#replace(next, delayMs)
+  }
+
+  async #replace(deaths: number, delayMs: number): Promise<void> {
+    const { clock, events } = this.#deps
+    const { signal } = this.#ending
+    try {
+      await clock.sleep(delayMs, signal)
+    } catch {
+      return
+    }
+    const { number, child, ready } = this.#fork(deaths)
+    const isReady = await ready.promise.then(
+      () => true,
+      () => false,
+    )
+    if (isReady) events.replaced({ number, pid: child.pid })
+  }
+
+  #hear(worker: Worker, message: FromWorker): void {
+    const { number, child } = worker
+    switch (message.kind) {
+      case 'hello': {
+        worker.state = 'begun'
+        const { count: of, file } = this.#deps
+        const beginning = { seat: { number, of }, config: this.#config, file }
+        child.send({ kind: 'begin', beginning })
+        break
+      }
+      case 'ready':
+        worker.state = 'ready'
+        worker.ready.resolve(message.start)
+        break
+      case 'configured':
+        this.#config = message.config
+        break
+      case 'answer':
+        this.#inquiries.answered(number, message.id, message.answer)
+        break
+      case 'ask':
+        void this.#ask(worker, message)
+        break
+      case 'ask-metrics':
+        void this.#tellMetrics(worker, message.id)
+        break
+    }
+  }
+
+  /** One of the others, or all of them. */
+  async #ask(
+    by: Worker,
+    { id, to, question, limitMs }: Extract<FromWorker, { kind: 'ask' }>,
+  ): Promise<void> {
+    const asked = [...this.#ready()].filter(
+      ([number]) => number !== by.number && (to === undefined || to === number),
+    )
+    const answers = await this.#inquiries.ask(new Map(asked), question, limitMs)
+    by.child.send({ kind: 'answers', id, answers: [...answers.values()] })
+  }
+
+  async #tellMetrics(to: Worker, id: number): Promise<void> {
+    const question = { about: 'metrics', ask: {} } as const
+    const answers = await this.#inquiries.ask(this.#ready(), question, METRICS_MS)
+    for (const [number, answer] of answers) {
+      if (answer.kind === 'said' && this.#workers.has(number)) {
+        this.#metrics.told(number, answer.value as Parameters<MergedMetrics['told']>[1])
+      }
+    }
+    to.child.send({ kind: 'metrics', id, text: await this.#metrics.text() })
+  }
+
+  #ready(): ReadonlyMap<number, Child> {
+    const ready = [...this.#workers.values()].filter(({ state }) => state === 'ready')
+    return new Map(ready.map(({ number, child }) => [number, child]))
+  }
+}

@@ -1,0 +1,80 @@
+/** Workers that are no processes: what a supervisor starts and says, and what they say and do in turn. */
+import { CONFIG, type Config } from '../../src/config/schema.ts'
+import type { Channel, Child, Ending } from '../../src/workers/child.ts'
+import type { FromWorker, ToWorker } from '../../src/workers/words.ts'
+
+export class FakeWorker implements Child {
+  readonly pid: number
+  readonly ended: Promise<Ending>
+  /** In order. */
+  readonly heard: ToWorker[] = []
+  /** What a worker's own program speaks by. */
+  readonly channel: Channel
+  isKilled = false
+  readonly #end = Promise.withResolvers<Ending>()
+  #hear: (message: FromWorker) => void = () => undefined
+  #told: (message: ToWorker) => void = () => undefined
+
+  constructor(pid: number) {
+    this.pid = pid
+    this.ended = this.#end.promise
+    this.channel = {
+      send: (message) => this.say(message),
+      onMessage: (hear) => {
+        this.#told = hear
+      },
+    }
+  }
+
+  send(message: ToWorker): void {
+    this.heard.push(message)
+    this.#told(structuredClone(message))
+  }
+
+  onMessage(hear: (message: FromWorker) => void): void {
+    this.#hear = hear
+  }
+
+  kill(): void {
+    this.isKilled = true
+    this.end({ code: null, signal: 'SIGKILL' })
+  }
+
+  say(message: FromWorker): void {
+    this.#hear(structuredClone(message))
+  }
+
+  end(ending: Ending): void {
+    this.#end.resolve(ending)
+  }
+
+  /** Comes up. */
+  serve(): void {
+    this.say({ kind: 'hello' })
+    this.say({ kind: 'ready', start: { facts: { pid: this.pid }, greeting: `of ${this.pid}` } })
+  }
+
+  heardOf<K extends ToWorker['kind']>(kind: K): readonly Extract<ToWorker, { kind: K }>[] {
+    return this.heard.filter((one): one is Extract<ToWorker, { kind: K }> => one.kind === kind)
+  }
+}
+
+export class FakeWorkers {
+  readonly all: FakeWorker[] = []
+  readonly fork = (): Child => {
+    const worker = new FakeWorker(this.all.length + 1)
+    this.all.push(worker)
+    return worker
+  }
+
+  at(index: number): FakeWorker {
+    const worker = this.all[index]
+    if (worker === undefined) throw new Error(`there is no worker ${index} yet`)
+    return worker
+  }
+}
+
+export function configWith(more: object = {}): Config {
+  const parsed = CONFIG.parse({ workers: 2, ...more })
+  return { ...parsed, convert: { ...parsed.convert, defaultPlatforms: ['linux/amd64'] } }
+}

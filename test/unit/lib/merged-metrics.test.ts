@@ -1,0 +1,57 @@
+import { Gauge, Histogram, Registry } from 'prom-client'
+import { expect, test } from 'vitest'
+import { watchGauges } from '../../../src/lib/gauges.ts'
+import { MergedMetrics } from '../../../src/lib/merged-metrics.ts'
+
+async function shareOf(bytes: number, jobs: number) {
+  const registry = new Registry()
+  watchGauges(registry, {
+    ...{ version: '1', budget: () => 1_000, storeBytes: async () => bytes },
+    ...{ jobs: () => jobs, queued: () => 0, downloads: () => 0, isInTurn: () => jobs > 1 },
+  })
+  const seconds = { name: 'seconds', help: 'seconds', buckets: [1], registers: [registry] }
+  new Histogram(seconds).observe(jobs)
+  return await registry.getMetricsAsJSON()
+}
+
+test('what is one store is not counted twice, and what is under way is summed', async () => {
+  const merged = new MergedMetrics(() => 2)
+  merged.told(1, await shareOf(100, 1))
+  merged.told(2, await shareOf(90, 2))
+
+  const text = await merged.text()
+
+  expect(text).toContain('\ncrossdock_store_bytes 100\n')
+  expect(text).toContain('\ncrossdock_store_budget_bytes 1000\n')
+  expect(text).toContain('\ncrossdock_conversions_running 3\n')
+  expect(text).toContain('\ncrossdock_upkeep_turn 1\n')
+  expect(text).toContain(`\ncrossdock_build_info{version="1",node="${process.version}"} 1\n`)
+  expect(text).toContain('\nseconds_bucket{le="1"} 1\n')
+  expect(text).toContain('\nseconds_count 2\n')
+})
+
+test('what one had counted stays when it is gone, and what it had under way does not', async () => {
+  const merged = new MergedMetrics(() => 1)
+  merged.told(1, await shareOf(100, 1))
+  merged.told(2, await shareOf(90, 2))
+  merged.gone(1)
+  merged.gone(2)
+  merged.told(3, await shareOf(80, 4))
+
+  const text = await merged.text()
+
+  expect(text).toContain('\nseconds_count 3\n')
+  expect(text).toContain('\nseconds_sum 7\n')
+  expect(text).toContain('\ncrossdock_conversions_running 4\n')
+  expect(text).toContain('\ncrossdock_worker_deaths_total 2\n')
+})
+
+test('a gauge that says nothing of all together is summed', async () => {
+  const registry = new Registry()
+  new Gauge({ name: 'held', help: 'held', registers: [registry] }).set(2)
+  const merged = new MergedMetrics(() => 2)
+  merged.told(1, await registry.getMetricsAsJSON())
+  merged.told(2, await registry.getMetricsAsJSON())
+
+  expect(await merged.text()).toContain('\nheld 4\n')
+})

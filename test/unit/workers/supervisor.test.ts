@@ -1,0 +1,180 @@
+import { expect, test, vi } from 'vitest'
+import { StartFailed, Supervisor } from '../../../src/workers/supervisor.ts'
+import { configWith, FakeWorkers } from '../../helpers/fake-workers.ts'
+import { ManualClock } from '../../helpers/manual-clock.ts'
+import { settled } from '../../helpers/tap-upstream.ts'
+
+const never = new Promise<void>(() => undefined)
+
+function supervised(count = 2) {
+  const workers = new FakeWorkers()
+  const clock = new ManualClock()
+  const config = configWith()
+  const events = { died: vi.fn(), replaced: vi.fn() }
+  const { fork } = workers
+  const supervisor = new Supervisor({ fork, count, config, file: '/f.yaml', clock, events })
+  return { workers, clock, config, events, supervisor }
+}
+
+async function running() {
+  const all = supervised()
+  const { workers, supervisor } = all
+  const started = supervisor.start()
+  workers.at(0).serve()
+  await settled()
+  workers.at(1).serve()
+  await started
+  return all
+}
+
+test('starts one before the others, and tells each who it is and what is in force', async () => {
+  const { workers, supervisor, config } = supervised(3)
+  const started = supervisor.start()
+  await settled()
+  expect(workers.all).toHaveLength(1)
+
+  workers.at(0).serve()
+  await settled()
+  expect(workers.all).toHaveLength(3)
+  workers.at(1).serve()
+  workers.at(2).serve()
+
+  expect(await started).toEqual({ facts: { pid: 1 }, greeting: 'of 1' })
+  expect(workers.all.map((one) => one.heardOf('begin'))).toEqual(
+    [1, 2, 3].map((number) => [
+      { kind: 'begin', beginning: { seat: { number, of: 3 }, config, file: '/f.yaml' } },
+    ]),
+  )
+})
+
+test('says how a worker ended that could not start, and leaves none behind', async () => {
+  const { workers, supervisor, events } = supervised()
+  const started = supervisor.start()
+  workers.at(0).serve()
+  await settled()
+
+  workers.at(1).end({ code: 2, signal: null })
+
+  const failure = await started.catch((error: unknown) => error)
+  expect(failure).toBeInstanceOf(StartFailed)
+  expect(failure).toMatchObject({ ending: { code: 2 } })
+  expect(workers.at(0).isKilled).toBe(true)
+  expect(workers.all).toHaveLength(2)
+  expect(events.died).not.toHaveBeenCalled()
+})
+
+test('replaces one that dies while the others still start', async () => {
+  const { workers, supervisor, clock } = supervised()
+  const started = supervisor.start()
+  workers.at(0).serve()
+  await settled()
+
+  workers.at(0).kill()
+  await clock.pass(0)
+  workers.at(1).serve()
+  workers.at(2).serve()
+
+  expect(await started).toMatchObject({ greeting: 'of 1' })
+})
+
+test('replaces who dies at once, again and again ever later, and at once when it had served for long', async () => {
+  const { workers, clock, events } = await running()
+  const delays = () => events.died.mock.calls.map(([, delayMs]) => delayMs as number)
+
+  workers.at(1).end({ code: null, signal: 'SIGKILL' })
+  await clock.pass(0)
+  expect(workers.all).toHaveLength(3)
+  for (const wait of [500, 1_000, 2_000]) {
+    workers.all.at(-1)?.end({ code: 1, signal: null })
+    await clock.pass(wait - 1)
+    const before = workers.all.length
+    await clock.pass(1)
+    expect(workers.all).toHaveLength(before + 1)
+  }
+  workers.all.at(-1)?.serve()
+  await settled()
+  expect(events.replaced).toHaveBeenCalledTimes(1)
+  await clock.pass(61_000)
+  workers.all.at(-1)?.end({ code: 1, signal: null })
+  await clock.pass(0)
+
+  expect(delays()).toEqual([0, 500, 1_000, 2_000, 0])
+  expect(events.died.mock.calls[0]).toEqual([
+    { number: 2, pid: 2, code: null, signal: 'SIGKILL' },
+    0,
+  ])
+  expect(workers.at(0).isKilled).toBe(false)
+})
+
+test('begins a new one with what the others go by since the last reload', async () => {
+  const { workers, clock, supervisor } = await running()
+  supervisor.reload()
+  expect(workers.all.map((one) => one.heardOf('reload').length)).toEqual([1, 1])
+  const config = configWith({ shutdownGrace: '3s' })
+  workers.at(0).say({ kind: 'configured', config })
+
+  workers.at(1).kill()
+  await clock.pass(0)
+  workers.at(2).serve()
+
+  expect(workers.at(2).heardOf('begin')[0]?.beginning.config).toEqual(config)
+  expect(supervisor.config.shutdownGrace).toBe(3_000)
+})
+
+test('asks the others, and waits neither for who dies nor for who stands still', async () => {
+  const { workers, supervisor } = supervised(4)
+  const started = supervisor.start()
+  workers.at(0).serve()
+  await settled()
+  for (const one of workers.all.slice(1)) one.serve()
+  await started
+  const question = { about: 'tasks', ask: {} } as const
+
+  workers.at(0).say({ kind: 'ask', id: 7, to: undefined, question, limitMs: 30 })
+  const [asked] = workers.at(1).heardOf('question')
+  expect(workers.all.map((one) => one.heardOf('question').length)).toEqual([0, 1, 1, 1])
+  const answer = { kind: 'said', value: ['a task'] } as const
+  workers.at(1).say({ kind: 'answer', id: asked?.id ?? 0, answer })
+  workers.at(2).end({ code: 1, signal: null })
+
+  await vi.waitFor(() => expect(workers.at(0).heardOf('answers')).toHaveLength(1))
+  expect(workers.at(0).heardOf('answers')[0]).toEqual({ kind: 'answers', id: 7, answers: [answer] })
+})
+
+test('lets all finish, and ends in order when they do', async () => {
+  const { workers, supervisor, events } = await running()
+
+  const ended = supervisor.end(never, 60_000)
+  expect(workers.all.map((one) => one.heardOf('drain').length)).toEqual([1, 1])
+  for (const one of workers.all) one.end({ code: 0, signal: null })
+
+  expect(await ended).toBe(true)
+  expect(events.died).not.toHaveBeenCalled()
+  expect(workers.all).toHaveLength(2)
+})
+
+test('ends who does not within the grace, and hurries all when it is told to', async () => {
+  const { workers, supervisor } = await running()
+  const hurry = Promise.withResolvers<void>()
+
+  const ended = supervisor.end(hurry.promise, 20)
+  hurry.resolve()
+  await settled()
+  expect(workers.all.map((one) => one.heardOf('hurry').length)).toEqual([1, 1])
+  workers.at(0).end({ code: 1, signal: null })
+
+  expect(await ended).toBe(false)
+  expect(workers.all.map(({ isKilled }) => isKilled)).toEqual([true, true])
+})
+
+test('starts nobody anew once it is to end', async () => {
+  const { workers, supervisor, clock } = await running()
+  workers.at(1).end({ code: 1, signal: null })
+
+  const ended = supervisor.end(never, 60_000)
+  workers.at(0).end({ code: 0, signal: null })
+  await ended
+  await clock.pass(60_000)
+
+  expect(workers.all).toHaveLength(2)
+})
