@@ -19,6 +19,7 @@ import { type AnyRow, formatRows, isMet, type Section } from './row.ts'
 import { largeCatalog, largeLayer } from './scale.ts'
 import { warm } from './serving.ts'
 import { shared } from './shared.ts'
+import { workers } from './workers.ts'
 
 const SECTIONS: readonly Section[] = [
   recompression,
@@ -38,6 +39,7 @@ const SECTIONS: readonly Section[] = [
   restoring,
   shared,
   costs,
+  workers,
 ]
 
 const { values } = parseArgs({
