@@ -55,4 +55,6 @@ export interface Coordination extends AsyncDisposable {
   readonly leases: Leases
   readonly notices: Notices
   readonly turns: SharedTurns
+  /** Throws while nothing can be agreed. */
+  check(): Promise<void>
 }

@@ -46,6 +46,7 @@ export function openSqliteCoordination(path: string, clock: Clock): OpenCoordina
     ...{ leases, notices },
     turns: new LeasedTurns(leases, clock),
     fences: new SqliteFences(file),
+    check: async () => void (await leases.find('check')),
     async [Symbol.asyncDispose]() {
       notices[Symbol.dispose]()
       file[Symbol.dispose]()

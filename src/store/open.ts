@@ -62,7 +62,7 @@ export async function openStore(deps: StoreDeps): Promise<Store> {
     return {
       ...{ blobs, sidecars, catalog, coordination },
       pins: new JournalPins(journal),
-      check: () => checkAll([catalog, half]),
+      check: () => checkAll([catalog, half, ...(coordination === undefined ? [] : [coordination])]),
       [Symbol.asyncDispose]: () => owned.disposeAsync(),
     }
   } catch (error) {
@@ -78,8 +78,9 @@ async function checkAll(parts: readonly Pick<BlobsHalf, 'check'>[]): Promise<voi
     if (first !== undefined) throw first
     return
   }
-  const texts = failures.map((one) => (one instanceof Error ? one.message : String(one)))
-  throw new CrossdockError('overloaded', texts.join('; and '), { cause: first })
+  // Catalog and leases are on one PostgreSQL, over connections of their own.
+  const texts = new Set(failures.map((one) => (one instanceof Error ? one.message : String(one))))
+  throw new CrossdockError('overloaded', [...texts].join('; and '), { cause: first })
 }
 
 /** In the part of the data folder that is this store's, and on the way there. */

@@ -50,6 +50,9 @@ export async function openPostgresCatalog(
   return new PostgresCatalog({ db, address, clock, known: migrations.length, journal })
 }
 
+/** How long leases may take to answer whoever asks whether the server is ready, ms. */
+const CHECK_MS = 2_000
+
 /** Leases and notices among the replicas, over connections of their own: a lease must be renewed however busy the catalog is. */
 export async function openPostgresCoordination(deps: PostgresDeps): Promise<Coordination> {
   const { url, clock, limits } = deps
@@ -62,6 +65,7 @@ export async function openPostgresCoordination(deps: PostgresDeps): Promise<Coor
   return {
     ...{ leases, notices },
     turns: new LeasedTurns(leases, clock),
+    check: async () => void (await db.ask('SELECT 1', CHECK_MS)),
     async [Symbol.asyncDispose]() {
       await notices[Symbol.asyncDispose]()
       await db[Symbol.asyncDispose]()
