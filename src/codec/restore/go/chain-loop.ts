@@ -3,6 +3,7 @@
  * plain loop.
  */
 import { assemble, I32, LazyModule } from '../../../lib/wasm.ts'
+import type { TokenLoop } from '../loop-runs.ts'
 import { PLAIN_SIZE } from '../plain-window.ts'
 import {
   BYTES,
@@ -24,14 +25,10 @@ import {
 
 const PAGE = 64 * 1024
 
-export interface ChainLoop {
+export interface ChainLoop extends TokenLoop {
   readonly numbers: Readonly<Record<ChainNumber, { value: number }>>
-  /** Goes on with tokens until a place or a count is reached (0), or the token that is given is not what is predicted (1). */
-  readonly run: (limit: number, end: number, countLimit: number) => number
   /** By hash. */
   readonly places: Int32Array
-  readonly tokens: Uint32Array
-  readonly bytes: Uint8Array
 }
 
 interface Exports extends Readonly<Record<ChainNumber, { value: number }>> {

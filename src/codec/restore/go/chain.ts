@@ -2,10 +2,11 @@
  * How Go's compress/flate (up to 1.26) finds matches at levels 4 to 9: hash chains of four bytes, and a match is only taken
  * when the next byte has no longer one.
  */
+import { LoopRuns } from '../loop-runs.ts'
 import type { Beginning, Matcher, Run } from '../model.ts'
 import type { Held } from './chain-blocks.ts'
 import { type ChainLoop, openChainLoop } from './chain-loop.ts'
-import { BUFFER_SIZE, MARGIN, MAX_TOKENS, NO_MATCH, WINDOW_SIZE } from './chain-memory.ts'
+import { BUFFER_SIZE, MARGIN, NO_MATCH, WINDOW_SIZE } from './chain-memory.ts'
 
 export interface ChainLevel {
   /** Behind a match so long, the next byte's is not looked for. */
@@ -31,9 +32,8 @@ const LAST_SHIFT = 2 ** 30
 
 export class GoChain implements Matcher, Held {
   readonly #loop: ChainLoop = openChainLoop()
+  readonly #runs = new LoopRuns(this.#loop)
   readonly #lastShift: number
-  /** Bytes that are in the loop's memory already. */
-  #copied = 0
 
   constructor({ lazy, nice, chain }: ChainLevel, lastShift: number = LAST_SHIFT) {
     const { numbers } = this.#loop
@@ -72,36 +72,12 @@ export class GoChain implements Matcher, Held {
     base.value -= by
     shortUntil.value = Math.max(0, shortUntil.value - by)
     shift.value += by
-    this.#loop.bytes.copyWithin(0, by, this.#copied)
-    this.#copied = Math.max(0, this.#copied - by)
+    this.#runs.slide(by)
     if (shift.value > this.#lastShift) this.#recount()
   }
 
   run(run: Run): void {
-    if (run.end > this.#copied) {
-      this.#loop.bytes.set(run.plain.subarray(this.#copied, run.end), this.#copied)
-      this.#copied = run.end
-    }
-    while (run.at < run.limit && run.count < run.countLimit) this.#runSome(run)
-  }
-
-  /** As many tokens as the loop's memory holds. */
-  #runSome(run: Run): void {
-    const { limit, end } = run
-    const { numbers, tokens } = this.#loop
-    const { at, count, isGiven, predicted } = numbers
-    const most = Math.min(MAX_TOKENS, run.countLimit - run.count, limit - run.at)
-    tokens.set(run.tokens.subarray(run.count, run.count + most))
-    at.value = run.at
-    count.value = 0
-    isGiven.value = 0
-    while (this.#loop.run(limit, end, most) !== 0) {
-      tokens[count.value] = run.miss(run.count + count.value, at.value, predicted.value)
-      isGiven.value = 1
-    }
-    run.tokens.set(tokens.subarray(0, count.value), run.count)
-    run.count += count.value
-    run.at = at.value
+    this.#runs.run(run)
   }
 
   /** Counts places from the start again; what is out of reach becomes 0. */

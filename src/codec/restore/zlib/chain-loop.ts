@@ -3,6 +3,7 @@
  * same as plain loops.
  */
 import { assemble, I32, LazyModule } from '../../../lib/wasm.ts'
+import type { TokenLoop } from '../loop-runs.ts'
 import { PLAIN_SIZE } from '../plain-window.ts'
 import { INSERT_INTS, insertCode } from './chain-insert-code.ts'
 import {
@@ -22,16 +23,12 @@ import { SEARCH_INTS, SEARCH_LONGS, searchCode } from './chain-search-code.ts'
 
 const PAGE = 64 * 1024
 
-export interface ChainLoop {
+export interface ChainLoop extends TokenLoop {
   readonly numbers: Readonly<Record<ChainNumber, { value: number }>>
-  /** Goes on with tokens until a place or a count is reached (0), or the token that is given is not what is predicted (1). */
-  readonly run: (limit: number, end: number, countLimit: number) => number
   /** By hash, each second one a place, the others how many there were. */
   readonly heads: Int32Array
   /** Places by the longer hashes. */
   readonly longHeads: readonly Int32Array[]
-  readonly tokens: Uint32Array
-  readonly bytes: Uint8Array
 }
 
 interface Exports extends Readonly<Record<ChainNumber, { value: number }>> {

@@ -1,7 +1,8 @@
 /** How zlib, and GNU gzip before it, find matches at levels 4 to 9: chains of equal hashes, and a look at the next byte before deciding. */
+import { LoopRuns } from '../loop-runs.ts'
 import type { Beginning, Matcher, Run } from '../model.ts'
 import { type ChainLoop, openChainLoop } from './chain-loop.ts'
-import { MAX_TOKENS, WINDOW_SIZE } from './chain-memory.ts'
+import { WINDOW_SIZE } from './chain-memory.ts'
 
 /** What a level means, in zlib's words. */
 export interface Level {
@@ -23,9 +24,8 @@ const LAST_SHIFT = 2 ** 30
 
 export class ZlibMatcher implements Matcher {
   readonly #loop: ChainLoop = openChainLoop()
+  readonly #runs = new LoopRuns(this.#loop)
   readonly #lastShift: number
-  /** Bytes that are in the loop's memory already. */
-  #copied = 0
 
   constructor(level: Level, hash: ChainHash, lastShift: number = LAST_SHIFT) {
     const { numbers } = this.#loop
@@ -54,36 +54,12 @@ export class ZlibMatcher implements Matcher {
     longNext.value -= by
     longestNext.value -= by
     shift.value += by
-    this.#loop.bytes.copyWithin(0, by, this.#copied)
-    this.#copied = Math.max(0, this.#copied - by)
+    this.#runs.slide(by)
     if (shift.value > this.#lastShift) this.#recount()
   }
 
   run(run: Run): void {
-    if (run.end > this.#copied) {
-      this.#loop.bytes.set(run.plain.subarray(this.#copied, run.end), this.#copied)
-      this.#copied = run.end
-    }
-    while (run.at < run.limit && run.count < run.countLimit) this.#runSome(run)
-  }
-
-  /** As many tokens as the loop's memory holds. */
-  #runSome(run: Run): void {
-    const { limit, end } = run
-    const { numbers, tokens } = this.#loop
-    const { at, count, isGiven, predicted } = numbers
-    const most = Math.min(MAX_TOKENS, run.countLimit - run.count, limit - run.at)
-    tokens.set(run.tokens.subarray(run.count, run.count + most))
-    at.value = run.at
-    count.value = 0
-    isGiven.value = 0
-    while (this.#loop.run(limit, end, most) !== 0) {
-      tokens[count.value] = run.miss(run.count + count.value, at.value, predicted.value)
-      isGiven.value = 1
-    }
-    run.tokens.set(tokens.subarray(0, count.value), run.count)
-    run.count += count.value
-    run.at = at.value
+    this.#runs.run(run)
   }
 
   /** Counts places from the start again; what is out of reach becomes 0. */
