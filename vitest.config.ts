@@ -41,7 +41,7 @@ export default defineConfig({
           name: 'oracles',
           include: ['test/oracles/**/*.test.ts'],
           globalSetup: 'test/helpers/fixtures-registry-setup.ts',
-          fileParallelism: false,
+          maxWorkers: WORKERS,
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },

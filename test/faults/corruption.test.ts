@@ -159,37 +159,60 @@ describe('a blob', () => {
     ['became a pipe', async (path) => rm(path).then(() => void execFileSync('mkfifo', [path]))],
   ]
 
-  test.each(damages)('%s: nobody completes it, and the next answer is right', async (_, damage) => {
-    const layer = (image: PulledImage) => (image.layers[0]?.digest ?? '') as Digest
-    for (const digest of [layer(plain), layer(zstd), plain.config as Digest]) {
-      await onCopy(
-        false,
-        (data) => damage(layoutOf(data).blob(digest)),
-        async (proxy) => {
-          const url = `${proxy.base}/app/blobs/${digest}`
-          const first = await ask(url)
-          const isComplete = first.status === 200 && first.isWhole
-          if (isComplete) expect(digestOf(first.bytes)).toBe(digest)
-          expect(digestOf((await ask(url)).bytes)).toBe(digest)
-          expect((await pull(proxy.base, 'app', '1')).layers).toEqual(plain.layers)
-          expect((await pull(proxy.base, 'app', '1-zstd')).layers).toEqual(zstd.layers)
-        },
-      )
-    }
-  })
+  /** What each blob is made of or fetched with has rotted as well, or is sound. */
+  const extents = damages.flatMap(([name, damage]) => [
+    [`among others that rot ${name}`, damage, <T>(all: readonly T[]) => [all]] as const,
+    // Most of such a test is the start of a server, so two kinds stand for the others.
+    ...(name === 'has a byte flipped' || name === 'is gone'
+      ? [[name, damage, <T>(all: readonly T[]) => all.map((one) => [one])] as const]
+      : []),
+  ])
 
-  test.each(damages)('that is a manifest %s: it is made or fetched again', async (_, damage) => {
-    for (const image of [plain, zstd, ...others.values()]) {
-      await onCopy(
-        false,
-        (data) => damage(layoutOf(data).blob(image.digest as Digest)),
-        async (proxy) => {
-          const { bytes } = await getManifest(proxy.base, 'app', image.digest)
-          expect(bytes).toEqual(image.bytes)
-        },
-      )
-    }
-  })
+  test.each(extents)(
+    '%s: nobody completes it, and the next answer is right',
+    async (_, damage, turns) => {
+      const layer = (image: PulledImage) => (image.layers[0]?.digest ?? '') as Digest
+      for (const rotten of turns([layer(plain), layer(zstd), plain.config as Digest])) {
+        await onCopy(
+          false,
+          async (data) => {
+            for (const digest of rotten) await damage(layoutOf(data).blob(digest))
+          },
+          async (proxy) => {
+            for (const digest of rotten) {
+              const url = `${proxy.base}/app/blobs/${digest}`
+              const first = await ask(url)
+              const isComplete = first.status === 200 && first.isWhole
+              if (isComplete) expect(digestOf(first.bytes)).toBe(digest)
+              expect(digestOf((await ask(url)).bytes)).toBe(digest)
+            }
+            expect((await pull(proxy.base, 'app', '1')).layers).toEqual(plain.layers)
+            expect((await pull(proxy.base, 'app', '1-zstd')).layers).toEqual(zstd.layers)
+          },
+        )
+      }
+    },
+  )
+
+  test.each(extents)(
+    'that is a manifest %s: it is made or fetched again',
+    async (_, damage, turns) => {
+      for (const rotten of turns([plain, zstd, ...others.values()])) {
+        await onCopy(
+          false,
+          async (data) => {
+            for (const { digest } of rotten) await damage(layoutOf(data).blob(digest as Digest))
+          },
+          async (proxy) => {
+            for (const image of rotten) {
+              const { bytes } = await getManifest(proxy.base, 'app', image.digest)
+              expect(bytes).toEqual(image.bytes)
+            }
+          },
+        )
+      }
+    },
+  )
 
   test.each(OTHERS)(
     'of a -%s image is gone, whichever: it is made again to the same digest',
