@@ -117,8 +117,17 @@ async function serve(serving: Serving): Promise<number> {
     (error: unknown) => ({ error }),
   )
   state.draining.abort()
+  for (const one of listeners) one.lastCall()
   app.telemetry.log.info({ event: 'draining' }, 'finishing requests before the end')
+  if (takenOver === undefined) await noticed(app.config.shutdownDelay, signals)
   const code = await shutDown({ app, keeper, listeners, open: state.open }, signals)
   if (takenOver !== undefined) throw takenOver.error
   return code
+}
+
+/** As before, but for `/readyz`, and for as long as load balancers may take to see that. */
+async function noticed(delayMs: number, { second }: Signals): Promise<void> {
+  const hurry = new AbortController()
+  void second.then(() => hurry.abort())
+  await systemClock.sleep(delayMs, hurry.signal).catch(() => undefined)
 }

@@ -45,6 +45,7 @@ export async function supervise(deps: SuperviseDeps): Promise<number> {
     log.error({ event: 'readiness_untold', err: error }, 'systemd could not be told that it is up'),
   )
   await signals.first
-  const isInOrder = await supervisor.end(signals.second, supervisor.config.shutdownGrace)
+  const { shutdownGrace, shutdownDelay } = supervisor.config
+  const isInOrder = await supervisor.end(signals.second, shutdownGrace, shutdownDelay)
   return isInOrder ? EXIT.ok : EXIT.failed
 }

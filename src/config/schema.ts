@@ -316,6 +316,9 @@ export const CONFIG = z
     limits: LIMITS.prefault({}).describe('Ceilings; beyond them a request fails with a reason.'),
     auth: auth.prefault({}).describe('Client authentication.'),
     log: log.prefault({}).describe('Logging, to stderr.'),
+    shutdownDelay: timer('0s').describe(
+      'After SIGTERM requests are answered as before for so long, while `/readyz` says 503: what load balancers need to notice. Before `shutdownGrace`.',
+    ),
     shutdownGrace: timer('8s').describe('How long requests may finish after SIGTERM.'),
   })
   .meta({ title: 'crossdock configuration' })

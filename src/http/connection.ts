@@ -30,6 +30,11 @@ export class Connection {
   /** TLS puts a socket of its own over the one that was accepted. */
   #socket: Socket
   readonly #waiting: Ask[] = []
+  /** Being answered. */
+  #current: Ask | undefined
+  #isLastCall = false
+  /** When the last answer ended, monotonic ms; never: Infinity. */
+  answeredAt = Number.POSITIVE_INFINITY
   #isBusy = false
   #isPaused = false
   #isWatched = false
@@ -64,6 +69,12 @@ export class Connection {
     }
   }
 
+  /** The next answer says that it is the last, and so does the one under way if its head is not out. */
+  lastCall(): void {
+    this.#isLastCall = true
+    if (this.#current !== undefined) this.#sayLast(this.#current)
+  }
+
   close(): void {
     this.#socket.destroy()
   }
@@ -74,7 +85,14 @@ export class Connection {
     this.#waiting.length = 0
   }
 
+  #sayLast({ outgoing }: Ask): void {
+    // Those that were sent behind it would be lost.
+    if (this.#waiting.length === 0 && !outgoing.headersSent) outgoing.shouldKeepAlive = false
+  }
+
   #begin(ask: Ask): void {
+    this.#current = ask
+    if (this.#isLastCall) this.#sayLast(ask)
     ask.outgoing.once('close', this.#ended)
     this.#events.handle(ask, this)
   }
@@ -87,6 +105,8 @@ export class Connection {
       return
     }
     this.#isBusy = false
+    this.#current = undefined
+    this.answeredAt = performance.now()
     this.#events.idle(this)
     if (!this.#isPaused) return
     this.#isPaused = false

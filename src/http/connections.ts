@@ -39,6 +39,9 @@ export class Connections {
   readonly #byEnds = new Map<string, Connection>()
   readonly #waiting = new Shares(WAITING)
   #total = 0
+  #isLastCall = false
+  /** How many there ever were. */
+  opened = 0
 
   constructor(
     server: Server,
@@ -60,12 +63,28 @@ export class Connections {
     return this.#of(socket)?.isBusy ?? false
   }
 
+  /** From now on each answer is the last of its connection, where it can still say so. */
+  lastCall(): void {
+    this.#isLastCall = true
+    for (const { all } of this.#clients.values()) for (const one of all) one.lastCall()
+  }
+
+  /** Closes those that were answered, and have asked nothing for this long since. */
+  closeIdle(ms: number): void {
+    const answeredBefore = performance.now() - ms
+    for (const { idle } of this.#clients.values()) {
+      for (const one of idle) if (one.answeredAt < answeredBefore) one.close()
+    }
+  }
+
   #opened(socket: Socket): void {
+    this.opened += 1
     const { remoteAddress } = socket
     const isProxy = this.#limits.isProxy(remoteAddress)
     const client = isProxy ? `proxy ${remoteAddress}` : clientKey(remoteAddress)
     const isGuest = !this.#makeRoom(client, isProxy)
     const connection = new Connection(socket, { client, isGuest }, this.#events)
+    if (this.#isLastCall) connection.lastCall()
     const ends = endsOf(socket)
     this.#bySocket.set(socket, connection)
     this.#byEnds.set(ends, connection)

@@ -17,6 +17,7 @@ import {
   type ListenerTls,
   tlsOptions,
 } from './certificates.ts'
+import { closed } from './closing.ts'
 import type { Ask, Connection } from './connection.ts'
 import { type ConnectionLimits, Connections } from './connections.ts'
 import { type ClientRules, Exchange } from './exchange.ts'
@@ -40,6 +41,8 @@ export interface Listener extends AsyncDisposable {
   readonly url: string
   readonly port: number
   readonly config: ListenerConfig
+  /** Whoever asks from now on is answered, and told to come back over another connection: that may be to another server. */
+  lastCall(): void
   /** Ends every connection, answered or not. */
   closeConnections(): void
   /** Goes by the limits and certificates of now; resolves with true when the certificates were others than before. */
@@ -70,8 +73,6 @@ export interface DoorRules {
   readonly open: Set<Exchange>
 }
 
-/** How often a closing listener looks for idle connections, ms. */
-const IDLE_SWEEP_MS = 50
 const CHECK_MS = 1_000
 
 /**
@@ -239,15 +240,8 @@ export async function listen(
       server.keepAliveTimeout = limits.keepAliveMs
       return (await certificates?.look()) ?? false
     },
-    async [Symbol.asyncDispose]() {
-      // Clients keep their connections after the last answer; nobody tells when one falls idle.
-      const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS)
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve())
-        server.closeIdleConnections()
-      })
-      clearInterval(sweep)
-    },
+    lastCall: () => connections.lastCall(),
+    [Symbol.asyncDispose]: () => closed(server, connections),
   }
 }
 

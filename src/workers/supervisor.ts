@@ -99,8 +99,8 @@ export class Supervisor {
     for (const child of this.#ready().values()) child.send({ kind: 'reload' })
   }
 
-  /** Lets all finish what they do within `graceMs`; resolves with true when each has ended in order. */
-  async end(hurry: Promise<void>, graceMs: number): Promise<boolean> {
+  /** Lets all finish what they do within `graceMs`, which begins after `delayMs`; resolves with true when each has ended in order. */
+  async end(hurry: Promise<void>, graceMs: number, delayMs = 0): Promise<boolean> {
     this.#ending.abort()
     const all = [...this.#workers.values()]
     for (const { state, child } of all) {
@@ -110,9 +110,12 @@ export class Supervisor {
     void hurry.then(() => {
       for (const { child } of all) child.send({ kind: 'hurry' })
     })
-    const late = setTimeout(() => {
-      for (const { child } of all) child.kill()
-    }, graceMs * KILL_SHARE)
+    const late = setTimeout(
+      () => {
+        for (const { child } of all) child.kill()
+      },
+      delayMs + graceMs * KILL_SHARE,
+    )
     const endings = await Promise.all(all.map(({ child }) => child.ended))
     clearTimeout(late)
     return endings.every(({ code, signal }) => code === 0 || signal === 'SIGKILL')

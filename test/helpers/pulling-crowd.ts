@@ -9,8 +9,8 @@ export interface Crowd {
 
 export interface Outcomes {
   readonly served: number
-  /** Refused with a status, or cut. */
-  readonly told: number
+  /** What each heard who was refused with a status, or cut. */
+  readonly told: readonly string[]
   /** What was served whole, by name and reference. */
   readonly images: ReadonlyMap<string, object>
 }
@@ -22,12 +22,13 @@ export function crowd(
   pullers: number,
 ): Crowd {
   let isOver = false
-  const counts = { served: 0, told: 0 }
+  let served = 0
+  const told: string[] = []
   const images = new Map<string, object>()
   const pullOnce = async (name: string, reference: string) => {
     try {
       const image = bytesOf(await pull(base(), name, reference))
-      counts.served += 1
+      served += 1
       const known = images.get(`${name}:${reference}`)
       if (known !== undefined && JSON.stringify(known) !== JSON.stringify(image)) {
         throw new PoisonError(`${name}:${reference} is another image than before`)
@@ -35,7 +36,7 @@ export function crowd(
       images.set(`${name}:${reference}`, image)
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error
-      counts.told += 1
+      told.push(error.message)
     }
   }
   const running = Array.from({ length: pullers }, async (_, i) => {
@@ -47,12 +48,12 @@ export function crowd(
   for (const one of running) one.catch(() => undefined)
   return {
     get served() {
-      return counts.served
+      return served
     },
     async end() {
       isOver = true
       await Promise.all(running)
-      return { ...counts, images }
+      return { served, told, images }
     },
   }
 }

@@ -162,6 +162,29 @@ describe('serve', () => {
     }
   })
 
+  it('goes on serving for shutdownDelay, while /readyz says that it ends', async () => {
+    await configure('shutdownDelay: 60s\n')
+    const server = place.start('serve')
+    const url = await server.said(/serves on (\S+)/)
+
+    server.signal()
+    await expect.poll(async () => (await fetch(`${url}/readyz`)).status).toBe(503)
+    const { status, headers } = await fetch(`${url}/v2/`)
+    expect([status, headers.get('connection')]).toEqual([200, 'close'])
+    expect((await fetch(`${url}/healthz`)).status).toBe(200)
+
+    server.signal()
+    expect(await server.done).toMatchObject({ code: 1 })
+  })
+
+  it('ends with 0 when shutdownDelay has passed', async () => {
+    await configure('shutdownDelay: 50ms\n')
+    const server = place.start('serve')
+    await server.said(/serves on (\S+)/)
+    server.signal()
+    expect(await server.done).toMatchObject({ code: 0 })
+  })
+
   it("does not use the Docker client's credentials when everyone could pull, and warns once", async () => {
     place.env.DOCKER_CONFIG = place.folder
     const auth = Buffer.from('me:hunter2').toString('base64')
