@@ -78,6 +78,8 @@ export function createProgram(
     .showHelpAfterError(helpHint(''))
     .hook('preAction', (_, command) => {
       outcome.words = wordsOf(command)
+      // A server is ended in order at any moment.
+      if (command.name() !== 'serve') system.needsNoSignals()
     })
   const end = async (code: number | Promise<number>) => {
     outcome.code = await code

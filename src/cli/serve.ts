@@ -8,12 +8,14 @@ import type { LoadedConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { workersOf } from '../config/workers.ts'
 import type { Listener } from '../http/server.ts'
+import { createLogger } from '../lib/log.ts'
 import { holdStore } from '../store/hold.ts'
 import { Post } from '../workers/post.ts'
 import { ALONE, type Seat } from '../workers/seat.ts'
 import { greeting, startFacts, tellStart } from './greeting.ts'
 import { keepHouse } from './housekeeping.ts'
 import { openListeners } from './listeners.ts'
+import { EXIT } from './output.ts'
 import { openPeerDoor } from './peer-door.ts'
 import { Reload } from './reload.ts'
 import { tellReady } from './service-manager.ts'
@@ -26,12 +28,39 @@ import type { System } from './system.ts'
 export async function serveCommand(options: CommonOptions, system: System): Promise<number> {
   const { supervisor } = system.processes
   if (supervisor !== undefined) return await serveAsWorker(new Post(supervisor), options, system)
+  const signals = system.signals()
   const asked = await loadFor(options, system)
   const loaded = decided(asked, system)
+  refuseOpenCredentials(loaded.config, loaded.origin.of)
+  await checkListenerFiles(loaded.config, loaded.origin.of)
+  const start = { isOver: false }
+  const serving = serveOrSupervise({ asked, loaded, options, system, signals, start })
+  const early = signals.first.then(() => (start.isOver ? serving : leaveStart(loaded, system)))
+  return await Promise.race([serving, early])
+}
+
+/** What was begun is left as it is, as after a crash: a shared store may take long to answer, and a catalog to be made. */
+function leaveStart({ config }: LoadedConfig, system: System): number {
+  system.signals().abandon()
+  const log = createLogger(config.log, system.log)
+  log.info({ event: 'stopped' }, 'ended before anything was served')
+  return EXIT.ok
+}
+
+interface Start {
+  isOver: boolean
+}
+
+async function serveOrSupervise(given: {
+  readonly asked: LoadedConfig
+  readonly loaded: LoadedConfig
+  readonly options: CommonOptions
+  readonly system: System
+  readonly signals: Signals
+  readonly start: Start
+}): Promise<number> {
+  const { asked, loaded, options, system, signals, start } = given
   const { config, origin } = loaded
-  refuseOpenCredentials(config, origin.of)
-  await checkListenerFiles(config, origin.of)
-  const signals = system.signals()
   await using held = await holdStore({
     data: config.data,
     place: config.store,
@@ -44,10 +73,16 @@ export async function serveCommand(options: CommonOptions, system: System): Prom
   // Who asked for JSON gets nothing else.
   const isSilent = options.quiet === true || asked.config.log.format === 'json'
   const count = workersOf(config, availableParallelism())
-  if (count > 1) return await supervise({ loaded, count, signals, system, isSilent })
+  const isOver = () => {
+    start.isOver = true
+  }
+  if (count > 1) {
+    return await supervise({ ...{ loaded, count, signals, system, isSilent }, started: isOver })
+  }
   return await serve({
     ...{ loaded, options, system, signals, seat: ALONE, lost: held.lost, post: undefined },
     started: async (app, listeners) => {
+      isOver()
       tellStart(app.telemetry.log, startFacts(app, listeners, origin.file))
       if (!isSilent) system.output.out(await greeting(app, listeners))
       tellReady(system.env).catch((error) => app.telemetry.readinessUntold(error))

@@ -15,11 +15,13 @@ export interface SuperviseDeps {
   readonly signals: Signals
   readonly system: System
   readonly isSilent: boolean
+  /** All workers serve. */
+  readonly started: () => void
 }
 
 /** Resolves with the exit code when a signal said so, or when a worker could not start, which has said why. */
 export async function supervise(deps: SuperviseDeps): Promise<number> {
-  const { loaded, count, signals, system, isSilent } = deps
+  const { loaded, count, signals, system, isSilent, started } = deps
   const { config, origin } = loaded
   const log = createLogger(config.log, system.log)
   const supervisor = new Supervisor({
@@ -33,6 +35,7 @@ export async function supervise(deps: SuperviseDeps): Promise<number> {
   })
   try {
     const { facts, greeting } = await supervisor.start()
+    started()
     tellStart(log, { ...facts, workers: count })
     if (!isSilent) system.output.out(greeting)
   } catch (error) {

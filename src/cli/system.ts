@@ -1,6 +1,7 @@
 /** What commands get from the machine: streams, environment, folders, signals. */
 import { lookup } from 'node:dns/promises'
 import { homedir, hostname, networkInterfaces } from 'node:os'
+import type { EarlySignals } from './early-signals.ts'
 import { type LineSink, Lines } from '../lib/lines.ts'
 import { spansHandedOver } from '../lib/spans.ts'
 import { within } from '../lib/within.ts'
@@ -24,6 +25,8 @@ export interface System {
   stdin(): AsyncIterable<Uint8Array>
   /** From this call on, neither SIGTERM and SIGINT nor a reader of standard output who leaves end the process by themselves. */
   signals(): Signals
+  /** SIGTERM and SIGINT end the process by themselves, also those that came while it was loaded; without effect after `signals`. */
+  needsNoSignals(): void
   /** Of those that serve together. */
   readonly processes: Processes
 }
@@ -50,7 +53,8 @@ const SPANS_END_MS = 1_000
 /** How long a server that has to be gone in time waits for readers at its end, ms. */
 const SERVER_END_MS = 200
 
-export function systemSurroundings(from: NodeJS.Process): ProcessSystem {
+/** `early`: what came before, which counts for who asks for signals. */
+export function systemSurroundings(from: NodeJS.Process, early?: EarlySignals): ProcessSystem {
   let signals: Signals | undefined
   let isEnding = false
   let isAbandoned = false
@@ -89,10 +93,13 @@ export function systemSurroundings(from: NodeJS.Process): ProcessSystem {
     stdin: () => from.stdin,
     processes: processesOf(from),
     signals: () => {
-      signals ??= watchSignals(from, () => {
+      signals ??= watchSignals(from, early, () => {
         isAbandoned = true
       })
       return signals
+    },
+    needsNoSignals: () => {
+      if (signals === undefined) early?.letGo()
     },
     end: async (code) => {
       isEnding = true
@@ -136,7 +143,11 @@ function leave(from: NodeJS.Process, code: number): void {
   }
 }
 
-function watchSignals(from: NodeJS.Process, abandon: () => void): Signals {
+function watchSignals(
+  from: NodeJS.Process,
+  early: EarlySignals | undefined,
+  abandon: () => void,
+): Signals {
   const first = Promise.withResolvers<void>()
   const second = Promise.withResolvers<void>()
   let count = 0
@@ -147,6 +158,7 @@ function watchSignals(from: NodeJS.Process, abandon: () => void): Signals {
   }
   from.on('SIGTERM', seen)
   from.on('SIGINT', seen)
+  for (const _ of early?.take() ?? []) seen()
   return {
     first: first.promise,
     second: second.promise,

@@ -298,6 +298,7 @@ async function command(...args: string[]): Promise<{ code: number; out: string; 
     stdin: () => {
       throw new Error('nobody types')
     },
+    needsNoSignals: () => undefined,
     signals: () => {
       throw new Error('no server runs here')
     },

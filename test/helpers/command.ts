@@ -89,6 +89,7 @@ export class Workplace implements AsyncDisposable {
       stdin: async function* (this: Workplace) {
         yield Buffer.from(this.stdin)
       }.bind(this),
+      needsNoSignals: () => undefined,
       signals: () => ({
         first: signals[0]?.promise ?? Promise.resolve(),
         second: signals[1]?.promise ?? Promise.resolve(),

@@ -114,6 +114,19 @@ describe('the process', () => {
     },
   )
 
+  it.each([
+    ['a server ends with 0', [], [0, null]],
+    ['any other command as any program does', ['list'], [null, 'SIGTERM']],
+  ] as const)('keeps a signal that comes while it is loaded: %s', async (_, args, ending) => {
+    const early = await place.write(
+      'early.mjs',
+      'process.on("newListener", (name) => { if (name === "SIGTERM" && !globalThis.sent) { globalThis.sent = true; setImmediate(() => process.kill(process.pid, "SIGTERM")) } })',
+    )
+    const { exited } = start([...args], ['--import', `file://${early}`])
+
+    expect(await exited).toEqual(ending)
+  })
+
   it('gives compression two threads more than there are processors, before any of them starts', async () => {
     const probe = await place.write(
       'probe.mjs',

@@ -1,4 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { readVersion } from '../../../src/cli/version.ts'
 import { CLIENTS } from '../../../src/setup/clients.ts'
 import { Workplace } from '../../helpers/command.ts'
@@ -11,6 +13,7 @@ beforeEach(async () => {
   place = await Workplace.create()
 })
 afterEach(async () => {
+  vi.unstubAllEnvs()
   await place[Symbol.asyncDispose]()
   await registry[Symbol.asyncDispose]()
 })
@@ -183,6 +186,26 @@ describe('serve', () => {
     await server.said(/serves on (\S+)/)
     server.signal()
     expect(await server.done).toMatchObject({ code: 0 })
+  })
+
+  it('ends with 0 at a signal that comes before it serves, whatever its start waits for', async () => {
+    const silent = createServer().listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
+    const asked = once(silent, 'connection')
+    await configure(`store: { blobs: "s3://bucket?endpoint=http://127.0.0.1:${port}" }\n`)
+    for (const name of ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY']) vi.stubEnv(name, 'known')
+    const server = place.start('serve')
+    const [socket]: Socket[] = await asked
+
+    server.signal()
+
+    expect(await server.done).toMatchObject({
+      code: 0,
+      err: expect.stringMatching(/ended before anything was served/),
+    })
+    socket?.destroy()
+    silent.close()
   })
 
   it("does not use the Docker client's credentials when everyone could pull, and warns once", async () => {
