@@ -32,6 +32,7 @@ export default defineConfig({
         test: {
           ...withPrograms,
           name: 'clients',
+          globalSetup: [withPrograms.globalSetup, 'test/helpers/s3-setup.ts'],
           include: ['test/clients/**/*.test.ts'],
           testTimeout: 300_000,
         },

@@ -30,6 +30,8 @@ export interface ReplicasOptions {
   /** Of one replica, by its number from 0: a shifted clock, say. */
   readonly faults?: (replica: number) => Faults | undefined
   readonly env?: Readonly<Record<string, string>>
+  /** Clients are sent to S3, which has a name of its own then: `localhost`. Default: no. */
+  readonly redirect?: boolean
 }
 
 /** One server: kill and start it by `proxy`. */
@@ -95,6 +97,11 @@ export class Replicas implements AsyncDisposable {
     return `${this.#balancer.url}/v2`
   }
 
+  /** The round-robin, as clients name it: `127.0.0.1:PORT`. */
+  get host(): string {
+    return new URL(this.base).host
+  }
+
   /** Replicas that the round-robin knows. */
   get inTurn(): readonly Replica[] {
     return this.all.filter(({ isInTurn }) => isInTurn)
@@ -127,7 +134,10 @@ export class Replicas implements AsyncDisposable {
   storeThrough(postgres: { readonly port: number }, s3: { readonly url: string }) {
     const catalog = new URL(this.postgres.url('postgres'))
     catalog.port = String(postgres.port)
-    return { catalog: catalog.href, blobs: blobsText({ ...this.place, endpoint: s3.url }) }
+    const blobs = (endpoint: string) => blobsText({ ...this.place, endpoint })
+    if (!this.#options.redirect) return { catalog: catalog.href, blobs: blobs(s3.url) }
+    const named = blobs(s3.url.replace('127.0.0.1', 'localhost'))
+    return { catalog: catalog.href, blobs: named, redirect: true }
   }
 
   /** Nothing of one replica reaches the others' PostgreSQL and S3; what it waits for neither comes nor breaks. */

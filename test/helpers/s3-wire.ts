@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import {
   createServer,
+  type IncomingHttpHeaders,
   type IncomingMessage,
   request as ask,
   type Server,
@@ -14,6 +15,7 @@ export interface SeenRequest {
   /** Of the object, bucket and store's prefix included. */
   readonly path: string
   readonly query: URLSearchParams
+  readonly headers: IncomingHttpHeaders
 }
 
 export type S3Fault =
@@ -35,6 +37,8 @@ export class S3Wire implements AsyncDisposable {
   fault: (request: SeenRequest) => S3Fault | undefined = () => undefined
   /** Told when a request is held. */
   onHeld: () => void = () => undefined
+  /** Told when an answer was cut. */
+  onCut: () => void = () => undefined
   readonly #server: Server
   readonly #target: URL
 
@@ -68,7 +72,8 @@ export class S3Wire implements AsyncDisposable {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', this.#target)
-    const seen = { method: request.method ?? '', path: url.pathname, query: url.searchParams }
+    const { method = '', headers } = request
+    const seen = { method, path: url.pathname, query: url.searchParams, headers }
     this.seen.push(seen)
     const fault = this.fault(seen)
     if (fault?.kind === 'status') {
@@ -116,6 +121,7 @@ export class S3Wire implements AsyncDisposable {
     for await (const chunk of answer as AsyncIterable<Buffer>) {
       if (fault?.kind === 'cut' && sent + chunk.byteLength > fault.after) {
         response.write(chunk.subarray(0, Math.max(0, fault.after - sent)))
+        this.onCut()
         setTimeout(() => response.destroy(), 5)
         return
       }
