@@ -109,6 +109,8 @@ export interface Surroundings {
   readonly placeOf: PlaceOf
   /** Default: it is alone. */
   readonly seat?: Seat
+  /** Somebody has seen that there is a store, so that nothing is tried there first. Default: no. */
+  readonly isThere?: boolean
 }
 
 export async function openApp(config: Config, around: Surroundings): Promise<App> {
@@ -132,6 +134,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     place: config.store,
     clock,
     hasWorkers: seat.of > 1,
+    isThere: around.isThere,
     onCatalogReplaced: (loss) => events.catalogReplaced(loss),
   })
   const activity = new Activity(() => clock.now(), catalog)

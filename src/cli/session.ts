@@ -1,6 +1,6 @@
 /** What every command needs first: the configuration, and the store and upstreams wired to it. */
 import { readFile } from 'node:fs/promises'
-import { type App, openApp } from '../app.ts'
+import { type App, openApp, type Surroundings } from '../app.ts'
 import {
   dockerConfigFile,
   holdsCredentials,
@@ -9,7 +9,7 @@ import {
 } from '../config/credentials.ts'
 import { type LoadedConfig, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
-import { isStore } from '../store/layout.ts'
+import { type Missing, missingAt } from '../store/existing.ts'
 import { UsageError } from './output.ts'
 import type { Seat } from '../workers/seat.ts'
 import type { System } from './system.ts'
@@ -34,7 +34,11 @@ export async function loadFor(options: CommonOptions, system: System): Promise<L
 }
 
 /** For commands that a person runs: what the log says of ordinary events would only be noise. */
-export async function openSession(options: CommonOptions, system: System): Promise<App> {
+export async function openSession(
+  options: CommonOptions,
+  system: System,
+  how: Pick<Surroundings, 'isThere'> = {},
+): Promise<App> {
   const { config, origin } = await loadFor(options, system)
   const level = config.log.level === 'info' ? 'warn' : config.log.level
   return await openApp(withLog({ ...config, log: { ...config.log, level } }, system), {
@@ -42,28 +46,38 @@ export async function openSession(options: CommonOptions, system: System): Promi
     log: system.log,
     dockerConfig: dockerConfigFile(system.env, system.home),
     placeOf: origin.of,
+    ...how,
   })
 }
 
-/** For commands on what is there: a mistyped folder must not become an empty store. Throws UsageError. */
+/** For commands on what is there: a mistyped place must not become an empty store. Throws UsageError. */
 export async function openStored(options: CommonOptions, system: System): Promise<App> {
   const { config } = await loadFor(options, system)
-  const isElsewhere = config.store.blobs.kind !== 'disk'
-  if (!isElsewhere && !(await isStore(config.data))) {
-    throw new UsageError(
-      `there is no store in ${config.data}; check --data and "data" of the configuration, or pull or stage an image first`,
-    )
+  const missing = await missingAt(config.data, config.store)
+  if (missing !== undefined) throw new UsageError(sayMissing(missing))
+  return await openSession(options, system, { isThere: true })
+}
+
+function sayMissing(missing: Missing): string {
+  const first = 'or pull or stage an image first'
+  switch (missing.kind) {
+    case 'folder':
+      return `there is no store in ${missing.path}; check --data and "data" of the configuration, ${first}`
+    case 'bucket':
+      return `there is no crossdock store in ${missing.place}; check store.blobs, ${first}`
+    case 'catalog':
+      return `there is no crossdock catalog of ${missing.place} at ${missing.address}; check store.catalog, or start a server, which makes one of what lies in the bucket`
   }
-  return await openSession(options, system)
 }
 
 /**
- * For commands that look at an image and fetch what is missing: the default folder need not be there, one that was typed must.
- * Offline there is nothing to fetch. Throws UsageError.
+ * For commands that look at an image and fetch what is missing: the default folder need not be there; one that was typed must, and
+ * so must what others may share. Offline there is nothing to fetch. Throws UsageError.
  */
 export async function openToLook(options: CommonOptions, system: System): Promise<App> {
   const { config } = await loadFor(options, system)
-  const needsStore = options.data !== undefined || config.cache.offline
+  const isShared = config.store.blobs.kind !== 'disk'
+  const needsStore = options.data !== undefined || config.cache.offline || isShared
   return await (needsStore ? openStored : openSession)(options, system)
 }
 

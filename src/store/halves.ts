@@ -44,4 +44,6 @@ export interface LocalParts {
   readonly now: () => number
   /** Of tests. */
   readonly s3Limits?: S3Limits | undefined
+  /** What it lies on was tried by whoever made it. */
+  readonly isThere?: boolean | undefined
 }

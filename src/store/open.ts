@@ -39,10 +39,12 @@ export interface StoreDeps extends SqliteOptions {
   readonly refill?: boolean | undefined
   /** Other processes of this machine serve from the same store; default: none. */
   readonly hasWorkers?: boolean | undefined
+  /** There is a store, so whoever made it has tried what it lies on. */
+  readonly isThere?: boolean | undefined
 }
 
 export async function openStore(deps: StoreDeps): Promise<Store> {
-  const { clock, place = EMBEDDED, s3Limits, hasWorkers = false } = deps
+  const { clock, place = EMBEDDED, s3Limits, isThere, hasWorkers = false } = deps
   const data = dataFolder(deps.data, place)
   const layout = layoutOf(data)
   await using opening = new AsyncDisposableStack()
@@ -51,7 +53,7 @@ export async function openStore(deps: StoreDeps): Promise<Store> {
     await makeFolder(data)
     const temp = opening.use(await TempFiles.open(layout))
     const monotonic = () => clock.monotonic()
-    const local = { layout, temp, monotonic, now: () => clock.now(), s3Limits }
+    const local = { layout, temp, monotonic, now: () => clock.now(), s3Limits, isThere }
     const half = opening.use(await openBlobsHalf(place, local))
     const { blobs, sidecars, journal } = half
     const coordination = await openCoordination({ catalog: place.catalog, data, clock, hasWorkers })

@@ -5,9 +5,7 @@ import type { Database } from './sqlite-database.ts'
 import { soundIn, sumOf } from './sqlite-sums.ts'
 import { bytesOf } from './column-values.ts'
 import { numberIn } from './sqlite-values.ts'
-
-/** How long a touch may wait to be written, ms; a crash loses no more than this. */
-const FLUSH_MS = 5_000
+import { TouchPace } from './touch-pace.ts'
 
 /** Touches collected at most; eviction needs no more than a rough order. */
 const FLUSH_COUNT = 10_000
@@ -18,6 +16,7 @@ const AT_ONCE = 200
 export class SqliteUsage implements UsageCatalog {
   readonly #db: Database
   readonly #pending = new Map<Digest, number>()
+  readonly #pace = new TouchPace()
   #timer: NodeJS.Timeout | undefined
 
   constructor(db: Database) {
@@ -27,9 +26,10 @@ export class SqliteUsage implements UsageCatalog {
   touch(digest: Digest, at: number): void {
     const known = this.#pending.get(digest)
     if (known === undefined || known < at) this.#pending.set(digest, at)
-    const delay = this.#pending.size < FLUSH_COUNT ? FLUSH_MS : 0
-    if (this.#timer !== undefined && delay > 0) return
+    const isFull = this.#pending.size >= FLUSH_COUNT
+    if (this.#timer !== undefined && !isFull) return
     clearTimeout(this.#timer)
+    const delay = isFull ? 0 : this.#pace.delay(performance.now())
     // A failure (disk full, say) keeps them for the next time.
     this.#timer = setTimeout(() => void this.flush().catch(() => undefined), delay)
     this.#timer.unref()
@@ -55,6 +55,7 @@ export class SqliteUsage implements UsageCatalog {
   async flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
+    this.#pace.writes(performance.now())
     while (this.#pending.size > 0) {
       await this.#db.mending(() => this.#writeSome())
       // Requests come before bookkeeping.

@@ -7,6 +7,7 @@ import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CACHE } from './fixtures.ts'
+import { mustRun } from './fixtures-command.ts'
 
 const PROGRAM = join(CACHE, 'servers/bin/versitygw')
 
@@ -31,12 +32,31 @@ export interface S3Server extends AsyncDisposable {
   readonly folder: string
 }
 
-/** Keeps its objects in `folder`; a port of before keeps its address. */
-export async function startS3(folder: string, wanted?: number): Promise<S3Server> {
+export interface S3Options {
+  /** One of before keeps its address. */
+  readonly port?: number
+  /** A folder, for others than the one of `S3_CREDENTIALS`: `addS3User` makes them. */
+  readonly users?: string
+}
+
+/** Somebody who may do what policies of buckets say; the name is the access key. */
+export async function addS3User({ url }: S3Server, name: string, secret: string): Promise<void> {
+  const { AWS_ACCESS_KEY_ID: access, AWS_SECRET_ACCESS_KEY: own } = S3_CREDENTIALS
+  const as = ['admin', '--access', access, '--secret', own, '--endpoint-url', url]
+  const user = ['create-user', '--access', name, '--secret', secret, '--role', 'user']
+  await mustRun(PROGRAM, [...as, ...user])
+}
+
+/** Keeps its objects in `folder`. */
+export async function startS3(
+  folder: string,
+  { port: wanted, users }: S3Options = {},
+): Promise<S3Server> {
   if (VERSITYGW === undefined) throw new Error(WITHOUT_S3)
   await mkdir(folder, { recursive: true })
   const port = wanted ?? (await freePort())
-  const args = ['--port', `127.0.0.1:${port}`, '--quiet', 'posix', folder]
+  const more = users === undefined ? [] : ['--iam-dir', users]
+  const args = ['--port', `127.0.0.1:${port}`, '--quiet', ...more, 'posix', folder]
   const env = {
     ROOT_ACCESS_KEY: S3_CREDENTIALS.AWS_ACCESS_KEY_ID,
     ROOT_SECRET_KEY: S3_CREDENTIALS.AWS_SECRET_ACCESS_KEY,

@@ -1,5 +1,6 @@
 /** What PostgreSQL and its driver fail with, in words that say what to do. Codes: PostgreSQL's documentation, appendix A. */
 import { CrossdockError, type FailureKind } from '../../errors.ts'
+import { tlsTroubleOf } from '../../lib/tls-failures.ts'
 
 interface Advice {
   readonly kind: FailureKind
@@ -24,7 +25,7 @@ export const NOT_OURS = 'postgres-not-ours'
 const UNREACHABLE: Advice = {
   kind: 'overloaded',
   what: 'PostgreSQL does not answer',
-  advice: 'see whether it runs and whether host and port of store.catalog are right',
+  advice: 'see whether it runs and whether host, port and sslmode of store.catalog are right',
   reason: AWAY,
 }
 const STANDBY_ADVICE: Advice = {
@@ -32,6 +33,37 @@ const STANDBY_ADVICE: Advice = {
   what: 'it is a standby, which only reads',
   advice: 'let store.catalog name the primary, by an address that follows it',
   reason: STANDBY,
+}
+/** Whoever says so may be the primary. */
+const READ_ONLY: Advice = {
+  ...STANDBY_ADVICE,
+  what: 'it only reads',
+  advice:
+    'let store.catalog name the primary, by an address that follows it, and a user for whom default_transaction_read_only is off',
+}
+const CERTIFICATE: Advice = {
+  ...UNREACHABLE,
+  what: 'its certificate is not believed',
+  advice:
+    'name the file of its authority in store.catalog (?sslmode=verify-full&sslrootcert=FILE) or in NODE_EXTRA_CA_CERTS, and the host as the certificate does',
+}
+const NO_TLS: Advice = {
+  ...UNREACHABLE,
+  what: 'it speaks no TLS that is understood here',
+  advice: 'see what host, port and sslmode of store.catalog lead to',
+}
+const FILE: Advice = {
+  kind: 'internal',
+  what: 'a file that store.catalog names cannot be read',
+  advice: 'correct sslrootcert, sslcert and sslkey there',
+  reason: 'postgres-file',
+}
+const LET_IN: Advice = {
+  kind: 'internal',
+  what: 'it does not let this user in from here, or not without TLS',
+  advice:
+    'add ?sslmode=verify-full to store.catalog where it wants TLS, else see pg_hba.conf on its machine',
+  reason: 'postgres-password',
 }
 const PASSWORD: Advice = {
   kind: 'internal',
@@ -73,8 +105,9 @@ const LOST: Advice = {
 /** By SQLSTATE, or by its class (the first two letters). */
 const ADVICE: Readonly<Record<string, Advice>> = {
   '08': UNREACHABLE,
-  '25006': STANDBY_ADVICE,
+  '25006': READ_ONLY,
   '28': PASSWORD,
+  '28000': LET_IN,
   '3D000': {
     kind: 'internal',
     what: 'there is no such database',
@@ -167,9 +200,17 @@ function adviceOn(error: unknown): Advice | undefined {
   const code = sqlStateOf(error)
   if (code !== undefined)
     return ADVICE[code] ?? ADVICE[code.slice(0, 3)] ?? ADVICE[code.slice(0, 2)]
+  const trouble = tlsTroubleOf(error)
+  if (trouble !== undefined) return trouble === 'certificate' ? CERTIFICATE : NO_TLS
+  if (isOpening(error)) return FILE
   // What has no SQLSTATE never came from a server: no connection, one that broke, or one on which nothing came in time.
   const isOurs = error instanceof TypeError || error instanceof RangeError
   return error instanceof Error && !isOurs ? UNREACHABLE : undefined
+}
+
+/** A file on this machine, before anybody was asked. */
+function isOpening(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && error.syscall === 'open'
 }
 
 const SQL_STATE = /^[0-9A-Z]{5}$/

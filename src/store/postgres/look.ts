@@ -1,4 +1,4 @@
-/** Looks whether a database is the catalog of a store, or can become it, and changes nothing. */
+/** Looks whether a database is the catalog of a store, or can become it, and changes nothing there. */
 import { connectionOf, LIMITS } from './database.ts'
 import { addressOf, type Client, type ClientBase, loadDriver } from './driver.ts'
 import { postgresFailure, rightsFailure, standbyFailure } from './failures.ts'
@@ -8,11 +8,34 @@ import type { PostgresDeps } from './open.ts'
 import { MIGRATIONS } from './schema.ts'
 import { textIn } from './values.ts'
 
+type LookDeps = Omit<PostgresDeps, 'clock'>
+
 /** Throws what opening it for `store` would throw. */
-export async function lookAtCatalog(
-  { url, limits, migrations = MIGRATIONS }: Omit<PostgresDeps, 'clock'>,
-  store: string,
-): Promise<void> {
+export async function lookAtCatalog(deps: LookDeps, store: string): Promise<void> {
+  const { migrations = MIGRATIONS } = deps
+  await looking(deps, async (client, address) => {
+    const found = await findOurs(client, address)
+    const question = found.ours
+      ? mayUse(await versionOf(client, address, migrations.length), migrations.length)
+      : mayMake(found)
+    if (found.ours) await storeIn(client, address, store)
+    const { rows } = await client.query<{ may: boolean }>(question)
+    if (rows[0]?.may !== true) throw rightsFailure(address)
+  })
+}
+
+/** Whether it is the catalog of `store` already; throws where it is another's, and where it cannot be used. */
+export async function isCatalogOf(deps: LookDeps, store: string): Promise<boolean> {
+  return await looking(deps, async (client, address) => {
+    const found = await findOurs(client, address)
+    return found.ours && (await storeIn(client, address, store)) !== undefined
+  })
+}
+
+async function looking<T>(
+  { url, limits }: LookDeps,
+  look: (client: Client, address: string) => Promise<T>,
+): Promise<T> {
   const driver = await loadDriver()
   const address = addressOf(url)
   let client: Client | undefined
@@ -21,13 +44,7 @@ export async function lookAtCatalog(
     await client.query('BEGIN READ ONLY')
     await assertPrimary(client, address)
     await checkServer(client, address)
-    const found = await findOurs(client, address)
-    const question = found.ours
-      ? mayUse(await versionOf(client, address, migrations.length), migrations.length)
-      : mayMake(found)
-    if (found.ours) await assertFree(client, address, store)
-    const { rows } = await client.query<{ may: boolean }>(question)
-    if (rows[0]?.may !== true) throw rightsFailure(address)
+    return await look(client, address)
   } catch (error) {
     throw postgresFailure(address, error)
   } finally {
@@ -42,16 +59,23 @@ async function assertPrimary(client: ClientBase, address: string): Promise<void>
   if (rows[0]?.is_standby !== false) throw standbyFailure(address)
 }
 
-async function assertFree(client: ClientBase, address: string, store: string): Promise<void> {
+/** `undefined`: it is nobody's yet. Throws where it is another's. */
+async function storeIn(
+  client: ClientBase,
+  address: string,
+  store: string,
+): Promise<string | undefined> {
   const { rows: tables } = await client.query<{ is_there: boolean }>(
     "SELECT to_regclass('crossdock.identity') IS NOT NULL AS is_there",
   )
-  if (tables[0]?.is_there !== true) return
+  if (tables[0]?.is_there !== true) return undefined
   const { rows } = await client.query(
     'SELECT store FROM crossdock.identity WHERE store IS NOT NULL',
   )
   const [row] = rows
-  if (row !== undefined) assertOwn(address, textIn(row, 'store'), store)
+  if (row === undefined) return undefined
+  assertOwn(address, textIn(row, 'store'), store)
+  return store
 }
 
 async function versionOf(client: ClientBase, address: string, known: number): Promise<number> {

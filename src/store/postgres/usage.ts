@@ -3,10 +3,8 @@ import type { Digest } from '../../oci/digest.ts'
 import type { UsageCatalog } from '../../ports/retention.ts'
 import type { Database } from './database.ts'
 import { bytesOf } from '../column-values.ts'
+import { TouchPace } from '../touch-pace.ts'
 import { numberIn } from './values.ts'
-
-/** How long a touch may wait to be written, ms: what other replicas do not know yet, and what a crash loses. */
-const FLUSH_MS = 5_000
 
 /** Touches kept while the server is away; eviction needs no more than a rough order. */
 const MOST_PENDING = 100_000
@@ -22,6 +20,7 @@ const PUT_USAGE = `INSERT INTO crossdock.usage AS u (digest, served_at)
 export class PostgresUsage implements UsageCatalog {
   readonly #db: Database
   readonly #pending = new Map<Digest, number>()
+  readonly #pace = new TouchPace()
   #timer: NodeJS.Timeout | undefined
 
   constructor(db: Database) {
@@ -34,7 +33,8 @@ export class PostgresUsage implements UsageCatalog {
     if (known === undefined || known < at) this.#pending.set(digest, at)
     if (this.#timer !== undefined) return
     // A failure keeps them for the next time.
-    this.#timer = setTimeout(() => void this.flush().catch(() => undefined), FLUSH_MS)
+    const delay = this.#pace.delay(performance.now())
+    this.#timer = setTimeout(() => void this.flush().catch(() => undefined), delay)
     this.#timer.unref()
   }
 
@@ -56,6 +56,7 @@ export class PostgresUsage implements UsageCatalog {
   async flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
+    this.#pace.writes(performance.now())
     while (this.#pending.size > 0) await this.#writeSome()
   }
 

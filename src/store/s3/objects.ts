@@ -69,8 +69,18 @@ export class Objects implements Disposable {
 
   /** Throws where the bucket cannot be used; what takes longer than `ms` counts as that. */
   async check(ms: number = this.#limits.answerMs): Promise<void> {
-    const command = new this.#sdk.HeadBucketCommand({ Bucket: this.place.bucket })
-    await this.#ask('use the bucket', (signal) => this.#client.send(command, signal), ms)
+    const { bucket: Bucket } = this.place
+    const look = new this.#sdk.HeadBucketCommand({ Bucket })
+    const list = new this.#sdk.ListObjectsV2Command({ Bucket, Prefix: this.#key(''), MaxKeys: 1 })
+    try {
+      await this.#ask('use the bucket', (signal) => this.#client.send(look, signal), ms)
+    } catch (error) {
+      // An answer to HEAD has no words that say why.
+      if (!isPassingFailure(error)) {
+        await this.#ask('use the bucket', (signal) => this.#client.send(list, signal), ms)
+      }
+      throw error
+    }
   }
 
   async stat(key: string): Promise<ObjectStat | undefined> {
@@ -307,9 +317,7 @@ export class Objects implements Disposable {
     try {
       return await inTime(ms, ask)
     } catch (error) {
-      // A HEAD has no body that would say what is not there.
-      const cause = isGone(error) ? named('NoSuchBucket', doing) : error
-      throw s3Failure(doing, this.place, cause)
+      throw s3Failure(doing, this.place, error)
     }
   }
 

@@ -40,11 +40,11 @@ export async function openS3Half(
 ): Promise<BlobsHalf> {
   // What is missing is said at the start.
   if (redirect) await loadPresigner()
-  const { layout, temp, monotonic, now, s3Limits = S3_LIMITS } = local
+  const { layout, temp, monotonic, now, isThere, s3Limits = S3_LIMITS } = local
   const objects = await Objects.open(place, s3Limits)
   try {
     await makeFolder(layout.blobs)
-    await checkOnce(objects, join(layout.data, CHECKED))
+    if (!isThere) await checkOnce(objects, join(layout.data, CHECKED))
   } catch (error) {
     objects[Symbol.dispose]()
     throw error

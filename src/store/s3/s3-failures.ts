@@ -1,5 +1,6 @@
 /** What S3 fails with, in words that say what to do. */
 import { CrossdockError, type FailureKind } from '../../errors.ts'
+import { tlsTroubleOf } from '../../lib/tls-failures.ts'
 import { nameOf, type S3Place } from './place.ts'
 
 interface Advice {
@@ -53,13 +54,26 @@ const UNREACHABLE: Advice = {
   kind: 'overloaded',
   reason: 's3-unreachable',
   what: 'it cannot be reached',
-  advice: 'check that it runs, and endpoint in store.blobs',
+  advice: 'check that it runs, and endpoint in store.blobs (http:// or https://)',
 }
 const SLOW: Advice = {
   kind: 'overloaded',
   reason: 's3-slow',
   what: 'it does not answer in time',
   advice: 'try again in a moment, and look at its health',
+}
+const CERTIFICATE: Advice = {
+  kind: 'overloaded',
+  reason: 's3-certificate',
+  what: 'its certificate is not believed',
+  advice:
+    'name the file of its authority in NODE_EXTRA_CA_CERTS, or correct endpoint in store.blobs',
+}
+const NO_TLS: Advice = {
+  kind: 'overloaded',
+  reason: 's3-tls',
+  what: 'it speaks no TLS that is understood here',
+  advice: 'see whether endpoint in store.blobs is to begin with http:// or https://',
 }
 const NO_CREDENTIALS: Advice = {
   kind: 'internal',
@@ -74,9 +88,11 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   AccessDenied: DENIED,
   Forbidden: DENIED,
   InvalidAccessKeyId: DENIED,
+  XAdminUserNotFound: DENIED,
   SignatureDoesNotMatch: DENIED,
   ExpiredToken: DENIED,
   NoSuchBucket: NO_BUCKET,
+  InvalidBucketName: NO_BUCKET,
   PermanentRedirect: WRONG_REGION,
   AuthorizationHeaderMalformed: WRONG_REGION,
   IllegalLocationConstraintException: WRONG_REGION,
@@ -143,8 +159,11 @@ export function statusOf(cause: unknown): number | undefined {
 
 function adviceOn(cause: unknown): Advice | undefined {
   if (!(cause instanceof Error)) return undefined
+  const trouble = tlsTroubleOf(cause)
+  if (trouble !== undefined) return trouble === 'certificate' ? CERTIFICATE : NO_TLS
+  // The client calls it a timeout, too, when a connection breaks.
   const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
-  const known = ADVICE[cause.name] ?? ADVICE[code]
+  const known = ADVICE[code] ?? ADVICE[cause.name]
   if (known !== undefined) return known
   const status = statusOf(cause)
   if (status === undefined) return undefined
