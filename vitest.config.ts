@@ -15,6 +15,21 @@ const withPrograms = {
   hookTimeout: 300_000,
 } as const
 
+/** Each starts when a test asks for it. */
+const SHARED_PAIR = ['test/helpers/postgres-setup.ts', 'test/helpers/s3-setup.ts']
+
+/** What is run on the shared pair in each check: what tells most within three minutes. All of it: CROSSDOCK_TEST_PAIR=shared. */
+const TELLING = [
+  'faults/upkeep-eviction',
+  ...['proxy', 'conversion', 'isolation', 'partial-indexes', 'prototype-names', 'ranges'].map(
+    (name) => `integration/${name}`,
+  ),
+  ...['upkeep-commands', 'records-commands', 'corpus-access', 'attach'].map(
+    (name) => `integration/${name}`,
+  ),
+  'commands/bundle-there',
+]
+
 /** Suites by cost and by what they share: `unit` needs nothing but Node; the others need root, Debian packages or minutes. */
 export default defineConfig({
   test: {
@@ -23,7 +38,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/{unit,contract}/**/*.test.ts'],
-          globalSetup: ['test/helpers/postgres-setup.ts', 'test/helpers/s3-setup.ts'],
+          globalSetup: SHARED_PAIR,
           testTimeout: 20_000,
           maxWorkers: WORKERS,
         },
@@ -50,15 +65,28 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
+          globalSetup: SHARED_PAIR,
           include: ['test/{integration,commands}/**/*.test.ts'],
           testTimeout: 60_000,
+          hookTimeout: 60_000,
+          maxWorkers: WORKERS,
+        },
+      },
+      {
+        test: {
+          name: 'pairs',
+          env: { CROSSDOCK_TEST_PAIR: 'shared' },
+          globalSetup: SHARED_PAIR,
+          include: TELLING.map((name) => `test/${name}.test.ts`),
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
           maxWorkers: WORKERS,
         },
       },
       {
         test: {
           name: 'faults',
-          globalSetup: 'test/helpers/s3-setup.ts',
+          globalSetup: SHARED_PAIR,
           include: ['test/faults/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -1,12 +1,12 @@
 /** Behind the gap with a converted image and without the layers of its source: other forms are made of what was carried. */
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { decodeLayer } from '../../src/codec/codecs.ts'
 import { collect, streamOf } from '../../src/lib/streams.ts'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
-import { layoutOf } from '../../src/store/layout.ts'
 import { type Hosts, must, openHosts, serving, UPSTREAM } from '../helpers/bundle-hosts.ts'
+import { harmBlob, removeBlob } from '../helpers/stored.ts'
 
 const LIMITS = { maxOutput: 2 ** 30, maxWindowLog: 27 }
 
@@ -141,10 +141,11 @@ describe('behind the gap, without the layers of the source', () => {
     await serving(hosts.far, async (get) => {
       const none = await get(`${UPSTREAM}/team/app/manifests/1-none`)
       const { layers } = (await none.json()) as { layers: { digest: Digest }[] }
-      const path = layoutOf(join(hosts.far.folder, 'data')).blob(layers[0]?.digest as Digest)
-      const bytes = await readFile(path)
-      bytes[700] = (bytes[700] ?? 0) ^ 1
-      await writeFile(path, bytes)
+      await harmBlob(join(hosts.far.folder, 'data'), layers[0]?.digest ?? '', async (path) => {
+        const bytes = await readFile(path)
+        bytes[700] = (bytes[700] ?? 0) ^ 1
+        await writeFile(path, bytes)
+      })
 
       const answer = await get(`${UPSTREAM}/team/app/manifests/1-zstd`)
       expect(answer.status).toBeGreaterThanOrEqual(400)
@@ -167,7 +168,7 @@ describe('where the upstream has lost a layer', () => {
       await using other = await openHosts()
       await other.near.write('crossdock.yaml', `${await config(near.folder)}`)
       await must(other.near, 'stage', 'team/app:1-none')
-      await rm(layoutOf(join(other.near.folder, 'data')).blob(lost?.digest as Digest))
+      await removeBlob(join(other.near.folder, 'data'), lost?.digest ?? '')
       registry.fault(
         { kind: 'blob', reference: lost?.digest ?? '' },
         { status: what === 'gone' ? 404 : 503 },

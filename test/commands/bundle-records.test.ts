@@ -14,6 +14,7 @@ import {
 } from '../helpers/bundle-hosts.ts'
 import type { Workplace } from '../helpers/command.ts'
 import { FILES, recordImage, recordReferrer, recordText } from '../helpers/records.ts'
+import { loseCatalog, removeBlob } from '../helpers/stored.ts'
 
 /** The same on both sides, but what they name is on the near side alone. */
 const PROFILES = `
@@ -112,8 +113,7 @@ it('a layer that was evicted behind the gap is made again with the list that cam
     expect(answer.headers.get('crossdock-conversion')).toBe('hit')
     const { layers } = (await answer.json()) as { layers: { digest: string }[] }
     const digest = layers[0]?.digest ?? ''
-    const hex = digest.replace('sha256:', '')
-    await rm(join(far.folder, 'data/blobs/sha256', hex.slice(0, 2), hex))
+    await removeBlob(join(far.folder, 'data'), digest)
 
     const blob = await get(`${UPSTREAM}/team/web/blobs/${digest}`)
 
@@ -126,9 +126,7 @@ it('the lists survive the loss of the far catalog, and a tag that is imported ag
   const near = await stagedOn(hosts.near, 'team/web:1-of-file')
   await carry('team/web:1')
   await carry('team/web:1')
-  for (const suffix of ['', '-wal', '-shm']) {
-    await rm(join(hosts.far.folder, `data/catalog.sqlite${suffix}`), { force: true })
-  }
+  await loseCatalog(join(hosts.far.folder, 'data'))
   await must(hosts.far, 'gc')
 
   expect(await convertedOnFar('team/web', '1-of-file')).toBe(near)

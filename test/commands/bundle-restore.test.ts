@@ -1,6 +1,6 @@
 /** Originals that travel as tars and corrections, and come back to the last bit. */
-import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type IdentifiedBundle, rebuiltIn } from '../../src/bundle/description.ts'
 import { Imports } from '../../src/bundle/imports.ts'
@@ -8,7 +8,6 @@ import { blobPath } from '../../src/bundle/layout-files.ts'
 import { RestoreThreads } from '../../src/codec/restore/threads.ts'
 import { CrossdockError } from '../../src/errors.ts'
 import { type Digest, digestOf, hexOf } from '../../src/oci/digest.ts'
-import { layoutOf } from '../../src/store/layout.ts'
 import {
   filesOf,
   must,
@@ -21,6 +20,7 @@ import {
 } from '../helpers/bundle-hosts.ts'
 import type { Workplace } from '../helpers/command.ts'
 import { fakeImage, fakeLayer } from '../helpers/fake-image.ts'
+import { hasBlob, leaveBlob, removeBlob } from '../helpers/stored.ts'
 
 /** A tar that packs well. */
 const text = (name: string) => ({ files: [{ name, body: `${name} `.repeat(20_000) }] })
@@ -73,11 +73,10 @@ describe('originals that are carried to be restored', () => {
     await must(near, 'export', 'team/app:1-none', '-o', 'plain.tar')
     const bundle = await readJson<IdentifiedBundle>(join(near.folder, 'split/bundle.json'))
     const [one, two] = rebuiltIn(bundle)
-    const blobAt = layoutOf(join(far.folder, 'data')).blob
+    const data = join(far.folder, 'data')
     const leave = async (...digests: readonly (Digest | undefined)[]) => {
       for (const digest of digests.filter((known) => known !== undefined)) {
-        await mkdir(dirname(blobAt(digest)), { recursive: true })
-        await cp(join(near.folder, 'split', blobPath(digest)), blobAt(digest))
+        await leaveBlob(data, digest, await readFile(join(near.folder, 'split', blobPath(digest))))
       }
     }
     await leave(one?.tar.digest, one?.corrections.digest, two?.tar.digest)
@@ -91,7 +90,7 @@ describe('originals that are carried to be restored', () => {
     expect(await blobsOf(far)).toEqual(clean)
     await must(far, 'import', join(near.folder, 'plain.tar'))
     await must(far, 'import', join(near.folder, 'split'))
-    for (const { diffId } of app.layers) expect((await stat(blobAt(diffId))).isFile()).toBe(true)
+    for (const { diffId } of app.layers) expect(await hasBlob(data, diffId)).toBe(true)
   })
 
   it('share one tar with the form of them that is nothing else', async () => {
@@ -351,7 +350,7 @@ describe('originals that are carried to be restored', () => {
     const app = await registry.pushImage('team/app', '1', { layers: [text('one')] })
     await must(near, 'export', 'team/app:1', '--restore-digests', '-o', 'one.tar')
     await must(near, 'stage', 'team/app:1-zstd')
-    await rm(layoutOf(join(near.folder, 'data')).blob(app.layers[0]?.digest ?? app.digest))
+    await removeBlob(join(near.folder, 'data'), app.layers[0]?.digest ?? app.digest)
     await near.write('crossdock.yaml', `${nearConfig(registry.url)}cache: { offline: true }\n`)
     const analyse = vi.spyOn(RestoreThreads.prototype, 'analyse')
     const rebuild = vi.spyOn(RestoreThreads.prototype, 'rebuild')

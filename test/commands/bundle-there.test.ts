@@ -3,9 +3,9 @@ import { mkdir, open, readFile, rename, rm, symlink, truncate, writeFile } from 
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type Digest, digestOf, hexOf } from '../../src/oci/digest.ts'
-import { layoutOf } from '../../src/store/layout.ts'
 import { must, openHosts, serving, UPSTREAM } from '../helpers/bundle-hosts.ts'
 import { FakePushRegistry } from '../helpers/fake-push-registry.ts'
+import { harmBlob } from '../helpers/stored.ts'
 
 describe('a copy into a layout', () => {
   it.each(['damaged', 'a link to another file'])(
@@ -39,7 +39,7 @@ describe('an import', () => {
     await must(near, 'export', 'team/app:1', '-o', 'b.tar')
     const bundle = join(near.folder, 'b.tar')
     await must(far, 'import', bundle)
-    await flip(layoutOf(join(far.folder, 'data')).blob(app.layers[0]?.digest as Digest))
+    await harmBlob(join(far.folder, 'data'), app.layers[0]?.digest ?? '', flip)
 
     const { out } = await must(far, 'import', bundle)
 

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { digestOf, hexOf } from '../../src/oci/digest.ts'
 import { filesOf, must, openHosts, serving, storeOf, UPSTREAM } from '../helpers/bundle-hosts.ts'
 import { fakeImage, fakeLayer, json } from '../helpers/fake-image.ts'
+import { loseCatalog } from '../helpers/stored.ts'
 
 describe('the way across an air gap', () => {
   it('answers original names behind the gap with the same digests and nobody to ask', async () => {
@@ -140,7 +141,7 @@ describe('the way across an air gap', () => {
     await registry.pushImage('team/app', '1')
     await must(near, 'export', 'team/app:1-zstd', '-o', 'b.tar')
     await must(far, 'import', join(near.folder, 'b.tar'))
-    await rmCatalog(far.folder)
+    await loseCatalog(join(far.folder, 'data'))
 
     await serving(far, async (get) => {
       const answer = await get(`${UPSTREAM}/team/app/manifests/1-zstd`)
@@ -357,13 +358,6 @@ async function pullAll(
   for (const blob of config === undefined ? [] : [config, ...layers]) {
     const body = await get(`${name}/blobs/${blob.digest}`)
     expect(digestOf(await body.bytes())).toBe(blob.digest)
-  }
-}
-
-async function rmCatalog(folder: string): Promise<void> {
-  const { readdir, rm } = await import('node:fs/promises')
-  for (const name of await readdir(join(folder, 'data'))) {
-    if (name.startsWith('catalog.sqlite')) await rm(join(folder, 'data', name))
   }
 }
 

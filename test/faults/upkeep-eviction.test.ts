@@ -1,7 +1,6 @@
 /** Eviction while pulls run: nobody notices, the budget holds, and every digest that was handed out stays good. */
 import { createHash } from 'node:crypto'
-import { readdir, readFile, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Digest } from '../../src/oci/digest.ts'
 import { fakeLayer } from '../helpers/fake-image.ts'
@@ -9,6 +8,7 @@ import type { FakeRegistry } from '../helpers/fake-registry.ts'
 import { ask, open } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { getBlob, getManifest, type PulledImage, pull } from '../helpers/faults-puller.ts'
+import { blobFiles, hasBlob, isStored, removeBlob } from '../helpers/stored.ts'
 
 const BUDGET = 1_500_000
 const IMAGES = 16
@@ -81,7 +81,7 @@ describe('a store with a small budget', () => {
     const head = await open(url)
     head.incoming.pause()
     await ask(url)
-    await expect.poll(() => isStored(layer.digest), { timeout: 15_000 }).toBe(false)
+    await expect.poll(() => isStored(proxy.data, layer.digest), { timeout: 15_000 }).toBe(false)
     head.incoming.resume()
     const body = await head.body
     expect(body.isWhole).toBe(true)
@@ -153,26 +153,15 @@ async function fillUp(): Promise<void> {
 }
 
 async function evict(...digests: readonly string[]): Promise<void> {
-  for (const digest of digests) await rm(pathOf(digest), { force: true })
-}
-
-async function isStored(digest: string): Promise<boolean> {
-  return await stat(pathOf(digest)).then(
-    () => true,
-    () => false,
-  )
-}
-
-function pathOf(digest: string): string {
-  const [, hex = ''] = digest.split(':')
-  return join(proxy.data, 'blobs', 'sha256', hex.slice(0, 2), hex)
+  for (const digest of digests) {
+    if (await hasBlob(proxy.data, digest)) await removeBlob(proxy.data, digest)
+  }
 }
 
 /** All but JSON, which is manifests and configs. */
 async function layerBytes(data: string): Promise<number> {
   let total = 0
-  for (const name of await readdir(join(data, 'blobs'), { recursive: true })) {
-    const path = join(data, 'blobs', name)
+  for (const path of await blobFiles(data)) {
     const bytes = await readFile(path).catch(() => Buffer.alloc(0))
     if (bytes[0] !== 0x7b) total += bytes.byteLength
   }

@@ -1,5 +1,5 @@
 /** The two hosts of an air gap: a near one with an upstream, a far one that must not dial out. */
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readFiles } from '../../src/bundle/read-files.ts'
 import { decompressOuter } from '../../src/bundle/outer-compression.ts'
@@ -7,6 +7,7 @@ import { readTar } from '../../src/bundle/tar-archive.ts'
 import { collect } from '../../src/lib/streams.ts'
 import { type CommandResult, type RunningCommand, Workplace } from './command.ts'
 import { FakeRegistry } from './fake-registry.ts'
+import { storedTree } from './stored.ts'
 
 /** What both hosts call the registry. */
 export const UPSTREAM = 'registry.example'
@@ -78,15 +79,7 @@ export async function filesOf(archive: string): Promise<Map<string, Uint8Array>>
 
 /** Every file of the store with its size, the catalog left out: what a failed import must not change. */
 export async function storeOf(host: Workplace): Promise<readonly string[]> {
-  const found: string[] = []
-  for (const part of ['blobs', 'sidecars', 'tmp']) {
-    const root = join(host.folder, 'data', part)
-    for (const name of await readdir(root, { recursive: true }).catch(() => [])) {
-      const info = await stat(join(root, name))
-      if (info.isFile()) found.push(`${part}/${name} ${info.size}`)
-    }
-  }
-  return found.sort()
+  return await storedTree(join(host.folder, 'data'))
 }
 
 export async function readJson<T>(path: string): Promise<T> {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { outputTo } from '../../src/cli/output.ts'
 import { run } from '../../src/cli/program.ts'
 import type { System } from '../../src/cli/system.ts'
+import { isSharedPair, storeVariables } from './pair.ts'
 
 export interface CommandResult {
   readonly code: number
@@ -99,7 +100,7 @@ export class Workplace implements AsyncDisposable {
         abandon: () => undefined,
       }),
     }
-    const done = run(args, system).then((code) => ({ code, ...text }))
+    const done = runOnPair(args, system, this).then((code) => ({ code, ...text }))
     const find = (stream: 'out' | 'err', pattern: RegExp) =>
       new Promise<string>((resolve, reject) => {
         const look = () => {
@@ -129,6 +130,16 @@ export class Workplace implements AsyncDisposable {
     // A conversion that nobody waits for may still write there.
     await rm(this.folder, { recursive: true, force: true, maxRetries: 10 })
   }
+}
+
+async function runOnPair(
+  args: readonly string[],
+  system: System,
+  { env, folder }: Workplace,
+): Promise<number> {
+  if (!isSharedPair) return await run(args, system)
+  const store = await storeVariables(args, { env, cwd: folder })
+  return await run(args, { ...system, env: { ...env, ...store } })
 }
 
 /** Workers are processes of their own, which a command in this one has none of. */

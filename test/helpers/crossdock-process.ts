@@ -5,6 +5,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { REGISTRY, ROOT } from './fixtures.ts'
+import { storeSectionOf } from './pair.ts'
+import { S3_CREDENTIALS } from './s3-server.ts'
 
 export interface CrossdockOptions {
   /** The configuration file's content; `upstreams` and `defaultUpstream` default to the fixture registry. */
@@ -78,14 +80,21 @@ export async function startCrossdock(options: CrossdockOptions = {}): Promise<Cr
   const folder = await mkdtemp(join(tmpdir(), 'crossdock-test-'))
   const data = options.data ?? join(folder, 'data')
   const file = join(folder, 'crossdock.yaml')
+  const store = options.config?.store === undefined ? await storeSectionOf(data) : undefined
+  const config = { ...configOf(options), ...(store && { store }) }
   // JSON is YAML.
-  await writeFile(file, JSON.stringify(configOf(options), null, 2))
+  await writeFile(file, JSON.stringify(config, null, 2))
   const args = ['serve', '--config', file, '--data', data, '--admin', '127.0.0.1:0']
   const ours = [options.node ?? process.execPath, join(ROOT, 'src', 'main.ts')]
   const [program = '', ...words] = [...(options.command ?? []), ...(options.installed ?? ours)]
   const child = spawn(program, [...words, ...args], {
     cwd: folder,
-    env: { ...cleanEnvironment(), DOCKER_CONFIG: folder, HOME: folder, ...options.env },
+    env: {
+      ...cleanEnvironment(),
+      ...(store && S3_CREDENTIALS),
+      ...{ DOCKER_CONFIG: folder, HOME: folder },
+      ...options.env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const output = new Output(child)

@@ -9,6 +9,8 @@ declare module 'vitest' {
   export interface ProvidedContext {
     /** Answers with the URL of the server, once it runs. */
     readonly s3: string
+    /** Where it keeps buckets as folders. */
+    readonly s3Folder: string
   }
 }
 
@@ -19,5 +21,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
     (one) => one.url,
   )
   project.provide('s3', server.url)
+  project.provide('s3Folder', folder)
   return async () => await server[Symbol.asyncDispose]()
 }

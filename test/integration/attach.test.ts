@@ -1,11 +1,10 @@
 /** Profiles that stand by for originals: digests are kept, and referrers tell of what was converted behind. */
-import { rm } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
 import { type FakeImage, fakeImage } from '../helpers/fake-image.ts'
 import { ask } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
-import { blobPath } from '../helpers/fixtures-store.ts'
+import { removeBlob } from '../helpers/stored.ts'
 
 const INDEX = 'application/vnd.oci.image.index.v1+json'
 const NYDUS = 'application/vnd.nydus.image.manifest.v1+json'
@@ -133,7 +132,7 @@ describe('a rule that attaches profiles', () => {
   test('makes again what was evicted, to the same digest', async () => {
     const before = (await referrers(image.digest)).manifests
     await proxy.stop()
-    for (const { digest } of before.slice(0, 2)) await rm(blobPath(proxy.data, digest))
+    for (const { digest } of before.slice(0, 2)) await removeBlob(proxy.data, digest)
     await proxy.start()
     for (const one of before.slice(0, 2)) await manifestOf(one)
     expect((await referrers(image.digest)).manifests).toEqual(before)

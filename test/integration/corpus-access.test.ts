@@ -1,5 +1,5 @@
 /** The catalogue of who may not have what: strangers, wrong passwords and other tenants on every route, and secrets that must not leak. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { hashSync } from 'bcryptjs'
@@ -11,6 +11,7 @@ import { json } from '../helpers/fake-image.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { type Answer, ask, errorOf } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
+import { everythingIn } from '../helpers/stored.ts'
 
 const authorization = (user: string, password: string) => ({
   authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
@@ -241,7 +242,7 @@ describe('A31: secrets', () => {
         ({ headers, bytes }) => JSON.stringify(headers) + bytes,
       )
       // The helper runs it with this variable and this file; what it wrote is another matter.
-      const written = [crossdock.output(), ...(await filesBelow(crossdock.data)), ...said]
+      const written = [crossdock.output(), ...(await everythingIn(crossdock.data)), ...said]
       const secrets = [...all, ...users.flatMap((user) => all.map((one) => encoded(user, one)))]
       for (const secret of secrets) {
         expect([secret, written.filter((text) => text.includes(secret)).length]).toEqual([
@@ -264,12 +265,4 @@ describe('A31: secrets', () => {
 
 function encoded(user: string, secret: string): string {
   return Buffer.from(`${user}:${secret}`).toString('base64')
-}
-
-/** Every file of a folder, byte for character; the catalog's write-ahead log among them. */
-async function filesBelow(folder: string): Promise<readonly string[]> {
-  const found = await readdir(folder, { recursive: true, withFileTypes: true })
-  const files = found.filter((one) => one.isFile())
-  expect(files.map(({ name }) => name)).toContain('catalog.sqlite')
-  return await Promise.all(files.map((one) => readFile(join(one.parentPath, one.name), 'latin1')))
 }

@@ -1,7 +1,6 @@
 /** The catalogue of bad input from upstream, row by row: what a puller is told, and that nothing of it stays. */
 import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
@@ -23,6 +22,7 @@ import {
   OCI_TAR,
   OCI_ZSTD,
 } from '../helpers/manifest-documents.ts'
+import { localLayout, storedBlobs } from '../helpers/stored.ts'
 import { base256, END, paxBody, record, tarOf } from '../helpers/tars.ts'
 
 const MIB = 1024 ** 2
@@ -57,12 +57,11 @@ async function outcomeOf(path: string): Promise<string> {
 
 /** Hex names of the store's blobs. */
 async function stored(): Promise<readonly string[]> {
-  const found = await readdir(join(proxy.data, 'blobs'), { recursive: true, withFileTypes: true })
-  return found.filter((one) => one.isFile()).map(({ name }) => name)
+  return await storedBlobs(proxy.data)
 }
 
 async function temporaries(): Promise<readonly string[]> {
-  return await readdir(join(proxy.data, 'tmp'))
+  return await readdir((await localLayout(proxy.data)).tmp)
 }
 
 // ------------------------------------------------------------------------------------------------ manifests

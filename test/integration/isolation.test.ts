@@ -1,14 +1,13 @@
 /** What nobody may get: bytes that their upstream does not vouch for, and bytes that are not what they claim to be. */
-import { readdir, readFile, rm } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
-import { layoutOf } from '../../src/store/layout.ts'
 import { type FakeImage, fakeImage, fakeLayer } from '../helpers/fake-image.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { ask, errorOf } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { getManifest, pull } from '../helpers/faults-puller.ts'
+import { blobFiles, removeBlob, storedBlobs } from '../helpers/stored.ts'
 
 let proxy: TestProxy
 let origin: FakeRegistry
@@ -95,7 +94,7 @@ describe('a digest is not a credential', () => {
     const after = origin.count({ name: 'lying/app', blob: layer.digest, method: 'GET' })
     expect(after - before).toBe(1)
     // Evicted, it has to be fetched again, and then its size counts.
-    await rm(layoutOf(proxy.data).blob(layer.digest))
+    await removeBlob(proxy.data, layer.digest)
     expect((await pull(proxy.base, 'lying/app', '1')).layers[0]?.digest).toBe(layer.digest)
   })
 
@@ -292,18 +291,13 @@ function lying<T extends { readonly diffId: Digest }>(layer: T): T {
 
 /** The store's blobs by hex. */
 async function blobNames(): Promise<readonly string[]> {
-  return (await blobFiles()).map((file) => basename(file)).sort()
+  return (await storedBlobs(proxy.data)).toSorted()
 }
 
 async function zstdBlobs(): Promise<readonly string[]> {
   const found: string[] = []
-  for (const file of await blobFiles()) {
+  for (const file of await blobFiles(proxy.data)) {
     if ((await readFile(file)).subarray(0, 4).toString('hex') === '28b52ffd') found.push(file)
   }
   return found.sort()
-}
-
-async function blobFiles(): Promise<readonly string[]> {
-  const files = await readdir(join(proxy.data, 'blobs'), { recursive: true, withFileTypes: true })
-  return files.filter((file) => file.isFile()).map((file) => join(file.parentPath, file.name))
 }

@@ -1,14 +1,13 @@
 /** Layers that a lazy format cannot carry come in the plain form of the same compression, and the record says why. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { systemClock } from '../../src/clock.ts'
 import { keyOf } from '../../src/convert/layer-task.ts'
 import type { Format } from '../../src/format/format.ts'
 import { defaultOptions, findFormat } from '../../src/format/formats.ts'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
-import { openStore } from '../../src/store/open.ts'
 import { ask } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { getManifest, pull } from '../helpers/faults-puller.ts'
+import { storedIn } from '../helpers/stored.ts'
 import { richTar, type TarItem, tarOf } from '../helpers/tars.ts'
 
 const FILE: TarItem = { name: 'f', body: Buffer.from('f') }
@@ -49,7 +48,7 @@ test.each(['estargz', 'zstdchunked', 'zstdchunked-stargz'])(
     expect(layers.slice(1).map(({ diffId }) => diffId)).toEqual(
       source.layers.slice(1).map(({ diffId }) => diffId),
     )
-    await using store = await openStore({ data: proxy.data, clock: systemClock })
+    await using store = await storedIn(proxy.data)
     for (const [i, layer] of source.layers.entries()) {
       const key = keyOf(layer.digest, format.encoding, defaultOptions(format))
       const record = await store.catalog.conversions.findLayer(key)
@@ -114,7 +113,7 @@ describe('a layer that an earlier build carried and this one refuses', () => {
     const made = digestOf(bytes)
     const size = bytes.byteLength
     {
-      await using store = await openStore({ data: proxy.data, clock: systemClock })
+      await using store = await storedIn(proxy.data)
       const { conversions } = store.catalog
       const format = formatOf('estargz')
       const carried = {

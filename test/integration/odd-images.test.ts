@@ -1,5 +1,4 @@
 /** Images as registries have them: what every other client can pull is served here as well, and converted where that can be done. */
-import { rm } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
 import { must, openHosts, serving } from '../helpers/bundle-hosts.ts'
@@ -17,6 +16,7 @@ import type { FakeRegistry } from '../helpers/fake-registry.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { getBlob, getManifest, pull, unpack } from '../helpers/faults-puller.ts'
 import { OCI_GZIP, OCI_MANIFEST } from '../helpers/manifest-documents.ts'
+import { loseCatalog, removeBlob } from '../helpers/stored.ts'
 
 let proxy: TestProxy
 let origin: FakeRegistry
@@ -214,7 +214,7 @@ describe('a layer that is not what its media type says', () => {
     const [child] = made.manifests
     await getManifest(proxy.base, name, child?.digest ?? '')
     for (const digest of [made.digest, child?.digest ?? '']) {
-      await rm(`${proxy.data}/blobs/${digest.replace(':', `/${digest.slice(7, 9)}/`)}`)
+      await removeBlob(proxy.data, digest)
     }
     await proxy.restart()
 
@@ -344,7 +344,7 @@ describe('digests of sha512', () => {
     await must(near, 'export', reference, '--with-sources', '-o', `${near.folder}/bundle.tar`)
     await must(far, 'import', `${near.folder}/bundle.tar`)
     await must(far, 'verify')
-    await rm(`${far.folder}/data/catalog.sqlite`, { force: true })
+    await loseCatalog(`${far.folder}/data`)
 
     await serving(far, async (_, url) => {
       await pull(`${url}/v2`, 'registry.example/sha512/gap', '1-estargz')

@@ -1,5 +1,4 @@
 /** Indexes with children that are not there, cannot be asked for, or are broken: what is sound is converted all the same. */
-import { rm } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
 import { must, openHosts } from '../helpers/bundle-hosts.ts'
@@ -16,6 +15,7 @@ import type { FakeRegistry } from '../helpers/fake-registry.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { getManifest, pull } from '../helpers/faults-puller.ts'
 import { OCI_INDEX } from '../helpers/manifest-documents.ts'
+import { removeBlob } from '../helpers/stored.ts'
 
 let proxy: TestProxy
 let origin: FakeRegistry
@@ -210,6 +210,5 @@ async function unreadable(): Promise<FakeImage> {
 
 /** Takes a blob out of the store, as an eviction would. */
 async function lose(digest: string): Promise<void> {
-  const hex = digest.slice('sha256:'.length)
-  await rm(`${proxy.data}/blobs/sha256/${hex.slice(0, 2)}/${hex}`)
+  await removeBlob(proxy.data, digest)
 }

@@ -1,10 +1,9 @@
 /** Names that mean something to JavaScript mean nothing here: served where the grammar allows them, refused where it does not. */
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ask, errorOf } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { pull } from '../helpers/faults-puller.ts'
+import { loseCatalog } from '../helpers/stored.ts'
 
 const TAGS = ['__proto__', 'constructor', 'toString', 'hasOwnProperty']
 
@@ -57,7 +56,7 @@ test(
     }
     const before = await digests()
     await proxy.stop()
-    await rm(join(proxy.data, 'catalog.sqlite'))
+    await loseCatalog(proxy.data)
     await proxy.start({ cache: { offline: true } })
 
     expect(await digests()).toEqual(before)

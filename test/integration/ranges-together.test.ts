@@ -1,12 +1,11 @@
 /** Many ranges in one request, against a plain implementation: byte for byte, whatever becomes of the blob meanwhile. */
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { FakeLayer } from '../helpers/fake-image.ts'
 import { type Answer, ask, open } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { getManifest, pull } from '../helpers/faults-puller.ts'
+import { removeBlob } from '../helpers/stored.ts'
 
 const MIB = 1024 ** 2
 
@@ -88,7 +87,7 @@ test.each([
       headers: { Range: headerOf(specs) },
     })
     // The first one is larger than what the two sides of a connection hold, so the server has not got to the second.
-    await rm(join(proxy.data, 'blobs', 'sha256', layer.digest.slice(7, 9), layer.digest.slice(7)))
+    await removeBlob(proxy.data, layer.digest)
     // The whole comes slowly, so that the first range lies far ahead of it.
     const slow = { times: 1, bytesPerSecond: 30 * MIB }
     proxy.registry.fault({ blob: layer.digest, method: 'GET' }, slow)

@@ -10,7 +10,6 @@ import { fakeImage, fakeIndex } from '../helpers/fake-image.ts'
 import type { FakeRegistry } from '../helpers/fake-registry.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { getBlob, getManifest, pull } from '../helpers/faults-puller.ts'
-import { blobPath } from '../helpers/fixtures-store.ts'
 import {
   FILES,
   firstFiles,
@@ -19,6 +18,7 @@ import {
   recordReferrer,
   recordText,
 } from '../helpers/records.ts'
+import { hasBlob, removeBlob } from '../helpers/stored.ts'
 import { describeWithVectors, readVector } from '../helpers/vectors.ts'
 
 let folder: string
@@ -226,12 +226,12 @@ describe('what was made with a list', () => {
     const [layer] = image.layers
     if (layer === undefined) throw new Error('there is one')
 
-    await rm(blobPath(proxy.data, layer.digest))
+    await removeBlob(proxy.data, layer.digest)
     expect((await getBlob(proxy.base, 'again/web', layer)).byteLength).toBeGreaterThan(0)
     await proxy.restart()
     // The answer ends before its bytes are stored; whether they are by now is no matter.
-    await rm(blobPath(proxy.data, layer.digest), { force: true })
-    await rm(blobPath(proxy.data, image.digest))
+    if (await hasBlob(proxy.data, layer.digest)) await removeBlob(proxy.data, layer.digest)
+    await removeBlob(proxy.data, image.digest)
 
     const remade = await pull(proxy.base, 'again/web', image.digest)
     expect(remade.bytes).toEqual(image.bytes)

@@ -1,9 +1,9 @@
 /** `crossdock gc` and `remove` on a store that a person looks at. */
-import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Workplace } from '../helpers/command.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
+import { loseCatalog } from '../helpers/stored.ts'
 
 let registry: FakeRegistry
 let place: Workplace
@@ -126,7 +126,7 @@ test('what is pinned stays beyond any budget, also when the catalog is lost, unt
     ['original', false],
     ['zstd', true],
   ])
-  await rm(join(place.folder, 'pins/catalog.sqlite'))
+  await loseCatalog(join(place.folder, 'pins'))
   const gone = JSON.parse((await place.run('gc', '--json', ...tiny)).out)
   const digests = gone.victims.map(({ digest }: { digest: string }) => digest)
   expect(digests).toContain(image.layers[0]?.digest)

@@ -6,6 +6,7 @@ import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { pull, RefusedError } from '../helpers/faults-puller.ts'
 import { ROOT } from '../helpers/fixtures.ts'
 import { runCommand } from '../helpers/fixtures-command.ts'
+import { isEmbeddedOnly } from '../helpers/pair.ts'
 
 const MIB = 1024 * 1024
 const PULLERS = 50
@@ -28,7 +29,9 @@ const start = () =>
     config: { workers: 2, limits: { retries: 0, connections: 1_000, clientConnections: 1_000 } },
   })
 
-describe('two workers', () => {
+const isSkipped = isEmbeddedOnly('workers share one disk; on S3 there are several servers instead')
+
+describe.skipIf(isSkipped)('two workers', () => {
   let proxy: TestProxy
   beforeAll(async () => {
     proxy = await start()
@@ -178,7 +181,7 @@ describe('two workers', () => {
   )
 })
 
-describe('two workers at their end', () => {
+describe.skipIf(isSkipped)('two workers at their end', () => {
   test('finish what is under way on SIGTERM, whoever of them gets it too, and leave nothing', async () => {
     await using proxy = await start()
     const image = await proxy.registry.pushImage('last/app', '1', { layers: [{ size: 300_000 }] })
