@@ -133,7 +133,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     data: config.data,
     place: config.store,
     clock,
-    hasWorkers: seat.of > 1,
+    sibling: seat.of > 1 ? seat : undefined,
     isThere: around.isThere,
     onCatalogReplaced: (loss) => events.catalogReplaced(loss),
   })

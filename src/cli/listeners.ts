@@ -46,7 +46,7 @@ export async function openListeners(
     check: () => app.check(),
     isDraining: () => state.draining.signal.aborted,
   }
-  const distribution = createDistribution(app)
+  const distribution = createDistribution(app, among.seat.of)
   const requestDone = (event: RequestEvent) => app.telemetry.requestDone(event)
   const listeners: Listener[] = []
   try {
@@ -93,7 +93,7 @@ function reachOf({ host, port, tls }: Config['listen'][number]): Reach {
   return { address, scheme: tls === undefined ? 'http' : 'https' }
 }
 
-function createDistribution(app: App): Distribution {
+function createDistribution(app: App, workers: number): Distribution {
   const { config, upstreams, profiles, settings } = app
   const { offline } = config.cache
   const touches = new Touches({
@@ -102,7 +102,7 @@ function createDistribution(app: App): Distribution {
     policy: settings.keeping,
   })
   return new Distribution({
-    config,
+    ...{ config, workers },
     pulls: app.pulls,
     blobs: app.blobs,
     lists: new Lists({ ...app, offline }),

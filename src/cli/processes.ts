@@ -4,6 +4,7 @@
  */
 import cluster, { type Worker } from 'node:cluster'
 import type { Channel, Child } from '../workers/child.ts'
+import { endUntakenOf } from './handed-connections.ts'
 import type { FromWorker, ToWorker } from '../workers/words.ts'
 
 export interface Processes {
@@ -22,8 +23,8 @@ export function processesOf(from: NodeJS.Process): Processes {
     supervisor: isWorker ? channelOf(from) : undefined,
     fork: () => {
       // Copies lists and numbers as they are, Infinity for one.
-      cluster.setupPrimary({ serialization: 'advanced' })
       cluster.schedulingPolicy = cluster.SCHED_RR
+      cluster.setupPrimary({ serialization: 'advanced' })
       return childOf(cluster.fork({ [SIGN]: '1' }))
     },
   }
@@ -33,6 +34,7 @@ function childOf(worker: Worker): Child {
   const { process } = worker
   // What cannot be said any more is missed by nobody.
   worker.on('error', () => undefined)
+  endUntakenOf(worker)
   return {
     pid: process.pid ?? 0,
     ended: new Promise((resolve) => {

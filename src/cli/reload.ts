@@ -10,6 +10,7 @@ import { CrossdockError } from '../errors.ts'
 import type { Listener } from '../http/server.ts'
 import type { Keeper } from '../upkeep/keeper.ts'
 import { type CommonOptions, decided, loadFor, servedDockerConfig } from './session.ts'
+import type { Post } from '../workers/post.ts'
 import type { System } from './system.ts'
 
 /** What runs, and what it was started with. */
@@ -19,8 +20,8 @@ export interface Running {
   readonly keeper: Keeper
   readonly options: CommonOptions
   readonly system: System
-  /** Hears what is in force from then on. */
-  readonly configured?: ((config: Config) => void) | undefined
+  /** To a supervisor, which hears what is in force from then on, and tells the log once for all. */
+  readonly post: Pick<Post, 'configured'> | undefined
 }
 
 export class Reload {
@@ -41,13 +42,16 @@ export class Reload {
   async run(): Promise<Reloaded> {
     const reloaded = this.#last.then(() => this.#reload())
     this.#last = reloaded.catch(() => undefined)
-    const { telemetry } = this.#running.app
+    const { app, post } = this.#running
+    const { telemetry } = app
     try {
       const what = await reloaded
-      telemetry.reloaded({ ...what, level: this.#config.log.level })
+      const { level } = this.#config.log
+      if (post === undefined) telemetry.reloaded({ ...what, level })
+      else telemetry.setLevel(level)
       return what
     } catch (error) {
-      telemetry.reloadRefused(error)
+      if (post === undefined) telemetry.reloadRefused(error)
       throw error
     }
   }
@@ -76,7 +80,7 @@ export class Reload {
       placeOf,
     })
     this.#config = config
-    this.#running.configured?.(config)
+    this.#running.post?.configured(config)
     keeper.policyChanged()
     // Files that cannot be used are looked at again within the minute; those of before go on until then.
     const certificates = await Promise.allSettled(listeners.map((one) => one.refresh()))

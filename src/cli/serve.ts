@@ -5,7 +5,6 @@ import { systemClock } from '../clock.ts'
 import { refuseOpenCredentials } from '../config/credentials.ts'
 import { checkListenerFiles } from '../config/listener-files.ts'
 import type { LoadedConfig } from '../config/load.ts'
-import type { Config } from '../config/schema.ts'
 import { workersOf } from '../config/workers.ts'
 import type { Listener } from '../http/server.ts'
 import { createLogger } from '../lib/log.ts'
@@ -93,7 +92,8 @@ async function serveOrSupervise(given: {
 /** By what its supervisor tells it, which has the folder, and whose signals count: a terminal sends them to all processes. */
 async function serveAsWorker(post: Post, options: CommonOptions, system: System): Promise<number> {
   const { onReload, abandon } = system.signals()
-  onReload(() => undefined)
+  const byItsSupervisor = () => undefined
+  onReload(byItsSupervisor)
   const { seat, config, file } = await post.begin()
   return await serve({
     ...{ options, system, seat, post },
@@ -101,7 +101,7 @@ async function serveAsWorker(post: Post, options: CommonOptions, system: System)
     signals: {
       first: post.draining,
       second: post.hurried,
-      onReload: (listener) => post.onReload(listener),
+      onReload: byItsSupervisor,
       abandon,
     },
     lost: new Promise<never>(() => undefined),
@@ -141,11 +141,12 @@ async function serve(serving: Serving): Promise<number> {
   await using _peers = await openPeerDoor(app).catch(end)
   const listeners = await openListeners(app, state, { seat, post }).catch(end)
   const keeper = keepHouse(app)
-  const configured = (config: Config) => post?.configured(config)
-  const reload = new Reload({ app, listeners, keeper, options, system, configured }, loaded.config)
+  const reload = new Reload({ app, listeners, keeper, options, system, post }, loaded.config)
   // The log says what came of it.
   signals.onReload(() => void reload.run().catch(() => undefined))
   state.reload.resolve(() => reload.asked())
+  post?.answerWith({ reload: () => reload.asked() })
+  post?.onEnded((numbers) => app.coordination?.siblingsEnded(numbers).catch(() => undefined))
   await started(app, listeners)
   const takenOver = await Promise.race([signals.first, lost]).then(
     () => undefined,

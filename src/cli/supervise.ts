@@ -2,6 +2,7 @@
 import type { LoadedConfig } from '../config/load.ts'
 import { systemClock } from '../clock.ts'
 import { createLogger } from '../lib/log.ts'
+import { tellReloaded, tellReloadRefused } from '../lib/reload-log.ts'
 import { StartFailed, Supervisor } from '../workers/supervisor.ts'
 import { tellStart } from './greeting.ts'
 import { EXIT } from './output.ts'
@@ -31,6 +32,11 @@ export async function supervise(deps: SuperviseDeps): Promise<number> {
       died: (worker, delayMs) =>
         log.error({ event: 'worker_died', ...worker, delayMs }, 'a worker ended by itself'),
       replaced: (worker) => log.info({ event: 'worker_replaced', ...worker }, 'its place is taken'),
+      reloaded: (what, { log: { level } }) =>
+        tellReloaded(log, what, () => {
+          log.level = level
+        }),
+      reloadRefused: (error) => tellReloadRefused(log, error),
     },
   })
   try {
@@ -43,12 +49,20 @@ export async function supervise(deps: SuperviseDeps): Promise<number> {
     if (!(error instanceof StartFailed) || error.ending.code === null) throw error
     return error.ending.code
   }
-  signals.onReload(() => supervisor.reload())
+  // The log says what came of it.
+  signals.onReload(() => void supervisor.reload().catch(() => undefined))
   tellReady(system.env).catch((error) =>
     log.error({ event: 'readiness_untold', err: error }, 'systemd could not be told that it is up'),
   )
-  await signals.first
+  const lost = await Promise.race([signals.first, supervisor.hopeless])
+  if (lost !== undefined) {
+    log.fatal(
+      { event: 'workers_given_up', ...lost },
+      'no worker stays alive; each has said above why, or was killed; the server ends, for its service manager to begin anew',
+    )
+  }
   const { shutdownGrace, shutdownDelay } = supervisor.config
-  const isInOrder = await supervisor.end(signals.second, shutdownGrace, shutdownDelay)
+  const isInOrder = await supervisor.end(signals.second, shutdownGrace, lost ? 0 : shutdownDelay)
+  if (lost !== undefined) return lost.code ?? EXIT.failed
   return isInOrder ? EXIT.ok : EXIT.failed
 }

@@ -58,6 +58,8 @@ export interface DistributionDeps {
   readonly unreadable: (what: { readonly image: string; readonly reason: string }) => void
   /** Notes that somebody used a digest. */
   readonly touch: (digest: Digest) => void
+  /** Processes of this machine that share what answers may hold. */
+  readonly workers: number
   /** A manifest went out: whoever got it will ask for what it names. */
   readonly handedOut: (manifest: RawManifest) => void
 }
@@ -74,11 +76,12 @@ interface Target {
 
 export class Distribution {
   readonly #deps: DistributionDeps
-  readonly #parts = new PartAnswers()
+  readonly #parts: PartAnswers
   readonly #blobs: BlobAnswers
 
   constructor(deps: DistributionDeps) {
     this.#deps = deps
+    this.#parts = new PartAnswers(deps.workers)
     this.#blobs = new BlobAnswers({ ...deps, parts: this.#parts })
   }
 

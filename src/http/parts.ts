@@ -45,15 +45,33 @@ export interface Parts {
   readonly atHand: boolean
 }
 
-/** Answers to ranges of one server, which share what they may hold. */
+/** What of an exchange answers with ranges. */
+type PartExchange = Pick<
+  Exchange,
+  'begin' | 'stream' | 'write' | 'writeText' | 'finish' | 'hasAnswered'
+>
+
+/** Answers to ranges of one process, which share what they may hold. */
 export class PartAnswers {
+  readonly #largeBatches: number
+  readonly #maxReading: number
   /** Answers with several parts under way. */
   #answering = 0
   /** Parts that are being read. */
   #reading = 0
 
+  /** `workers`: processes of this machine that give such answers. */
+  constructor(workers = 1) {
+    this.#largeBatches = LARGE_BATCHES / workers
+    // A batch is read together however many there are.
+    this.#maxReading = Math.max(BATCH_PARTS, MAX_READING / workers)
+  }
+
   /** In the order asked, never merged. */
-  async send(exchange: Exchange, { size, ranges, headers, open, atHand }: Parts): Promise<void> {
+  async send(
+    exchange: PartExchange,
+    { size, ranges, headers, open, atHand }: Parts,
+  ): Promise<void> {
     const [only] = ranges
     if (ranges.length === 1) {
       const body = await open(only)
@@ -92,7 +110,7 @@ export class PartAnswers {
     let size = 0
     for (const range of ranges) {
       const more = range.end - range.start
-      const most = this.#answering > LARGE_BATCHES ? SMALL_BATCH_SIZE : BATCH_SIZE
+      const most = this.#answering > this.#largeBatches ? SMALL_BATCH_SIZE : BATCH_SIZE
       if (batch.length === BATCH_PARTS || (batch.length > 0 && size + more > most)) {
         yield batch
         batch = []
@@ -123,7 +141,8 @@ export class PartAnswers {
       reads.push(() => this.#fill(place, body))
       at = end
     }
-    if (this.#reading + reads.length <= MAX_READING) await Promise.all(reads.map((read) => read()))
+    if (this.#reading + reads.length <= this.#maxReading)
+      await Promise.all(reads.map((read) => read()))
     else for (const read of reads) await read()
     return streamOf(whole)
   }

@@ -15,8 +15,8 @@ export type Metrics = readonly MetricObjectWithValues<MetricValue<string>>[]
 const COUNTED: ReadonlySet<string> = new Set(['counter', 'histogram', 'summary'])
 
 export class MergedMetrics {
-  /** As they were told last, by process. */
-  readonly #last = new Map<number, Metrics>()
+  /** As they were told last, by process; `asked`: how many times anybody had been asked by then. */
+  readonly #last = new Map<number, { readonly asked: number; readonly metrics: Metrics }>()
   #departed: Promise<Metrics> = Promise.resolve([])
   readonly #own = new Registry()
   readonly #restarts: Counter
@@ -39,8 +39,10 @@ export class MergedMetrics {
     })
   }
 
-  told(from: number, metrics: Metrics): void {
-    this.#last.set(from, metrics)
+  /** Where two ask at once, the answer to the first may be heard last: what is `asked` later counts. */
+  told(from: number, metrics: Metrics, asked = 0): void {
+    const known = this.#last.get(from)
+    if (known === undefined || known.asked <= asked) this.#last.set(from, { asked, metrics })
   }
 
   /** It has ended: what it had counted when it was last asked stays. */
@@ -49,15 +51,16 @@ export class MergedMetrics {
     const last = this.#last.get(from)
     if (last === undefined) return
     this.#last.delete(from)
-    const counted = last.filter(({ type }) => COUNTED.has(String(type)))
+    const counted = last.metrics.filter(({ type }) => COUNTED.has(String(type)))
     this.#departed = this.#departed.then((before) => merged([before, counted]).getMetricsAsJSON())
   }
 
   /** Prometheus text. */
   async text(): Promise<string> {
+    // Both of one moment: who ends meanwhile is in the one or the other.
+    const [last, departing] = [[...this.#last.values()], this.#departed]
     const own = await this.#own.getMetricsAsJSON()
-    const departed = await this.#departed
-    return await merged([...this.#last.values(), departed, own]).metrics()
+    return await merged([...last.map(({ metrics }) => metrics), await departing, own]).metrics()
   }
 }
 

@@ -6,6 +6,7 @@ import type { LineSink } from './lines.ts'
 import { createLogger, type LogConfig } from './log.ts'
 import type { Metrics } from './merged-metrics.ts'
 import { createMetrics } from './metrics.ts'
+import { type ReloadNews, tellReloaded, tellReloadRefused } from './reload-log.ts'
 import { OPERATIONS, type RequestEvent } from './request-event.ts'
 import { wishLabel } from './wish-reasons.ts'
 
@@ -33,6 +34,10 @@ export function createTelemetry(
   const metrics = createMetrics(registry)
   watchLog(registry, log, out)
   let wasOver = false
+  const setLevel = (level: LogConfig['level']) => {
+    log.level = level
+    requestLog.level = level
+  }
   return {
     log,
     /** Prometheus text. */
@@ -180,33 +185,12 @@ export function createTelemetry(
         `the catalog was ${what}; it was made again from the store`,
       )
     },
-    reloaded(what: {
-      readonly changed: readonly string[]
-      readonly restart: readonly string[]
-      readonly level: LogConfig['level']
-    }): void {
-      const { changed, restart, level } = what
-      const setLevel = () => {
-        log.level = level
-        requestLog.level = level
-      }
-      // Said under whichever of both levels lets it be said.
-      const isSaidBefore = log.isLevelEnabled('info')
-      if (!isSaidBefore) setLevel()
-      const news = changed.length === 0 ? 'nothing has changed' : `changed: ${changed.join(', ')}`
-      const rest = restart.length === 0 ? '' : `; needs a restart: ${restart.join(', ')}`
-      log.info(
-        { event: 'reloaded', changed, restart },
-        `the configuration was read again; ${news}${rest}`,
-      )
-      setLevel()
+    setLevel,
+    reloaded({ level, ...what }: ReloadNews & { readonly level: LogConfig['level'] }): void {
+      tellReloaded(log, what, () => setLevel(level))
     },
     reloadRefused(error: unknown): void {
-      const reason = error instanceof Error ? error.message : String(error)
-      log.error(
-        { event: 'reload_refused', reason },
-        'the configuration cannot be used; the server goes on with what it has',
-      )
+      tellReloadRefused(log, error)
     },
     choreFailed(chore: string, error: unknown): void {
       log.error({ event: 'chore_failed', chore, err: error }, `${chore} failed; it is tried again`)

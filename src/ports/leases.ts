@@ -50,11 +50,28 @@ export interface Notices {
   subscribe(topic: string, told: (notice: Notice) => void): Promise<Disposable>
 }
 
+/** One of several processes of one server. */
+export interface Sibling {
+  /** Of this run of the server: another one has another. */
+  readonly server: string
+  /**
+   * The how many-th process of its server: no two have the same, whenever they run, and one that takes another's place has the next. 0: it
+   * is alone.
+   */
+  readonly number: number
+  /** How many there are at a time. */
+  readonly of: number
+  /** Those that have ended before this one began. */
+  readonly gone: readonly number[]
+}
+
 /** What the processes that share a store agree by. */
 export interface Coordination extends AsyncDisposable {
   readonly leases: Leases
   readonly notices: Notices
   readonly turns: SharedTurns
+  /** What siblings held that have ended, nobody holds any more. */
+  siblingsEnded(numbers: readonly number[]): Promise<void>
   /** Throws while nothing can be agreed. */
   check(): Promise<void>
 }

@@ -11,12 +11,17 @@ import { FsSidecars } from './sidecars.ts'
 import { Spool } from './spool.ts'
 import { readDocument } from './stored-documents.ts'
 
-export async function openDiskHalf({ layout, temp, monotonic }: LocalParts): Promise<BlobsHalf> {
+export async function openDiskHalf({
+  layout,
+  temp,
+  monotonic,
+  writers,
+}: LocalParts): Promise<BlobsHalf> {
   await makeFolder(layout.blobs)
   await makeFolder(layout.sidecars)
   const lock = new FileLock(join(layout.locks, 'sidecars'))
   const reader = new FileReader()
-  const spool = new Spool(temp, DiskSpace.of(layout.data, monotonic), reader)
+  const spool = new Spool(temp, DiskSpace.of(layout.data, monotonic, writers), reader)
   return {
     blobs: new FsBlobs(layout, spool, reader),
     sidecars: new FsSidecars(layout, temp, lock),

@@ -7,7 +7,7 @@ const RESERVED_PART = 0.05
 const MIN_RESERVED = 16 * 1024 * 1024
 const MAX_RESERVED = 1024 * 1024 * 1024
 
-/** Bytes written before the disk is asked again. */
+/** Bytes written before the disk is asked again, by all processes of a server that write to it. */
 const TRUSTED_BYTES = 16 * 1024 * 1024
 
 /** How long an answer of the disk counts, monotonic ms: others write to it, too. */
@@ -32,20 +32,27 @@ export interface Space {
 export class DiskSpace implements Space {
   readonly #look: () => Promise<FreeSpace>
   readonly #monotonic: () => number
+  readonly #trustedBytes: number
   #known: { readonly room: number; readonly at: number } | undefined
   /** Since the disk was last asked. */
   #claimed = 0
 
-  constructor(look: () => Promise<FreeSpace>, monotonic: () => number) {
+  /** `writers`: processes that write to the same disk, and know nothing of what each other has claimed. */
+  constructor(look: () => Promise<FreeSpace>, monotonic: () => number, writers = 1) {
     this.#look = look
     this.#monotonic = monotonic
+    this.#trustedBytes = TRUSTED_BYTES / writers
   }
 
-  static of(folder: string, monotonic: () => number): DiskSpace {
-    return new DiskSpace(async () => {
-      const { bavail, blocks, bsize } = await statfs(folder)
-      return { free: bavail * bsize, total: blocks * bsize }
-    }, monotonic)
+  static of(folder: string, monotonic: () => number, writers = 1): DiskSpace {
+    return new DiskSpace(
+      async () => {
+        const { bavail, blocks, bsize } = await statfs(folder)
+        return { free: bavail * bsize, total: blocks * bsize }
+      },
+      monotonic,
+      writers,
+    )
   }
 
   async room(): Promise<number> {
@@ -68,7 +75,7 @@ export class DiskSpace implements Space {
   async #recentRoom(wanted: number): Promise<number> {
     const known = this.#known
     const isRecent = known !== undefined && this.#monotonic() - known.at < TRUSTED_MS
-    if (isRecent && this.#claimed < TRUSTED_BYTES && wanted <= known.room - this.#claimed) {
+    if (isRecent && this.#claimed < this.#trustedBytes && wanted <= known.room - this.#claimed) {
       return known.room - this.#claimed
     }
     return await this.room()

@@ -42,6 +42,8 @@ export interface LocalParts {
   readonly temp: TempFiles
   readonly monotonic: () => number
   readonly now: () => number
+  /** Processes that write to the same disk; default: one. */
+  readonly writers?: number | undefined
   /** Of tests. */
   readonly s3Limits?: S3Limits | undefined
   /** What it lies on was tried by whoever made it. */

@@ -11,11 +11,14 @@ export class LeasedTurns implements SharedTurns {
   readonly #leases: Leases
   readonly #clock: Clock
   readonly #ttlMs: number
+  readonly #note: string
 
-  constructor(leases: Leases, clock: Clock, ttlMs: number = TTL_MS) {
+  /** `note`: what others are to know of this holder. */
+  constructor(leases: Leases, clock: Clock, { ttlMs = TTL_MS, note = '' } = {}) {
     this.#leases = leases
     this.#clock = clock
     this.#ttlMs = ttlMs
+    this.#note = note
   }
 
   async take<T>(
@@ -25,7 +28,13 @@ export class LeasedTurns implements SharedTurns {
   ): Promise<T> {
     for (;;) {
       signal.throwIfAborted()
-      await using held = await HeldLease.take(this.#leases, this.#clock, name, this.#ttlMs)
+      await using held = await HeldLease.take(
+        this.#leases,
+        this.#clock,
+        name,
+        this.#ttlMs,
+        this.#note,
+      )
       if (held !== undefined) return await work(turnOf(held))
       await this.#leases.untilFree(name, signal)
     }

@@ -1,7 +1,7 @@
 /** Opens what the processes that share a store agree by: on PostgreSQL with the catalog, else in a file of the data folder. */
 import { join } from 'node:path'
 import type { Clock } from '../ports/clock.ts'
-import type { Coordination } from '../ports/leases.ts'
+import type { Coordination, Sibling } from '../ports/leases.ts'
 import type { StorePlace } from './halves.ts'
 import { LeasedTurns } from './leased-turns.ts'
 import { openPostgresCoordination } from './postgres/open.ts'
@@ -16,8 +16,8 @@ export interface CoordinationDeps {
   /** The data folder. */
   readonly data: string
   readonly clock: Clock
-  /** Several processes of this machine serve from one embedded store. */
-  readonly hasWorkers: boolean
+  /** Of several processes of this machine that serve from one embedded store; `undefined`: it is alone. */
+  readonly sibling: Sibling | undefined
 }
 
 export interface OpenCoordination extends Coordination {
@@ -30,21 +30,57 @@ export async function openCoordination({
   catalog,
   data,
   clock,
-  hasWorkers,
+  sibling,
 }: CoordinationDeps): Promise<OpenCoordination | undefined> {
   if (catalog.kind === 'postgres')
     return await openPostgresCoordination({ url: catalog.url, clock })
-  return hasWorkers ? openSqliteCoordination(join(data, 'coordination.sqlite'), clock) : undefined
+  if (sibling === undefined) return undefined
+  return await openAmongSiblings(join(data, 'coordination.sqlite'), clock, sibling)
+}
+
+/**
+ * One server has the folder, so whatever others hold there is held by nobody: processes of a server before this one, and those
+ * that this one has seen end. Whoever is only late, and still believes in its lease, has an old token.
+ */
+async function openAmongSiblings(
+  path: string,
+  clock: Clock,
+  { server, number, gone }: Sibling,
+): Promise<OpenCoordination> {
+  const { table, leases, ...rest } = openFileOf(
+    path,
+    clock,
+    `${server}.${number}.`,
+    `worker ${number}`,
+  )
+  const endOf = async (isMeant: (server: string, number: number) => boolean) => {
+    const held = table.heldBy((holder) => {
+      const [of = '', which] = holder.split('.', 2)
+      return isMeant(of, Number(which))
+    })
+    await leases.endOthers(held)
+  }
+  await endOf((of, which) => of !== server || gone.includes(which))
+  return {
+    ...{ leases, ...rest },
+    siblingsEnded: (numbers) => endOf((of, which) => of === server && numbers.includes(which)),
+  }
 }
 
 /** Leases and notices of the processes of one machine, in this file. */
 export function openSqliteCoordination(path: string, clock: Clock): OpenCoordination {
+  return openFileOf(path, clock, '', '')
+}
+
+function openFileOf(path: string, clock: Clock, process: string, note: string) {
   const file = CoordinationFile.open(path)
   const notices = new SqliteNotices(file)
-  const leases = new TableLeases(new SqliteLeaseTable(file), notices, clock)
+  const table = new SqliteLeaseTable(file)
+  const leases = new TableLeases(table, notices, clock, process)
   return {
-    ...{ leases, notices },
-    turns: new LeasedTurns(leases, clock),
+    ...{ table, leases, notices },
+    turns: new LeasedTurns(leases, clock, { note }),
+    siblingsEnded: async () => undefined,
     fences: new SqliteFences(file),
     check: async () => void (await leases.find('check')),
     async [Symbol.asyncDispose]() {

@@ -2,7 +2,7 @@
 import { CrossdockError } from '../errors.ts'
 import type { BlobStore } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
-import type { Coordination } from '../ports/leases.ts'
+import type { Coordination, Sibling } from '../ports/leases.ts'
 import type { Pins } from '../ports/pins.ts'
 import type { SidecarStore } from '../ports/sidecars.ts'
 import { openDiskHalf } from './disk-half.ts'
@@ -38,13 +38,13 @@ export interface StoreDeps extends SqliteOptions {
   /** Tells a catalog all that the rest of the store says once more, also where it was told before. */
   readonly refill?: boolean | undefined
   /** Other processes of this machine serve from the same store; default: none. */
-  readonly hasWorkers?: boolean | undefined
+  readonly sibling?: Sibling | undefined
   /** There is a store, so whoever made it has tried what it lies on. */
   readonly isThere?: boolean | undefined
 }
 
 export async function openStore(deps: StoreDeps): Promise<Store> {
-  const { clock, place = EMBEDDED, s3Limits, isThere, hasWorkers = false } = deps
+  const { clock, place = EMBEDDED, s3Limits, isThere, sibling } = deps
   const data = dataFolder(deps.data, place)
   const layout = layoutOf(data)
   await using opening = new AsyncDisposableStack()
@@ -53,10 +53,12 @@ export async function openStore(deps: StoreDeps): Promise<Store> {
     await makeFolder(data)
     const temp = opening.use(await TempFiles.open(layout))
     const monotonic = () => clock.monotonic()
-    const local = { layout, temp, monotonic, now: () => clock.now(), s3Limits, isThere }
+    const writers = sibling?.of ?? 1
+    const now = () => clock.now()
+    const local = { layout, temp, monotonic, now, writers, s3Limits, isThere }
     const half = opening.use(await openBlobsHalf(place, local))
     const { blobs, sidecars, journal } = half
-    const coordination = await openCoordination({ catalog: place.catalog, data, clock, hasWorkers })
+    const coordination = await openCoordination({ catalog: place.catalog, data, clock, sibling })
     if (coordination !== undefined) opening.use(coordination)
     const fences = coordination?.fences
     const catalog = opening.use(await openCatalog(place, local, half, { ...deps, fences }))

@@ -1,5 +1,5 @@
 /** Leases as rows of SQLite, by its clock, which is the machine's. */
-import type { LeaseRow, LeaseTable } from './table-leases.ts'
+import type { HeldName, LeaseRow, LeaseTable } from './table-leases.ts'
 import { type Coordination, SQLITE_NOW_MS } from './sqlite-coordination.ts'
 import { numberIn, textIn } from './sqlite-values.ts'
 
@@ -21,6 +21,8 @@ const EXTEND = `UPDATE leases SET expires_at = ${SQLITE_NOW_MS} + ?
 
 const END = `UPDATE leases SET expires_at = 0, holder = ''
   WHERE name = ? AND token = ? AND expires_at > ${SQLITE_NOW_MS}`
+
+const HELD = `SELECT name, token, holder FROM leases WHERE expires_at > ${SQLITE_NOW_MS}`
 
 const FIND = `SELECT token, holder, expires_at - ${SQLITE_NOW_MS} AS left_ms FROM leases
   WHERE name = ? AND expires_at > ${SQLITE_NOW_MS}`
@@ -44,6 +46,14 @@ export class SqliteLeaseTable implements LeaseTable {
 
   async end(name: string, token: number): Promise<boolean> {
     return this.#db.run(END, name, token) > 0
+  }
+
+  /** What is held now by those of whom `isMeant` says so. */
+  heldBy(isMeant: (holder: string) => boolean): readonly HeldName[] {
+    return this.#db
+      .all(HELD)
+      .filter((row) => isMeant(textIn(row, 'holder')))
+      .map((row) => ({ name: textIn(row, 'name'), token: numberIn(row, 'token') }))
   }
 
   async find(name: string): Promise<LeaseRow | undefined> {

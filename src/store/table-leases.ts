@@ -15,6 +15,11 @@ export interface LeaseTable {
   find(name: string): Promise<LeaseRow | undefined>
 }
 
+export interface HeldName {
+  readonly name: string
+  readonly token: number
+}
+
 export interface LeaseRow {
   readonly token: number
   readonly holder: string
@@ -34,16 +39,23 @@ export class TableLeases implements Leases {
   readonly #table: LeaseTable
   readonly #notices: Notices
   readonly #clock: Clock
+  readonly #process: string
 
-  constructor(table: LeaseTable, notices: Notices, clock: Clock) {
+  /** `process`: before all that this process is as a holder, for who knows by it when it has ended. */
+  constructor(table: LeaseTable, notices: Notices, clock: Clock, process = '') {
     this.#table = table
     this.#notices = notices
     this.#clock = clock
+    this.#process = process
   }
 
   async acquire(name: string, ttlMs: number, note = ''): Promise<Lease | undefined> {
     const asked = this.#clock.monotonic()
-    const token = await this.#table.take(name, `${randomUUID()}${NOTE}${note}`, ttlMs)
+    const token = await this.#table.take(
+      name,
+      `${this.#process}${randomUUID()}${NOTE}${note}`,
+      ttlMs,
+    )
     if (token === undefined) return undefined
     return new TableLease(name, token, asked + ttlMs, this.#clock, {
       extend: (ms) => this.#table.extend(name, token, ms),
@@ -72,6 +84,11 @@ export class TableLeases implements Leases {
       if (held === undefined) return
       await this.#sleep(Math.min(held.leftMs + SLACK_MS, LONGEST_WAIT_MS), woken, signal)
     }
+  }
+
+  /** Ends what `rows` say is held, though not by this process: who waits for it need not wait for its limit. */
+  async endOthers(rows: readonly HeldName[]): Promise<void> {
+    for (const { name, token } of rows) await this.#end(name, token)
   }
 
   async #end(name: string, token: number): Promise<void> {

@@ -14,12 +14,10 @@ import { giverOf, type Seat } from './seat.ts'
 
 /** For an answer: who stands still is left out, ms. */
 const LIMIT_MS = 2_000
-/** For reading a configuration, whose files may be many. */
-const RELOAD_MS = 20_000
 
 export interface AllWorkersDeps {
   readonly seat: Seat
-  readonly post: Pick<Post, 'ask' | 'metricsText'>
+  readonly post: Pick<Post, 'ask' | 'metricsText' | 'reload'>
   /** This worker's own. */
   readonly own: Whole
   readonly share: () => Promise<ShareOfState>
@@ -74,15 +72,8 @@ export class AllWorkers implements Whole {
     return sumOfReads([await own.reads(digests), ...(await others)])
   }
 
-  /** Here first: what cannot be used here is asked of nobody else. */
   async reload(): Promise<Reloaded> {
-    const { own, post } = this.#deps
-    const mine = await own.reload()
-    const all = [mine, ...(await post.ask('reload', {}, { limitMs: RELOAD_MS }))]
-    return {
-      changed: [...new Set(all.flatMap(({ changed }) => changed))],
-      restart: [...new Set(all.flatMap(({ restart }) => restart))],
-    }
+    return await this.#deps.post.reload()
   }
 
   async metricsText(): Promise<string> {
@@ -96,7 +87,7 @@ export function answeringWith(
   share: () => Promise<ShareOfState>,
   metrics: () => Promise<Metrics>,
   ending: AbortSignal,
-): Answering {
+): Omit<Answering, 'reload'> {
   return {
     metrics,
     state: share,
@@ -105,7 +96,6 @@ export function answeringWith(
     tasks: () => own.tasks(),
     task: ({ id, waitMs }) => own.task(id, waitMs, ending),
     reads: ({ digests }) => own.reads(digests),
-    reload: () => own.reload(),
   }
 }
 

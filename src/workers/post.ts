@@ -1,6 +1,7 @@
 /** A worker's line to its supervisor: what it is told, and what it asks the others by way of it. */
-import { CrossdockError } from '../errors.ts'
 import type { Config } from '../config/schema.ts'
+import type { Reloaded } from '../admin/whole.ts'
+import { answerOf, saidIn } from './answers.ts'
 import type { Channel } from './child.ts'
 import type { Answer, Beginning, Question, Questions, Start, Subject, ToWorker } from './words.ts'
 
@@ -23,8 +24,11 @@ export class Post {
   readonly #hurried = Promise.withResolvers<void>()
   readonly #waiting = new Map<number, (answers: readonly Answer[]) => void>()
   readonly #metrics = new Map<number, (text: string) => void>()
-  #reload: () => void = () => undefined
-  #answering: Answering | undefined
+  readonly #reloads = new Map<number, (answer: Answer<Reloaded>) => void>()
+  /** Who has ended before anybody wanted to know. */
+  readonly #unheard: number[] = []
+  #onEnded: (numbers: readonly number[]) => void = (numbers) => void this.#unheard.push(...numbers)
+  #answering: Partial<Answering> = {}
   #lastId = 0
 
   constructor(channel: Channel) {
@@ -48,14 +52,15 @@ export class Post {
     return this.#hurried.promise
   }
 
-  /** Calls `listener` whenever the configuration should be read again. */
-  onReload(listener: () => void): void {
-    this.#reload = listener
+  /** Calls `listener` with the numbers of siblings that have ended, those of before as well. */
+  onEnded(listener: (numbers: readonly number[]) => void): void {
+    this.#onEnded = listener
+    if (this.#unheard.length > 0) listener(this.#unheard.splice(0))
   }
 
-  /** From now on others can ask. */
-  answerWith(answering: Answering): void {
-    this.#answering = answering
+  /** From now on others can ask this, too. */
+  answerWith(answering: Partial<Answering>): void {
+    this.#answering = { ...this.#answering, ...answering }
   }
 
   ready(start: Start): void {
@@ -75,11 +80,7 @@ export class Post {
     const { id, promise } = this.#expect(this.#waiting)
     this.#channel.send({ kind: 'ask', id, to, question: { about, ask }, limitMs })
     const answers = await promise
-    return answers.map((answer) => {
-      if (answer.kind === 'failed') throw new CrossdockError(answer.failure, answer.message)
-      // Both ends are the same build, and the question says what its answer is.
-      return answer.value as Questions[S]['answer']
-    })
+    return answers.map((answer) => saidIn<Questions[S]['answer']>(answer))
   }
 
   /** Of all together, as Prometheus reads them. */
@@ -87,6 +88,13 @@ export class Post {
     const { id, promise } = this.#expect(this.#metrics)
     this.#channel.send({ kind: 'ask-metrics', id })
     return await promise
+  }
+
+  /** Has all read their configuration again. Throws what one of them has failed with. */
+  async reload(): Promise<Reloaded> {
+    const { id, promise } = this.#expect(this.#reloads)
+    this.#channel.send({ kind: 'ask-reload', id })
+    return saidIn(await promise)
   }
 
   #expect<T>(waiting: Map<number, (value: T) => void>): {
@@ -110,8 +118,11 @@ export class Post {
       case 'hurry':
         this.#hurried.resolve()
         break
-      case 'reload':
-        this.#reload()
+      case 'ended':
+        this.#onEnded(message.numbers)
+        break
+      case 'reloaded':
+        take(this.#reloads, message.id, message.answer)
         break
       case 'question':
         void this.#answer(message.id, message.question)
@@ -126,20 +137,14 @@ export class Post {
   }
 
   async #answer(id: number, { about, ask }: Question): Promise<void> {
-    const answer = await this.#answerTo(about, ask).then(
-      (value): Answer => ({ kind: 'said', value }),
-      (error: unknown): Answer => ({
-        kind: 'failed',
-        failure: error instanceof CrossdockError ? error.kind : 'internal',
-        message: error instanceof Error ? error.message : String(error),
-      }),
-    )
+    const answer = await answerOf(() => this.#answerTo(about, ask))
     this.#channel.send({ kind: 'answer', id, answer })
   }
 
   async #answerTo<S extends Subject>(about: S, ask: Questions[S]['ask']): Promise<unknown> {
-    if (this.#answering === undefined) throw new Error('this worker does not serve yet')
-    return await this.#answering[about](ask)
+    const answering: Partial<Answering>[S] = this.#answering[about]
+    if (answering === undefined) throw new Error('this worker does not serve yet')
+    return await answering(ask)
   }
 }
 

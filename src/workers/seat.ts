@@ -1,13 +1,9 @@
 /** The place of one process among those that serve together. */
+import type { Sibling } from '../ports/leases.ts'
 
-export interface Seat {
-  /** Of this process: the how many-th of its supervisor; another one that takes over has the next. 0: it is alone. */
-  readonly number: number
-  /** How many there are. */
-  readonly of: number
-}
+export type Seat = Sibling
 
-export const ALONE: Seat = { number: 0, of: 1 }
+export const ALONE: Seat = { number: 0, of: 1, server: '', gone: [] }
 
 /** Tasks and jobs that one process can number; more than it ever has. */
 const IDS = 1_000_000

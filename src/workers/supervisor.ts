@@ -1,9 +1,13 @@
 /** Starts the workers of one server, replaces who dies, carries what they ask each other, and ends them. */
+import { randomUUID } from 'node:crypto'
+import type { Reloaded } from '../admin/whole.ts'
 import type { Config } from '../config/schema.ts'
 import { MergedMetrics } from '../lib/merged-metrics.ts'
 import type { Clock } from '../ports/clock.ts'
+import { answerOf } from './answers.ts'
 import type { Child, Ending } from './child.ts'
 import { Inquiries } from './inquiries.ts'
+import { Reloads } from './reloads.ts'
 import type { FromWorker, Start } from './words.ts'
 
 export interface SupervisorEvents {
@@ -11,6 +15,10 @@ export interface SupervisorEvents {
   died(worker: { readonly number: number; readonly pid: number } & Ending, delayMs: number): void
   /** The one that took a place serves. */
   replaced(worker: { readonly number: number; readonly pid: number }): void
+  /** All that serve go by the configuration of now, whoever asked for it. */
+  reloaded(what: Reloaded, config: Config): void
+  /** Something of it cannot be used. */
+  reloadRefused(error: unknown): void
 }
 
 export interface SupervisorDeps {
@@ -43,6 +51,8 @@ interface Worker {
   readonly deaths: number
   readonly ready: PromiseWithResolvers<Start>
   state: 'starting' | 'begun' | 'ready'
+  /** What it began with. */
+  config: Config
 }
 
 /** Whoever has served for so long has not died of its start, ms. */
@@ -50,6 +60,10 @@ const SOUND_MS = 60_000
 /** Between the second death in a row and the third start; twice as long each time, ms. */
 const AGAIN_MS = 500
 const MOST_AGAIN_MS = 30_000
+/** Deaths in a row in one place, while no other one serves: what is wrong is not the worker's. */
+const HOPELESS = 5
+/** So many of those that have ended are told to who begins: what they held has long ended by itself for the others. */
+const GONE = 100
 
 /** For all metrics: who stands still is shown as it was, ms. */
 const METRICS_MS = 2_000
@@ -63,10 +77,16 @@ export class Supervisor {
   readonly #workers = new Map<number, Worker>()
   readonly #inquiries = new Inquiries()
   readonly #metrics = new MergedMetrics(() => this.#ready().size)
+  readonly #reloads = new Reloads(this.#inquiries, () => this.#ready())
   readonly #ending = new AbortController()
+  readonly #given = Promise.withResolvers<Ending>()
+  /** Of this run. */
+  readonly #server = randomUUID()
+  readonly #gone: number[] = []
   /** In force: what a worker begins with. */
   #config: Config
   #lastNumber = 0
+  #metricsAsked = 0
   #hasStarted = false
 
   constructor(deps: SupervisorDeps) {
@@ -83,20 +103,37 @@ export class Supervisor {
     try {
       // What only one can do, such as making a catalog, is done, and what is wrong is said once.
       const start = await this.#fork().ready.promise
+      if (this.#ending.signal.aborted) return start
       const others = Array.from({ length: this.#deps.count - 1 }, () => this.#fork())
       await Promise.all(others.map(({ ready }) => ready.promise))
       this.#hasStarted = true
       return start
     } catch (error) {
-      this.#ending.abort()
-      for (const { child } of this.#workers.values()) child.kill()
+      // Those that are to end anyway do so in order.
+      if (!this.#ending.signal.aborted) {
+        this.#ending.abort()
+        for (const { child } of this.#workers.values()) child.kill()
+      }
       throw error
     }
   }
 
-  /** All read their configuration again. */
-  reload(): void {
-    for (const child of this.#ready().values()) child.send({ kind: 'reload' })
+  /** Resolves when none of them stays alive, with how the last one has ended. */
+  get hopeless(): Promise<Ending> {
+    return this.#given.promise
+  }
+
+  /** All read their configuration again; events tell what comes of it, which comes out as well. */
+  async reload(): Promise<Reloaded> {
+    const { events } = this.#deps
+    try {
+      const what = await this.#reloads.run()
+      events.reloaded(what, this.#config)
+      return what
+    } catch (error) {
+      events.reloadRefused(error)
+      throw error
+    }
   }
 
   /** Lets all finish what they do within `graceMs`, which begins after `delayMs`; resolves with true when each has ended in order. */
@@ -130,6 +167,7 @@ export class Supervisor {
       deaths,
       ready: Promise.withResolvers(),
       state: 'starting',
+      config: this.#config,
     }
     worker.ready.promise.catch(() => undefined)
     this.#workers.set(worker.number, worker)
@@ -143,6 +181,7 @@ export class Supervisor {
     this.#workers.delete(number)
     this.#inquiries.gone(number)
     this.#metrics.gone(number)
+    this.#tellOfEnd(number)
     ready.reject(new StartFailed(ending))
     const isStartsFailure = !this.#hasStarted && state !== 'ready' && deaths === 0
     if (this.#ending.signal.aborted || isStartsFailure) return
@@ -150,7 +189,21 @@ export class Supervisor {
     const next = wasSound ? 1 : deaths + 1
     const delayMs = next === 1 ? 0 : Math.min(MOST_AGAIN_MS, AGAIN_MS * 2 ** (next - 2))
     this.#deps.events.died({ number, pid: child.pid, ...ending }, delayMs)
+    if (next >= HOPELESS && this.#ready().size === 0) {
+      this.#given.resolve(ending)
+      return
+    }
     void this.#replace(next, delayMs)
+  }
+
+  /** What it held is free, and its siblings know best what that was. */
+  #tellOfEnd(number: number): void {
+    this.#gone.push(number)
+    if (this.#gone.length > GONE) this.#gone.shift()
+    for (const { child, state } of this.#workers.values()) {
+      // Who is not that far hears it when it begins.
+      if (state !== 'starting') child.send({ kind: 'ended', numbers: [number] })
+    }
   }
 
   async #replace(deaths: number, delayMs: number): Promise<void> {
@@ -174,14 +227,16 @@ export class Supervisor {
     switch (message.kind) {
       case 'hello': {
         worker.state = 'begun'
+        worker.config = this.#config
         const { count: of, file } = this.#deps
-        const beginning = { seat: { number, of }, config: this.#config, file }
-        child.send({ kind: 'begin', beginning })
+        const seat = { number, of, server: this.#server, gone: this.#gone }
+        child.send({ kind: 'begin', beginning: { seat, config: this.#config, file } })
         break
       }
       case 'ready':
         worker.state = 'ready'
         worker.ready.resolve(message.start)
+        if (worker.config !== this.#config) void this.#catchUp(worker)
         break
       case 'configured':
         this.#config = message.config
@@ -195,7 +250,17 @@ export class Supervisor {
       case 'ask-metrics':
         void this.#tellMetrics(worker, message.id)
         break
+      case 'ask-reload':
+        void answerOf(() => this.reload()).then((answer) =>
+          child.send({ kind: 'reloaded', id: message.id, answer }),
+        )
+        break
     }
+  }
+
+  /** The configuration was read again while it came up. */
+  async #catchUp({ number, child }: Worker): Promise<void> {
+    await this.#reloads.again(number, child).catch(this.#deps.events.reloadRefused)
   }
 
   /** One of the others, or all of them. */
@@ -211,11 +276,13 @@ export class Supervisor {
   }
 
   async #tellMetrics(to: Worker, id: number): Promise<void> {
+    this.#metricsAsked += 1
+    const asked = this.#metricsAsked
     const question = { about: 'metrics', ask: {} } as const
     const answers = await this.#inquiries.ask(this.#ready(), question, METRICS_MS)
     for (const [number, answer] of answers) {
       if (answer.kind === 'said' && this.#workers.has(number)) {
-        this.#metrics.told(number, answer.value as Parameters<MergedMetrics['told']>[1])
+        this.#metrics.told(number, answer.value as Parameters<MergedMetrics['told']>[1], asked)
       }
     }
     to.child.send({ kind: 'metrics', id, text: await this.#metrics.text() })

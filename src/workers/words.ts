@@ -54,18 +54,20 @@ export interface Question<S extends Subject = Subject> {
   readonly ask: Questions[S]['ask']
 }
 
-export type Answer =
-  | { readonly kind: 'said'; readonly value: unknown }
+export type Answer<T = unknown> =
+  | { readonly kind: 'said'; readonly value: T }
   | { readonly kind: 'failed'; readonly failure: FailureKind; readonly message: string }
 
 export type ToWorker =
   | { readonly kind: 'begin'; readonly beginning: Beginning }
   | { readonly kind: 'drain' }
   | { readonly kind: 'hurry' }
-  | { readonly kind: 'reload' }
+  /** These will never say or write anything more. */
+  | { readonly kind: 'ended'; readonly numbers: readonly number[] }
   | { readonly kind: 'question'; readonly id: number; readonly question: Question }
   | { readonly kind: 'answers'; readonly id: number; readonly answers: readonly Answer[] }
   | { readonly kind: 'metrics'; readonly id: number; readonly text: string }
+  | { readonly kind: 'reloaded'; readonly id: number; readonly answer: Answer<Reloaded> }
 
 export type FromWorker =
   | { readonly kind: 'hello' }
@@ -82,3 +84,5 @@ export type FromWorker =
       readonly limitMs: number
     }
   | { readonly kind: 'ask-metrics'; readonly id: number }
+  /** All are to read their configuration again. */
+  | { readonly kind: 'ask-reload'; readonly id: number }

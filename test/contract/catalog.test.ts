@@ -9,7 +9,9 @@ import { hasPostgres, START_MS, type TestDatabase, testDatabase } from '../helpe
 import { describeCatalog } from './catalog.ts'
 
 describeCatalog('on SQLite', async () => {
-  const store = await diskStore(systemClock, { hasWorkers: true })
+  const store = await diskStore(systemClock, {
+    sibling: { server: 'one', number: 1, of: 2, gone: [] },
+  })
   const { leases } = store.coordination ?? missing()
   return { ...store, leases }
 })

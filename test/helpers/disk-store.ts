@@ -16,7 +16,7 @@ export async function diskStore(clock: Clock = systemClock, how: How = {}): Prom
   return await openIn(await mkdtemp(join(tmpdir(), 'crossdock-store-')), clock, how)
 }
 
-type How = Pick<StoreDeps, 'hasWorkers'>
+type How = Pick<StoreDeps, 'sibling'>
 
 async function openIn(data: string, clock: Clock, how: How): Promise<DiskStore> {
   const store = await openStore({ data, clock, ...how })

@@ -1,4 +1,5 @@
 /** Workers that are no processes: what a supervisor starts and says, and what they say and do in turn. */
+import { vi } from 'vitest'
 import { CONFIG, type Config } from '../../src/config/schema.ts'
 import type { Channel, Child, Ending } from '../../src/workers/child.ts'
 import type { FromWorker, ToWorker } from '../../src/workers/words.ts'
@@ -72,6 +73,11 @@ export class FakeWorkers {
     if (worker === undefined) throw new Error(`there is no worker ${index} yet`)
     return worker
   }
+}
+
+/** Of a supervisor. */
+export function fakeEvents() {
+  return { died: vi.fn(), replaced: vi.fn(), reloaded: vi.fn(), reloadRefused: vi.fn() }
 }
 
 export function configWith(more: object = {}): Config {

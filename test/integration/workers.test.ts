@@ -1,6 +1,9 @@
 /** Two processes of one machine on one port and one data folder: one server to whoever uses it. */
 import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { Coordination } from '../../src/store/sqlite-coordination.ts'
+import { textIn } from '../../src/store/sqlite-values.ts'
 import { ask } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { pull, RefusedError } from '../helpers/faults-puller.ts'
@@ -114,14 +117,22 @@ describe.skipIf(isSkipped)('two workers', () => {
     const rewrite = async (level: string) => {
       await writeFile(configFile, JSON.stringify({ ...config, log: { format: 'json', level } }))
     }
-    const reloads = () => proxy.crossdock.output().split('"event":"reloaded"').length - 1
+    const told = (event: string) => proxy.crossdock.output().split(`"event":"${event}"`).length - 1
     await rewrite('debug')
     process.kill(proxy.crossdock.pid, 'SIGHUP')
-    await expect.poll(reloads, WAIT).toBe(2)
+    await expect.poll(() => told('reloaded'), WAIT).toBe(1)
 
     await rewrite('info')
     expect(await api('reload', {})).toEqual({ changed: ['log.level'], restart: [] })
-    expect(reloads()).toBe(4)
+    expect(told('reloaded')).toBe(2)
+    await rewrite('loud')
+    expect(await api('reload', {})).toMatchObject({
+      errors: [{ message: expect.stringContaining('loud') }],
+    })
+    process.kill(proxy.crossdock.pid, 'SIGHUP')
+    await expect.poll(() => told('reload_refused'), WAIT).toBe(2)
+    expect(told('reloaded')).toBe(2)
+    await writeFile(configFile, JSON.stringify(config))
   })
 
   test('have commands beside them, and no other server', async () => {
@@ -163,7 +174,7 @@ describe.skipIf(isSkipped)('two workers', () => {
         ),
       )
       await expect.poll(() => gets(layer.digest), WAIT).toBe(1)
-      await expect.poll(() => waiters(proxy, layer.digest), WAIT).toBeGreaterThanOrEqual(8)
+      await expect.poll(() => waiters(proxy, layer.digest), WAIT).toBe(pulling.length)
       const deaths = await metric('crossdock_worker_deaths_total')
       const requests = await metric('crossdock_requests_total')
 
@@ -181,6 +192,48 @@ describe.skipIf(isSkipped)('two workers', () => {
   )
 })
 
+describe.skipIf(isSkipped)('a worker that dies', () => {
+  test('leaves no client waiting that was just handed to it', async () => {
+    await using proxy = await start()
+    const [one = ''] = await workersOf(proxy)
+    process.kill(Number(one), 'SIGSTOP')
+    const asked = Array.from({ length: 4 }, () => ask(`${proxy.crossdock.url}/healthz`))
+    const answered = () => Promise.all(asked.map((each) => Promise.race([each, undefined])))
+    await expect
+      .poll(async () => (await answered()).filter((each) => each?.status === 200).length, WAIT)
+      .toBe(3)
+
+    process.kill(Number(one), 'SIGKILL')
+
+    expect((await Promise.all(asked)).map(({ status }) => status).toSorted()).toEqual([
+      0, 200, 200, 200,
+    ])
+  })
+
+  test('leaves its work to the others at once, whoever waits for it', async () => {
+    await using proxy = await start()
+    const image = await proxy.registry.pushImage('left/app', '1', { layers: [{ size: 2 * MIB }] })
+    const [layer] = image.layers
+    const blob = layer?.digest ?? ''
+    const gate = new Promise<void>(() => undefined)
+    proxy.registry.fault({ blob }, { gateAfter: MIB, gate: () => gate, times: 1 })
+    const pulling = Array.from({ length: 8 }, () =>
+      pull(proxy.base, 'left/app', '1').catch((error: unknown) => error),
+    )
+    await expect.poll(() => waiters(proxy, blob), WAIT).toBe(pulling.length)
+    const holder = await holderOf(proxy, `blob origin ${blob}`)
+    const pids = await workersOf(proxy)
+
+    const began = performance.now()
+    process.kill(Number(pids[holder - 1]), 'SIGKILL')
+    const pulled = (await Promise.all(pulling)).filter((one) => !(one instanceof Error))
+
+    expect(pulled.length).toBeGreaterThan(0)
+    // The lease would have lasted for four seconds yet, at least.
+    expect(performance.now() - began).toBeLessThan(3_500)
+  })
+})
+
 describe.skipIf(isSkipped)('two workers at their end', () => {
   test('finish what is under way on SIGTERM, whoever of them gets it too, and leave nothing', async () => {
     await using proxy = await start()
@@ -193,9 +246,7 @@ describe.skipIf(isSkipped)('two workers at their end', () => {
     const pulling = [1, 2, 3, 4].map(() => pull(proxy.base, 'last/app', '1'))
     for (const one of pulling) one.catch(() => undefined)
     await hold.reached
-    await expect
-      .poll(() => waiters(proxy, layer?.digest ?? ''), WAIT)
-      .toBeGreaterThanOrEqual(pulling.length)
+    await expect.poll(() => waiters(proxy, layer?.digest ?? ''), WAIT).toBe(pulling.length)
     const children = await workersOf(proxy)
 
     // As a terminal does it, and systemd.
@@ -221,13 +272,20 @@ describe.skipIf(isSkipped)('two workers at their end', () => {
   })
 })
 
-/** Who waits for a blob that is under way: clients, and the other worker. */
+/** Clients that wait for a blob that is under way; the worker that follows another one's download waits there as well. */
 async function waiters({ crossdock }: TestProxy, digest: string): Promise<number> {
   const answer = await fetch(`${crossdock.adminUrl}/api/state`)
   const { downloads } = ((await answer.json()) as Told).work
-  return downloads
-    .filter((one) => one.digest === digest)
-    .reduce((sum, { waiting }) => sum + waiting.count, 0)
+  const of = downloads.filter((one) => one.digest === digest)
+  const followers = Math.max(0, of.length - 1)
+  return of.reduce((sum, { waiting }) => sum + waiting.count, 0) - followers
+}
+
+/** Number of the worker that has the lease. */
+async function holderOf({ data }: TestProxy, lease: string): Promise<number> {
+  using file = Coordination.open(join(data, 'coordination.sqlite'))
+  const row = file.get('SELECT holder FROM leases WHERE name = ?', lease)
+  return Number(textIn(row ?? {}, 'holder').split('.')[1])
 }
 
 async function workersOf({ crossdock: { pid } }: TestProxy): Promise<readonly string[]> {

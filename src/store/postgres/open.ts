@@ -65,6 +65,8 @@ export async function openPostgresCoordination(deps: PostgresDeps): Promise<Coor
   return {
     ...{ leases, notices },
     turns: new LeasedTurns(leases, clock),
+    // Nobody here knows which of them have: limits end what they held.
+    siblingsEnded: async () => undefined,
     check: async () => void (await db.ask('SELECT 1', CHECK_MS)),
     async [Symbol.asyncDispose]() {
       await notices[Symbol.asyncDispose]()

@@ -32,3 +32,19 @@ it('counts what it has allowed since it last asked the disk, and asks again befo
   free += 100 * MIB
   await space.claim(6 * MIB)
 })
+
+it('asks the disk sooner where others write to it as well, who together may be as far off as one', async () => {
+  const looks = async (writers: number) => {
+    let count = 0
+    const look = async () => {
+      count += 1
+      return { free: 900 * MIB, total: 10_000 * MIB }
+    }
+    const space = new DiskSpace(look, () => 0, writers)
+    for (let i = 0; i < 64; i += 1) await space.claim(MIB)
+    return count
+  }
+
+  expect(await looks(1)).toBe(4)
+  expect(await looks(4)).toBe(16)
+})

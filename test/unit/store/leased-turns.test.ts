@@ -68,7 +68,8 @@ function start() {
   const clock = new ManualClock()
   const own = new StoppedClock()
   table.now = () => clock.now()
-  const turns = (by: ManualClock) => new LeasedTurns(new TableLeases(table, notices, by), by, TTL)
+  const turns = (by: ManualClock) =>
+    new LeasedTurns(new TableLeases(table, notices, by), by, { ttlMs: TTL })
   return { clock, own, one: turns(own), other: turns(clock) }
 }
 

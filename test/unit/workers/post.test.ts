@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest'
 import { CrossdockError } from '../../../src/errors.ts'
 import { type Answering, Post } from '../../../src/workers/post.ts'
 import { Supervisor } from '../../../src/workers/supervisor.ts'
-import { configWith, FakeWorkers } from '../../helpers/fake-workers.ts'
+import { configWith, FakeWorkers, fakeEvents } from '../../helpers/fake-workers.ts'
 import { ManualClock } from '../../helpers/manual-clock.ts'
 import { settled } from '../../helpers/tap-upstream.ts'
 
@@ -28,14 +28,14 @@ async function both() {
     })
     return child
   }
-  const events = { died: vi.fn(), replaced: vi.fn() }
+  const events = fakeEvents()
   const clock = new ManualClock()
   const config = configWith()
   const supervisor = new Supervisor({ fork, count: 2, config, file: undefined, clock, events })
   expect(await supervisor.start()).toMatchObject({ facts: { seat: 1 } })
   const [one, other] = posts
   if (one === undefined || other === undefined) throw new Error('there are two')
-  return { workers, one, other, registries, supervisor, clock }
+  return { workers, one, other, registries, supervisor, clock, events }
 }
 
 function answering(some: Partial<Answering>): Answering {
@@ -71,13 +71,39 @@ test('a worker hears the others, and what one of them fails with', async () => {
   })
 })
 
-test('a worker drains, hurries and reloads by what its supervisor says', async () => {
-  const { one, other, workers, supervisor } = await both()
-  const reload = vi.fn()
-  one.onReload(reload)
-  supervisor.reload()
-  expect(reload).toHaveBeenCalledTimes(1)
+test('whoever asks for a reload has all of them read the configuration, or hears why not', async () => {
+  const { one, other, events } = await both()
+  const first = vi.fn(async () => ({ changed: ['a'], restart: [] }))
+  const second = vi.fn(async () => ({ changed: ['b'], restart: ['c'] }))
+  one.answerWith({ reload: first })
+  other.answerWith({ reload: second })
 
+  expect(await other.reload()).toEqual({ changed: ['a', 'b'], restart: ['c'] })
+  expect(events.reloaded).toHaveBeenCalledTimes(1)
+
+  first.mockRejectedValueOnce(new CrossdockError('requestInvalid', 'the file is wrong'))
+  await expect(other.reload()).rejects.toMatchObject({
+    kind: 'requestInvalid',
+    message: 'the file is wrong',
+  })
+  expect(second).toHaveBeenCalledTimes(1)
+  expect(events.reloadRefused).toHaveBeenCalledTimes(1)
+})
+
+test('a worker hears which siblings have ended, also before it listens', async () => {
+  const { one, workers } = await both()
+  const ended = vi.fn()
+  workers.at(1).kill()
+  await settled()
+  expect(workers.at(0).heardOf('ended')).toHaveLength(1)
+
+  one.onEnded(ended)
+
+  expect(ended.mock.calls).toEqual([[[2]]])
+})
+
+test('a worker drains and hurries by what its supervisor says', async () => {
+  const { one, other, workers, supervisor } = await both()
   const ended = supervisor.end(Promise.resolve(), 60_000)
   await Promise.all([one.draining, other.draining, one.hurried, other.hurried])
   for (const worker of workers.all) worker.end({ code: 0, signal: null })

@@ -1,6 +1,8 @@
 import { expect, test, vi } from 'vitest'
+import type { Reloaded } from '../../../src/admin/whole.ts'
 import { StartFailed, Supervisor } from '../../../src/workers/supervisor.ts'
-import { configWith, FakeWorkers } from '../../helpers/fake-workers.ts'
+import type { Answer } from '../../../src/workers/words.ts'
+import { configWith, type FakeWorker, FakeWorkers, fakeEvents } from '../../helpers/fake-workers.ts'
 import { ManualClock } from '../../helpers/manual-clock.ts'
 import { settled } from '../../helpers/tap-upstream.ts'
 
@@ -10,7 +12,7 @@ function supervised(count = 2) {
   const workers = new FakeWorkers()
   const clock = new ManualClock()
   const config = configWith()
-  const events = { died: vi.fn(), replaced: vi.fn() }
+  const events = fakeEvents()
   const { fork } = workers
   const supervisor = new Supervisor({ fork, count, config, file: '/f.yaml', clock, events })
   return { workers, clock, config, events, supervisor }
@@ -42,7 +44,13 @@ test('starts one before the others, and tells each who it is and what is in forc
   expect(await started).toEqual({ facts: { pid: 1 }, greeting: 'of 1' })
   expect(workers.all.map((one) => one.heardOf('begin'))).toEqual(
     [1, 2, 3].map((number) => [
-      { kind: 'begin', beginning: { seat: { number, of: 3 }, config, file: '/f.yaml' } },
+      {
+        kind: 'begin',
+        beginning: {
+          seat: { number, of: 3, server: expect.stringMatching(/^[\w-]{36}$/), gone: [] },
+          ...{ config, file: '/f.yaml' },
+        },
+      },
     ]),
   )
 })
@@ -108,8 +116,6 @@ test('replaces who dies at once, again and again ever later, and at once when it
 
 test('begins a new one with what the others go by since the last reload', async () => {
   const { workers, clock, supervisor } = await running()
-  supervisor.reload()
-  expect(workers.all.map((one) => one.heardOf('reload').length)).toEqual([1, 1])
   const config = configWith({ shutdownGrace: '3s' })
   workers.at(0).say({ kind: 'configured', config })
 
@@ -177,4 +183,110 @@ test('starts nobody anew once it is to end', async () => {
   await clock.pass(60_000)
 
   expect(workers.all).toHaveLength(2)
+})
+
+test('tells who serves, and who begins, that a worker has ended', async () => {
+  const { workers, clock } = await running()
+
+  workers.at(1).kill()
+  await clock.pass(0)
+  workers.at(2).serve()
+
+  expect(workers.at(0).heardOf('ended')).toEqual([{ kind: 'ended', numbers: [2] }])
+  expect(workers.at(2).heardOf('ended')).toEqual([])
+  expect(workers.at(2).heardOf('begin')[0]?.beginning.seat).toMatchObject({ number: 3, gone: [2] })
+})
+
+test('gives up when none of them stays alive, and not while another one serves', async () => {
+  const { workers, clock, supervisor, events } = await running()
+  const hopeless = vi.fn()
+  void supervisor.hopeless.then(hopeless)
+  const die = async (times: number) => {
+    for (let i = 0; i < times; i += 1) {
+      workers.all.at(-1)?.end({ code: 1, signal: null })
+      await clock.pass(30_000)
+    }
+  }
+  await die(7)
+  expect(hopeless).not.toHaveBeenCalled()
+  expect(workers.all).toHaveLength(9)
+
+  workers.at(0).kill()
+  await clock.pass(0)
+  workers.at(8).end({ code: 2, signal: null })
+  await settled()
+
+  expect(hopeless).toHaveBeenCalledWith({ code: 2, signal: null })
+  expect(events.died).toHaveBeenCalledTimes(9)
+  expect(workers.all).toHaveLength(10)
+})
+
+test('ends whom it has started when it is to end before all serve', async () => {
+  const { workers, supervisor } = supervised(3)
+  const starting = supervisor.start().catch((error: unknown) => error)
+  workers.at(0).say({ kind: 'hello' })
+
+  const ended = supervisor.end(never, 60_000)
+  expect(workers.at(0).heardOf('drain')).toHaveLength(1)
+  workers.at(0).say({ kind: 'ready', start: { facts: {}, greeting: '' } })
+  workers.at(0).end({ code: 0, signal: null })
+
+  expect(await ended).toBe(true)
+  await starting
+  expect(workers.all).toHaveLength(1)
+})
+
+const reloadsOf = (worker: FakeWorker) =>
+  worker.heardOf('question').filter(({ question: { about } }) => about === 'reload')
+
+function answerReload(worker: FakeWorker, answer: Answer<Reloaded>): void {
+  worker.say({ kind: 'answer', id: reloadsOf(worker).at(-1)?.id ?? 0, answer })
+}
+
+test('has one read the configuration first, then the others, and tells once what came of it', async () => {
+  const { workers, supervisor, events } = await running()
+  const reloading = supervisor.reload()
+  await settled()
+  expect(workers.all.map((one) => reloadsOf(one).length)).toEqual([1, 0])
+
+  const config = configWith({ shutdownGrace: '3s' })
+  workers.at(0).say({ kind: 'configured', config })
+  answerReload(workers.at(0), { kind: 'said', value: { changed: ['a'], restart: ['b'] } })
+  await settled()
+  answerReload(workers.at(1), { kind: 'said', value: { changed: ['a', 'c'], restart: [] } })
+
+  const what = { changed: ['a', 'c'], restart: ['b'] }
+  expect(await reloading).toEqual(what)
+  expect(events.reloaded.mock.calls).toEqual([[what, config]])
+})
+
+test('asks nobody else to go by a configuration that the first cannot use', async () => {
+  const { workers, supervisor, events } = await running()
+  const reloading = supervisor.reload()
+  const failure = { kind: 'failed', failure: 'requestInvalid', message: 'no such key' } as const
+  await settled()
+  answerReload(workers.at(0), failure)
+
+  await expect(reloading).rejects.toMatchObject({ kind: 'requestInvalid', message: 'no such key' })
+  expect(reloadsOf(workers.at(1))).toEqual([])
+  expect(events.reloadRefused).toHaveBeenCalledTimes(1)
+  expect(events.reloaded).not.toHaveBeenCalled()
+})
+
+test('has one read it again that came up while the others did', async () => {
+  const { workers, supervisor, clock } = await running()
+  workers.at(1).kill()
+  await clock.pass(0)
+  workers.at(2).say({ kind: 'hello' })
+  const reloading = supervisor.reload()
+  await settled()
+  workers.at(0).say({ kind: 'configured', config: configWith({ shutdownGrace: '3s' }) })
+  answerReload(workers.at(0), { kind: 'said', value: { changed: [], restart: [] } })
+  await reloading
+  expect(reloadsOf(workers.at(2))).toEqual([])
+
+  workers.at(2).say({ kind: 'ready', start: { facts: {}, greeting: '' } })
+  await settled()
+
+  expect(reloadsOf(workers.at(2))).toHaveLength(1)
 })
