@@ -32,15 +32,19 @@ export const FIND_IMAGE: LookupQuery = {
     WHERE r.upstream = k.k1 AND r.name = k.k2 AND i.source = k.k3 AND i.recipe_sum = k.k4`,
 }
 
-export const FIND_LAYER = `SELECT * FROM crossdock.layers
+/** By name: a newer build may add others, upon which PostgreSQL refuses what was prepared with an asterisk. */
+const LAYER = `source, encoding, options, revision, target, size, diff_id, uncompressed_size, facts,
+  fallback`
+
+export const FIND_LAYER = `SELECT ${LAYER} FROM crossdock.layers
   WHERE source = $1 AND encoding = $2 AND options_sum = $3 AND revision = $4`
 
 /** The recipe that gave the bytes directly comes before one that fell back to it; newer revisions come first. */
-export const LAYER_BY_TARGET = `SELECT * FROM crossdock.layers WHERE target = $1 AND source <> target
+export const LAYER_BY_TARGET = `SELECT ${LAYER} FROM crossdock.layers WHERE target = $1 AND source <> target
   ORDER BY fallback IS NOT NULL, revision DESC, source, encoding, options LIMIT 1`
 
-export const LIST_LAYERS =
-  'SELECT * FROM crossdock.layers WHERE source = $1 ORDER BY encoding, options, revision'
+export const LIST_LAYERS = `SELECT ${LAYER} FROM crossdock.layers WHERE source = $1
+  ORDER BY encoding, options, revision`
 
 const PUT_LAYERS = `INSERT INTO crossdock.layers (source, encoding, options, options_sum, revision, target,
     size, diff_id, uncompressed_size, facts, fallback)

@@ -2,7 +2,7 @@
 import type { Clock } from '../../ports/clock.ts'
 import { Availability } from './availability.ts'
 import type { Client, ClientBase, Driver, Pool, PoolClient, Row, Value } from './driver.ts'
-import { isAway, postgresFailure, troubleOf } from './failures.ts'
+import { postgresFailure, troubleOf } from './failures.ts'
 import type { SharedTime } from './shared-time.ts'
 
 export interface Limits {
@@ -131,11 +131,10 @@ export class Database implements Session, AsyncDisposable {
       client = await this.#pool.connect()
       return await work(client)
     } catch (error) {
+      const trouble = troubleOf(error)
       // Also a connection on which an answer did not come in time: it may come to the next asker.
-      if (isAway(error)) {
-        broken = error
-        this.#availability.lost(error)
-      }
+      if (trouble === 'away' || trouble === 'outdated') broken = error
+      if (trouble === 'away') this.#availability.lost(error)
       throw error
     } finally {
       client?.release(broken !== undefined)

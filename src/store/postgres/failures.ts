@@ -133,10 +133,16 @@ const ADVICE: Readonly<Record<string, Advice>> = {
 /** Transactions that PostgreSQL ended for the sake of others: serialization failure, deadlock. */
 const CONFLICTS = new Set(['40001', '40P01'])
 
-/** `away`: nobody answered, so ask again, over another connection; `conflict`: ask again at once; `final`: it would be the same again. */
-export function troubleOf(error: unknown): 'away' | 'conflict' | 'final' {
+/**
+ * `away`: nobody answered, so ask again, over another connection; `outdated`: the same, for what this one has prepared is of tables that a
+ * newer build has changed since; `conflict`: ask again at once; `final`: it would be the same again.
+ */
+export type Trouble = 'away' | 'outdated' | 'conflict' | 'final'
+
+export function troubleOf(error: unknown): Trouble {
   const code = sqlStateOf(error)
   if (code !== undefined && CONFLICTS.has(code)) return 'conflict'
+  if (isOutdated(error, code)) return 'outdated'
   const reason = error instanceof CrossdockError ? error.reason : adviceOn(error)?.reason
   return reason === AWAY || reason === STANDBY ? 'away' : 'final'
 }
@@ -211,6 +217,12 @@ function adviceOn(error: unknown): Advice | undefined {
 /** A file on this machine, before anybody was asked. */
 function isOpening(error: unknown): boolean {
   return error instanceof Error && 'syscall' in error && error.syscall === 'open'
+}
+
+/** "cached plan must not change result type": the code says no more than that something is not supported. */
+function isOutdated(error: unknown, code: string | undefined): boolean {
+  if (code !== '0A000' || !(error instanceof Error) || !('routine' in error)) return false
+  return error.routine === 'RevalidateCachedQuery'
 }
 
 const SQL_STATE = /^[0-9A-Z]{5}$/

@@ -46,7 +46,8 @@ export async function migrate(
 
 export async function readState(client: ClientBase): Promise<SchemaState> {
   const { rows } = await client.query<SchemaState>(
-    'SELECT version, least FROM crossdock.versions ORDER BY version DESC LIMIT 1',
+    `SELECT coalesce(max(version), 0) AS version, coalesce(max(least), 0) AS least
+     FROM crossdock.versions`,
   )
   return rows[0] ?? { version: 0, least: 0 }
 }
