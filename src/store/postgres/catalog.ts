@@ -66,7 +66,7 @@ export class PostgresCatalog implements Catalog, Rebuilt {
     const answers = new Answers(db)
     this.tags = new PostgresTags(db, answers, this.#repositories, { clock, journal })
     this.links = new PostgresLinks(db, answers, this.#repositories, journal)
-    this.conversions = new PostgresConversions(db, answers, this.#repositories, journal)
+    this.conversions = new PostgresConversions(db, answers, journal)
     this.platforms = new PostgresPlatforms(db, answers, this.#repositories, journal)
     this.usage = new PostgresUsage(db)
     this.retention = new PostgresRetention(db, this.usage)
@@ -80,8 +80,9 @@ export class PostgresCatalog implements Catalog, Rebuilt {
 
   async publish(image: ConvertedImage): Promise<void> {
     await this.links.prove(image.repository, linksOf(image))
-    const id = await this.#repositories.idOf(image.repository)
-    await this.#deps.db.transaction((session) => this.#putImage(session, id, image, true))
+    await this.#repositories.withNumber(image.repository, (id) =>
+      this.#deps.db.transaction((session) => this.#putImage(session, id, image, true)),
+    )
     this.conversions.remember(image)
     this.links.remember(image.repository, linksOf(image))
   }
@@ -99,12 +100,14 @@ export class PostgresCatalog implements Catalog, Rebuilt {
   async tell(work: (put: Puts) => void): Promise<void> {
     const told: Told[] = []
     work(this.#putsInto(told))
-    const ids: number[] = []
-    for (const { repository } of told) {
-      ids.push(repository === undefined ? 0 : await this.#repositories.idOf(repository))
-    }
-    await this.#deps.db.transaction(async (session) => {
-      for (const [i, { write }] of told.entries()) await write(session, ids[i] ?? 0)
+    await this.#repositories.withNumbers(async () => {
+      const ids: number[] = []
+      for (const { repository } of told) {
+        ids.push(repository === undefined ? 0 : await this.#repositories.idOf(repository))
+      }
+      await this.#deps.db.transaction(async (session) => {
+        for (const [i, { write }] of told.entries()) await write(session, ids[i] ?? 0)
+      })
     })
   }
 

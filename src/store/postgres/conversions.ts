@@ -17,7 +17,6 @@ import type { Database, Session } from './database.ts'
 import type { Row, Value } from './driver.ts'
 import { LINK_BESIDE, linkBeside, linkQuestion } from './links.ts'
 import { Lookup, type LookupQuery } from './lookup.ts'
-import type { Repositories } from './repositories.ts'
 import { bytesOf } from '../column-values.ts'
 import { columnsOf, malformed, numberIn, sumOfText, textOf } from './values.ts'
 
@@ -64,6 +63,11 @@ const PUT_IMAGE = `INSERT INTO crossdock.images (repository, source, recipe, rec
     converted_at = excluded.converted_at, seconds = excluded.seconds
   RETURNING id`
 
+/** By name: a remembered number may be one of a server that is lost. */
+const FORGET_IMAGE = `DELETE FROM crossdock.images i USING crossdock.repositories r
+  WHERE r.upstream = $1 AND r.name = $2 AND i.repository = r.id AND i.source = $3
+    AND i.recipe_sum = $4`
+
 /** By which columns images can be listed. */
 const LISTED_BY = {
   source: 'i.source = ',
@@ -73,19 +77,16 @@ const LISTED_BY = {
 
 export class PostgresConversions implements ConversionCatalog {
   readonly #db: Database
-  readonly #repositories: Repositories
   readonly #lookup: Lookup<ConvertedImage | undefined>
   readonly #journal: Journal | undefined
 
   constructor(
     db: Database,
     answers: Answers,
-    repositories: Repositories,
     journal: Journal | undefined,
   ) {
     this.#db = db
     this.#journal = journal
-    this.#repositories = repositories
     this.#lookup = new Lookup(db, answers, FIND_IMAGE, ([row], _key, tell) => {
       if (row === undefined) return undefined
       const { target, ...image } = imageIn(row)
@@ -187,11 +188,12 @@ export class PostgresConversions implements ConversionCatalog {
   }
 
   async forgetImage(key: ImageKey): Promise<boolean> {
-    const id = await this.#repositories.idOf(key.repository)
-    const { changes } = await this.#db.query(
-      'DELETE FROM crossdock.images WHERE source = $1 AND repository = $2 AND recipe_sum = $3',
-      [bytesOf(key.source), id, sumOfText(textOf(recipeText(key.recipe)))],
-    )
+    const { upstream, name } = key.repository
+    const { changes } = await this.#db.query(FORGET_IMAGE, [
+      ...[upstream, name].map(textOf),
+      bytesOf(key.source),
+      sumOfText(textOf(recipeText(key.recipe))),
+    ])
     this.#lookup.forget(imageQuestion(key))
     return changes > 0
   }

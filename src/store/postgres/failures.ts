@@ -102,9 +102,18 @@ const LOST: Advice = {
   reason: NOT_OURS,
 }
 
+/** What was to be written refers to a row that is not there. */
+const ORPHAN: Advice = {
+  kind: 'overloaded',
+  what: 'it has lost rows that it had said were there',
+  advice: 'try again; was a standby promoted that had not got all?',
+  reason: 'postgres-lost-rows',
+}
+
 /** By SQLSTATE, or by its class (the first two letters). */
 const ADVICE: Readonly<Record<string, Advice>> = {
   '08': UNREACHABLE,
+  '23503': ORPHAN,
   '25006': READ_ONLY,
   '28': PASSWORD,
   '28000': LET_IN,
@@ -147,9 +156,9 @@ export function troubleOf(error: unknown): Trouble {
   return reason === AWAY || reason === STANDBY ? 'away' : 'final'
 }
 
-/** True when the catalog could not be asked, whatever it knows. */
-export function isAway(error: unknown): boolean {
-  return troubleOf(error) === 'away'
+/** True when what was to be written refers to a row that the server does not have. */
+export function isOrphan(error: unknown): boolean {
+  return error instanceof CrossdockError && error.reason === ORPHAN.reason
 }
 
 /** Turns a failure into a CrossdockError; `address` says of which database. */

@@ -12,13 +12,19 @@ const MOST_FORGOTTEN = 10_000
 
 /** Microseconds since 1970: below 2^53, and no token of a table that was lost is larger. */
 const NEW_TOKEN = '(extract(epoch FROM clock_timestamp()) * 1000000)::bigint'
+
+/**
+ * Where the clock is behind the last token. By a second at most, drawn and not counted: a standby that was promoted without the last
+ * rows would give the next holder the token that the last one has.
+ */
+const NEXT_TOKEN = 'l.token + 1 + (random() * 1000000)::bigint'
 const LIMIT = "clock_timestamp() + $3 * interval '1 millisecond'"
 
 const TAKE = `INSERT INTO crossdock.leases AS l (name, holder, token, expires_at)
   VALUES ($1, $2, ${NEW_TOKEN}, ${LIMIT})
   ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = ${LIMIT},
     token = CASE WHEN l.holder = excluded.holder THEN l.token
-      ELSE greatest(l.token + 1, excluded.token) END
+      ELSE greatest(${NEXT_TOKEN}, excluded.token) END
   WHERE l.expires_at <= clock_timestamp() OR l.holder = excluded.holder
   RETURNING token`
 

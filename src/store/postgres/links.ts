@@ -104,9 +104,10 @@ export class PostgresLinks implements LinkCatalog {
 
   async record(repository: Repository, links: readonly Link[]): Promise<void> {
     await this.prove(repository, links)
-    const id = await this.#repositories.idOf(repository)
-    if (hasNoTwin(links)) await this.put(this.#db, id, links)
-    else await this.#db.transaction((session) => this.put(session, id, links))
+    await this.#repositories.withNumber(repository, async (id) => {
+      if (hasNoTwin(links)) await this.put(this.#db, id, links)
+      else await this.#db.transaction((session) => this.put(session, id, links))
+    })
     this.remember(repository, links)
   }
 

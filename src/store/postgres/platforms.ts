@@ -56,14 +56,15 @@ export class PostgresPlatforms implements PlatformCatalog {
     at: number,
     since = Number.MIN_SAFE_INTEGER,
   ): Promise<boolean> {
-    const id = await this.#repositories.idOf(repository)
-    const isNew = await this.#db.transaction(async (session) => {
-      await session.query(
-        'DELETE FROM crossdock.platforms WHERE repository = $1 AND used_at < $2',
-        [id, this.#db.time.there(since)],
-      )
-      return await this.put(session, id, platform, at)
-    })
+    const isNew = await this.#repositories.withNumber(repository, (id) =>
+      this.#db.transaction(async (session) => {
+        await session.query(
+          'DELETE FROM crossdock.platforms WHERE repository = $1 AND used_at < $2',
+          [id, this.#db.time.there(since)],
+        )
+        return await this.put(session, id, platform, at)
+      }),
+    )
     await this.#journal?.learnPlatform(repository, platform, at)
     return isNew
   }

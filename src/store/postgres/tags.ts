@@ -5,7 +5,7 @@ import type { Journal } from '../../ports/journal.ts'
 import type { TagCatalog, TagName, KnownTag } from '../../ports/tags.ts'
 import type { Answers } from './answers.ts'
 import type { Database, Session } from './database.ts'
-import type { Row } from './driver.ts'
+import type { Row, Value } from './driver.ts'
 import { LINK_BESIDE, linkBeside, linkQuestion } from './links.ts'
 import { Lookup, type LookupQuery } from './lookup.ts'
 import type { Repositories } from './repositories.ts'
@@ -38,6 +38,10 @@ export const LIST_ALL_TAGS = `SELECT r.upstream, r.name, t.tag, t.digest, t.chec
 const RECORD_TAG = `INSERT INTO crossdock.tags (repository, tag, digest, checked_at) VALUES ($1, $2, $3, $4)
   ON CONFLICT (repository, tag) DO UPDATE SET digest = excluded.digest, checked_at = excluded.checked_at`
 
+/** By name: a remembered number may be one of a server that is lost. */
+const FORGET_TAG = `DELETE FROM crossdock.tags t USING crossdock.repositories r
+  WHERE r.upstream = $1 AND r.name = $2 AND t.repository = r.id AND t.tag = $3`
+
 export class PostgresTags implements TagCatalog {
   readonly #db: Database
   readonly #repositories: Repositories
@@ -69,14 +73,16 @@ export class PostgresTags implements TagCatalog {
   }
 
   async record(repository: Repository, tag: string, record: KnownTag): Promise<void> {
-    await this.#db.query(RECORD_TAG, await this.#rowOf(repository, tag, record))
+    await this.#repositories.withNumber(repository, (id) =>
+      this.#db.query(RECORD_TAG, this.#rowOf(id, tag, record)),
+    )
     this.#lookup.remember(tagQuestion(repository, tag), tagKey(repository, tag))
   }
 
   /** Within a transaction: the youngest claim wins, since several manifests may claim a tag that has moved. */
   async claim(session: Session, id: number, tag: string, record: KnownTag): Promise<void> {
-    const values = [id, textOf(tag), bytesOf(record.digest), this.#db.time.there(record.checkedAt)]
-    await session.query(`${RECORD_TAG} WHERE tags.checked_at < excluded.checked_at`, values)
+    const text = `${RECORD_TAG} WHERE tags.checked_at < excluded.checked_at`
+    await session.query(text, this.#rowOf(id, tag, record))
   }
 
   /** Within a transaction: forgets the tag unless it was claimed after `at`, ms since 1970. */
@@ -90,11 +96,7 @@ export class PostgresTags implements TagCatalog {
   async forget(repository: Repository, tag: string): Promise<boolean> {
     if ((await this.find(repository, tag)) === undefined) return false
     await this.#journal?.forgetTag(repository, tag, this.#clock.now())
-    const id = await this.#repositories.idOf(repository)
-    await this.#db.query('DELETE FROM crossdock.tags WHERE repository = $1 AND tag = $2', [
-      id,
-      textOf(tag),
-    ])
+    await this.#db.query(FORGET_TAG, tagKey(repository, tag))
     this.#lookup.forget(tagQuestion(repository, tag))
     return true
   }
@@ -139,8 +141,7 @@ export class PostgresTags implements TagCatalog {
     }))
   }
 
-  async #rowOf(repository: Repository, tag: string, { digest, checkedAt }: KnownTag) {
-    const id = await this.#repositories.idOf(repository)
+  #rowOf(id: number, tag: string, { digest, checkedAt }: KnownTag): Value[] {
     return [id, textOf(tag), bytesOf(digest), this.#db.time.there(checkedAt)]
   }
 
