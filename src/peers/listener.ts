@@ -30,12 +30,19 @@ export interface PeerLimits {
   readonly addressConnections: number
   /** How long the head of a question may take, ms: it is some hundred bytes. */
   readonly headMs: number
+  /** A follower that takes nothing of what waits for it for so long is cut off by a network that does not say so, ms. */
+  readonly stalledMs: number
 }
 
 /** How often it is looked for heads that take too long, ms. */
 const CHECK_MS = 1_000
 
-const LIMITS: PeerLimits = { connections: 2_000, addressConnections: 500, headMs: 5_000 }
+const LIMITS: PeerLimits = {
+  connections: 2_000,
+  addressConnections: 500,
+  headMs: 5_000,
+  stalledMs: 30_000,
+}
 
 export class PeerListener implements AsyncDisposable {
   /** For the leases that are held here. */
@@ -70,11 +77,15 @@ export class PeerListener implements AsyncDisposable {
 
 function createDoor(key: string, deps: PeerListenerDeps): Server {
   const { refused = () => undefined } = deps
-  const { connections, addressConnections, headMs } = { ...LIMITS, ...deps.limits }
+  const { connections, addressConnections, headMs, stalledMs } = { ...LIMITS, ...deps.limits }
   const times = { headersTimeout: headMs, requestTimeout: headMs }
   const server = createServer(
     { ...times, connectionsCheckingInterval: Math.min(CHECK_MS, headMs) },
     (request, response) => {
+      // Where nothing waits, upstream is what is slow.
+      response.setTimeout(stalledMs, () => {
+        if (response.writableLength > 0) response.destroy()
+      })
       void answer(request, response, key, { ...deps, refused }).catch(() => response.destroy())
     },
   )

@@ -1,12 +1,12 @@
 /** Blobs on their way from S3 into the cache: once for all readers, who follow them as they follow a download. */
 import { CrossdockError } from '../../errors.ts'
-import type { ByteStream } from '../../lib/streams.ts'
 import { SingleFlight } from '../../lib/single-flight.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { BlobStat, BlobWriter, ByteRange, GrowingBlob } from '../../ports/blobs.ts'
 import type { BlobHome, Spool } from '../spool.ts'
 import type { ObjectStat } from './requests.ts'
 import type { RemoteBlobs } from './remote-blobs.ts'
+import { rotten } from './s3-failures.ts'
 
 /** How far the beginning of a range may be ahead of what has come, bytes. */
 const AHEAD = 4 * 1024 * 1024
@@ -25,6 +25,8 @@ export class Fills implements AsyncDisposable {
   readonly #opening = new SingleFlight<BlobWriter>()
   readonly #running = new Map<Digest, BlobWriter>()
   readonly #pumps = new Set<Promise<void>>()
+  /** When a fill is over, and what came wrong was looked at again. */
+  readonly #ends = new WeakMap<GrowingBlob, Promise<void>>()
 
   constructor(deps: FillDeps) {
     this.#deps = deps
@@ -43,9 +45,21 @@ export class Fills implements AsyncDisposable {
   }
 
   /** Bytes of it; those that are far ahead of what has come are asked of S3 by themselves. */
-  follow(filling: GrowingBlob, there: BlobStat & ObjectStat, range: ByteRange): ByteStream {
+  async *follow(
+    filling: GrowingBlob,
+    there: BlobStat & ObjectStat,
+    range: ByteRange,
+  ): AsyncGenerator<Uint8Array> {
     const isFarAhead = range.start > filling.received + AHEAD
-    return isFarAhead ? this.#deps.remote.read(there, range) : filling.read(range)
+    if (isFarAhead) return yield* this.#deps.remote.read(there, range)
+    try {
+      yield* filling.read(range)
+    } catch (error) {
+      if (!(error instanceof CrossdockError) || error.kind !== 'badDigest') throw error
+      // Whoever hears of it may ask again at once, and then finds nothing rotten any more.
+      await this.#ends.get(filling)
+      throw rotten(there.digest)
+    }
   }
 
   /** What has come by half is dropped. */
@@ -65,6 +79,7 @@ export class Fills implements AsyncDisposable {
     writer.verified.catch(() => this.#running.delete(digest))
     const pump = this.#pump(writer, there).finally(() => this.#pumps.delete(pump))
     this.#pumps.add(pump)
+    this.#ends.set(writer, pump)
     return writer
   }
 

@@ -26,6 +26,7 @@ import type { DiskCache } from './disk-cache.ts'
 import { Fills } from './fills.ts'
 import type { ObjectStat } from './requests.ts'
 import type { Approach, RemoteBlobs } from './remote-blobs.ts'
+import { rotten } from './s3-failures.ts'
 
 /** How long S3 may take to say that a blob is there before its bytes go through here, ms. */
 const ADDRESS_MS = 2_000
@@ -200,13 +201,5 @@ function unknown(digest: Digest): CrossdockError {
   return new CrossdockError(
     'blobUnknown',
     `blob ${digest} is not in the store; pull it through its repository`,
-  )
-}
-
-function rotten(digest: Digest): CrossdockError {
-  return new CrossdockError(
-    'badDigest',
-    `blob ${digest} came with other bytes from S3; if it lies there like that it was removed: pull it again, and check what serves S3`,
-    { reason: 'rotten' },
   )
 }

@@ -1,6 +1,7 @@
 /** What S3 fails with, in words that say what to do. */
 import { CrossdockError, type FailureKind } from '../../errors.ts'
 import { tlsTroubleOf } from '../../lib/tls-failures.ts'
+import type { Digest } from '../../oci/digest.ts'
 import { nameOf, type S3Place } from './place.ts'
 
 interface Advice {
@@ -172,4 +173,13 @@ function adviceOn(cause: unknown): Advice | undefined {
   if (status === 507) return FULL
   // 408 and 429 as well: "later".
   return status >= 500 || status === 408 || status === 429 ? BUSY : undefined
+}
+
+/** Of a blob whose bytes were not those of its digest, and were looked at again. */
+export function rotten(digest: Digest): CrossdockError {
+  return new CrossdockError(
+    'badDigest',
+    `blob ${digest} came with other bytes from S3; if it lies there like that it was removed: pull it again, and check what serves S3`,
+    { reason: 'rotten' },
+  )
 }

@@ -150,6 +150,28 @@ describe('at the door', () => {
     expect(door.refusals).toEqual(['proof', 'head'])
   })
 
+  test('nothing is kept for who takes nothing any more', async () => {
+    const over = Promise.withResolvers<void>()
+    async function* endless() {
+      try {
+        for (;;) yield BYTES
+      } finally {
+        over.resolve()
+      }
+    }
+    await using door = await PeerListener.open({
+      ...{ host: '127.0.0.1', port: 0, limits: { stalledMs: 50 } },
+      advertised: (port) => `127.0.0.1:${port}`,
+      growing: async () => ({
+        ...{ size: undefined, isAdmitted: true, body: endless(), drop: () => undefined },
+      }),
+    })
+    const followed = await follow({}, door.note)
+
+    await over.promise
+    followed?.drop()
+  })
+
   test('one address has a share of the connections', async () => {
     await using door = await open({ addressConnections: 1 })
     const first = door.connected()
