@@ -1,7 +1,8 @@
 /** Three servers on one store, each on a machine of its own, while the network between them and what they share goes silent. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { ask } from '../helpers/faults-http.ts'
-import { type PullAsk, pull, RefusedError } from '../helpers/faults-puller.ts'
+import { digestOf } from '../../src/oci/digest.ts'
+import { ask, open } from '../helpers/faults-http.ts'
+import { getManifest, type PullAsk, pull, RefusedError } from '../helpers/faults-puller.ts'
 import { type Machine, type Network, WITHOUT_NETWORK } from '../helpers/network.ts'
 import { type NetworkedReplica, NetworkedReplicas } from '../helpers/networked-replicas.ts'
 import { bytesOf } from '../helpers/pulling-crowd.ts'
@@ -140,6 +141,36 @@ describe.skipIf(!hasSharedPair || WITHOUT_NETWORK !== undefined)('three machines
       expect(took).toBeLessThan(BOUND_MS)
       expect(gets(layer.digest)).toBeLessThanOrEqual(replicas.all.length)
       await expectServedByAll(name, outcomes)
+    },
+    SLOW_MS,
+  )
+
+  test(
+    'tell who reads what lies on S3, soon, when that goes silent half way',
+    async () => {
+      const [holder, reader] = replicas.all
+      const image = await replicas.registry.pushImage('silent/s3', '1', {
+        layers: [{ size: 48 * MIB, compression: 'none' }],
+      })
+      if (holder === undefined || reader === undefined) throw new Error('there are both')
+      await pull(holder.base, 'silent/s3', '1')
+      const url = `${reader.base}/silent/s3/blobs/${image.layers[0]?.digest}`
+      await getManifest(reader.base, 'silent/s3', '1')
+
+      const { network, s3 } = replicas
+      await network.slow(reader.machine, 40)
+      const head = await open(url)
+      const body = head.body
+      await network.cut(reader.machine, s3)
+      const began = performance.now()
+      const { isWhole } = await body
+      const took = performance.now() - began
+      await network.heal(reader.machine, s3)
+
+      console.info(`S3 goes silent half way: told in ${Math.round(took)} ms`)
+      expect(isWhole).toBe(false)
+      expect(took).toBeLessThan(BOUND_MS)
+      expect(digestOf((await ask(url)).bytes)).toBe(image.layers[0]?.digest)
     },
     SLOW_MS,
   )

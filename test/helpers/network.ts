@@ -15,7 +15,14 @@ import { mustRun } from './fixtures-command.ts'
 import { listening, passOn } from './slow-line.ts'
 
 /** What is not there to make one, or `undefined`. */
-export const WITHOUT_NETWORK: string | undefined = ['unshare', 'nsenter', 'ip', 'iptables']
+export const WITHOUT_NETWORK: string | undefined = [
+  'unshare',
+  'nsenter',
+  'ip',
+  'iptables',
+  'tc',
+  'curl',
+]
   .map(program)
   .concat(process.getuid?.() === 0 ? [] : ['/root, as a user with rights'])
   .find((path) => !existsSync(path))
@@ -100,6 +107,12 @@ export class Network implements AsyncDisposable {
 
   async heal(one: Machine, other: Machine): Promise<void> {
     await this.#filter('--delete', one, other)
+  }
+
+  /** What comes to it comes no faster, megabits a second. */
+  async slow(machine: Machine, megabits: number): Promise<void> {
+    const rate = ['tbf', 'rate', `${megabits}mbit`, 'burst', '256kb', 'limit', '1mb']
+    await inside(this.#hub.pid, 'tc', 'qdisc', 'add', 'dev', portOf(machine), 'root', ...rate)
   }
 
   /** Its cable, out or in. */
