@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes a machine ready for the suites with real programs: test/setup.sh [--peers | --postgres | --s3]
+# Makes a machine ready for the suites with real programs: test/setup.sh [--peers | --postgres | --s3 | --seaweed]
 #
 # Installs Debian packages (root), a root file system with current clients, builds the oracles, containerd and the stargz
 # snapshotter, makes the fixture images and pushes them to a docker-registry on loopback. Everything that can be kept is in one
 # folder, ${CROSSDOCK_TEST_CACHE:-~/.cache/crossdock-tests}; what is there already is left alone, so a second run takes seconds.
-# --peers also builds the programs that the benchmarks compare with; --postgres installs PostgreSQL and --s3 builds
-# versitygw, and nothing else.
+# --peers also builds the programs that the benchmarks compare with; --postgres installs PostgreSQL, --s3 builds versitygw
+# and --seaweed SeaweedFS, and nothing else.
 set -euo pipefail
 postgres() { # the program alone: tests make clusters of their own, and Debian's would hold a port
   compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null && return
@@ -21,6 +21,13 @@ s3() { # five minutes of processor time, once
   SERVERS_DIR=$servers "$shared/servers/go-install.sh" github.com/versity/versitygw/cmd/versitygw@v1.8.0
   [ -x "$servers/bin/versitygw" ]
 }
+seaweed() { # ten minutes of processor time, once, for test/slow/seaweedfs alone
+  local servers=$cache/servers
+  [ -x "$servers/bin/weed" ] && return
+  mkdir -p "$servers"/{bin,log}
+  SERVERS_DIR=$servers "$shared/servers/go-mod-build.sh" weed
+  [ -x "$servers/bin/weed" ]
+}
 if [ "${1:-}" = --postgres ]; then DEBIAN_FRONTEND=noninteractive postgres; exit; fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 shared=${CROSSDOCK_TEST_SHARED:-$root/../shared}
@@ -28,6 +35,7 @@ shared=${CROSSDOCK_TEST_SHARED:-$root/../shared}
 shared=$(cd "$shared" && pwd)
 cache=${CROSSDOCK_TEST_CACHE:-$HOME/.cache/crossdock-tests}
 if [ "${1:-}" = --s3 ]; then s3; exit; fi
+if [ "${1:-}" = --seaweed ]; then seaweed; exit; fi
 peers=${1:-}
 mkdir -p "$cache"/{clients,fixtures,tools,log}
 export RC_DIR=$cache/clients CROSSDOCK_TOOLS=$cache/tools DEBIAN_FRONTEND=noninteractive

@@ -16,7 +16,7 @@ import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { pull as puller } from '../helpers/faults-puller.ts'
 import { describeWith, program } from '../helpers/fixtures.ts'
 import { mustRun } from '../helpers/fixtures-command.ts'
-import { realClients, startSnapshotter } from '../helpers/fixtures-daemons.ts'
+import { realClients } from '../helpers/fixtures-daemons.ts'
 import { hasSharedPair, Replicas } from '../helpers/replicas.ts'
 
 const PATIENCE_MS = 600_000
@@ -128,7 +128,6 @@ describeWith(['clients', 'containerd'], 'three servers on one store', () => {
       ] as const
       await origin.pushImage('clients/lazy', '1', { layers: [{ files }] })
       await puller(replicas.base, 'clients/lazy', '1-estargz')
-      await startSnapshotter()
       const image = `${replicas.host}/clients/lazy:1-estargz`
       const call = async (...args: string[]) => {
         const { script, args: all, env } = realClients(args)

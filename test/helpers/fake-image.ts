@@ -152,6 +152,19 @@ export function fakeIndex(
   return { mediaType: TYPES[dialect].index, digest: digestOf(bytes), bytes, images }
 }
 
+/** The same image, whose manifest and config go by sha512. */
+export function as512(image: FakeImage): FakeImage {
+  const config = { ...image.config, digest: digestOf(image.config.bytes, 'sha512') }
+  const text = Buffer.from(image.bytes).toString().replace(image.config.digest, config.digest)
+  const bytes = Buffer.from(text)
+  return { ...image, config, bytes, digest: digestOf(bytes, 'sha512') }
+}
+
+export function as512Layer(layer: FakeLayer): FakeLayer {
+  const digest = digestOf(layer.bytes, 'sha512')
+  return { ...layer, digest, diffId: digestOf(layer.tar, 'sha512') }
+}
+
 export async function tarOf(files: readonly FakeFile[]): Promise<Uint8Array> {
   const tar = pack()
   const chunks: Uint8Array[] = []

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
 import { must, openHosts, serving } from '../helpers/bundle-hosts.ts'
 import {
+  as512,
+  as512Layer,
   type FakeImage,
-  type FakeLayer,
   type FakeManifest,
   fakeImage,
   fakeIndex,
@@ -353,19 +354,6 @@ describe('digests of sha512', () => {
     })
   })
 })
-
-/** The same image, whose manifest and config go by sha512. */
-function as512(image: FakeImage): FakeImage {
-  const config = { ...image.config, digest: digestOf(image.config.bytes, 'sha512') }
-  const text = Buffer.from(image.bytes).toString().replace(image.config.digest, config.digest)
-  const bytes = Buffer.from(text)
-  return { ...image, config, bytes, digest: digestOf(bytes, 'sha512') }
-}
-
-function as512Layer(layer: FakeLayer): FakeLayer {
-  const digest = digestOf(layer.bytes, 'sha512')
-  return { ...layer, digest, diffId: digestOf(layer.tar, 'sha512') }
-}
 
 /** An image with nothing in its config but this. */
 async function withConfig(

@@ -94,7 +94,9 @@ async function passes(source: BlobsHalf, target: BlobsHalf, deps: MigrationDeps)
     const facts = await copyJournal(source.journal, target.journal, clock.now())
     const blobs = sum.moved.blobs + missing.blobs.length - lost.length
     const moved = { blobs, bytes: sum.moved.bytes + missing.bytes }
-    sum = { moved, sidecars, facts: sum.facts + facts, lost }
+    // Whoever reads rotten bytes puts them aside, so that the next pass does not see them; a server may have had them again.
+    const gone = [...sum.lost, ...lost].filter(({ digest }) => !there.has(digest))
+    sum = { moved, sidecars, facts: sum.facts + facts, lost: gone }
   }
   return sum
 }
