@@ -64,7 +64,9 @@ export function keptIn(
   manifests: Pick<Manifests, 'put'>,
 ): Keeping {
   return {
-    put: (document) => manifests.put(document),
+    async put(document) {
+      await manifests.put(document)
+    },
     async write(bytes) {
       const writer = await store.create({})
       try {

@@ -4,7 +4,7 @@ import { isSameRepository } from '../oci/repository.ts'
 import { outputsOf } from '../outputs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { ConvertedImage } from '../ports/conversions.ts'
-import type { SidecarStore } from '../ports/sidecars.ts'
+import type { Sidecar, SidecarStore } from '../ports/sidecars.ts'
 import type { RawManifest } from '../ports/upstream.ts'
 import type { Manifests } from '../pull/manifests.ts'
 import type { Beside } from './assembly.ts'
@@ -56,8 +56,8 @@ export class Publisher {
         blobs,
       }),
     }
-    await this.#deps.manifests.put(target)
-    await this.#deps.sidecars.update(digest, (current) => {
+    const isNew = await this.#deps.manifests.put(target)
+    const change = (current: Sidecar | undefined) => {
       const places = current?.places ?? []
       const isPlaced = places.some((place) => isSameRepository(place, repository))
       return {
@@ -67,7 +67,8 @@ export class Publisher {
         places: isPlaced ? places : [...places, { ...repository, tags: {} }],
         conversion: image,
       }
-    })
+    }
+    await this.#deps.sidecars.update(digest, change, isNew)
     await this.#deps.catalog.publish(image)
     return image
   }

@@ -28,11 +28,13 @@ export interface SidecarStore {
   read(digest: Digest): Promise<Sidecar | undefined>
   /**
    * Reads, changes and writes one sidecar durably, as if one caller came after the other; `undefined` from `change` removes it.
-   * `change` is pure: it is called again with what another has written meanwhile, and its last result counts.
+   * `change` is pure: it is called again with what another has written meanwhile, and its last result counts. `isNew`: there is
+   * hardly one yet, so that a store that is far away writes without a look first.
    */
   update(
     digest: Digest,
     change: (current: Sidecar | undefined) => Sidecar | undefined,
+    isNew?: boolean,
   ): Promise<Sidecar | undefined>
   list(): AsyncIterable<Sidecar>
 }

@@ -10,7 +10,7 @@ import type { ByteStream } from '../lib/streams.ts'
 import { Volumes } from '../lib/volumes.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
-import type { BlobWriter } from '../ports/blobs.ts'
+import type { BlobStat, BlobWriter } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
 import { Pace } from './pace.ts'
@@ -210,12 +210,7 @@ export class Downloads {
     let result: 'kept' | 'failed' | 'abandoned' = 'failed'
     try {
       await this.#write(start, pace)
-      const stat = await writer.commit()
-      for (const name of admitted) {
-        await this.#deps.catalog.links.record({ ...repository, name }, [
-          { ...stat, standing: 'proven' },
-        ])
-      }
+      await this.#keep(start, admitted)
       result = 'kept'
     } catch (error) {
       const cause = abort.signal.aborted ? abort.signal.reason : error
@@ -229,6 +224,28 @@ export class Downloads {
       const bytes = start.fetched?.() ?? writer.received
       this.#deps.events.fetched?.({ upstream: repository.upstream, bytes, result })
     }
+  }
+
+  /**
+   * Stores the blob and links it to whoever was let in. Both at once: what upstream let them have they may open, also when it is not
+   * stored in the end, as when it was evicted.
+   */
+  async #keep({ repository, writer }: DownloadStart, admitted: ReadonlySet<string>): Promise<void> {
+    const linked = new Set<string>()
+    const link = async (stat: BlobStat) => {
+      for (const name of admitted) {
+        if (linked.has(name)) continue
+        linked.add(name)
+        const proven = { ...stat, standing: 'proven' } as const
+        await this.#deps.catalog.links.record({ ...repository, name }, [proven])
+      }
+    }
+    const early = writer.verified.then(link)
+    early.catch(() => undefined)
+    const stat = await writer.commit()
+    await early
+    // Those who came meanwhile.
+    await link(stat)
   }
 
   async #write({ writer, body, interest, place }: DownloadStart, pace: Pace): Promise<void> {

@@ -19,7 +19,7 @@ import { fullName, type Repository } from '../oci/repository.ts'
 import type { BlobStore } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Link } from '../ports/links.ts'
-import type { SidecarStore } from '../ports/sidecars.ts'
+import type { Sidecar, SidecarStore } from '../ports/sidecars.ts'
 import type { RawManifest, Upstreams } from '../ports/upstream.ts'
 import { type Blobs, blobUnknown } from './blobs.ts'
 import { claimPlace, type TagClaim } from './claims.ts'
@@ -95,16 +95,15 @@ export class Manifests {
   async record(repository: Repository, raw: RawManifest, tag?: TagClaim): Promise<void> {
     const outline = this.outline(raw)
     if (outline.kind === 'opaque' && !outline.isForOthers) throw outline.refusal
-    await this.put(raw)
-    await this.#deps.sidecars.update(raw.digest, (current) => {
-      return {
-        digest: raw.digest,
-        size: raw.bytes.byteLength,
-        mediaType: raw.mediaType,
-        conversion: current?.conversion,
-        places: claimPlace(current?.places ?? [], repository, tag),
-      }
+    const isNew = await this.put(raw)
+    const change = (current: Sidecar | undefined) => ({
+      digest: raw.digest,
+      size: raw.bytes.byteLength,
+      mediaType: raw.mediaType,
+      conversion: current?.conversion,
+      places: claimPlace(current?.places ?? [], repository, tag),
     })
+    await this.#deps.sidecars.update(raw.digest, change, isNew)
     await this.#deps.catalog.links.record(repository, [
       {
         digest: raw.digest,
@@ -116,9 +115,10 @@ export class Manifests {
     ])
   }
 
-  /** Keeps the bytes alone, durably. */
-  async put(raw: Pick<RawManifest, 'digest' | 'bytes'>): Promise<void> {
-    if ((await this.#deps.store.stat(raw.digest)) === undefined) {
+  /** Keeps the bytes alone, durably. False: they were there. */
+  async put(raw: Pick<RawManifest, 'digest' | 'bytes'>): Promise<boolean> {
+    const isNew = (await this.#deps.store.stat(raw.digest)) === undefined
+    if (isNew) {
       const writer = await this.#deps.store.create({
         digest: raw.digest,
         size: raw.bytes.byteLength,
@@ -132,6 +132,7 @@ export class Manifests {
       }
     }
     this.#bytes.set(raw.digest, raw.bytes)
+    return isNew
   }
 
   /** Throws what `parseManifest` refuses: for whoever makes something of it. */

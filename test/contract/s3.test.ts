@@ -63,6 +63,8 @@ describe.skipIf(!hasS3)('blobs on S3', () => {
       digests.push((await put(half.blobs, randomBytes(200_000))).digest)
       await collect(half.blobs.read(first.digest))
     }
+    // Its copy here is there.
+    await half.blobs.stat(digests.at(-1) ?? first.digest)
     const { blobs } = layoutOf(half.data)
     const cached = (await readdir(blobs, { recursive: true })).filter((name) => name.length > 64)
     const isCached = (digest = '') => cached.some((name) => name.endsWith(digest.slice(7)))
@@ -202,6 +204,49 @@ describe.skipIf(!hasS3)('blobs on S3', () => {
       expect(wire.count('PUT', blobKey(EXPECTED.digest))).toBe(0)
       expect(Buffer.from(await collect(half.blobs.read(EXPECTED.digest))).equals(BYTES)).toBe(true)
     })
+  })
+
+  it('are told in one request when they are small, and when they are there already, too', async () => {
+    await using near = await s3Half()
+    await using wire = await S3Wire.start(near.place.endpoint ?? '')
+    await using half = await s3Half({ place: { ...near.place, endpoint: wire.url } })
+    await using other = await s3Half({ place: { ...near.place, endpoint: wire.url } })
+    const bytes = randomBytes(10_000)
+    const asked = () => wire.seen.filter(({ path }) => path.includes('/blobs/sha256/'))
+    await put(half.blobs, bytes)
+    expect(asked().map(({ method }) => method)).toEqual(['PUT'])
+
+    const { digest } = await put(other.blobs, bytes)
+
+    expect(asked().map(({ method }) => method)).toEqual(['PUT', 'PUT', 'HEAD'])
+    expect((await digestsOnS3(near.place, 'blobs/')).get(blobKey(digest))).toBe(digest)
+  })
+
+  it('replace what lies there in another size', async () => {
+    await using half = await s3Half()
+    using objects = await Objects.open(half.place, TEST_LIMITS)
+    const bytes = randomBytes(10_000)
+    const key = blobKey(digestOf(bytes))
+    await objects.put(key, bytes.subarray(1), { kind: 'none' })
+
+    const { digest } = await put(half.blobs, bytes)
+
+    expect((await digestsOnS3(half.place, 'blobs/')).get(key)).toBe(digest)
+  })
+
+  it('are read from the cache by who comes right after they were stored', async () => {
+    await using near = await s3Half()
+    await using wire = await S3Wire.start(near.place.endpoint ?? '')
+    await using half = await s3Half({ place: { ...near.place, endpoint: wire.url } })
+    const bytes = randomBytes(300_000)
+
+    const { digest } = await put(half.blobs, bytes)
+    expect(await half.blobs.stat(digest)).toEqual({ digest, size: bytes.byteLength })
+    expect(await collect(half.blobs.read(digest))).toEqual(bytes)
+    await half.blobs.delete(digest)
+
+    expect(wire.count('GET', blobKey(digest))).toBe(0)
+    expect(await half.blobs.stat(digest)).toBeUndefined()
   })
 
   it('leave no upload behind that was begun long ago', async () => {

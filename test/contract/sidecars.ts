@@ -37,6 +37,25 @@ export function describeSidecars(name: string, open: () => Promise<SidecarsUnder
       expect(await toArray(sidecars.list())).toEqual([written])
     })
 
+    it('changes what is there also when there was said to be none', async () => {
+      const sidecars = await start()
+      const { digest } = sidecar('a')
+      await sidecars.update(digest, () => sidecar('a'), true)
+      const seen: (Sidecar | undefined)[] = []
+
+      await sidecars.update(
+        digest,
+        (current) => {
+          seen.push(current)
+          return { ...sidecar('a'), places: current?.places ?? [] }
+        },
+        true,
+      )
+
+      expect(seen.at(-1)).toEqual(sidecar('a'))
+      expect(await sidecars.read(digest)).toEqual(sidecar('a'))
+    })
+
     it('removes one when the change leaves nothing', async () => {
       const sidecars = await start()
       const { digest } = sidecar('a')

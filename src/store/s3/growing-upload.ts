@@ -5,7 +5,7 @@
 import { open } from 'node:fs/promises'
 import type { Semaphore } from '../../lib/semaphore.ts'
 import type { Objects, Upload } from './objects.ts'
-import { sha256Of } from './requests.ts'
+import type { PartBuffers } from './part-buffers.ts'
 
 /** S3 takes no more than 10,000. */
 const MAX_PARTS = 9_000
@@ -18,6 +18,7 @@ export interface UploadTask {
   readonly size: number
   /** Places for parts of all uploads together: each takes memory for itself. */
   readonly parts: Semaphore
+  readonly buffers: PartBuffers
 }
 
 export class GrowingUpload {
@@ -71,24 +72,14 @@ export class GrowingUpload {
   }
 
   async #send(number: number, position: number, length: number): Promise<string> {
-    const { objects, parts, path } = this.#task
+    const { objects, parts, path, buffers } = this.#task
     const upload = await this.#begun()
     return await parts.run(async () => {
       this.#abort.signal.throwIfAborted()
-      const bytes = await readPart(path, position, length)
-      const part = { number, bytes, sha256: await sha256Of(bytes) }
-      return await objects.putPart(upload, part, this.#abort.signal)
+      await using file = await open(path)
+      return await buffers.lend(file, position, length, (part) =>
+        objects.putPart(upload, { number, ...part }, this.#abort.signal),
+      )
     })
   }
-}
-
-async function readPart(path: string, position: number, length: number) {
-  await using file = await open(path)
-  const bytes = Buffer.allocUnsafe(length)
-  for (let read = 0; read < length; ) {
-    const { bytesRead } = await file.read(bytes, read, length - read, position + read)
-    if (bytesRead === 0) throw new Error(`${path} is shorter than it was`)
-    read += bytesRead
-  }
-  return bytes
 }

@@ -7,6 +7,7 @@ import type { BlobStat, ByteRange, MayGo, Soundness, StoredStat } from '../../po
 import { GrowingUpload } from './growing-upload.ts'
 import { BLOBS, blobIn, blobKey } from './keys.ts'
 import type { Objects } from './objects.ts'
+import { PartBuffers } from './part-buffers.ts'
 import type { ObjectStat } from './requests.ts'
 
 /** Blobs of one part, and parts of others, that go at a time: each is held in memory. */
@@ -30,9 +31,11 @@ type Pace = (bytes: number) => void | Promise<void>
 export class RemoteBlobs {
   readonly #objects: Objects
   readonly #places = new Semaphore(AT_ONCE)
+  readonly #buffers: PartBuffers
 
   constructor(objects: Objects) {
     this.#objects = objects
+    this.#buffers = new PartBuffers(objects.partSize)
   }
 
   async stat(digest: Digest): Promise<(BlobStat & ObjectStat) | undefined> {
@@ -70,8 +73,7 @@ export class RemoteBlobs {
       arrive: async () => {
         try {
           if (isThere === undefined || (await isThere)) return false
-          await upload.finish()
-          return await this.#isThere({ digest, size })
+          return (await upload.finish()) || (await this.#isThere({ digest, size }))
         } catch {
           await upload.abort()
           return false
@@ -87,11 +89,20 @@ export class RemoteBlobs {
    */
   async keep(path: string, { digest, size }: BlobStat, approach?: Approach): Promise<void> {
     if (await approach?.arrive()) return
+    // What is small goes at once: S3 says whether it was there.
+    const isSmall = size <= this.#objects.partSize
+    if (isSmall && (await this.#put(path, digest))) return
     const there = await this.stat(digest)
     if (there?.size === size) return
     // Nobody but crossdock writes here, and it writes nothing in part.
     if (there !== undefined) await this.#objects.delete(blobKey(digest))
-    await this.#upload(path, { digest, size })
+    const isOwn = isSmall
+      ? await this.#put(path, digest)
+      : await this.#upload(path, { digest, size })
+    if (isOwn) return
+    // Somebody else was quicker.
+    const stored = await this.stat(digest)
+    if (stored?.size !== size) throw unlike(digest, size, stored?.size)
   }
 
   /** True when there was something. */
@@ -138,31 +149,29 @@ export class RemoteBlobs {
     return (await this.stat(digest))?.size === size
   }
 
-  async #upload(path: string, { digest, size }: BlobStat): Promise<void> {
-    if (size <= this.#objects.partSize) return await this.#put(path, digest)
+  /** False when there is such an object already. */
+  async #upload(path: string, { digest, size }: BlobStat): Promise<boolean> {
     const upload = this.#uploadOf(path, { digest, size })
     try {
-      await upload.finish()
+      return await upload.finish()
     } catch (error) {
       await upload.abort()
       throw error
     }
-    // Put together from parts by somebody else.
-    const stored = await this.stat(digest)
-    if (stored?.size !== size) throw unlike(digest, size, stored?.size)
   }
 
-  async #put(path: string, digest: Digest): Promise<void> {
-    await this.#places.run(async () => {
+  /** The same of a blob of one part. */
+  async #put(path: string, digest: Digest): Promise<boolean> {
+    return await this.#places.run(async () => {
       const sha256 = algorithmOf(digest) === 'sha256' ? hexOf(digest) : undefined
       const bytes = await readFile(path)
-      await this.#objects.put(blobKey(digest), bytes, { kind: 'absent' }, sha256)
+      return await this.#objects.put(blobKey(digest), bytes, { kind: 'absent' }, sha256)
     })
   }
 
   #uploadOf(path: string, { digest, size }: BlobStat): GrowingUpload {
-    const [objects, parts, key] = [this.#objects, this.#places, blobKey(digest)]
-    return new GrowingUpload({ objects, parts, key, path, size })
+    const [objects, parts, buffers] = [this.#objects, this.#places, this.#buffers]
+    return new GrowingUpload({ objects, parts, buffers, key: blobKey(digest), path, size })
   }
 }
 

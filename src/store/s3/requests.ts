@@ -1,5 +1,4 @@
 /** How requests to S3 are bounded in time, bound to conditions and signed. */
-import { webcrypto } from 'node:crypto'
 import type { DeleteObjectCommand, HeadObjectCommandOutput } from '@aws-sdk/client-s3'
 import type { MayGo } from '../../ports/blobs.ts'
 
@@ -45,11 +44,6 @@ export function guardTries(command: DeleteObjectCommand, mayGo: MayGo): void {
     },
     { step: 'finalizeRequest', priority: 'low', name: 'mayGo' },
   )
-}
-
-/** Hex; hashed off the event loop, which some megabytes would hold up. */
-export async function sha256Of(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  return Buffer.from(await webcrypto.subtle.digest('SHA-256', bytes)).toString('hex')
 }
 
 /** Ends what takes longer, or when `ended` says so. What it has answered by then, a body say, is not cut. */

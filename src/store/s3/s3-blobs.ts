@@ -48,6 +48,8 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
   readonly #fills: Fills
   /** Under way. */
   readonly #approaches = new Set<Approach>()
+  /** Stored on S3, while their files go into the cache. */
+  readonly #settling = new Map<Digest, Promise<void>>()
 
   constructor(deps: S3BlobsDeps) {
     this.#deps = deps
@@ -58,8 +60,7 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
       home: {
         needsSync: false,
         adopt: async (path, stat) => {
-          await syncFile(path)
-          await this.#cacheFile(path, stat)
+          await this.#cacheFile(path, stat, syncFile(path))
         },
         read: (...what) => this.read(...what),
       },
@@ -68,6 +69,7 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
   }
 
   async stat(digest: Digest): Promise<BlobStat | undefined> {
+    await this.#settling.get(digest)
     const cached = await this.#deps.files.stat(digest)
     if (cached !== undefined) return cached
     const there = await this.#deps.remote.stat(digest)
@@ -79,6 +81,7 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
     range?: ByteRange,
     options?: ReadOptions,
   ): ByteStream & AsyncGenerator<Uint8Array> {
+    await this.#settling.get(digest)
     if ((await this.#deps.files.stat(digest)) !== undefined) {
       this.#deps.cache.used(digest)
       const isDone = yield* unlessGone(this.#deps.files.read(digest, range, options))
@@ -114,12 +117,15 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
   }
 
   async adopt(path: string, stat: BlobStat, approach?: Approach): Promise<void> {
-    await Promise.all([this.#deps.remote.keep(path, stat, approach), syncFile(path)])
+    const synced = syncFile(path)
+    synced.catch(() => undefined)
+    await this.#deps.remote.keep(path, stat, approach)
     if (approach !== undefined) this.#approaches.delete(approach)
-    await this.#cacheFile(path, stat)
+    this.#settle(path, stat, synced)
   }
 
   async delete(digest: Digest, mayGo?: MayGo): Promise<boolean> {
+    await this.#settling.get(digest)
     const isGone = await this.#deps.remote.delete(digest, mayGo)
     await this.#deps.files.delete(digest)
     return isGone
@@ -131,6 +137,7 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
 
   /** What lies on S3; of what lies in the cache as well, a rotten copy is no loss. */
   async verify(digest: Digest, pace?: (bytes: number) => void | Promise<void>): Promise<Soundness> {
+    await this.#settling.get(digest)
     await this.#deps.files.verify(digest, pace)
     const found = await this.#deps.remote.verify(digest, pace)
     if (found !== 'sound') await this.#deps.files.delete(digest)
@@ -143,11 +150,22 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const approach of this.#approaches) approach.abandon()
     await this.#fills[Symbol.asyncDispose]()
+    await Promise.all(this.#settling.values())
   }
 
-  /** The blob is safe whatever becomes of its copy here. */
-  async #cacheFile(path: string, stat: BlobStat): Promise<void> {
+  /** Nobody waits for the copy here who only wants the blob to be safe; who wants to read it does. */
+  #settle(path: string, stat: BlobStat, synced: Promise<void>): void {
+    const { digest } = stat
+    const settled = this.#cacheFile(path, stat, synced).finally(() => {
+      if (this.#settling.get(digest) === settled) this.#settling.delete(digest)
+    })
+    this.#settling.set(digest, settled)
+  }
+
+  /** Never rejects: the blob is safe whatever becomes of its copy here. */
+  async #cacheFile(path: string, stat: BlobStat, synced: Promise<void>): Promise<void> {
     try {
+      await synced
       if (!this.#deps.cache.fits(stat.size)) return await rm(path, { force: true })
       await this.#deps.files.adopt(path, stat)
       await this.#deps.cache.added(stat)

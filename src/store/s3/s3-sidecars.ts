@@ -29,8 +29,9 @@ export class S3Sidecars implements SidecarStore {
   async update(
     digest: Digest,
     change: (current: Sidecar | undefined) => Sidecar | undefined,
+    isNew?: boolean,
   ): Promise<Sidecar | undefined> {
-    return await this.#swaps.update(this.#document(digest), change)
+    return await this.#swaps.update(this.#document(digest), change, isNew)
   }
 
   async *list(): AsyncGenerator<Sidecar> {

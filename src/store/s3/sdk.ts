@@ -48,6 +48,8 @@ export function createClient(sdk: Sdk, place: S3Place, limits: S3Limits): S3Clie
     // Others than Amazon know no checksums of the newest kind; what is sent is signed by its SHA-256 anyway.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
+    // Asking before each part costs a round trip, and seconds where nobody answers that.
+    expectContinueHeader: false,
     requestHandler: {
       connectionTimeout: limits.connectMs,
       socketTimeout: limits.idleMs,

@@ -32,14 +32,18 @@ export class Swaps {
     return found && (await document.parse(found.text))
   }
 
-  /** `undefined` from `change` leaves an empty object behind: not every server deletes on a condition. */
+  /**
+   * `undefined` from `change` leaves an empty object behind: not every server deletes on a condition. `isNew`: the first try is
+   * without a look at what is there.
+   */
   async update<T>(
     document: Document<T>,
     change: (current: T | undefined) => T | undefined,
+    isNew = false,
   ): Promise<T | undefined> {
     const { key } = document
     const before = this.#tails.get(key) ?? Promise.resolve()
-    const turn = before.then(() => this.#update(document, change))
+    const turn = before.then(() => this.#update(document, change, isNew))
     const tail = turn.catch(() => undefined)
     this.#tails.set(key, tail)
     try {
@@ -52,9 +56,11 @@ export class Swaps {
   async #update<T>(
     document: Document<T>,
     change: (current: T | undefined) => T | undefined,
+    isNew: boolean,
   ): Promise<T | undefined> {
     for (let tries = 0; tries < TRIES; tries += 1) {
-      const found = await this.#objects.text(document.key)
+      const isBlind = isNew && tries === 0
+      const found = isBlind ? undefined : await this.#objects.text(document.key)
       const current = found && (await document.parse(found.text))
       const next = change(current)
       if (next === current) return next
@@ -65,6 +71,7 @@ export class Swaps {
           ? ({ kind: 'absent' } as const)
           : ({ kind: 'unchanged', etag: found.etag } as const)
       if (await this.#objects.put(document.key, text, condition)) return next
+      if (isBlind) continue
       const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** tries)
       await new Promise((resolve) => setTimeout(resolve, longest * this.#random()))
     }

@@ -207,6 +207,42 @@ describe('a place among downloads', () => {
   })
 })
 
+test('a blob is open to its repository while it is still being stored, and kept once it is stored', async () => {
+  const stored = Promise.withResolvers<void>()
+  const { blobs: store, catalog } = memoryStore()
+  const create = store.create.bind(store)
+  store.create = async (expected) => {
+    const writer = await create(expected)
+    const commit = writer.commit.bind(writer)
+    writer.commit = async () => {
+      const stat = await commit()
+      await stored.promise
+      return stat
+    }
+    return writer
+  }
+  const upstreams = upstreamsOf(sick, well)
+  blobs = new Blobs({ store, catalog, upstreams, offline: false, clock, limits: LIMITS })
+  const bytes = randomBytes(SIZE)
+  const digest = put(well, bytes)
+  const { kept } = await open(well, digest, COMMAND)
+  let isKept = false
+  const end = kept?.then(() => {
+    isKept = true
+  })
+  well.taps[0]?.push(bytes)
+  well.taps[0]?.end()
+  await settled()
+
+  const link = await catalog.links.find({ upstream: 'well', name: 'app' }, digest)
+  expect(link).toMatchObject({ standing: 'proven', size: SIZE })
+  expect(isKept).toBe(false)
+
+  stored.resolve()
+  await end
+  expect(isKept).toBe(true)
+})
+
 function put(upstream: TapUpstream, bytes: Uint8Array): Digest {
   const digest = digestOf(bytes)
   upstream.add({ digest, size: bytes.byteLength })
