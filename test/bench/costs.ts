@@ -1,21 +1,20 @@
 /** What one pull asks of PostgreSQL and S3, in numbers of requests, which no busy machine changes. */
-import { chmod } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Client } from '../../src/store/postgres/driver.ts'
 import { loadDriver } from '../../src/store/postgres/driver.ts'
 import { startCrossdock } from '../helpers/crossdock-process.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { ask } from '../helpers/faults-http.ts'
 import { pullImage } from '../helpers/fixtures-puller.ts'
-import { startPostgres } from '../helpers/postgres-server.ts'
-import { S3_CREDENTIALS, startS3 } from '../helpers/s3-server.ts'
+import { S3_CREDENTIALS } from '../helpers/s3-server.ts'
 import { S3Wire } from '../helpers/s3-wire.ts'
+import { measureRate } from './requests.ts'
 import type { BoundRow, Section } from './row.ts'
-import { BUCKET, makeBucket } from './shared.ts'
-import { openFolder } from './source.ts'
+import { startSharedPair } from './shared-pair.ts'
 
 const LAYERS = 10
 const LAYER_BYTES = 2 * 1024 * 1024
+const CONNECTIONS = 16
+const RATE_MS = 3_000
 
 /** As long as uses of blobs are gathered before they are written, and some more, ms. */
 const SETTLED_MS = 6_000
@@ -23,24 +22,19 @@ const SETTLED_MS = 6_000
 export const costs: Section = {
   name: 'costs',
   async measure() {
-    await using folder = await openFolder()
-    // PostgreSQL runs as somebody who must get there.
-    await chmod(folder.path, 0o755)
-    await using s3 = await startS3(join(folder.path, 's3'))
-    await using postgres = await startPostgres(join(folder.path, 'postgres'))
-    await makeBucket(s3)
-    await using wire = await S3Wire.start(s3.url)
+    await using pair = await startSharedPair()
+    await using wire = await S3Wire.start(pair.s3.url)
     await using origin = await FakeRegistry.start()
     const layers = Array.from({ length: LAYERS }, () => ({ size: LAYER_BYTES }))
     const { layers: pushed } = await origin.pushImage('app', '1', { layers })
-    const blobs = `s3://${BUCKET}/costs?endpoint=${wire.url}&forcePathStyle=true`
+    const store = await pair.store(wire.url)
     await using crossdock = await startCrossdock({
       upstream: new URL(origin.url).host,
-      config: { store: { blobs, catalog: postgres.url('postgres'), redirect: true } },
+      config: { store: { ...store, redirect: true } },
       env: S3_CREDENTIALS,
     })
     const { client: make } = await loadDriver()
-    const client = make({ connectionString: postgres.url('postgres') })
+    const client = make({ connectionString: store.catalog })
     await client.connect()
     const cost = (what: string, work: () => Promise<unknown>) => costOf(what, work, client, wire)
     const pull = (tag: string) => async () => {
@@ -65,6 +59,7 @@ export const costs: Section = {
         await cost('as zstd, its originals there', pull('1-zstd')),
         await cost('the same again, from the cache', pull('1-zstd')),
         await cost(`${LAYERS} layers by redirect`, redirected),
+        await manifestCost(Number(new URL(crossdock.url).port), client),
       ]
     } finally {
       await client.end()
@@ -89,6 +84,21 @@ async function costOf(
   const asked = [...methods].map(([method, count]) => `${count} ${method}`).join(', ')
   const ours = `${after - before.commits} transactions; S3: ${asked || 'nothing'}`
   return { what, ours, bound: 'for docs/scaling.md', met: true }
+}
+
+/** Where many ask at the same time they share round trips. */
+async function manifestCost(port: number, client: Client): Promise<BoundRow> {
+  const before = await commits(client)
+  const target = { port, path: '/v2/app/manifests/1' }
+  const rate = await measureRate(target, CONNECTIONS, RATE_MS)
+  await new Promise((resolve) => setTimeout(resolve, SETTLED_MS))
+  const each = ((await commits(client)) - before) / (rate * (RATE_MS / 1000))
+  return {
+    what: `warm manifest, ${CONNECTIONS} connections`,
+    ours: `${each.toFixed(2)} transactions each, ${rate.toFixed(0)}/s`,
+    bound: 'for docs/scaling.md',
+    met: true,
+  }
 }
 
 async function commits(client: Client): Promise<number> {

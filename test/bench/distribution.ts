@@ -11,17 +11,18 @@ import { openFolder } from './source.ts'
 
 export interface Peer extends AsyncDisposable {
   readonly port: number
+  readonly pid: number
 }
 
-/** distribution as its own documentation runs it, without an access log. */
-export async function startDistribution(): Promise<Peer> {
+/** distribution as its own documentation runs it, without an access log; on disk unless `storage` says where. */
+export async function startDistribution(storage?: object): Promise<Peer> {
   const folder = await openFolder()
   const port = await findFreePort()
   const file = join(folder.path, 'config.yml')
   const config = {
     version: '0.1',
     log: { level: 'error', accesslog: { disabled: true } },
-    storage: { filesystem: { rootdirectory: join(folder.path, 'data') } },
+    storage: storage ?? { filesystem: { rootdirectory: join(folder.path, 'data') } },
     http: { addr: `127.0.0.1:${port}` },
   }
   await writeFile(file, JSON.stringify(config))
@@ -36,6 +37,7 @@ export async function startDistribution(): Promise<Peer> {
   }
   return {
     port,
+    pid: child.pid ?? 0,
     async [Symbol.asyncDispose]() {
       const ended = once(child, 'exit')
       child.kill()

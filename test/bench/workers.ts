@@ -1,5 +1,4 @@
 /** What it costs that two processes serve in place of one, on whatever machine this is: rates, and processor time of all that serve. */
-import { readFile } from 'node:fs/promises'
 import { type Crossdock, startCrossdock } from '../helpers/crossdock-process.ts'
 import { REGISTRY } from '../helpers/fixtures.ts'
 import { mustRun } from '../helpers/fixtures-command.ts'
@@ -7,6 +6,7 @@ import { openGateway } from '../helpers/fixtures-gateway.ts'
 import { pullImage } from '../helpers/fixtures-puller.ts'
 import { readImage } from '../helpers/fixtures-registry.ts'
 import { comparePair, formatTime, median, timed } from './measure.ts'
+import { processorSeconds } from './processor.ts'
 import { UPSTREAM_RATE } from './pulling.ts'
 import { measureRate } from './requests.ts'
 import type { Row, Section } from './row.ts'
@@ -19,8 +19,6 @@ const PULLERS = 8
 /** Two may cost so much: what is measured scatters. */
 const LEAST = 0.95
 const PATIENCE_MS = 600_000
-/** Of the kernel's clock for processes, a second. */
-const TICKS = 100
 
 export const workers: Section = {
   name: 'workers',
@@ -121,22 +119,4 @@ async function coldRows(runs: number): Promise<readonly Row[]> {
     })
   }
   return rows
-}
-
-/** Of a process and those that it has started. */
-async function processorSeconds(pid: number): Promise<number> {
-  const children = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim()
-  const all = [pid, ...children.split(' ').filter(Boolean).map(Number)]
-  const ticks = await Promise.all(
-    all.map(async (one) => {
-      const stat = await readFile(`/proc/${one}/stat`, 'utf8')
-      const [user = 0, system = 0] = stat
-        .slice(stat.lastIndexOf(')') + 2)
-        .split(' ')
-        .slice(11, 13)
-        .map(Number)
-      return user + system
-    }),
-  )
-  return ticks.reduce((sum, one) => sum + one, 0) / TICKS
 }
