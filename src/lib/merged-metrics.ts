@@ -2,6 +2,7 @@
 import {
   AggregatorRegistry,
   Counter,
+  collectDefaultMetrics,
   Gauge,
   type MetricObjectWithValues,
   type MetricValue,
@@ -10,6 +11,14 @@ import {
 
 /** All values of one process. */
 export type Metrics = readonly MetricObjectWithValues<MetricValue<string>>[]
+
+/** Where what prom-client takes for all together would hide something: one that stands still, or when the server started. */
+const OF_ALL: ReadonlyMap<string, 'min' | 'max'> = new Map([
+  ['process_start_time_seconds', 'min'],
+  ...['max', 'mean', 'stddev', 'p50', 'p90', 'p99'].map(
+    (what) => [`nodejs_eventloop_lag_${what}_seconds`, 'max'] as const,
+  ),
+])
 
 /** Never smaller than it was, whoever ends: otherwise Prometheus takes the whole for started anew. */
 const COUNTED: ReadonlySet<string> = new Set(['counter', 'histogram', 'summary'])
@@ -24,6 +33,8 @@ export class MergedMetrics {
   /** `running`: how many processes there are now. */
   constructor(running: () => number) {
     const registers = [this.#own]
+    // It is one of the processes, too, and lives as long as the server does.
+    collectDefaultMetrics({ register: this.#own })
     new Gauge({
       name: 'crossdock_workers',
       help: 'Processes that serve together',
@@ -65,5 +76,10 @@ export class MergedMetrics {
 }
 
 function merged(all: readonly Metrics[]): Registry {
-  return AggregatorRegistry.aggregate(all.map((one) => [...one]))
+  return AggregatorRegistry.aggregate(all.map((one) => one.map(takenTogether)))
+}
+
+function takenTogether(metric: Metrics[number]): Metrics[number] {
+  const aggregator = OF_ALL.get(metric.name)
+  return aggregator === undefined ? metric : { ...metric, aggregator }
 }

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { REGISTRY, ROOT } from './fixtures.ts'
-import { storeSectionOf } from './pair.ts'
+import { isSharedPair, storeSectionOf } from './pair.ts'
 import { S3_CREDENTIALS } from './s3-server.ts'
 
 export interface CrossdockOptions {
@@ -73,6 +73,9 @@ export interface Crossdock extends AsyncDisposable {
   stop(signal?: NodeJS.Signals): Promise<number | null>
 }
 
+/** How many processes serve where a test does not say it. */
+const WORKERS = Number(process.env.CROSSDOCK_TEST_WORKERS ?? 1)
+
 /** On a machine that has much else to do; most take half a second. */
 const START_MS = 120_000
 const STOP_MS = 20_000
@@ -138,6 +141,8 @@ function configOf(options: CrossdockOptions) {
     defaultUpstream: 'origin',
     upstreams: { origin: { url: `http://${options.upstream ?? REGISTRY}` } },
     log: { format: 'json', level: 'info' },
+    // Of the embedded pair alone.
+    ...(!isSharedPair && WORKERS > 1 && { workers: WORKERS }),
     ...options.config,
   }
 }

@@ -101,6 +101,7 @@ describeWithPrograms(['helm', 'kubeconform'], 'the chart', () => {
   test.each([
     ['replicas=2', 'several pods need config.store.catalog on postgres://'],
     ['autoscaling.enabled=true', 'several pods need config.store.catalog on postgres://'],
+    ['config.workers=2,config.store.blobs=s3://bucket', 'raise replicas instead'],
     ['config.cache.maxSise=1GiB', "additional properties 'maxSise' not allowed"],
     ['config.data=/elsewhere', "additional properties 'data' not allowed"],
     ['nodes.enabled=true', 'nodes.address: nodes know no names of services'],

@@ -55,3 +55,44 @@ test('a gauge that says nothing of all together is summed', async () => {
 
   expect(await merged.text()).toContain('\nheld 4\n')
 })
+
+test('shows the slowest event loop, and when the server began whoever was replaced since', async () => {
+  const process = (began: number, lag: number) => {
+    const registers = [new Registry()]
+    const start = { name: 'process_start_time_seconds', help: 'start', registers }
+    new Gauge({ ...start, aggregator: 'omit' }).set(began)
+    const name = 'nodejs_eventloop_lag_p99_seconds'
+    new Gauge({ name, help: 'lag', registers, aggregator: 'average' }).set(lag)
+    return registers[0]?.getMetricsAsJSON() ?? []
+  }
+  const merged = new MergedMetrics(() => 2)
+  const later = Date.now() / 1000 + 3_600
+  merged.told(1, await process(later, 100))
+  merged.told(2, await process(later + 1, 200))
+
+  const text = await merged.text()
+
+  expect(text).toContain('\nnodejs_eventloop_lag_p99_seconds 200\n')
+  expect(Number(/\nprocess_start_time_seconds (\d+)/.exec(text)?.[1])).toBeLessThan(later)
+})
+
+test('counts no metric of a process that ended while the numbers were put together twice, and none not at all', async () => {
+  const merged = new MergedMetrics(() => 2)
+  merged.told(1, await shareOf(100, 1))
+  merged.told(2, await shareOf(90, 1))
+
+  const text = merged.text()
+  merged.gone(1)
+  merged.gone(2)
+
+  expect(await text).toContain('\nseconds_count 2\n')
+  expect(await merged.text()).toContain('\nseconds_count 2\n')
+})
+
+test('believes the answer to who asked last, whichever comes last', async () => {
+  const merged = new MergedMetrics(() => 1)
+  merged.told(1, await shareOf(100, 5), 2)
+  merged.told(1, await shareOf(100, 1), 1)
+
+  expect(await merged.text()).toContain('\nseconds_sum 5\n')
+})
