@@ -30,6 +30,9 @@ const TELLING = [
   'commands/bundle-there',
 ]
 
+/** What is run with two workers: what tells most that they are one server. More of it: CROSSDOCK_TEST_WORKERS=2. */
+const TELLING_WORKERS = ['isolation', 'answers', 'ranges', 'attach', 'freshness', 'corpus-access']
+
 /** Suites by cost and by what they share: `unit` needs nothing but Node; the others need root, Debian packages or minutes. */
 export default defineConfig({
   test: {
@@ -78,6 +81,17 @@ export default defineConfig({
           env: { CROSSDOCK_TEST_PAIR: 'shared' },
           globalSetup: SHARED_PAIR,
           include: TELLING.map((name) => `test/${name}.test.ts`),
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+          maxWorkers: WORKERS,
+        },
+      },
+      {
+        test: {
+          name: 'workers',
+          env: { CROSSDOCK_TEST_WORKERS: '2' },
+          globalSetup: SHARED_PAIR,
+          include: TELLING_WORKERS.map((name) => `test/integration/${name}.test.ts`),
           testTimeout: 120_000,
           hookTimeout: 60_000,
           maxWorkers: WORKERS,
