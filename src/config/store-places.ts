@@ -30,11 +30,17 @@ const MAX_PREFIX = 200
 const PARAMETERS = ['endpoint', 'region', 'forcePathStyle']
 
 const CATALOG_HINT = 'must be sqlite, or postgres://USER@HOST:PORT/DATABASE'
+const SEVERAL_HINT =
+  'must name one host, which leads to the primary also after a failover (a name that moves, a proxy), and not several'
 const BLOBS_HINT =
   'must be disk, or s3://BUCKET/PREFIX with, where needed, ?endpoint=URL&region=R&forcePathStyle=true'
 
+/** `HOST,HOST`, each perhaps with a port, as other clients of PostgreSQL take it; nobody's name has a comma. */
+const SEVERAL_HOSTS = /^postgres(?:ql)?:\/\/(?:[^@/]*@)?[^/?@]*,/
+
 export function parseCatalogPlace(text: string): CatalogPlace | Misplaced {
   if (text === 'sqlite') return { kind: 'sqlite' }
+  if (SEVERAL_HOSTS.test(text)) return { problem: SEVERAL_HINT }
   const url = URL.parse(text)
   const isPostgres = url?.protocol === 'postgres:' || url?.protocol === 'postgresql:'
   return isPostgres ? { kind: 'postgres', url: text } : { problem: CATALOG_HINT }

@@ -19,6 +19,7 @@ import { Repositories } from './repositories.ts'
 import { PostgresRetention } from './retention.ts'
 import { NOW_MS } from './shared-time.ts'
 import { PostgresTags } from './tags.ts'
+import { timelineOf } from './timeline.ts'
 import { PostgresUsage } from './usage.ts'
 import { numberIn } from './values.ts'
 
@@ -28,8 +29,9 @@ const WRITE_MS = 60_000
 /** Whoever asks whether it is ready waits no longer for an answer, ms. */
 const CHECK_MS = 2_000
 
-/** The chore's name. */
+/** The chore's name, on the first timeline; on others that follows. */
 const FILLED = 'filled'
+const FIRST = '00000001'
 
 /** Something to write once all numbers of repositories are known. */
 interface Told {
@@ -87,14 +89,18 @@ export class PostgresCatalog implements Catalog, Rebuilt {
     this.links.remember(image.repository, linksOf(image))
   }
 
-  /** Has it made from the store, unless that was done before and came to its end. Two may do it at once. */
+  /**
+   * Has it made from the store, unless that was done before and came to its end; again when a standby was promoted since, which may have
+   * lacked what others were told. Two may do it at once.
+   */
   async fillOnce(fill: () => Promise<void>): Promise<void> {
-    if ((await this.retention.lastDone(FILLED)) === undefined) await this.fill(fill)
+    if ((await this.retention.lastDone(await this.#filled())) === undefined) await this.fill(fill)
   }
 
   async fill(fill: () => Promise<void>): Promise<void> {
+    const filled = await this.#filled()
     await fill()
-    await this.retention.done(FILLED, this.#deps.clock.now())
+    await this.retention.done(filled, this.#deps.clock.now())
   }
 
   async tell(work: (put: Puts) => void): Promise<void> {
@@ -132,6 +138,11 @@ export class PostgresCatalog implements Catalog, Rebuilt {
     // Last uses only order eviction.
     await this.usage.flush().catch(() => undefined)
     await this.#deps.db[Symbol.asyncDispose]()
+  }
+
+  async #filled(): Promise<string> {
+    const timeline = await timelineOf(this.#deps.db)
+    return timeline === undefined || timeline === FIRST ? FILLED : `${FILLED} ${timeline}`
   }
 
   #putsInto(told: Told[]): Puts {

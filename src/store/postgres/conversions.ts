@@ -80,11 +80,7 @@ export class PostgresConversions implements ConversionCatalog {
   readonly #lookup: Lookup<ConvertedImage | undefined>
   readonly #journal: Journal | undefined
 
-  constructor(
-    db: Database,
-    answers: Answers,
-    journal: Journal | undefined,
-  ) {
+  constructor(db: Database, answers: Answers, journal: Journal | undefined) {
     this.#db = db
     this.#journal = journal
     this.#lookup = new Lookup(db, answers, FIND_IMAGE, ([row], _key, tell) => {

@@ -39,6 +39,10 @@ describe('where the store lies', () => {
   it.each([
     [{ catalog: 'mysql://db' }, 'store.catalog: must be sqlite, or postgres://'],
     [
+      { catalog: 'postgres://user:pass,word@one:5432,two:5432/db' },
+      'store.catalog: must name one host, which leads to the primary also after a failover',
+    ],
+    [
       { catalog: 'postgres://db/x' },
       'for several servers, but store.blobs lies on the disk of one',
     ],
