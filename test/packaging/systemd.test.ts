@@ -9,6 +9,9 @@ import { SYSTEMD, SystemdMachine } from '../helpers/systemd-machine.ts'
 /** `systemd-analyze security` says 0.0 (safe) to 10.0; this is in tenths. */
 const EXPOSURE = '20'
 
+/** What takes a process to start, on a machine that has much else to do. */
+const SOON = { timeout: 60_000 }
+
 const isRoot = process.getuid?.() === 0
 const programs = ['unshare', 'nsenter', 'systemd-analyze', 'systemd-notify']
 
@@ -80,6 +83,28 @@ describeWithPrograms(isRoot && existsSync(SYSTEMD) ? programs : ['root'], 'the u
     expect([stopped.stderr, stopped.status]).toEqual(['', 0])
     expect(await machine.property('Result')).toBe('success')
     expect(await machine.property('ExecMainStatus')).toBe('0')
+    expect(await machine.property('NRestarts')).toBe('0')
+  })
+
+  test('goes on with its other workers when the kernel kills one, and ends all of them with success', async () => {
+    await configure('workers: 2\n')
+    const started = await machine.run('systemctl', 'start', 'crossdock')
+    expect([started.stderr, started.status]).toEqual(['', 0])
+    const supervisor = await machine.property('MainPID')
+    const workers = async () =>
+      (await machine.run('pgrep', '-P', supervisor)).stdout.trim().split('\n')
+    const [first = '', second] = await workers()
+    expect(second).toBeDefined()
+
+    await machine.run('kill', '-KILL', first)
+
+    await expect.poll(() => machine.log(), SOON).toContain('"event":"worker_replaced"')
+    expect((await workers()).length).toBe(2)
+    expect(await machine.property('ActiveState')).toBe('active')
+    expect(await machine.property('OOMPolicy')).toBe('continue')
+    const stopped = await machine.run('systemctl', 'stop', 'crossdock')
+    expect([stopped.stderr, stopped.status]).toEqual(['', 0])
+    expect(await machine.property('Result')).toBe('success')
     expect(await machine.property('NRestarts')).toBe('0')
   })
 
