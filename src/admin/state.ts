@@ -28,6 +28,8 @@ export interface StateDeps extends WorkDeps, ExampleDeps {
   readonly tasks: Tasks
   readonly upstreams: ExampleDeps['upstreams'] & { restMs(name: string): number }
   readonly version: string
+  /** When the server began; default: now. */
+  readonly startedAt?: number | undefined
   readonly listeners: () => readonly Entrance[]
 }
 
@@ -47,7 +49,7 @@ export class AdminState {
 
   constructor(deps: StateDeps) {
     this.#deps = deps
-    this.#startedAt = deps.clock.now()
+    this.#startedAt = deps.startedAt ?? deps.clock.now()
   }
 
   /** Each key is a part that changes by itself. */

@@ -45,6 +45,7 @@ export async function openAdmin(app: App, deps: AdminDoorDeps): Promise<AdminDoo
     ...app,
     tasks,
     version: readVersion(),
+    startedAt: seat.startedAt,
     listeners: () => listeners().map(entranceOf),
   })
   const own = oneProcess({ ...app, state, tasks, reload })

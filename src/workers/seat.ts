@@ -1,7 +1,10 @@
 /** The place of one process among those that serve together. */
 import type { Sibling } from '../ports/leases.ts'
 
-export type Seat = Sibling
+export interface Seat extends Sibling {
+  /** When the server began, ms since 1970; default: with this process. */
+  readonly startedAt?: number
+}
 
 export const ALONE: Seat = { number: 0, of: 1, server: '', gone: [] }
 

@@ -8,6 +8,7 @@ import { answerOf } from './answers.ts'
 import type { Child, Ending } from './child.ts'
 import { Inquiries } from './inquiries.ts'
 import { Reloads } from './reloads.ts'
+import type { Seat } from './seat.ts'
 import type { FromWorker, Start } from './words.ts'
 
 export interface SupervisorEvents {
@@ -80,8 +81,7 @@ export class Supervisor {
   readonly #reloads = new Reloads(this.#inquiries, () => this.#ready())
   readonly #ending = new AbortController()
   readonly #given = Promise.withResolvers<Ending>()
-  /** Of this run. */
-  readonly #server = randomUUID()
+  readonly #run: Required<Pick<Seat, 'server' | 'startedAt'>>
   readonly #gone: number[] = []
   /** In force: what a worker begins with. */
   #config: Config
@@ -92,6 +92,7 @@ export class Supervisor {
   constructor(deps: SupervisorDeps) {
     this.#deps = deps
     this.#config = deps.config
+    this.#run = { server: randomUUID(), startedAt: deps.clock.now() }
   }
 
   get config(): Config {
@@ -229,7 +230,7 @@ export class Supervisor {
         worker.state = 'begun'
         worker.config = this.#config
         const { count: of, file } = this.#deps
-        const seat = { number, of, server: this.#server, gone: this.#gone }
+        const seat = { number, of, ...this.#run, gone: this.#gone }
         child.send({ kind: 'begin', beginning: { seat, config: this.#config, file } })
         break
       }

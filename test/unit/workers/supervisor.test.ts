@@ -30,7 +30,8 @@ async function running() {
 }
 
 test('starts one before the others, and tells each who it is and what is in force', async () => {
-  const { workers, supervisor, config } = supervised(3)
+  const { workers, supervisor, config, clock } = supervised(3)
+  const startedAt = clock.now()
   const started = supervisor.start()
   await settled()
   expect(workers.all).toHaveLength(1)
@@ -47,7 +48,13 @@ test('starts one before the others, and tells each who it is and what is in forc
       {
         kind: 'begin',
         beginning: {
-          seat: { number, of: 3, server: expect.stringMatching(/^[\w-]{36}$/), gone: [] },
+          seat: {
+            number,
+            of: 3,
+            server: expect.stringMatching(/^[\w-]{36}$/),
+            gone: [],
+            startedAt,
+          },
           ...{ config, file: '/f.yaml' },
         },
       },
