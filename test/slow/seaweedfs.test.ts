@@ -7,6 +7,8 @@ import { Objects } from '../../src/store/s3/objects.ts'
 import type { S3Place } from '../../src/store/s3/place.ts'
 import { checkSemantics } from '../../src/store/s3/semantics.ts'
 import { describeBlobStore } from '../contract/blob-store.ts'
+import { describeJournal } from '../contract/journal.ts'
+import { describeSidecars } from '../contract/sidecars.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { ask } from '../helpers/faults-http.ts'
 import { TestProxy } from '../helpers/faults-proxy.ts'
@@ -49,6 +51,9 @@ describe.skipIf(!hasSeaweed || !hasPostgres)('SeaweedFS', () => {
 
   describeBlobStore('on SeaweedFS', () => s3Half({ place: place() }))
   describeBlobStore('on SeaweedFS without a cache', () => s3Half({ place: place(), localCache: 0 }))
+
+  describeSidecars('on SeaweedFS', () => s3Half({ place: place() }))
+  describeJournal('on SeaweedFS', () => s3Half({ place: place() }))
 
   test('keeps conditions of writes', async () => {
     using objects = await Objects.open(place(), TEST_LIMITS)

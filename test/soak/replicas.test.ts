@@ -17,7 +17,7 @@ test.skipIf(!hasSharedPair)(
       seed: seedOf('shared soak'),
       say: (line) => console.info(`${Math.round((performance.now() - began) / 1000)} s: ${line}`),
     })
-    console.info(JSON.stringify(report, null, 2))
+    console.info(JSON.stringify({ ...report, told: kindsOf(report.told) }, null, 2))
 
     expect(report.lost).toEqual([])
     expect(report.served).toBeGreaterThan(MINUTES * 10)
@@ -26,3 +26,9 @@ test.skipIf(!hasSharedPair)(
   },
   MINUTES * 60_000 + 900_000,
 )
+
+/** How many were cut, and how many got which status; 0: no answer. */
+function kindsOf(told: readonly string[]): Readonly<Record<string, number>> {
+  const kinds = Map.groupBy(told, (text) => /: (cut|\d+)/.exec(text)?.[1] ?? text)
+  return Object.fromEntries([...kinds].map(([kind, all]) => [kind, all.length]))
+}
