@@ -48,7 +48,7 @@ describe.skipIf(!hasSharedPair)('three servers on one store', () => {
     expect(await conversions(replicas.all)).toBe(before + image.layers.length)
   })
 
-  test.each(['SIGKILL', 'SIGSTOP'] as const)(
+  test.each(['SIGKILL', 'SIGSTOP', 'SIGTERM'] as const)(
     'go on where the one that fetches and converts has met %s, and nobody notices at the others',
     async (signal) => {
       const name = `ended/${signal.toLowerCase()}`
