@@ -10,6 +10,7 @@ import type { RequestLine } from '../helpers/crossdock-process.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { pull } from '../helpers/faults-puller.ts'
 import { describeWith } from '../helpers/fixtures.ts'
+import { restartDaemon } from '../helpers/fixtures-daemons.ts'
 import { hasSharedPair, Replicas } from '../helpers/replicas.ts'
 import type { S3Fault, SeenRequest } from '../helpers/s3-wire.ts'
 
@@ -22,6 +23,10 @@ const BASIC = `Basic ${Buffer.from(`${ALICE.user}:${ALICE.password}`).toString('
 const IMAGE = 'to/s3:1-none'
 
 const LARGE = 6_000_000
+
+/** Of a layer that containerd fetches in parallel, bytes. */
+const PART = 2_000_000
+const PARTS = [0, 1, 2, 3].map((i) => `bytes=${i * PART}-`)
 
 describeWith(['clients', 'containerd'], 'three servers that send clients to S3', () => {
   let folder: string
@@ -89,6 +94,21 @@ describeWith(['clients', 'containerd'], 'three servers that send clients to S3',
       })
     }
   })
+
+  test.skipIf(!hasSharedPair)(
+    'containerd 2.4 that fetches a layer in parallel asks S3 for each part',
+    async () => {
+      await restartDaemon('ctr24', { RC_CHUNK: String(PART) })
+      const { here, atS3 } = await pulled('ctr24').finally(() => restartDaemon('ctr24'))
+
+      // Parts of which a busy S3 does not speak in time come as bytes.
+      const asked = new Set(atS3.map(({ headers }) => headers.range))
+      expect(asked.size).toBeGreaterThan(1)
+      expect(PARTS).toEqual(expect.arrayContaining([...asked]))
+      for (const { headers } of atS3) expect(headers.authorization).toBeUndefined()
+      expect(here.map(({ status }) => status)).toContain(307)
+    },
+  )
 
   describe.skipIf(!hasSharedPair)('when S3 breaks off in the middle', () => {
     // The others of reference/clients.md give up, with or without a redirect, or wait for long.
