@@ -15,6 +15,9 @@ const withPrograms = {
   hookTimeout: 300_000,
 } as const
 
+/** Servers are processes, on machines that have much to do. */
+const PATIENT = { poll: { timeout: 10_000 } }
+
 /** Each starts when a test asks for it. */
 const SHARED_PAIR = ['test/helpers/postgres-setup.ts', 'test/helpers/s3-setup.ts']
 
@@ -68,6 +71,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
+          expect: PATIENT,
           globalSetup: SHARED_PAIR,
           include: ['test/{integration,commands}/**/*.test.ts'],
           testTimeout: 60_000,
@@ -78,6 +82,7 @@ export default defineConfig({
       {
         test: {
           name: 'pairs',
+          expect: PATIENT,
           env: { CROSSDOCK_TEST_PAIR: 'shared' },
           globalSetup: SHARED_PAIR,
           include: TELLING.map((name) => `test/${name}.test.ts`),
@@ -100,6 +105,7 @@ export default defineConfig({
       {
         test: {
           name: 'faults',
+          expect: PATIENT,
           globalSetup: SHARED_PAIR,
           include: ['test/faults/**/*.test.ts'],
           testTimeout: 120_000,

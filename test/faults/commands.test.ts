@@ -1,5 +1,5 @@
 /** Commands that are killed half-way: an import that is begun again, a collection that loses nothing it cannot get back. */
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -11,6 +11,8 @@ import { type PulledImage, pull } from '../helpers/faults-puller.ts'
 import { Dice, patienceOf, roundsOf, seedOf } from '../helpers/faults-seed.ts'
 import { ROOT } from '../helpers/fixtures.ts'
 import { type CommandResult, runCommand } from '../helpers/fixtures-command.ts'
+import { storeSectionOf } from '../helpers/pair.ts'
+import { copyStore } from '../helpers/stored.ts'
 
 const NAMES = ['one', 'two', 'three']
 
@@ -31,7 +33,7 @@ beforeAll(async () => {
     images.set(name, await pull(proxy.base, name, '1-zstd'))
   }
   await proxy.stop()
-  await cp(proxy.data, template, { recursive: true })
+  await copyStore(proxy.data, template)
   const made = await command(
     template,
     [],
@@ -53,10 +55,12 @@ async function command(
   ...args: readonly string[]
 ): Promise<CommandResult> {
   const file = join(folder, 'command.yaml')
+  const store = await storeSectionOf(data)
   const config = {
     upstreams: { origin: { url: origin.url } },
     defaultUpstream: 'origin',
     cache: { maxSize: '1KiB', lease: '0s' },
+    ...(store && { store }),
     convert: { defaultPlatforms: ['linux/amd64'] },
   }
   await writeFile(file, JSON.stringify(config))
@@ -99,7 +103,7 @@ test(
     const rounds = roundsOf(4)
     for (let round = 0; round < rounds; round++) {
       const data = join(folder, `gc-${round}`)
-      await cp(template, data, { recursive: true })
+      await copyStore(template, data)
       const point: Failpoint = {
         op: 'remove',
         when: dice.pick(['before', 'after']),

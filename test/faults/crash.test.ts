@@ -1,5 +1,5 @@
 /** kill -9 at every stage of a pull: the next start repairs nothing but temp files, and loses nothing that was acknowledged. */
-import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -12,6 +12,8 @@ import { CONVERTED } from '../helpers/faults-profiles.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { type PulledImage, pull } from '../helpers/faults-puller.ts'
 import { Dice, patienceOf, roundsOf, seedOf } from '../helpers/faults-seed.ts'
+import { isEmbeddedOnly } from '../helpers/pair.ts'
+import { copyStore, loseCatalog } from '../helpers/stored.ts'
 
 const SIZE = 2_000_000
 /** Temp files are swept and the catalog is looked at: no start may take long, on a busy machine either. */
@@ -38,7 +40,7 @@ beforeAll(async () => {
   const taken = new Map<string, readonly string[]>()
   await using proxy = await TestProxy.start({ registry: origin, faults: { trace } })
   await proxy.stop()
-  await cp(proxy.data, empty, { recursive: true })
+  await copyStore(proxy.data, empty)
   await rm(trace)
   await proxy.start({}, { trace })
   steps = taken
@@ -51,7 +53,7 @@ beforeAll(async () => {
   const plain = await pull(proxy.base, 'app', '1')
   await note('plain')
   await proxy.stop()
-  await cp(proxy.data, pulled, { recursive: true })
+  await copyStore(proxy.data, pulled)
   await proxy.start({}, { trace })
   before = await linesOf(trace)
   const made = new Map<string, PulledImage>()
@@ -124,15 +126,15 @@ describe('stages that upstream holds', () => {
     expect((await fsck(proxy.data)).problems).toEqual([])
   })
 
-  test.each([
+  test.skipIf(isEmbeddedOnly('a catalog on PostgreSQL is no file that is renamed')).each([
     ['K16: a rebuild of the catalog', 'catalog.sqlite'],
     ['K17: the making of the first catalog', undefined],
   ])('%s', async (_, gone) => {
     const folder = await mkdtemp(join(tmpdir(), 'crossdock-crash-'))
     const data = join(folder, 'data')
     if (gone !== undefined) {
-      await cp(pulled, data, { recursive: true })
-      await rm(join(data, gone))
+      await copyStore(pulled, data)
+      await loseCatalog(data)
     }
     for (const when of ['before', 'after'] as const) {
       const points: Failpoint[] = [{ op: 'rename', when, path: 'catalog\\.sqlite$', act: 'kill' }]
@@ -150,9 +152,10 @@ describe('stages that upstream holds', () => {
 })
 
 describe('stages of the disk and the catalog', () => {
-  const blob = (digest: () => string) => () => `/blobs/sha256/../${hexOf(digest())}$`
+  const blob = (digest: () => string) => () => `/blobs/sha256/(?:../)?${hexOf(digest())}$`
   const folder = (digest: () => string) => () => `/blobs/sha256/${hexOf(digest()).slice(0, 2)}$`
-  const sidecar = (digest: () => string) => () => `/sidecars/sha256/../${hexOf(digest())}\\.json$`
+  const sidecar = (digest: () => string) => () =>
+    `/sidecars/sha256/(?:../)?${hexOf(digest())}\\.json$`
   const source = () => layerOf(image)
   const target = () => layerOf(madeAs('zstd'))
   const targetManifest = () => madeAs('zstd').digest
@@ -241,7 +244,7 @@ async function crashAt(
 ): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'crossdock-crash-'))
   const data = join(folder, 'data')
-  await cp(tag === '1' ? empty : pulled, data, { recursive: true })
+  await copyStore(tag === '1' ? empty : pulled, data)
   try {
     await using proxy = await TestProxy.start({
       registry: origin,

@@ -1,18 +1,20 @@
 /** The process's life: restarts, lost blobs, an air gap, a second server, commands beside it, and its end. */
 import { randomBytes } from 'node:crypto'
-import { rm, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { Agent } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
-import { layoutOf } from '../../src/store/layout.ts'
 import { startCrossdock } from '../helpers/crossdock-process.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { ask, errorOf, open } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { getManifest, pull } from '../helpers/faults-puller.ts'
 import { ROOT } from '../helpers/fixtures.ts'
+import { S3_CREDENTIALS } from '../helpers/s3-server.ts'
 import { runCommand } from '../helpers/fixtures-command.ts'
+import { storeSectionOf } from '../helpers/pair.ts'
+import { removeBlob } from '../helpers/stored.ts'
 
 let origin: FakeRegistry
 
@@ -58,7 +60,7 @@ describe('a store', () => {
       const { layers } = await pull(proxy.base, name, `1-${profile}`)
       const digest = (layers[0]?.digest ?? '') as Digest
       const whole = await ask(`${proxy.base}/${name}/blobs/${digest}`)
-      await rm(layoutOf(proxy.data).blob(digest))
+      await removeBlob(proxy.data, digest)
 
       const head = await ask(`${proxy.base}/${name}/blobs/${digest}`, { method: 'HEAD' })
       const body = await ask(`${proxy.base}/${name}/blobs/${digest}`)
@@ -74,7 +76,7 @@ describe('a store', () => {
     const { layers } = await pull(proxy.base, 'lost/both', '1-zstd')
     const target = (layers[0]?.digest ?? '') as Digest
     const source = image.layers[0]?.digest as Digest
-    for (const digest of [target, source]) await rm(layoutOf(proxy.data).blob(digest))
+    for (const digest of [target, source]) await removeBlob(proxy.data, digest)
     await proxy.restart()
     const before = origin.count({ blob: source, method: 'GET' })
     const { bytes } = await ask(`${proxy.base}/lost/both/blobs/${target}`)
@@ -87,7 +89,7 @@ describe('a store', () => {
     await origin.pushImage(name, '1')
     const tag = which === 'source' ? '1' : '1-zstd'
     const { digest, bytes } = await pull(proxy.base, name, tag)
-    await rm(layoutOf(proxy.data).blob(digest as Digest))
+    await removeBlob(proxy.data, digest)
     await proxy.restart()
     expect((await getManifest(proxy.base, name, digest)).bytes).toEqual(bytes)
     expect((await pull(proxy.base, name, tag)).digest).toBe(digest)
@@ -106,7 +108,7 @@ describe('a store', () => {
       // Another profile of what is here needs nobody else.
       await pull(proxy.base, 'offline/app', '1-none')
       const layer = (converted.layers[0]?.digest ?? '') as Digest
-      await rm(layoutOf(proxy.data).blob(layer))
+      await removeBlob(proxy.data, layer)
       const remade = await ask(`${proxy.base}/offline/app/blobs/${layer}`)
       expect(digestOf(remade.bytes)).toBe(layer)
       for (const path of [
@@ -152,9 +154,13 @@ describe('a store', () => {
     const file = join(proxy.data, '..', 'command.yaml')
     const upstreams = { origin: { url: origin.url } }
     const convert = { defaultPlatforms: ['linux/amd64'] }
-    await writeFile(file, JSON.stringify({ upstreams, defaultUpstream: 'origin', convert }))
+    const store = await storeSectionOf(proxy.data)
+    const config = { upstreams, defaultUpstream: 'origin', convert, ...(store && { store }) }
+    await writeFile(file, JSON.stringify(config))
     const files = ['--config', file, '--data', proxy.data]
-    return await runCommand(process.execPath, [join(ROOT, 'src/main.ts'), ...args, ...files])
+    const env = store && S3_CREDENTIALS
+    const program = [join(ROOT, 'src/main.ts'), ...args, ...files]
+    return await runCommand(process.execPath, program, { ...(env && { env }) })
   }
 })
 

@@ -1,8 +1,6 @@
 /** Every ceiling of the configuration, lowered until it can be seen, and its default. */
 import { randomBytes } from 'node:crypto'
-import { rm } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
-import { join } from 'node:path'
 import { zstdCompressSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { CONFIG } from '../../src/config/schema.ts'
@@ -18,6 +16,7 @@ import type { FakeRegistry } from '../helpers/fake-registry.ts'
 import { ask, errorOf, open } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { getManifest } from '../helpers/faults-puller.ts'
+import { removeBlob } from '../helpers/stored.ts'
 
 const KIB = 1024
 
@@ -178,7 +177,7 @@ test('imageUncompressed: a lower one leaves what was converted before as it is, 
   await origin.pushImage('lower/app', '1', { layers: [filled(9, 90 * KIB), filled(10, 90 * KIB)] })
   const { digest } = await getManifest(other.base, 'lower/app', '1-zstd')
   await other.stop()
-  await rm(join(other.data, 'blobs', 'sha256', digest.slice(7, 9), digest.slice(7)))
+  await removeBlob(other.data, digest)
   await other.start({ limits: { retries: 0, imageUncompressed: '100KiB' } })
 
   expect((await getManifest(other.base, 'lower/app', digest)).digest).toBe(digest)

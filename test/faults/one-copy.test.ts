@@ -1,14 +1,14 @@
 /** One copy of the content under faults: killed, damaged or full, every digest that was handed out stays good. */
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { layoutOf } from '../../src/store/layout.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { fsck } from '../helpers/faults-fsck.ts'
 import type { Failpoint } from '../helpers/faults-preload.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { PoisonError, type PulledImage, pull } from '../helpers/faults-puller.ts'
+import { blobFiles, copyStore, harmBlob, loseCatalog } from '../helpers/stored.ts'
 
 /** Folds at once what was pulled. */
 const FOLDING = { cache: { dedup: 'on', lease: '0', offline: true } }
@@ -31,11 +31,11 @@ beforeAll(async () => {
   await using proxy = await TestProxy.start({ registry: origin })
   for (const tag of TAGS) control.set(tag, await pull(proxy.base, 'app', tag))
   await proxy.stop()
-  await cp(proxy.data, pulled, { recursive: true })
+  await copyStore(proxy.data, pulled)
   await proxy.start(FOLDING)
   await vi.waitFor(async () => expect(await foldedBlobs(proxy)).toBeGreaterThanOrEqual(4), START_MS)
   await proxy.stop()
-  await cp(proxy.data, folded, { recursive: true })
+  await copyStore(proxy.data, folded)
 }, 2 * START_MS)
 
 afterAll(async () => {
@@ -71,7 +71,7 @@ describe('a store that keeps one copy', () => {
 
   test('serves all without upstream when its catalog is lost', async () => {
     await onCopy(folded, async (proxy) => {
-      await rm(layoutOf(proxy.data).catalog)
+      await loseCatalog(proxy.data)
       await proxy.start(OFFLINE)
       await servesAll(proxy)
     })
@@ -81,7 +81,7 @@ describe('a store that keeps one copy', () => {
     await onCopy(folded, async (proxy) => {
       const kept = await piecesIn(proxy.data)
       expect(kept.length).toBeGreaterThanOrEqual(4)
-      for (const path of kept) await rot(path)
+      for (const path of kept) await harmBlob(proxy.data, digestIn(path), rot)
       await proxy.start(OFFLINE)
       for (const tag of TAGS) {
         const again = await pull(proxy.base, 'app', tag).catch((error: Error) => error)
@@ -96,7 +96,7 @@ describe('a store that keeps one copy', () => {
   test('folds nothing that it has no room for, and serves all', async () => {
     await onCopy(pulled, async (proxy) => {
       const full: Failpoint = {
-        ...{ op: 'write', when: 'before', act: 'ENOSPC', path: '/data/tmp/', times: 1_000 },
+        ...{ op: 'write', when: 'before', act: 'ENOSPC', path: '/data/.*tmp/', times: 1_000 },
         nth: 2,
       }
       await proxy.start(FOLDING, { points: [full] })
@@ -114,7 +114,7 @@ describe('a store that keeps one copy', () => {
         op: 'write',
         when: 'before',
         act: 'ENOSPC',
-        path: '/data/tmp/',
+        path: '/data/.*tmp/',
         times: 1_000,
       }
       await proxy.start(OFFLINE, { points: [full], armedLater: true })
@@ -130,8 +130,7 @@ describe('a store that keeps one copy', () => {
 async function onCopy(data: string, work: (proxy: TestProxy) => Promise<void>): Promise<void> {
   await using proxy = await TestProxy.start({ registry: origin })
   await proxy.stop()
-  await rm(proxy.data, { recursive: true })
-  await cp(data, proxy.data, { recursive: true })
+  await copyStore(data, proxy.data)
   await work(proxy)
   expect(await proxy.stop()).toBe(0)
   expect((await fsck(proxy.data)).problems).toEqual([])
@@ -141,13 +140,14 @@ async function onCopy(data: string, work: (proxy: TestProxy) => Promise<void>): 
 const KINDS = [Buffer.from('28b52ffd', 'hex'), Buffer.from('gzfix')]
 
 async function piecesIn(data: string): Promise<readonly string[]> {
-  const entries = await readdir(join(data, 'blobs'), { recursive: true, withFileTypes: true })
-  const paths = entries.filter((one) => one.isFile()).map((one) => join(one.parentPath, one.name))
+  const paths = await blobFiles(data)
   const heads = await Promise.all(paths.map(async (path) => (await readFile(path)).subarray(0, 5)))
   return paths.filter((_, i) =>
     KINDS.some((kind) => heads[i]?.subarray(0, kind.byteLength).equals(kind)),
   )
 }
+
+const digestIn = (path: string) => `sha256:${basename(path)}`
 
 async function rot(path: string): Promise<void> {
   const bytes = await readFile(path)

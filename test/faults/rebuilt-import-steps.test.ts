@@ -12,6 +12,7 @@ import { fsck } from '../helpers/faults-fsck.ts'
 import type { Failpoint } from '../helpers/faults-preload.ts'
 import { faultyEnvironment } from '../helpers/faults-proxy.ts'
 import { ROOT } from '../helpers/fixtures.ts'
+import { isEmbeddedOnly } from '../helpers/pair.ts'
 
 const OPERATIONS = ['rename', 'remove', 'commit'] as const
 /** There are fewer steps of each kind. */
@@ -39,7 +40,9 @@ beforeAll(async () => {
 
 afterAll(() => hosts?.[Symbol.asyncDispose]())
 
-describe('an import that makes layers again', () => {
+describe.skipIf(
+  isEmbeddedOnly('its steps are those of a disk; faults/commands has some of the shared pair'),
+)('an import that makes layers again', () => {
   test.each(OPERATIONS)(
     'leaves a sound store when it is killed at any %s, and is made good by the next',
     async (op) => {

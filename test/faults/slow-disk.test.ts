@@ -9,6 +9,7 @@ import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { fsck, tempFiles } from '../helpers/faults-fsck.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { pull } from '../helpers/faults-puller.ts'
+import { isEmbeddedOnly } from '../helpers/pair.ts'
 
 const PROFILES = ['zstd', 'estargz'] as const
 const SOURCE = fileURLToPath(new URL('../helpers/slow-disk.c', import.meta.url))
@@ -26,7 +27,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-test(
+test.skipIf(isEmbeddedOnly('it is about a disk'))(
   'conversions on a slow disk end, and what is cached is answered meanwhile',
   async () => {
     const library = join(folder, 'slow-disk.so')

@@ -38,7 +38,7 @@ describe('a store with a small budget', () => {
     }
     const first = await pullAll([...asks, ...asks])
 
-    await expect.poll(() => layerBytes(proxy.data), { timeout: 15_000 }).toBeLessThan(BUDGET)
+    await expect.poll(() => layerBytes(proxy.data), { timeout: 60_000 }).toBeLessThan(BUDGET)
     expect(await proxy.crossdock.metric('crossdock_evicted_blobs_total')).toBeGreaterThan(IMAGES)
 
     // By digest, as a client that pinned it would, and in another order.
@@ -53,7 +53,7 @@ describe('a store with a small budget', () => {
     }
     const failed = proxy.crossdock.requests().filter((one) => one.status >= 400 || one.cut)
     expect(failed).toEqual([])
-  }, 90_000)
+  }, 120_000)
 
   test('keeps manifests and configs, so that those answer at once with upstream down', async () => {
     const image = await origin.pushImage('small/kept', '1', { layers: [{ size: 200_000 }] })
@@ -81,12 +81,12 @@ describe('a store with a small budget', () => {
     const head = await open(url)
     head.incoming.pause()
     await ask(url)
-    await expect.poll(() => isStored(proxy.data, layer.digest), { timeout: 15_000 }).toBe(false)
+    await expect.poll(() => isStored(proxy.data, layer.digest), { timeout: 60_000 }).toBe(false)
     head.incoming.resume()
     const body = await head.body
     expect(body.isWhole).toBe(true)
     expect(`sha256:${createHash('sha256').update(body.bytes).digest('hex')}`).toBe(layer.digest)
-  }, 40_000)
+  }, 120_000)
 })
 
 describe('an evicted converted layer', () => {

@@ -3,10 +3,10 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { systemClock } from '../../src/clock.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Sidecar } from '../../src/ports/sidecars.ts'
-import { openStore } from '../../src/store/open.ts'
+import { blobFiles, localLayout, sidecarFiles, storedIn } from './stored.ts'
+import { isSharedPair } from './pair.ts'
 
 export interface Findings {
   /** Blobs that were hashed. */
@@ -30,14 +30,14 @@ export async function fsck(data: string, options: FsckOptions = {}): Promise<Fin
   const blobs = await checkBlobs(data, problems)
   const sidecars = await checkSidecars(data, blobs, problems, options)
   const conversions = await checkCatalog(data, blobs, problems, options)
-  const left = await readdir(join(data, 'tmp'))
+  const left = await readdir((await localLayout(data)).tmp)
   if (left.length > 0) problems.push(`temp files that nobody owns: ${left}`)
   return { blobs: blobs.size, sidecars, conversions, problems }
 }
 
 /** Temp files of a data folder, bytes by name. */
 export async function tempFiles(data: string): Promise<readonly number[]> {
-  const folder = join(data, 'tmp')
+  const folder = (await localLayout(data)).tmp
   const names = await readdir(folder).catch(() => [])
   const sizes = await Promise.all(
     names.map((name) =>
@@ -52,13 +52,14 @@ export async function tempFiles(data: string): Promise<readonly number[]> {
 
 async function checkBlobs(data: string, problems: string[]): Promise<Set<string>> {
   const found = new Set<string>()
-  for (const path of await filesBelow(join(data, 'blobs'))) {
+  for (const path of await blobFiles(data)) {
     const name = basename(path)
     const digest = await hashFile(path)
     if (digest !== name) problems.push(`blob ${name} has the bytes of ${digest}`)
+    found.add(`sha256:${name}`)
+    if (isSharedPair) continue
     if (!path.includes(`/sha256/${name.slice(0, 2)}/`)) problems.push(`blob ${path} lies wrong`)
     if (((await stat(path)).mode & 0o77) !== 0) problems.push(`blob ${name} is open to others`)
-    found.add(`sha256:${name}`)
   }
   return found
 }
@@ -69,7 +70,7 @@ async function checkSidecars(
   problems: string[],
   options: FsckOptions,
 ): Promise<number> {
-  const files = (await filesBelow(join(data, 'sidecars'))).filter((path) => path.endsWith('.json'))
+  const files = await sidecarFiles(data)
   for (const path of files) {
     const digest = `sha256:${basename(path, '.json')}`
     const sidecar = await readJson<Sidecar>(path)
@@ -94,7 +95,7 @@ async function checkCatalog(
   problems: string[],
   options: FsckOptions,
 ): Promise<number> {
-  await using store = await openStore({ data, clock: systemClock })
+  await using store = await storedIn(data)
   await store.catalog.check()
   const needs = (digest: Digest, why: string) => {
     if (!blobs.has(digest) && !options.lossy) problems.push(`${why} names ${digest}, not there`)
@@ -113,13 +114,6 @@ async function checkCatalog(
     if (sidecar?.conversion === undefined) problems.push(`${image.target} has no recipe beside it`)
   }
   return images.length
-}
-
-async function filesBelow(folder: string): Promise<readonly string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
-  return entries
-    .filter((entry) => !entry.isDirectory())
-    .map((entry) => join(entry.parentPath, entry.name))
 }
 
 async function hashFile(path: string): Promise<string> {

@@ -29,6 +29,8 @@ export interface Faults {
   readonly points?: readonly Failpoint[]
   /** Points count only from the first SIGWINCH on. */
   readonly armedLater?: boolean
+  /** The store is on the shared pair: see `faults-shared.ts`. */
+  readonly shared?: boolean
   /** Added to the wall clock, ms. */
   readonly clock?: number
   /** Added to it at each SIGUSR2, ms. */
@@ -66,7 +68,7 @@ function passes(op: Operation, when: 'before' | 'after', path: string): void {
     if (point.seen < first || point.seen >= first + (point.times ?? 1)) continue
     if (point.act === 'kill') die()
     throw Object.assign(new Error(`${point.act}: made by a test, ${op} ${path}`), {
-      code: op === 'commit' ? sqliteCodeOf(point.act) : point.act,
+      code: op === 'commit' ? commitCodeOf(point.act) : point.act,
     })
   }
 }
@@ -77,7 +79,9 @@ function die(): never {
   for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000)
 }
 
-function sqliteCodeOf(code: string): string {
+/** As the engine of the catalog names it; PostgreSQL: disk_full, io_error. */
+function commitCodeOf(code: string): string {
+  if (faults.shared === true) return code === 'ENOSPC' ? '53100' : '58030'
   return code === 'ENOSPC' ? 'SQLITE_FULL' : 'SQLITE_IOERR_WRITE'
 }
 
@@ -165,6 +169,7 @@ zlib.gzip = ((bytes: Buffer, options: object, done: (error: unknown) => void) =>
     setImmediate(done, error)
   }
 }) as typeof gzip
+if (faults.shared === true) (await import('./faults-shared.ts')).watchShared(passes)
 syncBuiltinESMExports()
 
 const transaction = Sqlite.prototype.transaction

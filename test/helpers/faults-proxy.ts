@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type Crossdock, type CrossdockOptions, startCrossdock } from './crossdock-process.ts'
 import { FakeRegistry } from './fake-registry.ts'
 import type { Faults } from './faults-preload.ts'
+import { isSharedPair } from './pair.ts'
 
 /** For hooks that start a process on a machine that has much to do. */
 export const START_MS = 60_000
@@ -115,5 +116,5 @@ function settled(options: ProxyOptions, registry: FakeRegistry, data: string): C
 /** Makes any crossdock fail as told, served or run as a command. */
 export function faultyEnvironment(faults: Faults): Readonly<Record<string, string>> {
   const preload = new URL('./faults-preload.ts', import.meta.url)
-  return { NODE_OPTIONS: `--import=${preload.href}`, FAULTS: JSON.stringify(faults) }
+  return { NODE_OPTIONS: `--import=${preload.href}`, FAULTS: JSON.stringify({ ...faults, shared: isSharedPair }) }
 }

@@ -1,6 +1,6 @@
 /** What lies in the store of a data folder, looked at and harmed behind crossdock's back; knows both pairs (`pair.ts`). */
 import { globSync } from 'node:fs'
-import { access, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { access, cp, mkdir, rename, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { systemClock } from '../../src/clock.ts'
 import type { Clock } from '../../src/ports/clock.ts'
@@ -8,10 +8,12 @@ import type { StorePlace } from '../../src/store/halves.ts'
 import { openStore, type Store } from '../../src/store/open.ts'
 import { loadDriver } from '../../src/store/postgres/driver.ts'
 import { type Layout, layoutOf } from '../../src/store/layout.ts'
+import { nameOf } from '../../src/store/s3/place.ts'
 import { localFolder } from '../../src/store/s3/open.ts'
 import { blobKey, sidecarKey } from '../../src/store/s3/keys.ts'
 import type { Digest } from '../../src/oci/digest.ts'
-import { isSharedPair, sharedPlaceOf } from './pair.ts'
+import { mustRun } from './fixtures-command.ts'
+import { isSharedPair, onServer, sharedPlaceOf } from './pair.ts'
 
 /** Spool, and on the shared pair the cache in place of the store. */
 export async function localLayout(data: string): Promise<Layout> {
@@ -82,6 +84,16 @@ export async function isStored(data: string, digest: string): Promise<boolean> {
   return await isThere(await storedFile(data, digest))
 }
 
+/** Of all manifests; on the shared pair one that was removed is empty. */
+export async function sidecarFiles(data: string): Promise<readonly string[]> {
+  const root = isSharedPair ? (await sharedPlaceOf(data)).objects : data
+  const found: string[] = []
+  for (const path of await filesBelow(join(root, 'sidecars'))) {
+    if (path.endsWith('.json') && (await stat(path)).size > 0) found.push(path)
+  }
+  return found
+}
+
 /** The sidecar of a manifest. */
 export async function sidecarFile(data: string, digest: string): Promise<string> {
   const known = digest as Digest
@@ -102,13 +114,22 @@ export async function removeBlob(data: string, digest: string): Promise<void> {
   for (const path of await filesOfBlob(data, digest)) await rm(path)
 }
 
-/** Changes its bytes wherever they lie. */
+/**
+ * Changes its bytes; on the shared pair those of the object, of which there is no copy then, or those of the copy in the cache. Each
+ * that is wrong costs a reader one try.
+ */
 export async function harmBlob(
   data: string,
   digest: string,
-  harm: (path: string) => Promise<void>,
+  harm: (path: string) => Promise<unknown>,
+  where: 'object' | 'copy' = 'object',
 ): Promise<void> {
-  for (const path of await filesOfBlob(data, digest)) await harm(path)
+  const stored = await storedFile(data, digest)
+  for (const path of await filesOfBlob(data, digest)) {
+    const isStored = path === stored
+    if (!isSharedPair || isStored === (where === 'object')) await harm(path)
+    else if (!isStored) await rm(path)
+  }
 }
 
 /** The catalog of a server that has ended is gone, as if its disk or database had been lost. */
@@ -147,6 +168,22 @@ export async function everythingIn(data: string): Promise<readonly string[]> {
   )
   if (objects.length === 0 || rows.length === 0) throw new Error('no store')
   return [...(await textsOf([...files, ...objects])), ...rows.flatMap(Object.values).map(String)]
+}
+
+/** A copy of a store whose server has ended, for another data folder; what was there is gone. */
+export async function copyStore(from: string, to: string): Promise<void> {
+  await rm(to, { recursive: true, force: true })
+  await cp(from, to, { recursive: true })
+  if (!isSharedPair) return
+  const [source, target] = [await sharedPlaceOf(from), await sharedPlaceOf(to)]
+  await rename(localFolder(to, source.s3), localFolder(to, target.s3))
+  await rm(target.objects, { recursive: true, force: true })
+  // ETags are extended attributes.
+  await mustRun('cp', ['-a', source.objects, target.objects])
+  const address = new URL('/', target.catalog).href
+  await onServer(address, `DROP DATABASE ${target.database} WITH (FORCE)`)
+  await onServer(address, `CREATE DATABASE ${target.database} TEMPLATE ${source.database}`)
+  await onCatalog(to, `UPDATE crossdock.identity SET store = '${nameOf(target.s3)}'`)
 }
 
 /** Runs a statement in the database of a store on the shared pair. */
