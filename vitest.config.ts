@@ -27,9 +27,7 @@ const TELLING = [
   ...['proxy', 'conversion', 'isolation', 'partial-indexes', 'prototype-names', 'ranges'].map(
     (name) => `integration/${name}`,
   ),
-  ...['upkeep-commands', 'records-commands', 'corpus-access', 'attach'].map(
-    (name) => `integration/${name}`,
-  ),
+  ...['upkeep-commands', 'corpus-access', 'attach'].map((name) => `integration/${name}`),
   'commands/bundle-there',
 ]
 

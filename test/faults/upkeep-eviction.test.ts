@@ -13,6 +13,8 @@ import { blobFiles, hasBlob, isStored, removeBlob } from '../helpers/stored.ts'
 const BUDGET = 1_500_000
 const IMAGES = 16
 const PULLERS = 6
+/** After a collection the collector rests twenty times as long as that took: on S3 and a busy machine a minute. */
+const WAIT = { timeout: 100_000 }
 const FORMS = ['zstd', 'soci', 'nydus', 'nydus-ref'] as const
 
 let proxy: TestProxy
@@ -38,7 +40,7 @@ describe('a store with a small budget', () => {
     }
     const first = await pullAll([...asks, ...asks])
 
-    await expect.poll(() => layerBytes(proxy.data), { timeout: 60_000 }).toBeLessThan(BUDGET)
+    await expect.poll(() => layerBytes(proxy.data), WAIT).toBeLessThan(BUDGET)
     expect(await proxy.crossdock.metric('crossdock_evicted_blobs_total')).toBeGreaterThan(IMAGES)
 
     // By digest, as a client that pinned it would, and in another order.
@@ -53,7 +55,7 @@ describe('a store with a small budget', () => {
     }
     const failed = proxy.crossdock.requests().filter((one) => one.status >= 400 || one.cut)
     expect(failed).toEqual([])
-  }, 120_000)
+  }, 250_000)
 
   test('keeps manifests and configs, so that those answer at once with upstream down', async () => {
     const image = await origin.pushImage('small/kept', '1', { layers: [{ size: 200_000 }] })
@@ -81,12 +83,12 @@ describe('a store with a small budget', () => {
     const head = await open(url)
     head.incoming.pause()
     await ask(url)
-    await expect.poll(() => isStored(proxy.data, layer.digest), { timeout: 60_000 }).toBe(false)
+    await expect.poll(() => isStored(proxy.data, layer.digest), WAIT).toBe(false)
     head.incoming.resume()
     const body = await head.body
     expect(body.isWhole).toBe(true)
     expect(`sha256:${createHash('sha256').update(body.bytes).digest('hex')}`).toBe(layer.digest)
-  }, 120_000)
+  }, 250_000)
 })
 
 describe('an evicted converted layer', () => {

@@ -116,5 +116,8 @@ function settled(options: ProxyOptions, registry: FakeRegistry, data: string): C
 /** Makes any crossdock fail as told, served or run as a command. */
 export function faultyEnvironment(faults: Faults): Readonly<Record<string, string>> {
   const preload = new URL('./faults-preload.ts', import.meta.url)
-  return { NODE_OPTIONS: `--import=${preload.href}`, FAULTS: JSON.stringify({ ...faults, shared: isSharedPair }) }
+  return {
+    NODE_OPTIONS: `--import=${preload.href}`,
+    FAULTS: JSON.stringify({ ...faults, shared: isSharedPair }),
+  }
 }
