@@ -14,7 +14,7 @@ import {
 } from '../helpers/bundle-hosts.ts'
 import type { Workplace } from '../helpers/command.ts'
 import { FILES, recordImage, recordReferrer, recordText } from '../helpers/records.ts'
-import { loseCatalog, removeBlob } from '../helpers/stored.ts'
+import { loseCatalog, refillCatalog, removeBlob } from '../helpers/stored.ts'
 
 /** The same on both sides, but what they name is on the near side alone. */
 const PROFILES = `
@@ -127,6 +127,7 @@ it('the lists survive the loss of the far catalog, and a tag that is imported ag
   await carry('team/web:1')
   await carry('team/web:1')
   await loseCatalog(join(hosts.far.folder, 'data'))
+  await refillCatalog(join(hosts.far.folder, 'data'))
   await must(hosts.far, 'gc')
 
   expect(await convertedOnFar('team/web', '1-of-file')).toBe(near)

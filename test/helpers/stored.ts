@@ -186,6 +186,11 @@ export async function copyStore(from: string, to: string): Promise<void> {
   await onCatalog(to, `UPDATE crossdock.identity SET store = '${nameOf(target.s3)}'`)
 }
 
+/** As the next start of a server does it: on the shared pair commands make no catalog by themselves. */
+export async function refillCatalog(data: string): Promise<void> {
+  if (isSharedPair) await (await storedIn(data))[Symbol.asyncDispose]()
+}
+
 /** Runs a statement in the database of a store on the shared pair. */
 export async function onCatalog(data: string, statement: string): Promise<readonly object[]> {
   const { client: make } = await loadDriver()

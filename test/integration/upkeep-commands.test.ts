@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Workplace } from '../helpers/command.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
-import { loseCatalog } from '../helpers/stored.ts'
+import { loseCatalog, refillCatalog } from '../helpers/stored.ts'
 
 let registry: FakeRegistry
 let place: Workplace
@@ -127,6 +127,7 @@ test('what is pinned stays beyond any budget, also when the catalog is lost, unt
     ['zstd', true],
   ])
   await loseCatalog(join(place.folder, 'pins'))
+  await refillCatalog(join(place.folder, 'pins'))
   const gone = JSON.parse((await place.run('gc', '--json', ...tiny)).out)
   const digests = gone.victims.map(({ digest }: { digest: string }) => digest)
   expect(digests).toContain(image.layers[0]?.digest)
