@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { MergedMetrics } from '../../src/lib/merged-metrics.ts'
 import { type RunningCommand, Workplace } from '../helpers/command.ts'
 import { alertQueries, boardQueries } from '../helpers/prometheus.ts'
 
@@ -14,7 +15,9 @@ beforeAll(async () => {
   await place.write('crossdock.yaml', 'listen: [{ address: 127.0.0.1:0 }]\nadmin: 127.0.0.1:0\n')
   server = place.start()
   const admin = await server.said(/(http:\S+)\/metrics/)
-  const text = await (await fetch(`${admin}/metrics`)).text()
+  const alone = await (await fetch(`${admin}/metrics`)).text()
+  // With workers there are some more.
+  const text = alone + (await new MergedMetrics(() => 2).text())
   const found = text.matchAll(/^# TYPE (\S+) (\S+)$/gm)
   types = new Map([...found].map(([, name = '', type = '']) => [name, type]))
 })

@@ -17,6 +17,8 @@ export class DiskCache {
   readonly #used = new Map<Digest, number>()
   readonly #now: () => number
   #bytes: number | undefined
+  /** Bytes that came while it was looked through, which may not have seen them. */
+  #arrived = 0
   #trimming: Promise<void> | undefined
 
   /** `budget`: bytes. */
@@ -39,8 +41,9 @@ export class DiskCache {
   /** A blob came; makes room where it was one too many. */
   async added({ digest, size }: BlobStat): Promise<void> {
     this.used(digest)
+    this.#arrived += size
     if (this.#bytes !== undefined) this.#bytes += size
-    if (this.#bytes === undefined || this.#bytes > this.#budget) await this.trim()
+    while (this.#bytes === undefined || this.#bytes > this.#budget) await this.trim()
   }
 
   /** Lets go what was not used for longest, down to a part of the budget. */
@@ -63,6 +66,7 @@ export class DiskCache {
   }
 
   async #trim(wanted: number): Promise<void> {
+    this.#arrived = 0
     const blobs: StoredStat[] = []
     for await (const blob of this.#files.list()) blobs.push(blob)
     let total = blobs.reduce((sum, { size }) => sum + size, 0)
@@ -75,6 +79,6 @@ export class DiskCache {
       this.#used.delete(digest)
       total -= size
     }
-    this.#bytes = total
+    this.#bytes = total + this.#arrived
   }
 }
