@@ -61,7 +61,7 @@ export default defineConfig({
           name: 'oracles',
           include: ['test/oracles/**/*.test.ts'],
           globalSetup: 'test/helpers/fixtures-registry-setup.ts',
-          maxWorkers: WORKERS,
+          fileParallelism: false,
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },
