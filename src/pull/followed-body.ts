@@ -11,6 +11,12 @@ import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { Upstream } from '../ports/upstream.ts'
 
+/**
+ * Whoever hears neither a holder nor the catalog is cut off, and waits for this many times the silence after which it asks: longer
+ * than a failover of the catalog takes.
+ */
+const DEAF_LOOKS = 20
+
 export interface SourceAsk {
   /** Upstream and digest. */
   readonly key: string
@@ -139,7 +145,7 @@ export async function follow(
   }
 }
 
-/** Waits for as long as it takes, unless somebody who is silent no longer holds the lease. */
+/** Waits for as long as it takes, unless somebody who is silent no longer holds the lease, or nobody has said for long that it does. */
 async function whileHeld<T>(
   flight: OthersFlight,
   promise: Promise<T>,
@@ -147,12 +153,24 @@ async function whileHeld<T>(
 ): Promise<T> {
   const answered = promise.then((value) => ({ value }))
   answered.catch(() => undefined)
-  for (;;) {
+  for (let heardAt = performance.now(); ; ) {
     const answer = await within(answered, silentMs)
     if (answer !== undefined) return answer.value
-    // A catalog that is away says nothing about the holder.
-    const note = await flight.note().catch(() => '')
-    if (note === undefined) throw new Error('nobody is at it any more')
+    const holding = await isHeld(flight)
+    if (holding === 'ended') throw new Error('nobody is at it any more')
+    if (holding === 'held') heardAt = performance.now()
+    if (performance.now() - heardAt > DEAF_LOOKS * silentMs) {
+      throw new Error('neither who is at it nor the catalog is heard')
+    }
+  }
+}
+
+/** A catalog that is away says nothing about the holder. */
+async function isHeld(flight: OthersFlight): Promise<'held' | 'ended' | 'unknown'> {
+  try {
+    return (await flight.note()) === undefined ? 'ended' : 'held'
+  } catch {
+    return 'unknown'
   }
 }
 
