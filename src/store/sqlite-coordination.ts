@@ -14,6 +14,10 @@ const SCHEMA = `
     expires_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS leases_by_end ON leases (expires_at);
+  CREATE TABLE IF NOT EXISTS forgotten_leases (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    largest_token INTEGER NOT NULL
+  ) STRICT;
   CREATE TABLE IF NOT EXISTS notices (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     topic TEXT NOT NULL,

@@ -3,11 +3,15 @@ import type { HeldName, LeaseRow, LeaseTable } from './table-leases.ts'
 import { type Coordination, SQLITE_NOW_MS } from './sqlite-coordination.ts'
 import { numberIn, textIn } from './sqlite-values.ts'
 
-/** Names that nobody has held for so long are forgotten, ms; their next token is the time, which is larger than any that there was. */
-const FORGOTTEN_AFTER_MS = 7 * 24 * 60 * 60_000
+/** Leases taken between two looks for names to forget: clients make up digests that nobody asks for again. */
+const LOOK_EVERY = 100
 
-/** Microseconds since 1970, as on PostgreSQL: a file that was deleted gives no token twice. */
-const NEW_TOKEN = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
+/**
+ * Microseconds since 1970, as on PostgreSQL: a file that was deleted gives no token twice. Larger than that of any name that was
+ * forgotten, also where the clock was set back, so that what has ended may be forgotten at once.
+ */
+const NEW_TOKEN = `max(CAST(unixepoch('subsec') * 1000000 AS INTEGER),
+  (SELECT coalesce(max(largest_token), 0) + 1 FROM forgotten_leases))`
 
 const TAKE = `INSERT INTO leases (name, holder, token, expires_at)
   VALUES (?, ?, ${NEW_TOKEN}, ${SQLITE_NOW_MS} + ?)
@@ -27,15 +31,22 @@ const HELD = `SELECT name, token, holder FROM leases WHERE expires_at > ${SQLITE
 const FIND = `SELECT token, holder, expires_at - ${SQLITE_NOW_MS} AS left_ms FROM leases
   WHERE name = ? AND expires_at > ${SQLITE_NOW_MS}`
 
+const KEEP_LARGEST = `INSERT INTO forgotten_leases (id, largest_token)
+  SELECT 1, max(token) FROM leases WHERE expires_at <= ? HAVING count(*) > 0
+  ON CONFLICT DO UPDATE SET largest_token = max(largest_token, excluded.largest_token)`
+
 export class SqliteLeaseTable implements LeaseTable {
   readonly #db: Coordination
+  #taken = 0
 
   constructor(db: Coordination) {
     this.#db = db
-    db.run(`DELETE FROM leases WHERE expires_at < ${SQLITE_NOW_MS} - ${FORGOTTEN_AFTER_MS}`)
+    this.#forget()
   }
 
   async take(name: string, holder: string, ttlMs: number): Promise<number | undefined> {
+    this.#taken += 1
+    if (this.#taken % LOOK_EVERY === 0) this.#forget()
     const row = this.#db.get(TAKE, name, holder, ttlMs)
     return row && numberIn(row, 'token')
   }
@@ -61,5 +72,14 @@ export class SqliteLeaseTable implements LeaseTable {
     if (row === undefined) return undefined
     const holder = textIn(row, 'holder')
     return { token: numberIn(row, 'token'), holder, leftMs: numberIn(row, 'left_ms') }
+  }
+
+  /** All that has ended. */
+  #forget(): void {
+    this.#db.transaction(() => {
+      const now = numberIn(this.#db.get(`SELECT ${SQLITE_NOW_MS} AS now`) ?? {}, 'now')
+      this.#db.run(KEEP_LARGEST, now)
+      this.#db.run('DELETE FROM leases WHERE expires_at <= ?', now)
+    })
   }
 }

@@ -8,6 +8,7 @@ import type { Sibling } from '../../src/ports/leases.ts'
 import { openCoordination, openSqliteCoordination } from '../../src/store/open-coordination.ts'
 import { openPostgresCoordination } from '../../src/store/postgres/open.ts'
 import { Coordination } from '../../src/store/sqlite-coordination.ts'
+import { numberIn } from '../../src/store/sqlite-values.ts'
 import { TableLeases } from '../../src/store/table-leases.ts'
 import { MemoryLeaseTable, MemoryNotices } from '../helpers/memory-leases.ts'
 import { hasPostgres, START_MS, type TestDatabase, testDatabase } from '../helpers/postgres.ts'
@@ -22,11 +23,28 @@ describeLeases('on SQLite', async () => {
     async pass(ms) {
       own.run('UPDATE leases SET expires_at = expires_at - ?', ms)
     },
+    names: async () => numberIn(own.get('SELECT count(*) AS n FROM leases') ?? {}, 'n'),
     async [Symbol.asyncDispose]() {
       own[Symbol.dispose]()
       await rm(folder, { recursive: true, force: true })
     },
   }
+})
+
+test('a name that was forgotten gets no token again, though the clock was set back', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'crossdock-leases-'))
+  const path = join(folder, 'coordination.sqlite')
+  using own = Coordination.open(path)
+  await using before = openSqliteCoordination(path, systemClock)
+  await (await before.leases.acquire('x', 60_000))?.release()
+  own.run('UPDATE leases SET token = token + 3600000000')
+  const { token } = own.get('SELECT token FROM leases') ?? {}
+
+  await using later = openSqliteCoordination(path, systemClock)
+  expect(own.all('SELECT * FROM leases')).toEqual([])
+
+  expect((await later.leases.acquire('x', 60_000))?.token).toBeGreaterThan(Number(token))
+  await rm(folder, { recursive: true })
 })
 
 describe('of the processes of one server', () => {
@@ -95,6 +113,7 @@ describeLeases('in memory', async () => {
     async pass(ms) {
       table.passed += ms
     },
+    names: async () => table.size,
     async [Symbol.asyncDispose]() {},
   }
 })
@@ -116,6 +135,10 @@ describe.skipIf(!hasPostgres)('with a server', () => {
           "UPDATE crossdock.leases SET expires_at = expires_at - $1 * interval '1 millisecond'",
           [ms],
         )
+      },
+      async names() {
+        const { rows } = await client.query('SELECT count(*)::int AS n FROM crossdock.leases')
+        return Number(rows[0].n)
       },
       async [Symbol.asyncDispose]() {},
     }

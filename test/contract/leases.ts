@@ -15,9 +15,12 @@ export interface LeasesUnderTest extends AsyncDisposable {
   client(clock: Clock): Promise<Client>
   /** Lets time pass on the engine's clock. */
   pass(ms: number): Promise<void>
+  /** Names that it knows, held or not. */
+  names(): Promise<number>
 }
 
 const LONG = 60_000
+const DAY = 24 * 60 * 60_000
 
 export function describeLeases(name: string, open: () => Promise<LeasesUnderTest>): void {
   describe(`leases ${name}`, () => {
@@ -33,10 +36,12 @@ export function describeLeases(name: string, open: () => Promise<LeasesUnderTest
       for (let i = 0; i < count; i += 1) clients.push(await engine.client(clockAhead(i * 600_000)))
       for (const one of clients) owned.add(one)
       const [a = missing(), b = a] = clients
-      return { a, b, clients, pass: (ms) => engine.pass(ms) }
+      const names = () => engine.names()
+      return { a, b, clients, names, pass: (ms) => engine.pass(ms) }
     }
 
     describeHolding(start)
+    describeForgetting(start)
     describeWaiting(start)
     describeTogether(start)
     describeNotices(start)
@@ -48,6 +53,7 @@ type Start = (count: number) => Promise<{
   readonly b: Client
   readonly clients: readonly Client[]
   pass(ms: number): Promise<void>
+  names(): Promise<number>
 }>
 
 function describeHolding(start: Start): void {
@@ -131,6 +137,41 @@ function describeHolding(start: Start): void {
     expect(held.heldUntil).toBeGreaterThan(systemClock.monotonic())
     await pass(LONG / 2)
     expect(await b.leases.acquire('x', LONG)).toBeDefined()
+  })
+}
+
+/** When names are made up, as those of digests that nobody has. */
+function describeForgetting(start: Start): void {
+  const takeMany = async ({ leases }: Client, what: string) => {
+    for (let i = 0; i < 100; i += 1) await (await leases.acquire(`${what} ${i}`, LONG))?.release()
+  }
+
+  it('forgets what has ended long ago while others are taken, and nothing that is held', async () => {
+    const { a, b, pass, names } = await start(2)
+    const held = await taken(a, 'x')
+    await takeMany(a, 'made up')
+    expect(await held.renew(9 * DAY)).toBe(true)
+
+    await pass(8 * DAY)
+    await takeMany(a, 'later')
+
+    expect(await names()).toBeLessThanOrEqual(101)
+    expect(await b.leases.acquire('x', LONG)).toBeUndefined()
+    expect(await held.renew(LONG)).toBe(true)
+  })
+
+  it('gives a name that was forgotten a larger token than any before', async () => {
+    const { a, b, pass } = await start(2)
+    const first = await taken(a, 'x')
+
+    await pass(8 * DAY)
+    await takeMany(b, 'later')
+    expect(await first.renew(LONG)).toBe(false)
+    const second = await taken(b, 'x')
+
+    expect(second.token).toBeGreaterThan(first.token)
+    await first.release()
+    expect(await a.leases.isCurrent('x', second.token)).toBe(true)
   })
 }
 

@@ -14,12 +14,19 @@ export class MemoryLeaseTable implements LeaseTable {
   /** The engine's clock, ms. */
   now: () => number = () => performance.now() + this.passed
   passed = 0
+  /** The largest token of those that were forgotten. */
+  #floor = 0
+
+  get size(): number {
+    return this.#rows.size
+  }
 
   async take(name: string, holder: string, ttlMs: number): Promise<number | undefined> {
+    this.#forget()
     const known = this.#rows.get(name)
     const isOwn = known?.holder === holder
     if (known !== undefined && known.endsAt > this.now() && !isOwn) return undefined
-    const token = isOwn ? known.token : (known?.token ?? 0) + 1
+    const token = isOwn ? known.token : (known?.token ?? this.#floor) + 1
     this.#rows.set(name, { token, holder, endsAt: this.now() + ttlMs })
     return token
   }
@@ -40,6 +47,14 @@ export class MemoryLeaseTable implements LeaseTable {
     const row = this.#rows.get(name)
     if (row === undefined || row.endsAt <= this.now()) return undefined
     return { token: row.token, holder: row.holder, leftMs: row.endsAt - this.now() }
+  }
+
+  #forget(): void {
+    for (const [name, { token, endsAt }] of this.#rows) {
+      if (endsAt > this.now()) continue
+      this.#floor = Math.max(this.#floor, token)
+      this.#rows.delete(name)
+    }
   }
 
   #held(name: string, token: number): Row | undefined {

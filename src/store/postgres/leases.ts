@@ -7,7 +7,7 @@ import { numberIn, textIn, textOf } from './values.ts'
 const FORGOTTEN_AFTER = '7 days'
 
 /** Leases taken between two looks for names to forget. */
-const LOOK_EVERY = 1_000
+const LOOK_EVERY = 100
 const MOST_FORGOTTEN = 10_000
 
 /** Microseconds since 1970: below 2^53, and no token of a table that was lost is larger. */
