@@ -28,6 +28,14 @@ export interface ExpectedBlob {
   readonly comesElsewhere?: boolean | undefined
 }
 
+export interface StatOptions {
+  /**
+   * Not by what lies near alone, of a store that is shared: for whoever lets something else go, or says that it is safe. Throws where
+   * the store does not say.
+   */
+  readonly surely?: boolean
+}
+
 export interface ReadOptions {
   /** A chunk is valid only until the next one is asked for: its memory is used again. Saves the collector gigabytes. */
   readonly reuse?: boolean
@@ -35,7 +43,7 @@ export interface ReadOptions {
 
 /** Content-addressed bytes. A digest is visible only when all its bytes are durable. */
 export interface BlobStore {
-  stat(digest: Digest): Promise<BlobStat | undefined>
+  stat(digest: Digest, options?: StatOptions): Promise<BlobStat | undefined>
   /**
    * Reads a blob or a part of it; the first full read after a start, or after the file changed, is verified, and its last
    * block is held back until the digest matches. Throws `blobUnknown` when the blob is not there and `badDigest` when its

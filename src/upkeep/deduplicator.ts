@@ -211,12 +211,21 @@ export class Deduplicator {
 
   // -------------------------------------------------------------------------------------------- letting go
 
+  /** There may be no other way to have it again, so what lies near does not count. */
+  async #areThere({ basis, corrections }: Ingredients): Promise<boolean> {
+    for (const { target } of [basis, corrections]) {
+      if ((await this.#deps.store.stat(target, { surely: true })) === undefined) return false
+    }
+    return true
+  }
+
   /** Not while a collection looks at what could come back from where. */
   async #fold({ digest, size, touchedAt }: Cold, source: Digest): Promise<Folded | undefined> {
     const { collector } = this.#deps
     return await collector.exclusively(async (turn) => {
       const from = await this.#deps.restorations.find(source)
       if (from === undefined || from.basis.target === digest) return undefined
+      if (!(await this.#areThere(from))) return undefined
       return (await collector.delete(digest, touchedAt, turn)) ? { digest, size } : undefined
     })
   }

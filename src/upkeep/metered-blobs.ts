@@ -11,6 +11,7 @@ import type {
   MayGo,
   ReadOptions,
   Soundness,
+  StatOptions,
   StoredStat,
 } from '../ports/blobs.ts'
 
@@ -46,8 +47,8 @@ export class MeteredBlobs implements BlobStore {
     this.#bytes = bytes
   }
 
-  async stat(digest: Digest): Promise<BlobStat | undefined> {
-    return await this.#store.stat(digest)
+  async stat(digest: Digest, options?: StatOptions): Promise<BlobStat | undefined> {
+    return await this.#store.stat(digest, options)
   }
 
   read(digest: Digest, range?: ByteRange, options?: ReadOptions): ByteStream {

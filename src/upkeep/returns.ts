@@ -78,7 +78,7 @@ export class Returns {
     if ('lost' in recipe) return recipe
     const { source } = recipe.layer
     const list = listIn(recipe.layer.options)
-    if (list !== undefined && (await this.#deps.store.stat(list)) === undefined) {
+    if (list !== undefined && !(await this.#isThere(list))) {
       return { lost: `its priority list ${list} is gone` }
     }
     // A recipe starts from an original: what was made is no source, so that the search ends here.
@@ -90,7 +90,7 @@ export class Returns {
     // A source that cannot come back is not evicted either, unless its name was removed.
     const held = await this.#deps.catalog.retention.describe(source)
     const stays = held !== undefined && !held.isReleased && !holders.some(isMade)
-    if (stays && (await this.#deps.store.stat(source)) !== undefined) {
+    if (stays && (await this.#isThere(source))) {
       return { from: `its source ${source} in the store` }
     }
     return { lost: `its source ${source} cannot be had: ${this.#whyLost(holders)}` }
@@ -101,9 +101,18 @@ export class Returns {
     if (findEncoding(encoding)?.reads !== 'tar') return undefined
     const found = await this.#deps.restorations.findFolded(source)
     if (found === undefined || found.basis.target === target) return undefined
+    const isThere = await Promise.all(
+      [found.basis, found.corrections].map((one) => this.#isThere(one.target)),
+    )
+    if (isThere.includes(false)) return undefined
     return {
       from: `${found.basis.target} in the store, the ${found.basis.encoding} form of its source`,
     }
+  }
+
+  /** Something goes by the answer, so that what lies near does not count. */
+  async #isThere(digest: Digest): Promise<boolean> {
+    return (await this.#deps.store.stat(digest, { surely: true })) !== undefined
   }
 
   #whyLost(holders: readonly (Repository & Link)[]): string {

@@ -55,6 +55,36 @@ describe.skipIf(!hasS3)('blobs on S3', () => {
     expect(wire.count('GET', blobKey(digest))).toBe(1)
   })
 
+  it('that another server has let go are not said to be there for lying in the cache', async () => {
+    await using near = await s3Half()
+    await using far = await s3Half({ place: near.place })
+    const bytes = randomBytes(200_000)
+    const { digest } = await put(near.blobs, bytes)
+    await far.blobs.delete(digest)
+
+    // Nobody lets something else go for it, nor says that it is safe.
+    expect(await near.blobs.stat(digest, { surely: true })).toBeUndefined()
+    expect(await near.blobs.stat(digest)).toBeUndefined()
+    await put(near.blobs, bytes)
+    expect(await far.blobs.stat(digest)).toMatchObject({ size: bytes.byteLength })
+  })
+
+  it('that lie in the cache are asked about once in a while, and each time by who must be sure', async () => {
+    const place = await freshPlace()
+    await using wire = await S3Wire.start(place.endpoint ?? '')
+    await using half = await s3Half({ place: { ...place, endpoint: wire.url } })
+    const { digest, size } = await put(half.blobs, randomBytes(200_000))
+    const asked = () => wire.count('HEAD', blobKey(digest))
+    const before = asked()
+
+    for (let i = 0; i < 5; i += 1) expect(await half.blobs.stat(digest)).toEqual({ digest, size })
+    expect(asked()).toBe(before)
+    expect(await half.blobs.stat(digest, { surely: true })).toEqual({ digest, size })
+    expect(asked()).toBe(before + 1)
+    wire.fault = () => ({ kind: 'status', status: 403, code: 'AccessDenied' })
+    await expect(half.blobs.stat(digest, { surely: true })).rejects.toThrow(/s3:/)
+  })
+
   it('leave the cache when they were not used for longest', async () => {
     await using half = await s3Half({ localCache: 1_000_000 })
     const first = await put(half.blobs, randomBytes(200_000))

@@ -1,6 +1,6 @@
 /**
  * The blob store on S3: blobs grow in the spool, are uploaded when they are whole and right, and are read through a cache on disk.
- * What lies in the cache lies on S3, too.
+ * What lies in the cache lay on S3, and is let go when another server has let it go there.
  */
 import { rm } from 'node:fs/promises'
 import { CrossdockError } from '../../errors.ts'
@@ -16,6 +16,7 @@ import type {
   MayGo,
   ReadOptions,
   Soundness,
+  StatOptions,
   StoredStat,
 } from '../../ports/blobs.ts'
 import type { FsBlobs } from '../fs-blobs.ts'
@@ -27,6 +28,7 @@ import { Fills } from './fills.ts'
 import type { ObjectStat } from './requests.ts'
 import type { Approach, RemoteBlobs } from './remote-blobs.ts'
 import { rotten } from './s3-failures.ts'
+import { SeenThere } from './seen-there.ts'
 
 /** How long S3 may take to say that a blob is there before its bytes go through here, ms. */
 const ADDRESS_MS = 2_000
@@ -46,6 +48,7 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
   readonly address: BlobStore['address']
   readonly #deps: S3BlobsDeps
   readonly #fills: Fills
+  readonly #seen: SeenThere
   /** Under way. */
   readonly #approaches = new Set<Approach>()
   /** Stored on S3, while their files go into the cache. */
@@ -54,6 +57,7 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
   constructor(deps: S3BlobsDeps) {
     this.#deps = deps
     const { remote, spool } = deps
+    this.#seen = new SeenThere((digest) => remote.stat(digest))
     this.address = deps.redirect ? (blob) => within(addressOf(remote, blob), ADDRESS_MS) : undefined
     this.#fills = new Fills({
       ...{ remote, spool },
@@ -68,10 +72,14 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
     })
   }
 
-  async stat(digest: Digest): Promise<BlobStat | undefined> {
+  async stat(digest: Digest, { surely = false }: StatOptions = {}): Promise<BlobStat | undefined> {
     await this.#settling.get(digest)
     const cached = await this.#deps.files.stat(digest)
-    if (cached !== undefined) return cached
+    if (cached !== undefined) {
+      const presence = surely ? await this.#seen.surely(cached) : await this.#seen.find(cached)
+      if (presence !== 'gone') return cached
+      await this.#deps.files.delete(digest)
+    }
     const there = await this.#deps.remote.stat(digest)
     return there && { digest, size: there.size }
   }
@@ -121,12 +129,14 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
     synced.catch(() => undefined)
     await this.#deps.remote.keep(path, stat, approach)
     if (approach !== undefined) this.#approaches.delete(approach)
+    this.#seen.add(stat.digest)
     this.#settle(path, stat, synced)
   }
 
   async delete(digest: Digest, mayGo?: MayGo): Promise<boolean> {
     await this.#settling.get(digest)
     const isGone = await this.#deps.remote.delete(digest, mayGo)
+    this.#seen.delete(digest)
     await this.#deps.files.delete(digest)
     return isGone
   }
@@ -140,7 +150,10 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
     await this.#settling.get(digest)
     await this.#deps.files.verify(digest, pace)
     const found = await this.#deps.remote.verify(digest, pace)
-    if (found !== 'sound') await this.#deps.files.delete(digest)
+    if (found !== 'sound') {
+      this.#seen.delete(digest)
+      await this.#deps.files.delete(digest)
+    }
     return found
   }
 
