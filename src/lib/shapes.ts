@@ -26,10 +26,20 @@ export function isTextMap(value: unknown): value is Readonly<Record<string, stri
 
 /** The object that a text of JSON says; `undefined` when it says none. */
 export function parseObject(text: unknown): Readonly<Record<string, unknown>> | undefined {
+  const value = parse(text)
+  return isObject(value) ? value : undefined
+}
+
+/** The list that a text of JSON says; empty when it says none. */
+export function parseList(text: unknown): readonly unknown[] {
+  const value = parse(text)
+  return Array.isArray(value) ? value : []
+}
+
+function parse(text: unknown): unknown {
   if (!isText(text)) return undefined
   try {
-    const value: unknown = JSON.parse(text)
-    return isObject(value) ? value : undefined
+    return JSON.parse(text)
   } catch {
     return undefined
   }

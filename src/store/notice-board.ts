@@ -1,4 +1,4 @@
-/** Who in this process listens to which topic. */
+/** Who in this process listens to which topic. Nobody's failure keeps a notice from the others, or reaches who tells it. */
 import type { Notice } from '../ports/leases.ts'
 
 type Told = (notice: Notice) => void
@@ -24,11 +24,22 @@ export class NoticeBoard {
   }
 
   tell(topic: string, text: string): void {
-    for (const told of this.#byTopic.get(topic) ?? []) told({ kind: 'told', text })
+    tellAll(this.#byTopic.get(topic) ?? [], { kind: 'told', text })
   }
 
   /** Everybody may have missed something. */
   gap(): void {
-    for (const all of this.#byTopic.values()) for (const told of all) told({ kind: 'gap' })
+    for (const all of this.#byTopic.values()) tellAll(all, { kind: 'gap' })
+  }
+}
+
+function tellAll(all: Iterable<Told>, notice: Notice): void {
+  for (const told of all) {
+    try {
+      told(notice)
+    } catch {
+      // Whoever tells is a connection or a timer, and has nobody to say it to: thrown there it would end the process. A notice is a hint
+      // that may get lost, so who has missed one looks for itself.
+    }
   }
 }

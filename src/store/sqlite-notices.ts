@@ -57,15 +57,23 @@ export class SqliteNotices implements Notices, Disposable {
   #begin(): void {
     this.#version = this.#db.get('PRAGMA data_version')?.data_version
     this.#last = this.#newest()
-    this.#timer = setInterval(() => this.#look(), LOOK_MS)
+    this.#timer = setInterval(() => this.#lookAgain(), LOOK_MS)
     this.#timer.unref()
   }
 
   #look(): void {
     const version = this.#db.get('PRAGMA data_version')?.data_version
     if (version === this.#version) return
-    this.#version = version
     this.#tell()
+    // What could not be read is looked for once more.
+    this.#version = version
+  }
+
+  /** Thrown by a timer, what is wrong with the file would end the process; whoever asks it for something hears it. */
+  #lookAgain(): void {
+    try {
+      this.#look()
+    } catch {}
   }
 
   #tell(): void {

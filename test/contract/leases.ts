@@ -332,6 +332,21 @@ function describeNotices(start: Start): void {
 
     expect([early.texts, late.texts]).toEqual([['one'], ['three']])
   })
+
+  it('goes on telling, the others too, when one that listens throws', async () => {
+    const { a, b } = await start(2)
+    const sound = heard()
+    using _a = await b.notices.subscribe('x', () => {
+      throw new Error('it cannot take this')
+    })
+    using _b = await b.notices.subscribe('x', sound.told)
+
+    await a.notices.publish('x', 'one')
+    await b.notices.publish('x', 'two')
+    await sound.has(2)
+
+    expect(sound.texts).toEqual(['one', 'two'])
+  })
 }
 
 function heard() {

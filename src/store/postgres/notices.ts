@@ -1,6 +1,7 @@
 /** Notices by LISTEN and NOTIFY: one channel for all topics, on a connection that does nothing else and comes back when it breaks. */
 import type { Clock } from '../../ports/clock.ts'
 import type { Notice, Notices } from '../../ports/leases.ts'
+import { isText, parseList } from '../../lib/shapes.ts'
 import { NoticeBoard } from '../notice-board.ts'
 import { connectionOf, type Database, LIMITS } from './database.ts'
 import type { Client, Driver } from './driver.ts'
@@ -130,9 +131,13 @@ export class PostgresNotices implements Notices, AsyncDisposable {
   }
 
   #tell(payload: string): void {
-    const parsed: unknown = JSON.parse(payload)
-    if (!Array.isArray(parsed)) return
-    const [topic, text]: unknown[] = parsed
-    if (typeof topic === 'string' && typeof text === 'string') this.#board.tell(topic, text)
+    const said = saidIn(payload)
+    if (said !== undefined) this.#board.tell(said.topic, said.text)
   }
+}
+
+/** `undefined`: somebody else's words. Any role that may connect to the database can say something here, with rights on nothing else. */
+function saidIn(payload: string): { readonly topic: string; readonly text: string } | undefined {
+  const [topic, text, ...more] = parseList(payload)
+  return isText(topic) && isText(text) && more.length === 0 ? { topic, text } : undefined
 }

@@ -36,4 +36,25 @@ describe.skipIf(!hasPostgres)('replicas on one PostgreSQL', () => {
 
     expect(heard).toEqual(['gap', 'again'])
   })
+
+  it('hears on whatever others say on its channel, who may be anybody that connects', async () => {
+    const { url, client } = database
+    await using one = await openPostgresCoordination({ url, clock: systemClock })
+    const heard: string[] = []
+    const last = Promise.withResolvers<void>()
+    using _ = await one.notices.subscribe('x', (notice) => {
+      heard.push(notice.kind === 'told' ? notice.text : notice.kind)
+      if (heard.at(-1) === 'own') last.resolve()
+    })
+
+    await client.query('NOTIFY crossdock')
+    const others = ['hello', '{', 'null', '7', '{"x":"y"}', '[]', '["x"]', '["x",1]', '["x","y",2]']
+    for (const text of [...others, `${'['.repeat(7_000)}`]) {
+      await client.query("SELECT pg_notify('crossdock', $1)", [text])
+    }
+    await one.notices.publish('x', 'own')
+    await last.promise
+
+    expect(heard).toEqual(['own'])
+  })
 })
