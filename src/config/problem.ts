@@ -111,12 +111,14 @@ function show(value: unknown, node: SchemaNode | undefined): string {
   if (value === null) return 'nothing'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   if (typeof value === 'object') return 'a map'
-  return JSON.stringify(typeof value === 'string' ? withoutUser(value).slice(0, 80) : value)
+  return JSON.stringify(typeof value === 'string' ? withoutSecrets(value).slice(0, 80) : value)
 }
 
-/** What stands between `//` and `@` in a URL may be a password. */
-function withoutUser(text: string): string {
-  return text.replace(/\/\/.*@/s, '//(hidden)@')
+/** What stands between `//` and `@` in a URL, or in one within it, may be a password, and a parameter of that name is one. */
+function withoutSecrets(text: string): string {
+  return text
+    .replace(/\/\/.*(@|%40)/is, '//(hidden)$1')
+    .replace(/(password=)[^&\s]*/gi, '$1(hidden)')
 }
 
 export function valueAt(tree: unknown, path: Path): unknown {

@@ -35,6 +35,9 @@ const SEVERAL_HINT =
 const BLOBS_HINT =
   'must be disk, or s3://BUCKET/PREFIX with, where needed, ?endpoint=URL&region=R&forcePathStyle=true'
 
+const CREDENTIALS_HINT =
+  'must not hold credentials, and neither may its endpoint; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY'
+
 /** `HOST,HOST`, each perhaps with a port, as other clients of PostgreSQL take it; nobody's name has a comma. */
 const SEVERAL_HOSTS = /^postgres(?:ql)?:\/\/(?:[^@/]*@)?[^/?@]*,/
 
@@ -50,11 +53,7 @@ export function parseBlobsPlace(text: string): BlobsPlace | Misplaced {
   if (text === 'disk') return { kind: 'disk' }
   const url = URL.parse(text)
   if (url?.protocol !== 's3:') return { problem: BLOBS_HINT }
-  if (url.username !== '' || url.password !== '') {
-    return {
-      problem: 'must not hold credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
-    }
-  }
+  if (hasUser(url)) return { problem: CREDENTIALS_HINT }
   const prefix = url.pathname.replace(/^\/|\/$/g, '')
   if (!BUCKET.test(url.host))
     return { problem: `has no bucket's name before its path: ${BLOBS_HINT}` }
@@ -92,6 +91,10 @@ export function formatCatalogPlace(place: CatalogPlace, hidden: string): string 
   return `${url.protocol}//${user}${url.host}${url.pathname}${url.search}`
 }
 
+function hasUser({ username, password }: URL): boolean {
+  return username !== '' || password !== ''
+}
+
 function parseParameters(
   query: URLSearchParams,
 ): Misplaced | { endpoint?: string; region?: string; forcePathStyle?: boolean } {
@@ -102,8 +105,12 @@ function parseParameters(
   const endpoint = query.get('endpoint')
   const region = query.get('region')
   const style = query.get('forcePathStyle')
-  if (endpoint !== null && !/^https?:$/.test(URL.parse(endpoint)?.protocol ?? '')) {
-    return { problem: 'must have an http:// or https:// URL as endpoint' }
+  if (endpoint !== null) {
+    const url = URL.parse(endpoint)
+    if (url === null || !/^https?:$/.test(url.protocol)) {
+      return { problem: 'must have an http:// or https:// URL as endpoint' }
+    }
+    if (hasUser(url)) return { problem: CREDENTIALS_HINT }
   }
   if (region !== null && !/^[a-z0-9-]+$/.test(region)) {
     return { problem: 'must have a name such as eu-central-1 as region' }

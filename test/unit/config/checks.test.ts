@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadConfig } from '../../../src/config/load.ts'
 import { ConfigError } from '../../../src/config/problem.ts'
@@ -48,7 +51,15 @@ describe('where the store lies', () => {
     ],
     [{ blobs: '/mnt/blobs' }, 'store.blobs: must be disk, or s3://BUCKET/PREFIX'],
     [{ blobs: 's3://Bucket_1/x' }, "has no bucket's name before its path"],
-    [{ blobs: 's3://key:secret@bucket/x' }, 'must not hold credentials; set AWS_ACCESS_KEY_ID'],
+    [
+      { blobs: 's3://key:secret@bucket/x' },
+      'must not hold credentials, and neither may its endpoint; set AWS_ACCESS_KEY_ID',
+    ],
+    [
+      { blobs: 's3://bucket?endpoint=http://key:secret@127.0.0.1:9000' },
+      'store.blobs: must not hold credentials, and neither may its endpoint; set AWS_ACCESS_KEY_ID',
+    ],
+    [{ blobs: 's3://bucket?endpoint=http%3A%2F%2Fkey%40s3' }, 'must not hold credentials'],
     [{ blobs: 's3://bucket/a b' }, 'letters, digits'],
     [{ blobs: 's3://bucket/../x//y' }, 'letters, digits'],
     [{ blobs: 's3://bucket?endpont=http://x' }, 'knows no endpont; it may have endpoint, region'],
@@ -58,9 +69,37 @@ describe('where the store lies', () => {
     const [problem = '', ...more] = await problemsOf({ store })
 
     expect(problem).toContain(text)
+    expect(problem).not.toContain('secret')
     expect(more).toEqual([])
   })
+
+  it.each([
+    's3://key:hush@bucket/x',
+    's3://bucket?endpoint=http://key:hush@127.0.0.1:9000',
+    's3://bucket?endpoint=http%3A%2F%2Fkey%3Ahush%40127.0.0.1',
+    's3://bucket?region=eu-1&endpoint=HTTP:key:hush@127.0.0.1',
+  ])('is refused by a line of the file that does not say the credentials in %s', async (blobs) => {
+    const folder = await mkdtemp(join(tmpdir(), 'crossdock-places-'))
+    const file = join(folder, 'crossdock.yaml')
+    await writeFile(file, `store:\n  blobs: "${blobs}"\n`)
+
+    const error: unknown = await loadConfig({ env: {}, cwd: folder, file }).catch((cause) => cause)
+
+    expect(String(error)).toContain(`${file}:2:10: store.blobs: must not hold credentials`)
+    expect(String(error)).not.toContain('hush')
+    await rm(folder, { recursive: true })
+  })
 })
+
+it.each(['postgres://one,two/db?password=hush&sslmode=require', 'mysql://db?user=x&password=hush'])(
+  'no password of a place that cannot be used is said, as in %s',
+  async (catalog) => {
+    const [problem] = await problemsOf({ store: { catalog } })
+
+    expect(problem).toContain('store.catalog: must')
+    expect(problem).not.toContain('hush')
+  },
+)
 
 describe('workers', () => {
   it('share a disk, and no store on S3', async () => {
