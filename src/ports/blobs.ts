@@ -55,6 +55,8 @@ export interface BlobStore {
    * `undefined`: it does not lie there, or whoever keeps it does not answer soon. Left out where there never is one.
    */
   readonly address?: ((blob: BlobStat) => Promise<URL | undefined>) | undefined
+  /** Gives up what was begun so long ago that whoever did has died. Left out where nothing of that stays. */
+  readonly tidy?: (() => Promise<void>) | undefined
   /** Begins a blob in a temp file. */
   create(expected: ExpectedBlob): Promise<BlobWriter>
   /** True when there was something to delete. Open readers go on reading. `mayGo` is asked before each try. */

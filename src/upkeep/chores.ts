@@ -28,7 +28,7 @@ export interface ChoresEvents {
   /** A blob went, since it can be made again from what is kept of it. */
   folded?(blob: Folded): void
   unfoldable?(blob: Strange): void
-  failed?(chore: 'collect' | 'scrub' | 'dedup', error: unknown): void
+  failed?(chore: 'collect' | 'scrub' | 'dedup' | 'tidy', error: unknown): void
 }
 
 /** Between collections that nothing asked for: orphans, and what other processes brought. */
@@ -49,14 +49,17 @@ const SCRUB_LOOK_MS = 60_000
 /** From one round of deduplication to the next, ms. */
 const DEDUP_MS = { least: 250, most: 600_000 } as const
 
+/** From one round of tidying to the next, ms: what it gives up is a day old. */
+const TIDY_EVERY_MS = 3_600_000
+
 /** A scrub that is this much ahead of its rate waits, ms. */
 const AHEAD_MS = 50
 
 export interface ChoresDeps {
   readonly store: MeteredBlobs
   readonly catalog: Catalog
-  readonly collector: Collector
-  readonly verifier: Verifier
+  readonly collector: Pick<Collector, 'collect'>
+  readonly verifier: Pick<Verifier, 'all'>
   readonly deduplicator: Pick<Deduplicator, 'run'>
   readonly clock: Clock
   readonly policy: ChoresPolicy
@@ -89,7 +92,12 @@ export class Chores {
     store.onGrowth = (isFull) => {
       if (isFull || store.bytes > this.#budget) this.#wanted.resolve()
     }
-    await Promise.all([this.#collectAlways(), this.#scrubAlways(), this.#deduplicateAlways()])
+    await Promise.all([
+      this.#collectAlways(),
+      this.#scrubAlways(),
+      this.#deduplicateAlways(),
+      this.#tidyAlways(),
+    ])
     store.onGrowth = () => undefined
   }
 
@@ -145,6 +153,22 @@ export class Chores {
       }
     } catch (error) {
       if (!this.#stop.aborted) this.#events.failed?.('dedup', error)
+    }
+  }
+
+  async #tidyAlways(): Promise<void> {
+    while (!this.#ended.aborted) {
+      // The start of each server does it, too.
+      await this.#sleep(TIDY_EVERY_MS)
+      if (!this.#ended.aborted) await this.#tidy()
+    }
+  }
+
+  async #tidy(): Promise<void> {
+    try {
+      await this.#deps.store.tidy?.()
+    } catch (error) {
+      if (!this.#stop.aborted) this.#events.failed?.('tidy', error)
     }
   }
 

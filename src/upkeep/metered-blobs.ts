@@ -20,6 +20,7 @@ export type MeterNews = { readonly grown: number } | { readonly counted: number 
 export class MeteredBlobs implements BlobStore {
   readonly #store: BlobStore
   readonly address: BlobStore['address']
+  readonly tidy: BlobStore['tidy']
   #bytes = 0
   /** Told after every commit, with `isFull` when the disk refused one. */
   onGrowth: (isFull: boolean) => void = () => undefined
@@ -29,6 +30,7 @@ export class MeteredBlobs implements BlobStore {
   constructor(store: BlobStore) {
     this.#store = store
     this.address = store.address?.bind(store)
+    this.tidy = store.tidy?.bind(store)
   }
 
   /** Bytes in the store, as far as this process knows: what others commit is counted by the next listing, or told by them. */

@@ -10,6 +10,7 @@ import { layoutOf } from '../../src/store/layout.ts'
 import { Objects } from '../../src/store/s3/objects.ts'
 import { checkSemantics } from '../../src/store/s3/semantics.ts'
 import { ServerMark } from '../../src/store/s3/server-mark.ts'
+import { abortUploads } from '../../src/store/s3/stale-uploads.ts'
 import { Swaps } from '../../src/store/s3/swaps.ts'
 import {
   digestsOnS3,
@@ -185,7 +186,7 @@ describe.skipIf(!hasS3)('blobs on S3', () => {
       await left.write(BYTES.subarray(0, 8_000_000))
       await left.abort(new Error('upstream left'))
 
-      await expect.poll(() => objects.abortUploads(Date.now() + 60_000)).toBe(0)
+      await expect.poll(() => abortUploads(objects, Date.now() + 60_000)).toBe(0)
       expect(await digestsOnS3(half.place, 'blobs/')).toEqual(new Map())
     })
 
@@ -207,7 +208,7 @@ describe.skipIf(!hasS3)('blobs on S3', () => {
       expect(failed).toBe(1)
       expect((await digestsOnS3(near.place, 'blobs/')).get(blobKey(digest))).toBe(digest)
       using objects = await Objects.open(near.place, TEST_LIMITS)
-      expect(await objects.abortUploads(Date.now() + 60_000)).toBe(0)
+      expect(await abortUploads(objects, Date.now() + 60_000)).toBe(0)
     })
 
     it('wait for their end when another process is about to store them', async () => {
@@ -220,6 +221,20 @@ describe.skipIf(!hasS3)('blobs on S3', () => {
       await writer.commit()
 
       expect(wire.count('PUT', blobKey(EXPECTED.digest))).toBe(0)
+    })
+
+    it('leave no upload when another server was quicker', async () => {
+      await using near = await s3Half()
+      using objects = await Objects.open(near.place, TEST_LIMITS)
+      await using half = await s3Half({ place: near.place })
+      const writer = await half.blobs.create(EXPECTED)
+      await writer.write(BYTES)
+      await put(near.blobs, BYTES)
+
+      await writer.commit()
+
+      expect(await abortUploads(objects, Date.now() + 60_000)).toBe(0)
+      expect(await half.blobs.stat(EXPECTED.digest)).toEqual(EXPECTED)
     })
 
     it('are not sent again when they lie there already', async () => {
@@ -279,6 +294,50 @@ describe.skipIf(!hasS3)('blobs on S3', () => {
     expect(await half.blobs.stat(digest)).toBeUndefined()
   })
 
+  it('leave no upload of a file that another server had stored sooner', async () => {
+    await using near = await s3Half()
+    await using wire = await S3Wire.start(near.place.endpoint ?? '')
+    await using half = await s3Half({ place: { ...near.place, endpoint: wire.url } })
+    const bytes = randomBytes(11 * 1024 * 1024)
+    const key = blobKey(digestOf(bytes))
+    // Stored by the other one between the question and the upload.
+    wire.fault = ({ method, path }) =>
+      method === 'HEAD' && path.endsWith(key) && wire.count('POST', key) === 0
+        ? { kind: 'status', status: 404, code: 'NotFound' }
+        : undefined
+    await put(near.blobs, bytes)
+
+    await put(half.blobs, bytes)
+
+    using objects = await Objects.open(near.place, TEST_LIMITS)
+    expect(wire.count('POST', key)).toBe(2)
+    expect(await abortUploads(objects, Date.now() + 60_000)).toBe(0)
+  })
+
+  it('leave no upload behind that was begun long ago, on whichever page it is listed', async () => {
+    const place = await freshPlace()
+    using objects = await Objects.open(place, { ...TEST_LIMITS, page: 2 })
+    for (const key of ['a', 'b', 'b', 'b', 'c']) await objects.beginUpload(`blobs/${key}`)
+    const began = Date.now()
+
+    expect(await abortUploads(objects, began - 3_600_000)).toBe(0)
+    expect(await abortUploads(objects, began + 60_000)).toBe(5)
+    expect(await abortUploads(objects, began + 60_000)).toBe(0)
+  })
+
+  it('give up what was begun a day ago while the store is used', async () => {
+    let ahead = 0
+    await using half = await s3Half({ now: () => Date.now() + ahead })
+    using objects = await Objects.open(half.place, TEST_LIMITS)
+    await objects.beginUpload('blobs/a')
+    await half.blobs.tidy?.()
+    ahead = 25 * 3_600_000
+
+    await half.blobs.tidy?.()
+
+    expect(await abortUploads(objects, Date.now() + 60_000)).toBe(0)
+  })
+
   it('leave no upload behind that was begun long ago', async () => {
     await using half = await s3Half()
     using objects = await Objects.open(half.place, TEST_LIMITS)
@@ -289,8 +348,8 @@ describe.skipIf(!hasS3)('blobs on S3', () => {
 
     const failed = put(dying.blobs, randomBytes(11 * 1024 * 1024))
     await expect(failed).rejects.toMatchObject({ reason: 's3-denied' })
-    expect(await objects.abortUploads(Date.now() - 3_600_000)).toBe(0)
-    expect(await objects.abortUploads(Date.now() + 60_000)).toBe(1)
+    expect(await abortUploads(objects, Date.now() - 3_600_000)).toBe(0)
+    expect(await abortUploads(objects, Date.now() + 60_000)).toBe(1)
     expect(await digestsOnS3(half.place, 'blobs/')).toEqual(new Map())
   })
 })

@@ -72,6 +72,7 @@ export interface HalfOptions {
   readonly localCache?: number
   readonly limits?: S3Limits
   readonly redirect?: boolean
+  readonly now?: () => number
 }
 
 /** Bytes, sidecars and journal alone. */
@@ -82,7 +83,8 @@ export async function s3Half(options: HalfOptions = {}): Promise<S3HalfUnderTest
   const layout = layoutOf(data)
   await makeFolder(data)
   const temp = await TempFiles.open(layout)
-  const { monotonic, now } = systemClock
+  const { monotonic } = systemClock
+  const { now = systemClock.now } = options
   const half = await openS3Half(
     place,
     options.redirect ? { localCache, redirect: true } : { localCache },

@@ -46,11 +46,18 @@ export class GrowingUpload {
     }
   }
 
-  /** The whole file is there and right. False when there is such an object already. */
+  /** The whole file is there and right. False when there is such an object already; unless true, what went is given up. */
   async finish(): Promise<boolean> {
-    this.grew(this.#task.size)
-    const etags = await Promise.all(this.#parts)
-    return await this.#task.objects.completeUpload(await this.#begun(), etags)
+    let isDone = false
+    try {
+      this.grew(this.#task.size)
+      const etags = await Promise.all(this.#parts)
+      isDone = await this.#task.objects.completeUpload(await this.#begun(), etags)
+    } finally {
+      // S3 keeps the parts of what it refused to put together, and counts them.
+      if (!isDone) await this.abort()
+    }
+    return isDone
   }
 
   /** Gives it up, with what went of it. Never rejects: what is left is aborted with other stale uploads. */

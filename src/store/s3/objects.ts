@@ -234,19 +234,25 @@ export class Objects implements Disposable {
     }
   }
 
-  /** Gives up uploads that began before a time, ms since 1970: whoever did has died. Says how many. */
-  async abortUploads(before: number): Promise<number> {
-    const { bucket: Bucket } = this.place
-    const command = new this.#sdk.ListMultipartUploadsCommand({ Bucket, Prefix: this.#key('') })
-    const { Uploads = [] } = await this.#ask('list uploads', (signal) =>
-      this.#client.send(command, signal),
-    )
-    const old = Uploads.filter(({ Initiated }) => (Initiated?.getTime() ?? before) < before)
-    for (const { Key, UploadId } of old) {
-      const abort = new this.#sdk.AbortMultipartUploadCommand({ Bucket, Key, UploadId })
-      await this.#find(`abort the upload of ${Key}`, (signal) => this.#client.send(abort, signal))
+  /**
+   * Uploads that are neither completed nor aborted, and when they began, ms since 1970. Pages follow each other by keys alone, for some
+   * servers refuse the second marker, that of the upload: where a page ends within a key, others of that key are left out until
+   * those before them are gone.
+   */
+  async *listUploads(): AsyncGenerator<Upload & { readonly beganAt: number }> {
+    const under = this.#key('')
+    const query = { Bucket: this.place.bucket, Prefix: under, MaxUploads: this.#limits.page }
+    for (let KeyMarker: string | undefined; ; ) {
+      const command = new this.#sdk.ListMultipartUploadsCommand({ ...query, KeyMarker })
+      const page = await this.#ask('list uploads', (signal) => this.#client.send(command, signal))
+      for (const { Key, UploadId: id, Initiated } of page.Uploads ?? []) {
+        if (Key === undefined || id === undefined || Initiated === undefined) continue
+        yield { key: Key.slice(under.length), id, beganAt: Initiated.getTime() }
+      }
+      // A server that says where it was asked to begin would be asked for ever.
+      if (page.IsTruncated !== true || page.NextKeyMarker === KeyMarker) return
+      KeyMarker = page.NextKeyMarker
     }
-    return old.length
   }
 
   [Symbol.dispose](): void {

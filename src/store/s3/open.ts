@@ -21,6 +21,7 @@ import { S3Journal } from './s3-journal.ts'
 import { loadPresigner } from './sdk.ts'
 import { S3Sidecars } from './s3-sidecars.ts'
 import { checkSemantics } from './semantics.ts'
+import { abortUploads } from './stale-uploads.ts'
 import { Swaps } from './swaps.ts'
 
 /** Beside catalog, spool and cache: that the server's semantics were tried, and whose data folder it is. */
@@ -49,14 +50,16 @@ export async function openS3Half(
     objects[Symbol.dispose]()
     throw error
   }
-  // Only tidying: some may not list uploads, and lifecycle rules may do it, too.
-  objects.abortUploads(now() - STALE_UPLOAD_MS).catch(() => undefined)
+  const tidy = async () => void (await abortUploads(objects, now() - STALE_UPLOAD_MS))
+  // Whoever only runs commands has no server that does it now and then.
+  tidy().catch(() => undefined)
   const space = new CacheSpace(DiskSpace.of(layout.data, monotonic), () => cache)
   const reader = new FileReader()
   const spool = new Spool(temp, space, reader)
   const files = new FsBlobs(layout, spool, reader)
   const cache = new DiskCache(files, localCache, now)
-  const blobs = new S3Blobs({ remote: new RemoteBlobs(objects), spool, files, cache, redirect })
+  const remote = new RemoteBlobs(objects)
+  const blobs = new S3Blobs({ remote, spool, files, cache, redirect, tidy })
   const swaps = new Swaps(objects)
   const glances = new SingleFlight<void>()
   const readDocument: BlobsHalf['readDocument'] = (digest) => readDocumentIn(blobs, digest)

@@ -23,6 +23,8 @@ export interface S3Limits {
   readonly tries: number
   /** A blob beyond this is uploaded in parts of this size, bytes; S3 wants 5 MiB at least. */
   readonly partSize: number
+  /** Uploads that are listed at a time; S3 gives 1,000 at most. */
+  readonly page: number
 }
 
 export const S3_LIMITS: S3Limits = {
@@ -31,6 +33,7 @@ export const S3_LIMITS: S3Limits = {
   answerMs: 30_000,
   tries: 5,
   partSize: 8 * 1024 * 1024,
+  page: 1000,
 }
 
 /** For people. */

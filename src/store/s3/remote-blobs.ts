@@ -75,7 +75,6 @@ export class RemoteBlobs {
           if (isThere === undefined || (await isThere)) return false
           return (await upload.finish()) || (await this.#isThere({ digest, size }))
         } catch {
-          await upload.abort()
           return false
         }
       },
@@ -151,13 +150,7 @@ export class RemoteBlobs {
 
   /** False when there is such an object already. */
   async #upload(path: string, { digest, size }: BlobStat): Promise<boolean> {
-    const upload = this.#uploadOf(path, { digest, size })
-    try {
-      return await upload.finish()
-    } catch (error) {
-      await upload.abort()
-      throw error
-    }
+    return await this.#uploadOf(path, { digest, size }).finish()
   }
 
   /** The same of a blob of one part. */

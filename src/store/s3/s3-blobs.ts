@@ -41,11 +41,14 @@ export interface S3BlobsDeps {
   readonly cache: DiskCache
   /** Clients may be sent to S3. */
   readonly redirect: boolean
+  /** Gives up what went to S3 in part, long ago. */
+  readonly tidy: () => Promise<void>
 }
 
 export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
   readonly needsSync = false
   readonly address: BlobStore['address']
+  readonly tidy: BlobStore['tidy']
   readonly #deps: S3BlobsDeps
   readonly #fills: Fills
   readonly #seen: SeenThere
@@ -56,7 +59,8 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
 
   constructor(deps: S3BlobsDeps) {
     this.#deps = deps
-    const { remote, spool } = deps
+    const { remote, spool, tidy } = deps
+    this.tidy = tidy
     this.#seen = new SeenThere((digest) => remote.stat(digest))
     this.address = deps.redirect ? (blob) => within(addressOf(remote, blob), ADDRESS_MS) : undefined
     this.#fills = new Fills({
