@@ -21,6 +21,8 @@ export interface RegenerationEvents {
 /** A layer that is being made again, and whoever waits for it. */
 interface Regeneration {
   readonly growing: PendingBlob
+  /** As of an `OpenBlob`: it is linked already, but what it is made of may be gone by the next time. */
+  readonly kept: Promise<void>
   readonly interest: Interest
 }
 
@@ -53,13 +55,14 @@ export class Regenerations {
   ): Promise<OpenBlob | undefined> {
     const recipe = await findRecipe(this.#deps.catalog, target)
     if ('lost' in recipe) return undefined
-    const { growing, interest } =
+    const { growing, kept, interest } =
       this.#running.get(`${repository.upstream} ${target}`) ?? this.#start(repository, recipe)
     interest.add(by)
     return {
       digest: target,
       size: recipe.layer.size,
       growing,
+      kept,
       read: (range) => growing.read(range),
     }
   }
@@ -85,7 +88,10 @@ export class Regenerations {
     const growing = new PendingBlob({ digest: target, size }, writer.promise)
     const interest = new Interest(() => this.#deps.clock.monotonic())
     const key = `${repository.upstream} ${target}`
-    this.#running.set(key, { growing, interest })
+    const kept = growing.stored.then(() => undefined)
+    kept.catch(() => undefined)
+    const running = { growing, kept, interest }
+    this.#running.set(key, running)
     const task = {
       repository,
       source: { digest: source, size: 0 },
@@ -105,7 +111,7 @@ export class Regenerations {
         interest.end()
         this.#running.delete(key)
       })
-    return { growing, interest }
+    return running
   }
 }
 

@@ -4,7 +4,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { BlobStat, ByteRange } from '../ports/blobs.ts'
 import { type Blobs, blobUnknown } from '../pull/blobs.ts'
-import { readToKeep } from '../pull/open-blob.ts'
+import { Handover } from '../pull/handover.ts'
 import { matchesEtag } from './etag.ts'
 import type { Exchange } from './exchange.ts'
 import type { Headers } from './headers.ts'
@@ -31,6 +31,7 @@ export interface BlobAnswersDeps {
 
 export class BlobAnswers {
   readonly #deps: BlobAnswersDeps
+  readonly #handover = new Handover()
 
   constructor(deps: BlobAnswersDeps) {
     this.#deps = deps
@@ -66,7 +67,7 @@ export class BlobAnswers {
     this.#deps.touch(digest)
     this.#deps.served('blob', blob.growing === undefined ? 'store' : 'upstream')
     exchange.begin(200, { ...headers, 'Content-Length': blob.size })
-    await exchange.stream(readToKeep(blob, REUSE))
+    await exchange.stream(this.#handover.read(blob, undefined, REUSE))
   }
 
   /** Sends a client that follows to where the blob lies by itself; false where there is no such place, or not for this client. */
@@ -133,7 +134,7 @@ export class BlobAnswers {
     let known = await openBlob()
     const open = async (range: ByteRange) => {
       if (known.growing !== undefined && range !== first) known = await openBlob()
-      return known.read(range, REUSE)
+      return this.#handover.read(known, range, REUSE)
     }
     await this.#deps.parts.send(exchange, { ...parts, open, atHand: known.growing === undefined })
   }

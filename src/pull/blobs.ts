@@ -114,7 +114,11 @@ export class Blobs {
     const link = await this.#deps.catalog.links.find(repository, digest)
     const reopen: Reopen = async () =>
       left > 0 ? await this.#open(repository, digest, by, left - 1) : undefined
-    if (isOpen(link)) {
+    // What is found in the store already may still go with a crash.
+    const isBeingKept = this.#downloads
+      .find(keyOf(repository, digest))
+      ?.admitted.has(repository.name)
+    if (isOpen(link) && !isBeingKept) {
       const { size } = link
       const stored =
         (await this.openStored(digest, { size, reopen })) ??

@@ -1,4 +1,4 @@
-/** How a blob is read that may still be growing, may go while it is read, and must be kept before its reader has all of it. */
+/** How a blob is read that may still be growing and may go while it is read. */
 import { CrossdockError } from '../errors.ts'
 import type { ByteStream } from '../lib/streams.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -10,29 +10,16 @@ export interface OpenBlob {
   readonly size: number
   /** Present while the blob is still on its way into the store. */
   readonly growing?: GrowingBlob | undefined
-  /** Resolves when it is durable and linked to its repository, rejects when that failed. Present with `growing`; never unhandled. */
+  /**
+   * Resolves when it is durable and linked to its repository, rejects when that failed. Never unhandled. Present with `growing`, unless
+   * the blob is made of what is in the store and stays there.
+   */
   readonly kept?: Promise<void> | undefined
   read(range?: ByteRange, options?: ReadOptions): ByteStream
 }
 
 /** Opens a blob again. */
 export type Reopen = () => Promise<OpenBlob | undefined>
-
-/** A whole blob whose last piece waits until it is kept: what a client has pulled to its end survives a crash right then. */
-export function readToKeep(blob: OpenBlob, options?: ReadOptions): ByteStream {
-  return blob.kept === undefined ? blob.read(undefined, options) : heldUntil(blob.kept, blob.read())
-}
-
-async function* heldUntil(kept: Promise<void>, bytes: ByteStream): AsyncGenerator<Uint8Array> {
-  let held: Uint8Array | undefined
-  for await (const chunk of bytes) {
-    if (held !== undefined) yield held
-    held = chunk
-  }
-  // The bytes are right, even if there is no room for them here.
-  await kept.catch(() => undefined)
-  if (held !== undefined) yield held
-}
 
 /** Evicted between looking and reading, or found rotten in its first piece: nobody has seen a byte, so nobody need know. */
 export async function* readOrReopen(

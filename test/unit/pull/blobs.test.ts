@@ -67,3 +67,36 @@ test('a stored blob with rot that cannot be moved away ends in an error', async 
   await expect(collect(blob?.read() ?? streamOf(Buffer.alloc(0)), SIZE)).rejects.toThrow('rotted')
   expect(tries).toBeLessThan(10)
 })
+
+test('a blob that lies in the store but is not safe there is opened as one that is on its way', async () => {
+  const { blobs: store, catalog } = memoryStore()
+  const safe = Promise.withResolvers<void>()
+  const create = store.create.bind(store)
+  store.create = async (expected) => {
+    const writer = await create(expected)
+    const commit = writer.commit.bind(writer)
+    writer.commit = async () => {
+      const stat = await commit()
+      await safe.promise
+      return stat
+    }
+    return writer
+  }
+  upstream.add({ digest, size: SIZE })
+  const upstreams = upstreamsOf(upstream)
+  const all = new Blobs({
+    ...{ ...DOWNLOADS, store, catalog, upstreams },
+    ...{ offline: false, clock: systemClock },
+  })
+  const first = await all.open(repository, digest)
+  upstream.taps[0]?.push(Buffer.alloc(SIZE))
+  upstream.taps[0]?.end()
+  await first?.growing?.stored
+  expect(await store.stat(digest)).toBeDefined()
+  expect((await catalog.links.find(repository, digest))?.standing).toBe('proven')
+
+  expect((await all.open(repository, digest))?.kept).toBe(first?.kept)
+  safe.resolve()
+  await first?.kept
+  expect((await all.open(repository, digest))?.kept).toBeUndefined()
+})
