@@ -109,13 +109,15 @@ export interface Surroundings {
   readonly placeOf: PlaceOf
   /** Default: it is alone. */
   readonly seat?: Seat
+  /** What the processes of one server agree by is damaged or gone: none of them can go on. */
+  readonly onCoordinationDamaged?: () => void
   /** Somebody has seen that there is a store, so that nothing is tried there first. Default: no. */
   readonly isThere?: boolean
 }
 
 export async function openApp(config: Config, around: Surroundings): Promise<App> {
   const clock = systemClock
-  const { seat = ALONE } = around
+  const { seat = ALONE, isThere, onCoordinationDamaged } = around
   const isConfigured = (name: string) => upstreams.names.includes(name)
   const events = createTelemetry(config.log, around.log, isConfigured, logFields(seat))
   const settings = createSettings(config, seat.of)
@@ -132,9 +134,8 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   } = await openStore({
     data: config.data,
     place: config.store,
-    clock,
+    ...{ clock, isThere, onCoordinationDamaged },
     sibling: seat.of > 1 ? seat : undefined,
-    isThere: around.isThere,
     onCatalogReplaced: (loss) => events.catalogReplaced(loss),
   })
   const activity = new Activity(() => clock.now(), catalog)

@@ -128,7 +128,7 @@ interface Serving {
 
 async function serve(serving: Serving): Promise<number> {
   const { loaded, options, system, signals, seat, post, lost, started } = serving
-  const app = await openServer(loaded, system, seat)
+  const app = await openServer(loaded, system, seat, () => post?.damaged())
   const state: ServerState = {
     draining: new AbortController(),
     open: new Set(),

@@ -92,6 +92,7 @@ export async function openServer(
   { config, origin }: LoadedConfig,
   system: System,
   seat: Seat,
+  onCoordinationDamaged?: () => void,
 ): Promise<App> {
   const app = await openApp(config, {
     env: system.env,
@@ -99,6 +100,7 @@ export async function openServer(
     dockerConfig: servedDockerConfig(config, system),
     placeOf: origin.of,
     seat,
+    ...(onCoordinationDamaged && { onCoordinationDamaged }),
   })
   const file = dockerConfigFile(system.env, system.home)
   const text = isOpenToAll(config) ? await readFile(file, 'utf8').catch(() => '') : ''

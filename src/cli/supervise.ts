@@ -3,6 +3,8 @@ import type { LoadedConfig } from '../config/load.ts'
 import { systemClock } from '../clock.ts'
 import { createLogger } from '../lib/log.ts'
 import { tellReloaded, tellReloadRefused } from '../lib/reload-log.ts'
+import { coordinationFile } from '../store/open-coordination.ts'
+import { makeAnew, makeSound } from '../store/sqlite-coordination.ts'
 import { StartFailed, Supervisor } from '../workers/supervisor.ts'
 import { tellStart } from './greeting.ts'
 import { EXIT } from './output.ts'
@@ -25,13 +27,21 @@ export async function supervise(deps: SuperviseDeps): Promise<number> {
   const { loaded, count, signals, system, isSilent, started } = deps
   const { config, origin } = loaded
   const log = createLogger(config.log, system.log)
+  const agreed = coordinationFile(config.data)
+  makeSound(agreed)
   const supervisor = new Supervisor({
     ...{ count, config, file: origin.file, clock: systemClock },
     fork: () => system.processes.fork(),
+    makeAnew: () => makeAnew(agreed),
     events: {
       died: (worker, delayMs) =>
         log.error({ event: 'worker_died', ...worker, delayMs }, 'a worker ended by itself'),
       replaced: (worker) => log.info({ event: 'worker_replaced', ...worker }, 'its place is taken'),
+      damaged: () =>
+        log.error(
+          { event: 'coordination_damaged' },
+          'leases and notices of the workers are damaged or gone; all begin again with a new file',
+        ),
       reloaded: (what, { log: { level } }) =>
         tellReloaded(log, what, () => {
           log.level = level

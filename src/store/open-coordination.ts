@@ -1,11 +1,12 @@
 /** Opens what the processes that share a store agree by: on PostgreSQL with the catalog, else in a file of the data folder. */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../ports/clock.ts'
 import type { Coordination, Sibling } from '../ports/leases.ts'
 import type { StorePlace } from './halves.ts'
 import { LeasedTurns } from './leased-turns.ts'
 import { openPostgresCoordination } from './postgres/open.ts'
-import { Coordination as CoordinationFile } from './sqlite-coordination.ts'
+import { Coordination as CoordinationFile, coordinationDamaged } from './sqlite-coordination.ts'
 import { SqliteFences } from './sqlite-fences.ts'
 import { SqliteLeaseTable } from './sqlite-leases.ts'
 import { SqliteNotices } from './sqlite-notices.ts'
@@ -18,6 +19,8 @@ export interface CoordinationDeps {
   readonly clock: Clock
   /** Of several processes of this machine that serve from one embedded store; `undefined`: it is alone. */
   readonly sibling: Sibling | undefined
+  /** What siblings agree by is damaged, or another file than the others have: none of them can go on. */
+  readonly onDamaged?: (() => void) | undefined
 }
 
 export interface OpenCoordination extends Coordination {
@@ -31,11 +34,16 @@ export async function openCoordination({
   data,
   clock,
   sibling,
+  onDamaged = () => undefined,
 }: CoordinationDeps): Promise<OpenCoordination | undefined> {
   if (catalog.kind === 'postgres')
     return await openPostgresCoordination({ url: catalog.url, clock })
   if (sibling === undefined) return undefined
-  return await openAmongSiblings(join(data, 'coordination.sqlite'), clock, sibling)
+  return await openAmongSiblings(coordinationFile(data), clock, sibling, onDamaged)
+}
+
+export function coordinationFile(data: string): string {
+  return join(data, 'coordination.sqlite')
 }
 
 /**
@@ -46,9 +54,16 @@ async function openAmongSiblings(
   path: string,
   clock: Clock,
   { server, number, gone }: Sibling,
+  onDamaged: () => void,
 ): Promise<OpenCoordination> {
-  const { table, leases, ...rest } = openFileOf(
-    path,
+  // Others have it open, and would not see the one that is made now.
+  if (number > 1 && !existsSync(path)) {
+    onDamaged()
+    throw coordinationDamaged()
+  }
+  const file = CoordinationFile.open(path, onDamaged)
+  const { table, leases, ...rest } = withFile(
+    file,
     clock,
     `${server}.${number}.`,
     `worker ${number}`,
@@ -69,11 +84,10 @@ async function openAmongSiblings(
 
 /** Leases and notices of the processes of one machine, in this file. */
 export function openSqliteCoordination(path: string, clock: Clock): OpenCoordination {
-  return openFileOf(path, clock, '', '')
+  return withFile(CoordinationFile.open(path), clock, '', '')
 }
 
-function openFileOf(path: string, clock: Clock, process: string, note: string) {
-  const file = CoordinationFile.open(path)
+function withFile(file: CoordinationFile, clock: Clock, process: string, note: string) {
   const notices = new SqliteNotices(file)
   const table = new SqliteLeaseTable(file)
   const leases = new TableLeases(table, notices, clock, process)

@@ -39,6 +39,8 @@ export interface StoreDeps extends SqliteOptions {
   readonly refill?: boolean | undefined
   /** Other processes of this machine serve from the same store; default: none. */
   readonly sibling?: Sibling | undefined
+  /** What siblings agree by is damaged or gone: none of them can go on. */
+  readonly onCoordinationDamaged?: (() => void) | undefined
   /** There is a store, so whoever made it has tried what it lies on. */
   readonly isThere?: boolean | undefined
 }
@@ -58,7 +60,10 @@ export async function openStore(deps: StoreDeps): Promise<Store> {
     const local = { layout, temp, monotonic, now, writers, s3Limits, isThere }
     const half = opening.use(await openBlobsHalf(place, local))
     const { blobs, sidecars, journal } = half
-    const coordination = await openCoordination({ catalog: place.catalog, data, clock, sibling })
+    const { catalog: where } = place
+    const onDamaged = deps.onCoordinationDamaged
+    const agreed = { catalog: where, data, clock, sibling, onDamaged }
+    const coordination = await openCoordination(agreed)
     if (coordination !== undefined) opening.use(coordination)
     const fences = coordination?.fences
     const catalog = opening.use(await openCatalog(place, local, half, { ...deps, fences }))

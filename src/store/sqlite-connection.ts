@@ -1,6 +1,7 @@
 /** One connection to a file of SQLite: WAL, statements prepared once, failures that say what to do. */
 import { closeSync, openSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
+import type { CrossdockError } from '../errors.ts'
 import { storeFailure } from './failures.ts'
 import { FILE_MODE } from './layout.ts'
 import type { Row, Value } from './sqlite-row.ts'
@@ -68,7 +69,11 @@ export class Connection {
     try {
       return work()
     } catch (error) {
-      throw storeFailure(this.#use, error)
+      throw this.failureOf(error)
     }
+  }
+
+  protected failureOf(error: unknown): CrossdockError {
+    return storeFailure(this.#use, error)
   }
 }

@@ -71,6 +71,11 @@ export class Post {
     this.#channel.send({ kind: 'configured', config })
   }
 
+  /** What all of them agree by is damaged or gone; the supervisor begins all of them anew, this one as well. */
+  damaged(): void {
+    this.#channel.send({ kind: 'damaged' })
+  }
+
   /** What others say. Throws what one of them has failed with. */
   async ask<S extends Subject>(
     about: S,

@@ -16,6 +16,8 @@ export interface SupervisorEvents {
   died(worker: { readonly number: number; readonly pid: number } & Ending, delayMs: number): void
   /** The one that took a place serves. */
   replaced(worker: { readonly number: number; readonly pid: number }): void
+  /** What they agree by is damaged or gone: all end at once, and begin with another one. */
+  damaged(): void
   /** All that serve go by the configuration of now, whoever asked for it. */
   reloaded(what: Reloaded, config: Config): void
   /** Something of it cannot be used. */
@@ -29,6 +31,8 @@ export interface SupervisorDeps {
   readonly config: Config
   readonly file: string | undefined
   readonly clock: Clock
+  /** Makes anew what workers agree by; nobody uses it then. */
+  readonly makeAnew: () => void
   readonly events: SupervisorEvents
 }
 
@@ -54,6 +58,8 @@ interface Worker {
   state: 'starting' | 'begun' | 'ready'
   /** What it began with. */
   config: Config
+  /** Of the files by which workers agree, the how many-th. */
+  readonly agreement: number
 }
 
 /** Whoever has served for so long has not died of its start, ms. */
@@ -86,6 +92,9 @@ export class Supervisor {
   /** In force: what a worker begins with. */
   #config: Config
   #lastNumber = 0
+  #agreement = 1
+  /** Until those that went by the last file have ended. */
+  #clearing: Promise<void> = Promise.resolve()
   #metricsAsked = 0
   #hasStarted = false
 
@@ -169,6 +178,7 @@ export class Supervisor {
       ready: Promise.withResolvers(),
       state: 'starting',
       config: this.#config,
+      agreement: this.#agreement,
     }
     worker.ready.promise.catch(() => undefined)
     this.#workers.set(worker.number, worker)
@@ -212,6 +222,8 @@ export class Supervisor {
     const { signal } = this.#ending
     try {
       await clock.sleep(delayMs, signal)
+      await this.#clearing
+      signal.throwIfAborted()
     } catch {
       return
     }
@@ -221,6 +233,22 @@ export class Supervisor {
       () => false,
     )
     if (isReady) events.replaced({ number, pid: child.pid })
+  }
+
+  /**
+   * Who goes on by a file of its own, or believes in a lease that nobody can read any more, does what another one does as well. So none
+   * begins before all have ended; each is replaced as if it had died.
+   */
+  #beginAnew(): void {
+    const { events, makeAnew } = this.#deps
+    this.#agreement += 1
+    events.damaged()
+    const children = [...this.#workers.values()].map(({ child }) => child)
+    for (const child of children) child.kill()
+    // What cannot be made here cannot be opened by those that begin, who say why.
+    this.#clearing = Promise.all(children.map(({ ended }) => ended))
+      .then(makeAnew)
+      .catch(() => undefined)
   }
 
   #hear(worker: Worker, message: FromWorker): void {
@@ -241,6 +269,10 @@ export class Supervisor {
         break
       case 'configured':
         this.#config = message.config
+        break
+      case 'damaged':
+        // All of them notice, and some say so when they have ended.
+        if (worker.agreement === this.#agreement && !this.#ending.signal.aborted) this.#beginAnew()
         break
       case 'answer':
         this.#inquiries.answered(number, message.id, message.answer)

@@ -72,6 +72,8 @@ export type ToWorker =
 export type FromWorker =
   | { readonly kind: 'hello' }
   | { readonly kind: 'ready'; readonly start: Start }
+  /** What all of them agree by is damaged or gone: none can go on. */
+  | { readonly kind: 'damaged' }
   /** It goes by another configuration now. */
   | { readonly kind: 'configured'; readonly config: Config }
   | { readonly kind: 'answer'; readonly id: number; readonly answer: Answer }

@@ -12,6 +12,7 @@ export class FakeWorker implements Child {
   /** What a worker's own program speaks by. */
   readonly channel: Channel
   isKilled = false
+  #isLate = false
   readonly #end = Promise.withResolvers<Ending>()
   #hear: (message: FromWorker) => void = () => undefined
   #told: (message: ToWorker) => void = () => undefined
@@ -38,7 +39,12 @@ export class FakeWorker implements Child {
 
   kill(): void {
     this.isKilled = true
-    this.end({ code: null, signal: 'SIGKILL' })
+    if (!this.#isLate) this.end({ code: null, signal: 'SIGKILL' })
+  }
+
+  /** The kernel takes its time: `kill` does not end it, but `end` does. */
+  diesLate(): void {
+    this.#isLate = true
   }
 
   say(message: FromWorker): void {
@@ -77,7 +83,10 @@ export class FakeWorkers {
 
 /** Of a supervisor. */
 export function fakeEvents() {
-  return { died: vi.fn(), replaced: vi.fn(), reloaded: vi.fn(), reloadRefused: vi.fn() }
+  return {
+    ...{ died: vi.fn(), replaced: vi.fn(), damaged: vi.fn() },
+    ...{ reloaded: vi.fn(), reloadRefused: vi.fn() },
+  }
 }
 
 export function configWith(more: object = {}): Config {

@@ -108,7 +108,7 @@ async function listening(child: ChildProcess, port: number, log: () => string): 
   throw new Error(`versitygw does not listen: ${log()}`)
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

@@ -10,6 +10,7 @@ import { pull, RefusedError } from '../helpers/faults-puller.ts'
 import { ROOT } from '../helpers/fixtures.ts'
 import { runCommand } from '../helpers/fixtures-command.ts'
 import { isEmbeddedOnly } from '../helpers/pair.ts'
+import { freePort } from '../helpers/s3-server.ts'
 
 const MIB = 1024 * 1024
 const PULLERS = 50
@@ -27,10 +28,9 @@ interface Told {
   }
 }
 
-const start = () =>
-  TestProxy.start({
-    config: { workers: 2, limits: { retries: 0, connections: 1_000, clientConnections: 1_000 } },
-  })
+const LIMITS = { retries: 0, connections: 1_000, clientConnections: 1_000 }
+const start = (config = {}) =>
+  TestProxy.start({ config: { workers: 2, limits: LIMITS, ...config } })
 
 const isSkipped = isEmbeddedOnly('workers share one disk; on S3 there are several servers instead')
 
@@ -259,6 +259,34 @@ describe.skipIf(isSkipped)('two workers at their end', () => {
     expect(await stopped).toBe(0)
     expect((await ask(`${proxy.base}/`)).status).toBe(0)
     expect(children.filter(isAlive)).toEqual([])
+  })
+
+  test('begin again with a new file when the one by which they agree is damaged', async () => {
+    // Port 0 would be another one when all have ended.
+    const address = `127.0.0.1:${await freePort()}`
+    await using proxy = await start({ listen: [{ address }] })
+    let tag = 0
+    const coldPull = async () => {
+      tag += 1
+      await proxy.registry.pushImage('rot/app', `${tag}`, { layers: [{ size: 10_000 }] })
+      return await pull(proxy.base, 'rot/app', `${tag}`).then(() => 'served', String)
+    }
+    expect(await coldPull()).toBe('served')
+    const children = await workersOf(proxy)
+    const file = join(proxy.data, 'coordination.sqlite')
+
+    for (const one of [file, `${file}-wal`]) await writeFile(one, Buffer.alloc(65_536, 0x5a))
+
+    const damaged = () => [...proxy.crossdock.output().matchAll(/"event":"coordination_damaged"/g)]
+    const pulledUntilTold = async () => [await coldPull(), damaged().length]
+    await expect.poll(pulledUntilTold, WAIT).toEqual(['served', 1])
+    await expect.poll(() => children.filter(isAlive), WAIT).toEqual([])
+    expect(damaged()).toHaveLength(1)
+
+    await proxy.stop('SIGTERM')
+    await writeFile(file, Buffer.alloc(65_536, 0x5a))
+    await proxy.start()
+    expect(await coldPull()).toBe('served')
   })
 
   test('end when their supervisor is killed, so that the next server is alone', async () => {

@@ -31,7 +31,9 @@ async function both() {
   const events = fakeEvents()
   const clock = new ManualClock()
   const config = configWith()
-  const supervisor = new Supervisor({ fork, count: 2, config, file: undefined, clock, events })
+  const makeAnew = () => undefined
+  const deps = { fork, count: 2, config, file: undefined, clock, makeAnew, events }
+  const supervisor = new Supervisor(deps)
   expect(await supervisor.start()).toMatchObject({ facts: { seat: 1 } })
   const [one, other] = posts
   if (one === undefined || other === undefined) throw new Error('there are two')

@@ -14,8 +14,9 @@ function supervised(count = 2) {
   const config = configWith()
   const events = fakeEvents()
   const { fork } = workers
-  const supervisor = new Supervisor({ fork, count, config, file: '/f.yaml', clock, events })
-  return { workers, clock, config, events, supervisor }
+  const makeAnew = vi.fn()
+  const deps = { fork, count, config, file: '/f.yaml', clock, makeAnew, events }
+  return { workers, clock, config, events, makeAnew, supervisor: new Supervisor(deps) }
 }
 
 async function running() {
@@ -119,6 +120,32 @@ test('replaces who dies at once, again and again ever later, and at once when it
     0,
   ])
   expect(workers.at(0).isKilled).toBe(false)
+})
+
+test('ends all when what they agree by is damaged, and begins with another one when none has the last one open', async () => {
+  const { workers, clock, events, makeAnew } = await running()
+  const [one, other] = [workers.at(0), workers.at(1)]
+  other.diesLate()
+
+  one.say({ kind: 'damaged' })
+  other.say({ kind: 'damaged' })
+  await clock.pass(0)
+
+  expect([one.isKilled, other.isKilled]).toEqual([true, true])
+  expect(makeAnew).not.toHaveBeenCalled()
+  expect(workers.all).toHaveLength(2)
+  other.end({ code: null, signal: 'SIGKILL' })
+  await clock.pass(0)
+  expect(makeAnew).toHaveBeenCalledTimes(1)
+  expect(workers.all).toHaveLength(4)
+  one.say({ kind: 'damaged' })
+  workers.at(2).serve()
+  workers.at(3).serve()
+  await settled()
+  expect(events.damaged).toHaveBeenCalledTimes(1)
+  expect(events.replaced).toHaveBeenCalledTimes(2)
+  workers.at(3).say({ kind: 'damaged' })
+  expect(events.damaged).toHaveBeenCalledTimes(2)
 })
 
 test('begins a new one with what the others go by since the last reload', async () => {
