@@ -1,5 +1,6 @@
 /** Which of the conversions that were made over time a puller of a profile gets now, and which profile and format have left behind. */
 import type { Profiles } from '../config/profiles.ts'
+import type { Digest } from '../oci/digest.ts'
 import type { ConvertedImage } from '../ports/conversions.ts'
 import type { Recipe } from '../ports/recipe.ts'
 import { optionsText } from '../ports/recipe.ts'
@@ -26,14 +27,15 @@ export function currentOnes(
 
 /**
  * Each conversion once: several recipes may come to the same, when what they differ in could not be converted. The first record
- * of each stands for it, unless another is current.
+ * of each stands for it, unless another is current. What an index among them names is part of that.
  */
 export function distinctOnes(
   made: readonly ConvertedImage[],
   profiles: Profiles,
 ): ReadonlyMap<ConvertedImage, { readonly isCurrent: boolean }> {
-  const current = currentOnes(made, profiles)
-  const byOutcome = Map.groupBy(made, ({ recipe, target }) => `${recipe.profile} ${target}`)
+  const whole = withoutParts(made)
+  const current = currentOnes(whole, profiles)
+  const byOutcome = Map.groupBy(whole, ({ recipe, target }) => `${recipe.profile} ${target}`)
   const found = new Map<ConvertedImage, { readonly isCurrent: boolean }>()
   for (const same of byOutcome.values()) {
     const [first] = same
@@ -41,6 +43,17 @@ export function distinctOnes(
     if (one !== undefined) found.set(one, { isCurrent: current.has(one) })
   }
   return found
+}
+
+/** An image that is answered as an index is a record of its own, but no puller gets it but by that index. */
+function withoutParts(made: readonly ConvertedImage[]): readonly ConvertedImage[] {
+  const keyOf = (profile: string, digest: Digest) => `${profile} ${digest}`
+  const parts = new Set(
+    made
+      .filter(({ recipe }) => recipe.children !== undefined)
+      .flatMap(({ recipe, outputs }) => outputs.map(({ digest }) => keyOf(recipe.profile, digest))),
+  )
+  return made.filter(({ recipe, target }) => !parts.has(keyOf(recipe.profile, target)))
 }
 
 /** An image that is answered as an index was made first as what the index names. */

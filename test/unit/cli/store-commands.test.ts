@@ -282,6 +282,27 @@ describe('commands on a store', () => {
     )
   })
 
+  it('lists a conversion that stands in an index once, as the current one', async () => {
+    await registry.pushImage('lazy/app', '1')
+    const upstreams = { local: { url: registry.url } }
+    const profiles = { soci: { format: 'soci', minLayerSize: 0 } }
+    await place.write(
+      'soci.yaml',
+      JSON.stringify({ defaultUpstream: 'local', upstreams, profiles }),
+    )
+    const run = async (...args: string[]) => (await place.run(...args, '--config', 'soci.yaml')).out
+    const [staged] = JSON.parse(await run('stage', '--json', 'lazy/app:1-soci'))
+
+    const [source, ...conversions] = JSON.parse(await run('list', '--json', 'lazy/**'))
+    const inspected = JSON.parse(await run('inspect', '--json', 'lazy/app:1'))
+
+    expect(source).toMatchObject({ profile: 'original' })
+    const index = { profile: 'soci', current: true, digest: staged.digest }
+    expect(conversions).toMatchObject([index])
+    expect(inspected.conversions).toMatchObject([index])
+    expect(await run('list', 'lazy/**')).toMatch(/\n1 name, 1 conversion; /)
+  })
+
   it.each([
     ['list'],
     ['inspect', 'team/app:1'],
