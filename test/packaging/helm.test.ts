@@ -104,6 +104,18 @@ describeWithPrograms(['helm', 'kubeconform'], 'the chart', () => {
     ['config.workers=2,config.store.blobs=s3://bucket', 'raise replicas instead'],
     ['config.cache.maxSise=1GiB', "additional properties 'maxSise' not allowed"],
     ['config.data=/elsewhere', "additional properties 'data' not allowed"],
+    [
+      'config.store.catalog=postgres://me:hunter2@db/x',
+      'secrets.environment a Secret with the key PGPASSWORD',
+    ],
+    [
+      'config.store.catalog=postgres://me@db/x?password=hunter2',
+      'config.store.catalog: a password there',
+    ],
+    [
+      'config.upstreams.local.password=hunter2',
+      'config.upstreams.local.password: would lie in a ConfigMap',
+    ],
     ['nodes.enabled=true', 'nodes.address: nodes know no names of services'],
     ['ingress.enabled=true', 'ingress.host: the name that clients put before'],
     ['metrics.serviceMonitor.enabled=true,config.admin=off', 'config.admin must not be off'],
@@ -114,6 +126,15 @@ describeWithPrograms(['helm', 'kubeconform'], 'the chart', () => {
 
     expect(stderr).toContain(reason)
     expect(status).not.toBe(0)
+  })
+
+  test('takes passwords that are variables', async () => {
+    const catalog = `config.store.catalog=postgres://me:\${DB_PASSWORD}@db/x?sslmode=require`
+    const upstream = `config.upstreams.local.password=\${LOCAL_PASSWORD}`
+
+    const rendered = await render('default', '--set', catalog, '--set', upstream)
+
+    expect(rendered).toContain(`me:\${DB_PASSWORD}@db`)
   })
 
   test('opens a port for each listener, and the admin listener to nobody outside', async () => {

@@ -59,3 +59,14 @@ port: registry
 scheme: {{ if $first.tls }}HTTPS{{ else }}HTTP{{ end }}
 {{- end -}}
 {{- end }}
+
+{{/* Nothing; refused where a password would stand in the ConfigMap. A variable ("${NAME}") is none. */}}
+{{- define "crossdock.noPasswords" -}}
+{{- $catalog := ((.Values.config.store).catalog) | default "" -}}
+{{- $bare := regexReplaceAll "[$][{][A-Za-z_][A-Za-z0-9_]*[}]" $catalog "" -}}
+{{- if or (regexMatch "(?s)//[^/@]*:.+@" $bare) (regexMatch "[?&]password=[^&]" $bare) }}{{ fail "config.store.catalog: a password there would lie in a ConfigMap; leave it out and name in secrets.environment a Secret with the key PGPASSWORD, or write ${NAME} of one of its keys" }}{{ end -}}
+{{- range $name, $upstream := .Values.config.upstreams | default dict -}}
+{{- $password := ($upstream).password | default "" | toString -}}
+{{- if and $password (not (regexMatch "^[$][{][A-Za-z_][A-Za-z0-9_]*[}]$" $password)) }}{{ fail (printf "config.upstreams.%s.password: would lie in a ConfigMap; name a file of secrets.create or secrets.existing in passwordFile, or write ${NAME} of a key of secrets.environment" $name) }}{{ end -}}
+{{- end -}}
+{{- end }}
