@@ -4,21 +4,29 @@ import type { App } from '../app.ts'
 import { isLoopback } from '../config/address.ts'
 import { formatHost, type Listener } from '../http/server.ts'
 import { CLIENTS } from '../setup/clients.ts'
+import { addressOf } from '../store/postgres/driver.ts'
+import { nameOf } from '../store/s3/place.ts'
 import type { Start } from '../workers/words.ts'
 import { readVersion } from './version.ts'
 
-/** Fields of the log's line. */
+/** Fields of the log's line. `peers`: where other servers are told to follow downloads, `HOST:PORT`. */
 export function startFacts(
-  app: App,
+  app: Pick<App, 'config'>,
   listeners: readonly Listener[],
   file: string | undefined,
+  peers: string | undefined,
 ): Start['facts'] {
   const { doors, admin } = sorted(app, listeners)
+  const { catalog, blobs } = app.config.store
   return {
     version: readVersion(),
     addresses: doors.map(({ url }) => url),
     admin: admin?.url,
     data: app.config.data,
+    catalog: catalog.kind === 'sqlite' ? 'sqlite' : `postgres://${addressOf(catalog.url)}`,
+    blobs: blobs.kind === 'disk' ? 'disk' : nameOf(blobs),
+    // Workers of one machine have doors of their own, which nobody sets up.
+    peers: app.config.replicas.listen && peers,
     config: file,
   }
 }
@@ -69,7 +77,7 @@ async function pullName(app: App): Promise<string> {
   return `REPOSITORY:TAG-zstd   # any image of the upstream ${app.upstreams.default.name}`
 }
 
-function sorted({ config }: App, listeners: readonly Listener[]) {
+function sorted({ config }: Pick<App, 'config'>, listeners: readonly Listener[]) {
   const admin = config.admin === undefined ? undefined : listeners.at(-1)
   return { admin, doors: listeners.filter((one) => one !== admin) }
 }

@@ -16,7 +16,7 @@ export async function openPeerDoor({
   blobs,
   config,
   telemetry,
-}: Pick<App, 'flights' | 'blobs' | 'config' | 'telemetry'>): Promise<AsyncDisposable | undefined> {
+}: Pick<App, 'flights' | 'blobs' | 'config' | 'telemetry'>): Promise<PeerListener | undefined> {
   const listen = listenerOf(config)
   if (flights === undefined || listen === undefined) return undefined
   try {

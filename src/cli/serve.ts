@@ -80,9 +80,9 @@ async function serveOrSupervise(given: {
   }
   return await serve({
     ...{ loaded, options, system, signals, seat: ALONE, lost: held.lost, post: undefined },
-    started: async (app, listeners) => {
+    started: async (app, listeners, peers) => {
       isOver()
-      tellStart(app.telemetry.log, startFacts(app, listeners, origin.file))
+      tellStart(app.telemetry.log, startFacts(app, listeners, origin.file, peers))
       if (!isSilent) system.output.out(await greeting(app, listeners))
       tellReady(system.env).catch((error) => app.telemetry.readinessUntold(error))
     },
@@ -105,8 +105,8 @@ async function serveAsWorker(post: Post, options: CommonOptions, system: System)
       abandon,
     },
     lost: new Promise<never>(() => undefined),
-    started: async (app, listeners) => {
-      const facts = startFacts(app, listeners, file)
+    started: async (app, listeners, peers) => {
+      const facts = startFacts(app, listeners, file, peers)
       post.ready({ facts, greeting: await greeting(app, listeners) })
     },
   })
@@ -122,8 +122,12 @@ interface Serving {
   readonly post: Post | undefined
   /** Rejects when another server has taken the store over. */
   readonly lost: Promise<never>
-  /** All listeners are there. */
-  readonly started: (app: App, listeners: readonly Listener[]) => Promise<void>
+  /** All listeners are there; `peers`: where other servers are told to reach this one. */
+  readonly started: (
+    app: App,
+    listeners: readonly Listener[],
+    peers: string | undefined,
+  ) => Promise<void>
 }
 
 async function serve(serving: Serving): Promise<number> {
@@ -138,7 +142,7 @@ async function serve(serving: Serving): Promise<number> {
     await app[Symbol.asyncDispose]()
     throw error
   }
-  await using _peers = await openPeerDoor(app).catch(end)
+  await using peers = await openPeerDoor(app).catch(end)
   const listeners = await openListeners(app, state, { seat, post }).catch(end)
   const keeper = keepHouse(app)
   const reload = new Reload({ app, listeners, keeper, options, system, post }, loaded.config)
@@ -147,7 +151,7 @@ async function serve(serving: Serving): Promise<number> {
   state.reload.resolve(() => reload.asked())
   post?.answerWith({ reload: () => reload.asked() })
   post?.onEnded((numbers) => app.coordination?.siblingsEnded(numbers).catch(() => undefined))
-  await started(app, listeners)
+  await started(app, listeners, peers?.address)
   const takenOver = await Promise.race([signals.first, lost]).then(
     () => undefined,
     (error: unknown) => ({ error }),

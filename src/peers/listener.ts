@@ -47,11 +47,14 @@ const LIMITS: PeerLimits = {
 export class PeerListener implements AsyncDisposable {
   /** For the leases that are held here. */
   readonly note: string
+  /** Where the others reach it, `HOST:PORT`. */
+  readonly address: string
   readonly #server: Server
 
-  private constructor(server: Server, note: string) {
+  private constructor(server: Server, address: string, key: string) {
     this.#server = server
-    this.note = note
+    this.address = address
+    this.note = noteOf({ url: `http://${address}`, key })
   }
 
   /** Throws what the operating system says when it cannot listen there. */
@@ -64,7 +67,7 @@ export class PeerListener implements AsyncDisposable {
     await once(server, 'listening')
     const address = server.address()
     const bound = typeof address === 'object' && address !== null ? address.port : port
-    return new PeerListener(server, noteOf({ url: `http://${advertised(bound)}`, key }))
+    return new PeerListener(server, advertised(bound), key)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

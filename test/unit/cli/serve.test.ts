@@ -51,6 +51,7 @@ describe('serve', () => {
     expect(out).toBe('')
     expect(JSON.parse(line)).toMatchObject({
       ...{ version: expect.stringMatching(/^\d/), data: `${place.folder}/data`, config: file },
+      ...{ catalog: 'sqlite', blobs: 'disk' },
       ...{ addresses: [expect.stringMatching(/^http:/)], admin: expect.stringMatching(/^http:/) },
     })
   })
