@@ -2,7 +2,7 @@
 import { isAbsolute } from 'node:path'
 import { FORMATS } from '../format/formats.ts'
 import { parseReference } from '../oci/reference.ts'
-import { formatAddress } from './address.ts'
+import { checkDoors } from './door-checks.ts'
 import { readOptions } from './options.ts'
 import { type Path, type Problem, suggestion } from './problem.ts'
 import { BUILT_INS } from './profiles.ts'
@@ -24,7 +24,7 @@ export function checkReferences(parts: ConfigParts): Problem[] {
     ...checkProfileNames(parts),
     ...checkRecords(parts),
     ...checkAttached(parts),
-    ...checkListeners(parts),
+    ...checkDoors(parts),
     ...checkUpstreams(parts),
     ...checkDefaultUpstream(parts),
     ...checkWaits(parts),
@@ -128,22 +128,6 @@ function isReference(text: string): boolean {
   } catch {
     return false
   }
-}
-
-function checkListeners({ listen = [], admin }: ConfigParts): Problem[] {
-  const seen = new Set<string>()
-  const doors = [
-    ...listen.map((one, index) => ({ ...one, path: ['listen', index, 'address'] as Path })),
-    ...(admin ? [{ ...admin, path: ['admin'] as Path }] : []),
-  ]
-  return doors.flatMap((door): Problem[] => {
-    const address = formatAddress(door)
-    if (door.port === 0 || !seen.has(address)) {
-      seen.add(address)
-      return []
-    }
-    return [{ path: door.path, text: `${address} is taken by another listener of this file` }]
-  })
 }
 
 function checkUpstreams({ upstreams = {} }: ConfigParts): Problem[] {

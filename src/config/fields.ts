@@ -40,6 +40,13 @@ export function count(byDefault: number) {
   return z.number().int().min(1).max(1_000_000).default(byDefault)
 }
 
+const workersError = { error: 'must be auto or a whole number from 1 to 64' }
+
+export const workerCount = z.union(
+  [z.literal('auto'), z.number().int(workersError).min(1, workersError).max(64, workersError)],
+  workersError,
+)
+
 export function checked<T extends object | string>(
   what: string,
   parse: (text: string) => T | undefined,

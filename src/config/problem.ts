@@ -114,12 +114,23 @@ function show(value: unknown, node: SchemaNode | undefined): string {
   return JSON.stringify(typeof value === 'string' ? withoutSecrets(value).slice(0, 80) : value)
 }
 
-/** What stands between `//` and `@` in a URL, or in one within it, may be a password, and a parameter of that name is one. */
+/** What stands between `//` and `@` in a URL, or in one within it, may be a password, and so may most of its parameters' values. */
 function withoutSecrets(text: string): string {
   return text
-    .replace(/\/\/.*(@|%40)/is, '//(hidden)$1')
+    .replace(/\/\/.*@/s, '//(hidden)@')
+    .replace(PORTLESS, '//$1:(hidden)')
+    .replace(PARAMETER, (whole, key: string, value: string) =>
+      HARMLESS.test(value) && TELLING.has(key) ? whole : whole.replace(/=.*/s, '=(hidden)'),
+    )
+    .replace(/\/\/.*%40/is, '//(hidden)%40')
     .replace(/(password=)[^&\s]*/gi, '$1(hidden)')
 }
+
+/** `//NAME:` before what is no port: an address whose host was forgotten. */
+const PORTLESS = /\/\/([\w.-]+):(?!\d*(?:[/?#&]|$)).*/s
+const PARAMETER = /[?&]([^=&]*)=([^&]*)/gs
+const TELLING: ReadonlySet<string> = new Set(['endpoint', 'region', 'forcePathStyle', 'sslmode'])
+const HARMLESS = /^[\w.:/[\]-]*$/
 
 export function valueAt(tree: unknown, path: Path): unknown {
   let value = tree

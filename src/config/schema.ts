@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { parseAddress } from './address.ts'
 import { auth } from './auth-schema.ts'
+import { parseCatalogPlace } from './catalog-place.ts'
 import {
   addressRange,
   checked,
@@ -17,11 +18,12 @@ import {
   size,
   text,
   timer,
+  workerCount,
 } from './fields.ts'
 import { LIMITS } from './limits.ts'
 import { replicas } from './replicas-schema.ts'
 import type { SchemaNode } from './schema-node.ts'
-import { parseBlobsPlace, parseCatalogPlace } from './store-places.ts'
+import { parseBlobsPlace } from './store-places.ts'
 
 /** Upstreams that are there without configuration. */
 export const DEFAULT_UPSTREAMS = [
@@ -50,9 +52,13 @@ const upstreamUrl = checked(
   parseUpstreamUrl,
 )
 const platform = matching(PLATFORM, 'a platform OS/ARCH or OS/ARCH/VARIANT, e.g. linux/arm64')
-const platforms = z.union([z.enum(['auto', 'all']), z.array(platform).min(1)], {
+const platformsError = {
   error: 'must be auto, all or a list of platforms such as [linux/amd64, linux/arm64]',
-})
+}
+const platforms = z.union(
+  [z.enum(['auto', 'all']), z.array(platform).min(1, platformsError)],
+  platformsError,
+)
 const onSlow = z.enum(['wait', 'original'])
 
 const tls = z.strictObject({
@@ -273,14 +279,11 @@ export const CONFIG = z
       .describe(
         'How servers of one store reach each other: [Stores on S3 and PostgreSQL](shared-stores.md).',
       ),
-    workers: z
-      .union([z.literal('auto'), z.number().int().min(1).max(64)], {
-        error: 'must be auto or a whole number from 1 to 64',
-      })
+    workers: workerCount
       .default(1)
       .meta({ restart: true })
       .describe(
-        'Processes that serve together on this machine, with blobs on `disk`: [How many servers?](scaling.md); `auto`: one below four processors, else one for two of them, 8 at most.',
+        'Processes that serve together on this machine, with blobs on `disk`: [How many servers?](scaling.md): 1 to 64, or `auto`: one below four processors, else one for two of them, 8 at most.',
       ),
     defaultUpstream: text('the name of an upstream')
       .default('docker.io')

@@ -1,11 +1,12 @@
 /** The configuration in force, written as a file would say it: secrets hidden, and where each value comes from. */
 import { Document, isScalar } from 'yaml'
 import { formatAddress } from './address.ts'
+import { formatCatalogPlace } from './catalog-place.ts'
 import type { LoadedConfig } from './load.ts'
 import type { Path } from './problem.ts'
 import { configSchema } from './schema.ts'
 import { findNode, type SchemaNode } from './schema-node.ts'
-import { formatBlobsPlace, formatCatalogPlace } from './store-places.ts'
+import { formatBlobsPlace } from './store-places.ts'
 import { formatDuration, formatSize } from './units.ts'
 
 const HIDDEN = '(hidden)'

@@ -1,8 +1,4 @@
-/** Where catalog and blobs lie, as texts of the configuration: `sqlite` or `postgres://...`, `disk` or `s3://...`. */
-
-export type CatalogPlace =
-  | { readonly kind: 'sqlite' }
-  | { readonly kind: 'postgres'; readonly url: string }
+/** Where blobs lie, as a text of the configuration: `disk` or `s3://...`. */
 
 export type BlobsPlace =
   | { readonly kind: 'disk' }
@@ -29,25 +25,13 @@ const MAX_PREFIX = 200
 
 const PARAMETERS = ['endpoint', 'region', 'forcePathStyle']
 
-const CATALOG_HINT = 'must be sqlite, or postgres://USER@HOST:PORT/DATABASE'
-const SEVERAL_HINT =
-  'must name one host, which leads to the primary also after a failover (a name that moves, a proxy), and not several'
+const BUCKET_HINT =
+  "has no bucket's name before its path, which is 3 to 63 lower-case letters, digits, dots and hyphens"
 const BLOBS_HINT =
   'must be disk, or s3://BUCKET/PREFIX with, where needed, ?endpoint=URL&region=R&forcePathStyle=true'
 
 const CREDENTIALS_HINT =
   'must not hold credentials, and neither may its endpoint; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY'
-
-/** `HOST,HOST`, each perhaps with a port, as other clients of PostgreSQL take it; nobody's name has a comma. */
-const SEVERAL_HOSTS = /^postgres(?:ql)?:\/\/(?:[^@/]*@)?[^/?@]*,/
-
-export function parseCatalogPlace(text: string): CatalogPlace | Misplaced {
-  if (text === 'sqlite') return { kind: 'sqlite' }
-  if (SEVERAL_HOSTS.test(text)) return { problem: SEVERAL_HINT }
-  const url = URL.parse(text)
-  const isPostgres = url?.protocol === 'postgres:' || url?.protocol === 'postgresql:'
-  return isPostgres ? { kind: 'postgres', url: text } : { problem: CATALOG_HINT }
-}
 
 export function parseBlobsPlace(text: string): BlobsPlace | Misplaced {
   if (text === 'disk') return { kind: 'disk' }
@@ -55,8 +39,8 @@ export function parseBlobsPlace(text: string): BlobsPlace | Misplaced {
   if (url?.protocol !== 's3:') return { problem: BLOBS_HINT }
   if (hasUser(url)) return { problem: CREDENTIALS_HINT }
   const prefix = url.pathname.replace(/^\/|\/$/g, '')
-  if (!BUCKET.test(url.host))
-    return { problem: `has no bucket's name before its path: ${BLOBS_HINT}` }
+  if (url.host === '') return { problem: `has no bucket's name before its path: ${BLOBS_HINT}` }
+  if (!BUCKET.test(url.host)) return { problem: BUCKET_HINT }
   if (prefix.length > MAX_PREFIX || (prefix !== '' && !PREFIX.test(prefix))) {
     return {
       problem: `may have letters, digits, ".", "_", "-" and "/" after the bucket, ${MAX_PREFIX} at most`,
@@ -76,19 +60,6 @@ export function formatBlobsPlace(place: BlobsPlace): string {
   ]
   const path = prefix === '' ? '' : `/${prefix}`
   return `s3://${bucket}${path}${query.length > 0 ? `?${query.join('&')}` : ''}`
-}
-
-/** Without the password. */
-export function formatCatalogPlace(place: CatalogPlace, hidden: string): string {
-  if (place.kind === 'sqlite') return 'sqlite'
-  const url = URL.parse(place.url)
-  if (url === null) return hidden
-  const secrets = url.password !== '' || url.searchParams.has('password')
-  if (!secrets) return place.url
-  url.searchParams.delete('password')
-  url.password = ''
-  const user = url.username === '' ? '' : `${url.username}:${hidden}@`
-  return `${url.protocol}//${user}${url.host}${url.pathname}${url.search}`
 }
 
 function hasUser({ username, password }: URL): boolean {

@@ -60,8 +60,9 @@ async function connected(client: Client): Promise<Client> {
 /** Where it is, for messages: never with its password. */
 export function addressOf(url: string): string {
   try {
-    const { hostname, port, pathname } = new URL(url)
-    return `${hostname}:${port || '5432'}${pathname}`
+    const { hostname, port, pathname, searchParams: more } = new URL(url)
+    const [host, number] = [more.get('host') ?? hostname, more.get('port') ?? port]
+    return `${host}:${number || '5432'}${pathname}`
   } catch {
     return 'the address of store.catalog'
   }

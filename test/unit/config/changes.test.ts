@@ -54,11 +54,16 @@ const OTHERS: Readonly<Record<string, unknown>> = {
 /** With one key changed; what else must be there for that is there before and after. */
 async function pairFor(path: readonly string[], node: SchemaNode): Promise<[Config, Config]> {
   const tls = { cert: '/c', key: '/k', clientCa: '/a' }
-  const needed = path[0] === 'auth' ? { listen: [{ address: '127.0.0.1:5000', tls }] } : {}
+  const sections: Readonly<Record<string, object>> = {
+    auth: { listen: [{ address: '127.0.0.1:5000', tls }] },
+    replicas: { store: { catalog: 'postgres://user@db/crossdock', blobs: 's3://bucket' } },
+  }
+  const needed = sections[path[0] ?? ''] ?? {}
   // Keys beside it that it does not go without.
   const beside: Readonly<Record<string, object>> = {
     auth: path[1] === 'policy' ? { mode: 'mtls' } : {},
     store: { blobs: 's3://bucket' },
+    replicas: path[1] === 'advertise' ? { listen: '10.0.0.7:5002' } : {},
   }
   const at = path.join('.')
   const [first = '', second] = path

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { formatCatalogPlace, parseCatalogPlace } from '../../../src/config/catalog-place.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { ConfigError } from '../../../src/config/problem.ts'
 import { CONFIG } from '../../../src/config/schema.ts'
@@ -50,7 +51,9 @@ describe('where the store lies', () => {
       'for several servers, but store.blobs lies on the disk of one',
     ],
     [{ blobs: '/mnt/blobs' }, 'store.blobs: must be disk, or s3://BUCKET/PREFIX'],
-    [{ blobs: 's3://Bucket_1/x' }, "has no bucket's name before its path"],
+    [{ blobs: 's3:///x' }, "has no bucket's name before its path: must be"],
+    [{ blobs: 's3://Bucket_1/x' }, 'path, which is 3 to 63 lower-case letters'],
+    [{ blobs: 's3://b/p' }, 'path, which is 3 to 63 lower-case letters'],
     [
       { blobs: 's3://key:secret@bucket/x' },
       'must not hold credentials, and neither may its endpoint; set AWS_ACCESS_KEY_ID',
@@ -89,6 +92,108 @@ describe('where the store lies', () => {
     expect(String(error)).not.toContain('hush')
     await rm(folder, { recursive: true })
   })
+
+  const secrets = [
+    'S3cr3t@pg/x',
+    'hunter5/',
+    'hunter5:9',
+    'hunter5?x',
+    'abc#def',
+    'p%zz',
+    '%ff',
+    'a b',
+  ]
+
+  it.each(secrets)(
+    'takes the password %j by its escapes alone, and never says it',
+    async (secret) => {
+      const address = (login: string) => `postgres://crossdock:${login}@127.0.0.1:5432/crossdock`
+      const store = { catalog: address(secret), blobs: S3 }
+      const [problem = '', ...more] = await problemsOf({ store })
+      const right = parseCatalogPlace(address(encodeURIComponent(secret)))
+
+      expect(problem).toContain(
+        '@ / : ? # % and spaces of a user name and password written as %40 %2F',
+      )
+      expect(problem).toMatch(/, not "postgres:\/\/\(hidden\)@127\.0\.0\.1:5432\/crossdock"$/)
+      expect(more).toEqual([])
+      expect('kind' in right && formatCatalogPlace(right, '(hidden)')).toBe(address('(hidden)'))
+    },
+  )
+
+  it.each([
+    [
+      'postgres://user@db/x?sslmod=verify-full',
+      'knows no sslmod, did you mean sslmode?; it may have',
+    ],
+    ['postgres://user@db/x?statement_timeout=0', 'knows no statement_timeout; it may have sslmode'],
+    [
+      'postgres://user@db/x?sslmode=on',
+      'disable, prefer, require, verify-ca, verify-full, no-verify as',
+    ],
+    ['postgres://user@db/x?sslmode=', 'as sslmode'],
+    ['postgres://user@db/x?sslmode=disable&sslmode=require', 'must have sslmode once'],
+    ['postgres:///x?host=one,two', 'must name one host'],
+    ['postgres://db/x#y', 'written as %40'],
+  ])('has no catalog at %s', async (catalog, text) => {
+    expect((await problemsOf({ store: { catalog, blobs: S3 } })).join()).toContain(text)
+  })
+
+  it.each([
+    [
+      { blobs: 's3://bucket/prefix?z=1&secret=hunter5' },
+      'knows no z;',
+      '?z=(hidden)&secret=(hidden)"',
+    ],
+    [{ blobs: 's3://bucket?region=EU&z=hunter5' }, 'knows no z;', '?region=EU&z=(hidden)"'],
+    [
+      { catalog: 'postgres://db/x?password=p%40hunter5&sslmode=on', blobs: S3 },
+      'as sslmode',
+      'x?password=(hidden)&sslmode=on"',
+    ],
+    [
+      { catalog: 'postgres://me:hunter5/crossdock', blobs: S3 },
+      'must be sqlite',
+      'not "postgres://me:(hidden)"',
+    ],
+  ])('is spoken of by keys: %j', async (store, text, shown) => {
+    const [problem = ''] = await problemsOf({ store })
+
+    expect(problem).toContain(text)
+    expect(problem).toContain(shown)
+    expect(problem).not.toContain('hunter5')
+  })
+})
+
+describe('the door for other servers', () => {
+  const shared = { catalog: 'postgres://user@db/crossdock', blobs: 's3://bucket' }
+
+  it('is opened where there may be others, on a port of its own', async () => {
+    const apart = { listen: '127.0.0.2:5000', advertise: '10.0.0.7:5000' }
+    for (const replicas of [{}, { listen: '0.0.0.0:5002' }, { listen: ':0' }, apart]) {
+      const settings = { listen: [{ address: '127.0.0.1:5000' }], store: shared, replicas }
+      expect(await problemsOf(settings)).toEqual([])
+    }
+  })
+
+  it.each([
+    [
+      { listen: '0.0.0.0:5002' },
+      {},
+      'replicas.listen: is for several servers, but store.catalog is',
+    ],
+    [{ listen: ':5002' }, { blobs: 's3://bucket' }, 'replicas.listen: is for several servers'],
+    [{ advertise: '10.0.0.7:5002' }, shared, 'replicas.advertise: needs replicas.listen beside it'],
+    [{ listen: '127.0.0.1:5000' }, shared, 'replicas.listen: 127.0.0.1:5000 is taken by another'],
+    [{ listen: '0.0.0.0:5000' }, shared, 'replicas.listen: 0.0.0.0:5000 is taken by another'],
+    [{ listen: '[::]:5001' }, shared, 'replicas.listen: [::]:5001 is taken by another'],
+  ])('is refused as %j where the store is %j', async (replicas, store, text) => {
+    const doors = { listen: [{ address: '127.0.0.1:5000' }], admin: '127.0.0.1:5001' }
+    const [problem = '', ...more] = await problemsOf({ ...doors, replicas, store })
+
+    expect(problem).toContain(text)
+    expect(more).toEqual([])
+  })
 })
 
 it.each(['postgres://one,two/db?password=hush&sslmode=require', 'mysql://db?user=x&password=hush'])(
@@ -112,7 +217,10 @@ describe('workers', () => {
     for (const settings of [{ workers: 'auto', store }, { workers: 1, store }, { workers: 2 }]) {
       expect(await problemsOf(settings)).toEqual([])
     }
-    expect((await problemsOf({ workers: 0 })).join()).toContain('workers: ')
+    for (const workers of [0, 0.5, 65, -1, 'all']) {
+      const said = (await problemsOf({ workers })).join()
+      expect(said).toContain('workers: must be auto or a whole number from 1 to 64, not ')
+    }
   })
 
   it.each([
