@@ -63,11 +63,13 @@ async function empty(client: Client): Promise<void> {
     `SELECT to_regclass('crossdock.versions') IS NOT NULL AS is_there`,
   )
   if (rows[0]?.is_there !== true) return
-  await client.query(TABLES.map((table) => `DELETE FROM crossdock.${table}`).join('; '))
+  const all = TABLES.map((table) => `DELETE FROM crossdock.${table}`)
+  // It stays the same catalog: whoever has it open goes on.
+  await client.query([...all, 'UPDATE crossdock.identity SET store = NULL'].join('; '))
 }
 
 /** Those first that refer to others. */
 const TABLES = [
   ...['tags', 'links', 'outputs', 'images', 'platforms', 'repositories'],
-  ...['layers', 'usage', 'released', 'chores', 'pulse', 'leases', 'identity'],
+  ...['layers', 'usage', 'released', 'chores', 'pulse', 'leases'],
 ]

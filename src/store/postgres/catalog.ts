@@ -12,6 +12,7 @@ import { Answers } from './answers.ts'
 import { PostgresConversions } from './conversions.ts'
 import type { Database, Session } from './database.ts'
 import { silentFailure, standbyFailure } from './failures.ts'
+import { IS_OWN, ownBy } from './identity.ts'
 import { PostgresLinks } from './links.ts'
 import { tooNew } from './migrate.ts'
 import { PostgresPlatforms } from './platforms.ts'
@@ -121,10 +122,12 @@ export class PostgresCatalog implements Catalog, Rebuilt {
     const { db, address, clock, known } = this.#deps
     const isWrite = clock.monotonic() - this.#wroteAt >= WRITE_MS
     const text = isWrite
-      ? `INSERT INTO crossdock.pulse (id, checked_at) VALUES (1, (${NOW_MS}))
-         ON CONFLICT (id) DO UPDATE SET checked_at = excluded.checked_at RETURNING ${CHECKED}`
-      : `SELECT ${CHECKED}`
-    const answer = await within(db.ask(text, CHECK_MS), CHECK_MS)
+      ? `WITH ${ownBy('$1')}, pulse AS (
+           INSERT INTO crossdock.pulse (id, checked_at) SELECT 1, (${NOW_MS}) FROM own
+           ON CONFLICT (id) DO UPDATE SET checked_at = excluded.checked_at)
+         SELECT ${CHECKED}`
+      : `WITH ${ownBy('$1')} SELECT ${CHECKED}`
+    const answer = await within(db.askOwn(text, [db.catalog], CHECK_MS), CHECK_MS)
     if (answer === undefined) throw silentFailure(address)
     const row = answer.rows[0] ?? {}
     if (row.is_standby === true) throw standbyFailure(address)
@@ -172,6 +175,6 @@ export class PostgresCatalog implements Catalog, Rebuilt {
   }
 }
 
-const CHECKED = `pg_is_in_recovery() AS is_standby, (${NOW_MS})::bigint AS now_ms,
+const CHECKED = `${IS_OWN}, pg_is_in_recovery() AS is_standby, (${NOW_MS})::bigint AS now_ms,
   (SELECT max(version) FROM crossdock.versions) AS version,
   (SELECT max(least) FROM crossdock.versions) AS least`

@@ -2,7 +2,7 @@
 import type { Clock } from '../../ports/clock.ts'
 import { Availability } from './availability.ts'
 import type { Client, ClientBase, Driver, Pool, PoolClient, Row, Value } from './driver.ts'
-import { postgresFailure, troubleOf } from './failures.ts'
+import { otherCatalogFailure, postgresFailure, troubleOf } from './failures.ts'
 import type { SharedTime } from './shared-time.ts'
 
 export interface Limits {
@@ -54,10 +54,13 @@ export interface DatabaseDeps {
   readonly time: SharedTime
   readonly limits: Limits
   readonly greet: Greeting
+  /** The name of the catalog that was opened. */
+  readonly catalog: string
 }
 
 export class Database implements Session, AsyncDisposable {
   readonly time: SharedTime
+  readonly catalog: string
   readonly #deps: DatabaseDeps
   readonly #pool: Pool
   readonly #servers = new WeakMap<object, string>()
@@ -68,6 +71,7 @@ export class Database implements Session, AsyncDisposable {
   constructor(deps: DatabaseDeps) {
     this.#deps = deps
     this.time = deps.time
+    this.catalog = deps.catalog
     this.#availability = new Availability(deps.clock, () => this.#probe())
     this.#pool = deps.driver.pool({
       ...connectionOf(deps.url, deps.limits),
@@ -91,14 +95,19 @@ export class Database implements Session, AsyncDisposable {
     return await this.#patiently(() => this.#on((client) => this.#ask(client, text, values)))
   }
 
-  /** The same once and without patience: throws at once while the server is known to be away. */
+  /** One that says whether it was answered by the catalog that was opened (`IS_OWN`); another one counts as away. */
+  async own(text: string, values: readonly Value[]): Promise<Answer> {
+    return await this.#patiently(() => this.#on((client) => this.#own(client, text, values)))
+  }
+
+  /** A statement once and without patience: throws at once while the server is known to be away. */
   async ask(text: string, answerMs: number): Promise<Answer> {
-    try {
-      this.#availability.assert()
-      return await this.#on((client) => this.#ask(client, text, [], answerMs))
-    } catch (error) {
-      throw postgresFailure(this.#deps.address, error)
-    }
+    return await this.#once((client) => this.#ask(client, text, [], answerMs))
+  }
+
+  /** As `ask`, of one that says so. */
+  async askOwn(text: string, values: readonly Value[], answerMs: number): Promise<Answer> {
+    return await this.#once((client) => this.#own(client, text, values, answerMs))
   }
 
   /** All of `work` or nothing; all of it again after a deadlock, or when the connection breaks. */
@@ -139,6 +148,21 @@ export class Database implements Session, AsyncDisposable {
     } finally {
       client?.release(broken !== undefined)
     }
+  }
+
+  async #once<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    try {
+      this.#availability.assert()
+      return await this.#on(work)
+    } catch (error) {
+      throw postgresFailure(this.#deps.address, error)
+    }
+  }
+
+  async #own(client: Client, ...asked: readonly [string, readonly Value[], number?]) {
+    const answer = await this.#ask(client, ...asked)
+    if (answer.rows[0]?.is_own !== true) throw otherCatalogFailure(this.#deps.address)
+    return answer
   }
 
   /** Over a connection of its own: those of the pool may be what is broken. */

@@ -21,6 +21,8 @@ export const STANDBY = 'postgres-standby'
 /** A newer build has changed the tables beyond what this one can use. */
 export const TOO_NEW = 'postgres-schema-too-new'
 export const NOT_OURS = 'postgres-not-ours'
+/** It was made anew, or the address leads elsewhere, while this process had another one open. */
+export const OTHER_CATALOG = 'postgres-other-catalog'
 
 const UNREACHABLE: Advice = {
   kind: 'overloaded',
@@ -142,6 +144,9 @@ const ADVICE: Readonly<Record<string, Advice>> = {
 /** Transactions that PostgreSQL ended for the sake of others: serialization failure, deadlock. */
 const CONFLICTS = new Set(['40001', '40P01'])
 
+/** The one to ask may be there again later, over another connection. */
+const NOT_TO_ASK: ReadonlySet<string> = new Set([AWAY, STANDBY, OTHER_CATALOG])
+
 /**
  * `away`: nobody answered, so ask again, over another connection; `outdated`: the same, for what this one has prepared is of tables that a
  * newer build has changed since; `conflict`: ask again at once; `final`: it would be the same again.
@@ -153,7 +158,7 @@ export function troubleOf(error: unknown): Trouble {
   if (code !== undefined && CONFLICTS.has(code)) return 'conflict'
   if (isOutdated(error, code)) return 'outdated'
   const reason = error instanceof CrossdockError ? error.reason : adviceOn(error)?.reason
-  return reason === AWAY || reason === STANDBY ? 'away' : 'final'
+  return reason !== undefined && NOT_TO_ASK.has(reason) ? 'away' : 'final'
 }
 
 /** True when what was to be written refers to a row that the server does not have. */
@@ -180,6 +185,15 @@ export function postgresFailure(address: string, cause: unknown): CrossdockError
 
 export function standbyFailure(address: string): CrossdockError {
   return failureOf(address, STANDBY_ADVICE)
+}
+
+/** Nothing of it may be believed: it knows nothing of what the store has. */
+export function otherCatalogFailure(address: string): CrossdockError {
+  return new CrossdockError(
+    'overloaded',
+    `the catalog at ${address} is another one than this server was started with; restart the servers`,
+    { reason: OTHER_CATALOG, retryAfter: 5 },
+  )
 }
 
 /** Nothing came within the time that there was. */

@@ -4,7 +4,10 @@ import { leaseLost } from '../held-lease.ts'
 import type { Session } from './database.ts'
 import { textOf } from './values.ts'
 
-/** The lock lets nobody change the row, its holder neither, before the transaction ends. */
+/**
+ * No catalog that is made later gives the same token (`leases.ts`), so that it is asked as well whether this is the catalog under which
+ * the lease was taken. The lock lets nobody change the row, its holder neither, before the transaction ends.
+ */
 const HOLDS = `SELECT FROM crossdock.leases
   WHERE name = $1 AND token = $2 AND expires_at > clock_timestamp() FOR SHARE`
 

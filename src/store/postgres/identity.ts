@@ -1,6 +1,7 @@
 /** Whose catalog it is: one store has one catalog, and a catalog speaks of the blobs of one store. */
-import { NOT_OURS, refusal } from './failures.ts'
 import type { Session } from './database.ts'
+import type { ClientBase, Row } from './driver.ts'
+import { NOT_OURS, refusal } from './failures.ts'
 import { textIn, textOf } from './values.ts'
 
 const NAME = 'INSERT INTO crossdock.identity (id) VALUES (1) ON CONFLICT (id) DO NOTHING'
@@ -8,12 +9,30 @@ const NAME = 'INSERT INTO crossdock.identity (id) VALUES (1) ON CONFLICT (id) DO
 const CLAIM = 'UPDATE crossdock.identity SET store = $1 WHERE id = 1 AND store IS NULL'
 const FIND = 'SELECT catalog::text, store FROM crossdock.identity WHERE id = 1'
 
-/** The catalog's own name, another for each database that was made. Throws when it belongs to another store than `store`. */
-export async function nameFor(db: Session, address: string, store: string): Promise<string> {
-  await db.query(NAME)
+/** The name that a catalog has or gets, another for each that was made. */
+export async function nameOn(client: ClientBase): Promise<string> {
+  await client.query(NAME)
+  return textIn((await client.query<Row>(FIND)).rows[0] ?? {}, 'catalog')
+}
+
+/**
+ * For statements that must not be answered by another catalog than the one that was opened: as `own`, one row where it is the one that
+ * the parameter (`$4`, say) names.
+ */
+export function ownBy(parameter: string): string {
+  return `own AS (SELECT FROM crossdock.identity WHERE id = 1 AND catalog = ${parameter}::uuid)`
+}
+
+/** What such a statement says. */
+export const IS_OWN = 'EXISTS (SELECT FROM own) AS is_own'
+
+/** The question alone. */
+export const ASK_OWN = `WITH ${ownBy('$1')} SELECT ${IS_OWN}`
+
+/** Throws when a catalog belongs to another store than `store`. */
+export async function assertFor(db: Session, address: string, store: string): Promise<void> {
   const [row = {}] = (await db.query(FIND)).rows
   if (row.store !== null) assertOwn(address, textIn(row, 'store'), store)
-  return textIn(row, 'catalog')
 }
 
 /** From now on it is this store's and no other's. Throws when another one was quicker. */

@@ -1,6 +1,7 @@
 /** Leases as rows of PostgreSQL, by its clock. */
 import type { LeaseRow, LeaseTable } from '../table-leases.ts'
 import type { Database } from './database.ts'
+import { IS_OWN, ownBy } from './identity.ts'
 import { numberIn, textIn, textOf } from './values.ts'
 
 /** Names that nobody has held for so long are forgotten; their next token is the time, which is larger than any that there was. */
@@ -20,23 +21,31 @@ const NEW_TOKEN = '(extract(epoch FROM clock_timestamp()) * 1000000)::bigint'
 const NEXT_TOKEN = 'l.token + 1 + (random() * 1000000)::bigint'
 const LIMIT = "clock_timestamp() + $3 * interval '1 millisecond'"
 
-const TAKE = `INSERT INTO crossdock.leases AS l (name, holder, token, expires_at)
-  VALUES ($1, $2, ${NEW_TOKEN}, ${LIMIT})
-  ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = ${LIMIT},
-    token = CASE WHEN l.holder = excluded.holder THEN l.token
-      ELSE greatest(${NEXT_TOKEN}, excluded.token) END
-  WHERE l.expires_at <= clock_timestamp() OR l.holder = excluded.holder
-  RETURNING token`
+/** Nobody is to hold under another catalog what it then does to the store. */
+const TAKE = `WITH ${ownBy('$4')}, taken AS (
+    INSERT INTO crossdock.leases AS l (name, holder, token, expires_at)
+    SELECT $1, $2, ${NEW_TOKEN}, ${LIMIT} FROM own
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = ${LIMIT},
+      token = CASE WHEN l.holder = excluded.holder THEN l.token
+        ELSE greatest(${NEXT_TOKEN}, excluded.token) END
+    WHERE l.expires_at <= clock_timestamp() OR l.holder = excluded.holder
+    RETURNING token)
+  SELECT ${IS_OWN}, (SELECT token FROM taken) AS token`
 
-const EXTEND = `UPDATE crossdock.leases SET expires_at = ${LIMIT}
-  WHERE name = $1 AND token = $2 AND expires_at > clock_timestamp()`
+const EXTEND = `WITH ${ownBy('$4')}, done AS (
+    UPDATE crossdock.leases SET expires_at = ${LIMIT}
+    WHERE name = $1 AND token = $2 AND expires_at > clock_timestamp() AND EXISTS (SELECT FROM own)
+    RETURNING token)
+  SELECT ${IS_OWN}, EXISTS (SELECT FROM done) AS is_done`
 
 /** Its holder is forgotten, too, so that a repeated question of its own does not bring it back. */
 const END = `UPDATE crossdock.leases SET expires_at = 'epoch', holder = ''
   WHERE name = $1 AND token = $2 AND expires_at > clock_timestamp()`
 
-const FIND = `SELECT token, holder, (extract(epoch FROM expires_at - clock_timestamp()) * 1000)::double precision AS left_ms
-  FROM crossdock.leases WHERE name = $1 AND expires_at > clock_timestamp()`
+const FIND = `WITH ${ownBy('$2')}
+  SELECT ${IS_OWN}, token, holder,
+    (extract(epoch FROM expires_at - clock_timestamp()) * 1000)::double precision AS left_ms
+  FROM (VALUES (1)) AS one LEFT JOIN crossdock.leases ON name = $1 AND expires_at > clock_timestamp()`
 
 const FORGET = `DELETE FROM crossdock.leases WHERE name IN (
   SELECT name FROM crossdock.leases WHERE expires_at < clock_timestamp() - interval '${FORGOTTEN_AFTER}'
@@ -53,21 +62,24 @@ export class PostgresLeaseTable implements LeaseTable {
   async take(name: string, holder: string, ttlMs: number): Promise<number | undefined> {
     this.#taken += 1
     if (this.#taken % LOOK_EVERY === 0) await this.#db.query(FORGET)
-    const [row] = (await this.#db.query(TAKE, [textOf(name), holder, ttlMs])).rows
-    return row && numberIn(row, 'token')
+    const values = [textOf(name), holder, ttlMs, this.#db.catalog]
+    const [row = {}] = (await this.#db.own(TAKE, values)).rows
+    return row.token === null ? undefined : numberIn(row, 'token')
   }
 
   async extend(name: string, token: number, ttlMs: number): Promise<boolean> {
-    return (await this.#db.query(EXTEND, [textOf(name), token, ttlMs])).changes > 0
+    const values = [textOf(name), token, ttlMs, this.#db.catalog]
+    return (await this.#db.own(EXTEND, values)).rows[0]?.is_done === true
   }
 
+  /** Of another catalog no token is the same. */
   async end(name: string, token: number): Promise<boolean> {
     return (await this.#db.query(END, [textOf(name), token])).changes > 0
   }
 
   async find(name: string): Promise<LeaseRow | undefined> {
-    const [row] = (await this.#db.query(FIND, [textOf(name)])).rows
-    if (row === undefined) return undefined
+    const [row = {}] = (await this.#db.own(FIND, [textOf(name), this.#db.catalog])).rows
+    if (row.token === null) return undefined
     const holder = textIn(row, 'holder')
     return { token: numberIn(row, 'token'), holder, leftMs: numberIn(row, 'left_ms') }
   }

@@ -2,12 +2,12 @@
 import type { Clock } from '../../ports/clock.ts'
 import { PostgresCatalog } from './catalog.ts'
 import { connectionOf, Database, LIMITS, type Limits } from './database.ts'
-import { addressOf, type ClientBase, type Driver, loadDriver } from './driver.ts'
-import { postgresFailure, standbyFailure } from './failures.ts'
+import { addressOf, type ClientBase, type Driver, loadDriver, type Row } from './driver.ts'
+import { otherCatalogFailure, postgresFailure, standbyFailure } from './failures.ts'
 import type { Coordination } from '../../ports/leases.ts'
 import { LeasedTurns } from '../leased-turns.ts'
 import { TableLeases } from '../table-leases.ts'
-import { claimFor, nameFor } from './identity.ts'
+import { ASK_OWN, assertFor, claimFor, nameOn } from './identity.ts'
 import { PostgresLeaseTable } from './leases.ts'
 import { PostgresNotices } from './notices.ts'
 import type { Journal } from '../../ports/journal.ts'
@@ -67,7 +67,7 @@ export async function openPostgresCoordination(deps: PostgresDeps): Promise<Coor
     turns: new LeasedTurns(leases, clock),
     // Nobody here knows which of them have: limits end what they held.
     siblingsEnded: async () => undefined,
-    check: async () => void (await db.ask('SELECT 1', CHECK_MS)),
+    check: async () => void (await db.askOwn(ASK_OWN, [db.catalog], CHECK_MS)),
     async [Symbol.asyncDispose]() {
       await notices[Symbol.asyncDispose]()
       await db[Symbol.asyncDispose]()
@@ -87,9 +87,9 @@ export interface Candidate extends AsyncDisposable {
 export async function openCandidate(deps: PostgresDeps, store: string): Promise<Candidate> {
   const { db, address } = await openDatabase(deps)
   try {
-    const name = await nameFor(db, address, store)
+    await assertFor(db, address, store)
     const claim = () => claimFor(db, address, store)
-    return { name, claim, [Symbol.asyncDispose]: () => db[Symbol.asyncDispose]() }
+    return { name: db.catalog, claim, [Symbol.asyncDispose]: () => db[Symbol.asyncDispose]() }
   } catch (error) {
     await db[Symbol.asyncDispose]()
     throw error
@@ -108,22 +108,24 @@ export async function openDatabase(deps: PostgresDeps): Promise<{
   const address = addressOf(url)
   const time = new SharedTime(clock)
   try {
-    await prepare(driver, url, limits, address, migrations)
-    const greet = (client: ClientBase) => greeted(client, address, migrations.length, time)
-    const db = new Database({ driver, url, address, clock, time, limits, greet })
+    const catalog = await prepare(driver, url, limits, address, migrations)
+    const expected = { address, known: migrations.length, catalog }
+    const greet = (client: ClientBase) => greeted(client, expected, time)
+    const db = new Database({ driver, url, address, clock, time, limits, greet, catalog })
     return { db, driver, address }
   } catch (error) {
     throw postgresFailure(address, error)
   }
 }
 
+/** The catalog's name. */
 async function prepare(
   driver: Driver,
   url: string,
   limits: Limits,
   address: string,
   migrations: readonly Migration[],
-): Promise<void> {
+): Promise<string> {
   // Others may be migrating for minutes.
   const client = await driver.connect({ ...connectionOf(url, limits), query_timeout: 0 })
   try {
@@ -132,16 +134,20 @@ async function prepare(
     )
     if (rows[0]?.standby) throw standbyFailure(address)
     await migrate(client, address, migrations)
+    return await nameOn(client)
   } finally {
     await client.end().catch(() => undefined)
   }
 }
 
-/** What each new connection must say before it is used: after a failover the same address may be another server. */
+/** What each new connection must say before it is used: after a failover the same address may be another server, or another database. */
 async function greeted(
   client: ClientBase,
-  address: string,
-  known: number,
+  {
+    address,
+    known,
+    catalog,
+  }: { readonly address: string; readonly known: number; readonly catalog: string },
   time: SharedTime,
 ): Promise<{ readonly server: string }> {
   const { rows } = await client.query<{ standby: boolean; started: string; now_ms: number }>(
@@ -152,6 +158,8 @@ async function greeted(
   if (row === undefined || row.standby) throw standbyFailure(address)
   const { version, least } = await readState(client)
   if (least > known) throw tooNew(address, version, known)
+  const found = await client.query<Row>({ text: ASK_OWN, values: [catalog] })
+  if (found.rows[0]?.is_own !== true) throw otherCatalogFailure(address)
   time.saw(row.now_ms)
   return { server: row.started }
 }
