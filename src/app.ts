@@ -52,7 +52,7 @@ import { Manifests } from './pull/manifests.ts'
 import { Tags } from './pull/tags.ts'
 import { createSettings, type Settings, upstreamLimits } from './settings.ts'
 import { LeasedFlights } from './store/leased-flights.ts'
-import { openStore, type Store } from './store/open.ts'
+import { openStore, type Store, type StoreDeps } from './store/open.ts'
 import { MeteredBlobs } from './upkeep/metered-blobs.ts'
 import { createUpkeep, type Upkeep } from './upkeep/upkeep.ts'
 import { createUpstreams, type Registries } from './upstream/upstreams.ts'
@@ -100,7 +100,7 @@ export interface App extends Upkeep, Pick<Store, 'coordination' | 'check'>, Asyn
   readonly pins: Pins
 }
 
-export interface Surroundings {
+export interface Surroundings extends Pick<StoreDeps, 'waits'> {
   readonly env: NodeJS.ProcessEnv
   readonly log: LineSink
   /** Where the Docker client keeps credentials; `undefined`: they are not used. */
@@ -117,7 +117,7 @@ export interface Surroundings {
 
 export async function openApp(config: Config, around: Surroundings): Promise<App> {
   const clock = systemClock
-  const { seat = ALONE, isThere, onCoordinationDamaged } = around
+  const { seat = ALONE, isThere, waits, onCoordinationDamaged } = around
   const isConfigured = (name: string) => upstreams.names.includes(name)
   const events = createTelemetry(config.log, around.log, isConfigured, logFields(seat))
   const settings = createSettings(config, seat.of)
@@ -134,7 +134,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   } = await openStore({
     data: config.data,
     place: config.store,
-    ...{ clock, isThere, onCoordinationDamaged },
+    ...{ clock, isThere, waits, onCoordinationDamaged },
     sibling: seat.of > 1 ? seat : undefined,
     onCatalogReplaced: (loss) => events.catalogReplaced(loss),
   })

@@ -18,7 +18,7 @@ import { EXIT } from './output.ts'
 import { openPeerDoor } from './peer-door.ts'
 import { Reload } from './reload.ts'
 import { tellReady } from './service-manager.ts'
-import { type CommonOptions, decided, loadFor, openServer } from './session.ts'
+import { type CommonOptions, decided, loadFor, openServer, sayWait } from './session.ts'
 import { type ServerState, type Signals, shutDown } from './shutdown.ts'
 import { supervise } from './supervise.ts'
 import type { System } from './system.ts'
@@ -64,10 +64,7 @@ async function serveOrSupervise(given: {
     data: config.data,
     place: config.store,
     clock: systemClock,
-    waits: ({ host, place, ms }) =>
-      system.output.err(
-        `waiting up to ${ms / 1000} s to see whether the server on ${host} still uses ${place}\n`,
-      ),
+    waits: sayWait(system),
   })
   // Who asked for JSON gets nothing else.
   const isSilent = options.quiet === true || asked.config.log.format === 'json'

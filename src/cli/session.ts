@@ -10,6 +10,7 @@ import {
 import { type LoadedConfig, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { type Missing, missingAt } from '../store/existing.ts'
+import type { MarkWait } from '../store/s3/mark.ts'
 import { UsageError } from './output.ts'
 import type { Seat } from '../workers/seat.ts'
 import type { System } from './system.ts'
@@ -46,8 +47,17 @@ export async function openSession(
     log: system.log,
     dockerConfig: dockerConfigFile(system.env, system.home),
     placeOf: origin.of,
+    waits: sayWait(system),
     ...how,
   })
+}
+
+/** Somebody else's server is watched, before the store is this one's to use. */
+export function sayWait(system: System): (what: MarkWait) => void {
+  return ({ host, place, ms }) =>
+    system.output.err(
+      `waiting up to ${ms / 1000} s to see whether the server on ${host} still uses ${place}\n`,
+    )
 }
 
 /** For commands on what is there: a mistyped place must not become an empty store. Throws UsageError. */

@@ -3,19 +3,21 @@
  * share one catalog on PostgreSQL; a mark there says whose it is.
  */
 import { randomUUID } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import type { Clock } from '../ports/clock.ts'
+import { ownerAt } from './belonging.ts'
 import { markIncomplete } from './catalog-session.ts'
-import { isMissing, storeFailure } from './failures.ts'
+import { storeFailure } from './failures.ts'
 import type { StorePlace } from './halves.ts'
 import { FILE_MODE, layoutOf, makeFolder } from './layout.ts'
 import { acquireServerLock } from './lock.ts'
-import { dataFolder, refusePlanted } from './open.ts'
+import { dataFolder, refusePlanted } from './places.ts'
 import { openCandidate } from './postgres/open.ts'
 import { Objects } from './s3/objects.ts'
 import { ownerFile } from './s3/open.ts'
 import { nameOf, S3_LIMITS, type S3Place } from './s3/place.ts'
-import { type MarkTimes, type MarkWait, ServerMark } from './s3/server-mark.ts'
+import { type MarkTimes, type MarkWait, sharedOwner, watchMark } from './s3/mark.ts'
+import { ServerMark } from './s3/server-mark.ts'
 import { Swaps } from './s3/swaps.ts'
 
 export interface HeldStore extends AsyncDisposable {
@@ -53,19 +55,16 @@ async function takeMark(
   const folder = dataFolder(data, place)
   const objects = opening.use(await Objects.open(s3, S3_LIMITS))
   const { catalog } = place
-  await using candidate =
-    catalog.kind === 'postgres'
-      ? await openCandidate({ url: catalog.url, clock }, nameOf(s3))
-      : undefined
-  const isShared = candidate !== undefined
-  const owner = isShared ? `catalog ${candidate.name}` : await ownerOf(folder)
-  const swaps = new Swaps(objects)
-  const mark = opening.use(
-    await ServerMark.take({
-      ...{ swaps, place: s3, clock, owner, isShared, waits },
-      ...(markTimes && { times: markTimes }),
-    }),
-  )
+  const isShared = catalog.kind === 'postgres'
+  const times = markTimes && { times: markTimes }
+  const common = { swaps: new Swaps(objects), place: s3, clock, isShared, ...times }
+  // Before a table is made: servers that had lost theirs would take it for their own.
+  const found = await watchMark({ ...common, waits, owner: () => ownerAt(data, place) })
+  await using candidate = isShared
+    ? await openCandidate({ url: catalog.url, clock }, nameOf(s3))
+    : undefined
+  const owner = candidate === undefined ? await ownerOf(data, place) : sharedOwner(candidate.name)
+  const mark = opening.use(await ServerMark.take({ ...common, owner }, found))
   // Not before: a start that is refused must not leave a catalog that belongs to where it was refused.
   await candidate?.claim()
   // What another server has told the store meanwhile, a catalog here does not know.
@@ -74,17 +73,14 @@ async function takeMark(
 }
 
 /** Names the data folder, for as long as it lives. */
-async function ownerOf(folder: string): Promise<string> {
-  const path = ownerFile(folder)
+async function ownerOf(data: string, place: StorePlace): Promise<string> {
+  const folder = dataFolder(data, place)
   try {
-    await makeFolder(folder)
-    const known = await readFile(path, 'utf8').catch((error: unknown) => {
-      if (isMissing(error)) return ''
-      throw error
-    })
-    if (known !== '') return known
+    const known = await ownerAt(data, place)
+    if (known !== undefined) return known
     const owner = randomUUID()
-    await writeFile(path, owner, { mode: FILE_MODE })
+    await makeFolder(folder)
+    await writeFile(ownerFile(folder), owner, { mode: FILE_MODE })
     return owner
   } catch (error) {
     throw storeFailure(`open the data folder ${folder}`, error)

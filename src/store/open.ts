@@ -5,16 +5,18 @@ import type { Catalog } from '../ports/catalog.ts'
 import type { Coordination, Sibling } from '../ports/leases.ts'
 import type { Pins } from '../ports/pins.ts'
 import type { SidecarStore } from '../ports/sidecars.ts'
+import { assertBelongs } from './belonging.ts'
 import { openDiskHalf } from './disk-half.ts'
 import { storeFailure } from './failures.ts'
 import { type BlobsHalf, EMBEDDED, type LocalParts, type StorePlace } from './halves.ts'
 import { JournalPins } from './journal-pins.ts'
 import { layoutOf, makeFolder } from './layout.ts'
-import { refusePlantedLinks } from './planted-links.ts'
+import { dataFolder, refusePlanted } from './places.ts'
 import { openCoordination } from './open-coordination.ts'
 import { openPostgresCatalog } from './postgres/open.ts'
 import { rebuildCatalog, restoreLinks } from './rebuild.ts'
-import { localFolder, localPlaces, openS3Half } from './s3/open.ts'
+import { openS3Half } from './s3/open.ts'
+import type { MarkWait } from './s3/mark.ts'
 import { nameOf, type S3Limits } from './s3/place.ts'
 import { openSqliteHalf, type SqliteDeps, type SqliteOptions } from './sqlite-half.ts'
 import { TempFiles } from './temp-files.ts'
@@ -43,10 +45,12 @@ export interface StoreDeps extends SqliteOptions {
   readonly onCoordinationDamaged?: (() => void) | undefined
   /** There is a store, so whoever made it has tried what it lies on. */
   readonly isThere?: boolean | undefined
+  /** A server with a catalog of its own may still be there: how long it takes to see, ms. */
+  readonly waits?: ((what: MarkWait) => void) | undefined
 }
 
 export async function openStore(deps: StoreDeps): Promise<Store> {
-  const { clock, place = EMBEDDED, s3Limits, isThere, sibling } = deps
+  const { clock, place = EMBEDDED, s3Limits, isThere, sibling, waits } = deps
   const data = dataFolder(deps.data, place)
   const layout = layoutOf(data)
   await using opening = new AsyncDisposableStack()
@@ -60,6 +64,8 @@ export async function openStore(deps: StoreDeps): Promise<Store> {
     const local = { layout, temp, monotonic, now, writers, s3Limits, isThere }
     const half = opening.use(await openBlobsHalf(place, local))
     const { blobs, sidecars, journal } = half
+    // Before any table is made.
+    await assertBelongs({ data: deps.data, place, clock, s3Limits, waits })
     const { catalog: where } = place
     const onDamaged = deps.onCoordinationDamaged
     const agreed = { catalog: where, data, clock, sibling, onDamaged }
@@ -90,17 +96,6 @@ async function checkAll(parts: readonly Pick<BlobsHalf, 'check'>[]): Promise<voi
   // Catalog and leases are on one PostgreSQL, over connections of their own.
   const texts = new Set(failures.map((one) => (one instanceof Error ? one.message : String(one))))
   throw new CrossdockError('overloaded', [...texts].join('; and '), { cause: first })
-}
-
-/** In the part of the data folder that is this store's, and on the way there. */
-export async function refusePlanted(data: string, place: StorePlace): Promise<void> {
-  const more = place.blobs.kind === 'disk' ? [] : localPlaces(data, place.blobs)
-  await refusePlantedLinks(layoutOf(dataFolder(data, place)), more)
-}
-
-/** The part of the data folder that is this store's. */
-export function dataFolder(data: string, { blobs }: StorePlace): string {
-  return blobs.kind === 'disk' ? data : localFolder(data, blobs)
 }
 
 async function openBlobsHalf(place: StorePlace, local: LocalParts): Promise<BlobsHalf> {

@@ -11,6 +11,7 @@ import { Objects } from '../../src/store/s3/objects.ts'
 import { checkSemantics } from '../../src/store/s3/semantics.ts'
 import { ServerMark } from '../../src/store/s3/server-mark.ts'
 import { abortUploads } from '../../src/store/s3/stale-uploads.ts'
+import { watchMark } from '../../src/store/s3/mark.ts'
 import { Swaps } from '../../src/store/s3/swaps.ts'
 import {
   digestsOnS3,
@@ -401,8 +402,11 @@ describe.skipIf(!hasS3)('the mark of a server', () => {
   const open = async () => {
     const place = await freshPlace()
     const objects = await Objects.open(place, TEST_LIMITS)
-    const take = (owner: string, clock: Clock = systemClock, isShared = false) =>
-      ServerMark.take({ swaps: new Swaps(objects), place, clock, owner, isShared, times: TIMES })
+    const take = async (owner: string, clock: Clock = systemClock, isShared = false) => {
+      const common = { swaps: new Swaps(objects), place, clock, isShared, times: TIMES }
+      const found = await watchMark({ ...common, owner: async () => owner })
+      return await ServerMark.take({ ...common, owner }, found)
+    }
     return { take, [Symbol.dispose]: () => objects[Symbol.dispose]() }
   }
 

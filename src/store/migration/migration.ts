@@ -2,13 +2,15 @@
  * Moves what lies in a data folder into a store on S3, while it is served: bytes first, then what a catalog is made from, and a
  * second time for what came meanwhile. What is there is not copied again, so that it may be ended and begun at any moment.
  */
+import { assertBelongs } from '../belonging.ts'
 import type { Clock } from '../../ports/clock.ts'
 import { markIncomplete } from '../catalog-session.ts'
 import { openDiskHalf } from '../disk-half.ts'
 import type { BlobsHalf, LocalParts, StorePlace } from '../halves.ts'
 import { layoutOf, makeFolder } from '../layout.ts'
 import { isServed } from '../lock.ts'
-import { dataFolder, openStore, refusePlanted } from '../open.ts'
+import { openStore } from '../open.ts'
+import { dataFolder, refusePlanted } from '../places.ts'
 import { lookAtCatalog } from '../postgres/look.ts'
 import { openS3Half } from '../s3/open.ts'
 import { nameOf, S3_LIMITS, type S3Limits, type S3Place } from '../s3/place.ts'
@@ -59,6 +61,7 @@ export async function migrate(deps: MigrationDeps): Promise<Migrated> {
   if (catalog.kind === 'postgres') await lookAtCatalog(catalog, nameOf(blobs))
   await using opened = new AsyncDisposableStack()
   const target = opened.use(await openTarget(deps, limits))
+  await assertBelongs({ ...to, clock: deps.clock, s3Limits: limits })
   const source = opened.use(await openSource(deps))
   await claimPlace(from, to.place.blobs, target, { isLook, limits })
   const sum = isLook ? NOTHING : await passes(source, target, deps)

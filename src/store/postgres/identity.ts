@@ -7,7 +7,7 @@ import { textIn, textOf } from './values.ts'
 const NAME = 'INSERT INTO crossdock.identity (id) VALUES (1) ON CONFLICT (id) DO NOTHING'
 /** The first store says it. */
 const CLAIM = 'UPDATE crossdock.identity SET store = $1 WHERE id = 1 AND store IS NULL'
-const FIND = 'SELECT catalog::text, store FROM crossdock.identity WHERE id = 1'
+export const FIND = 'SELECT catalog::text, store FROM crossdock.identity WHERE id = 1'
 
 /** The name that a catalog has or gets, another for each that was made. */
 export async function nameOn(client: ClientBase): Promise<string> {

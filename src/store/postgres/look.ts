@@ -1,8 +1,8 @@
 /** Looks whether a database is the catalog of a store, or can become it, and changes nothing there. */
 import { connectionOf, LIMITS } from './database.ts'
-import { addressOf, type Client, type ClientBase, loadDriver } from './driver.ts'
+import { addressOf, type Client, type ClientBase, loadDriver, type Row } from './driver.ts'
 import { postgresFailure, rightsFailure, standbyFailure } from './failures.ts'
-import { assertOwn } from './identity.ts'
+import { assertOwn, FIND } from './identity.ts'
 import { checkServer, type Found, findOurs, readState, tooNew } from './migrate.ts'
 import type { PostgresDeps } from './open.ts'
 import { MIGRATIONS } from './schema.ts'
@@ -18,7 +18,7 @@ export async function lookAtCatalog(deps: LookDeps, store: string): Promise<void
     const question = found.ours
       ? mayUse(await versionOf(client, address, migrations.length), migrations.length)
       : mayMake(found)
-    if (found.ours) await storeIn(client, address, store)
+    if (found.ours) await identityIn(client, address, store)
     const { rows } = await client.query<{ may: boolean }>(question)
     if (rows[0]?.may !== true) throw rightsFailure(address)
   })
@@ -28,7 +28,15 @@ export async function lookAtCatalog(deps: LookDeps, store: string): Promise<void
 export async function isCatalogOf(deps: LookDeps, store: string): Promise<boolean> {
   return await looking(deps, async (client, address) => {
     const found = await findOurs(client, address)
-    return found.ours && (await storeIn(client, address, store)) !== undefined
+    return found.ours && (await identityIn(client, address, store))?.isClaimed === true
+  })
+}
+
+/** The catalog's name; `undefined`: it is yet to be made. Throws where it is another store's, and where it cannot be used. */
+export async function catalogAt(deps: LookDeps, store: string): Promise<string | undefined> {
+  return await looking(deps, async (client, address) => {
+    const found = await findOurs(client, address)
+    return found.ours ? (await identityIn(client, address, store))?.catalog : undefined
   })
 }
 
@@ -59,23 +67,27 @@ async function assertPrimary(client: ClientBase, address: string): Promise<void>
   if (rows[0]?.is_standby !== false) throw standbyFailure(address)
 }
 
-/** `undefined`: it is nobody's yet. Throws where it is another's. */
-async function storeIn(
+interface Identity {
+  readonly catalog: string
+  /** By this store; else it is nobody's yet. */
+  readonly isClaimed: boolean
+}
+
+/** Throws where it is another store's. */
+async function identityIn(
   client: ClientBase,
   address: string,
   store: string,
-): Promise<string | undefined> {
+): Promise<Identity | undefined> {
   const { rows: tables } = await client.query<{ is_there: boolean }>(
     "SELECT to_regclass('crossdock.identity') IS NOT NULL AS is_there",
   )
   if (tables[0]?.is_there !== true) return undefined
-  const { rows } = await client.query(
-    'SELECT store FROM crossdock.identity WHERE store IS NOT NULL',
-  )
-  const [row] = rows
+  const [row] = (await client.query<Row>(FIND)).rows
   if (row === undefined) return undefined
-  assertOwn(address, textIn(row, 'store'), store)
-  return store
+  const isClaimed = row.store !== null
+  if (isClaimed) assertOwn(address, textIn(row, 'store'), store)
+  return { catalog: textIn(row, 'catalog'), isClaimed }
 }
 
 async function versionOf(client: ClientBase, address: string, known: number): Promise<number> {

@@ -4,48 +4,10 @@
  */
 import { hostname } from 'node:os'
 import { CrossdockError } from '../../errors.ts'
-import { isObject, isText } from '../../lib/shapes.ts'
 import type { Clock } from '../../ports/clock.ts'
-import { parseSummedJson, summedJson } from '../summed-json.ts'
-import { SERVER } from './keys.ts'
+import { alreadyRunning, MARK, MARK_TIMES, type Mark, type MarkTimes } from './mark.ts'
 import { nameOf, type S3Place } from './place.ts'
-import type { Document, Swaps } from './swaps.ts'
-
-export interface MarkTimes {
-  readonly renewMs: number
-  /** A mark that was not renewed for so long is nobody's; more than one renewal may get lost. */
-  readonly deadMs: number
-}
-
-export const MARK_TIMES: MarkTimes = { renewMs: 4_000, deadMs: 15_000 }
-
-interface Mark {
-  /** A catalog: its server is the same one when it starts again. */
-  readonly owner: string
-  /** For people. */
-  readonly host: string
-  /** Another at each renewal. */
-  readonly count: number
-  readonly isFree?: boolean
-}
-
-const MARK: Document<Mark> = {
-  key: SERVER,
-  parse(text) {
-    const found = parseSummedJson(text)
-    return isMark(found) ? found : undefined
-  },
-  format: (mark) => summedJson(mark),
-}
-
-/** Somebody else's mark is watched, which may be nobody's any more. */
-export interface MarkWait {
-  /** Whose it is, for people. */
-  readonly host: string
-  readonly place: string
-  /** The longest that it takes. */
-  readonly ms: number
-}
+import type { Swaps } from './swaps.ts'
 
 export interface MarkDeps {
   readonly swaps: Swaps
@@ -56,8 +18,6 @@ export interface MarkDeps {
   /** Others may hold it under the same name at the same time. */
   readonly isShared?: boolean
   readonly times?: MarkTimes
-  /** Told before it watches. */
-  readonly waits?: ((what: MarkWait) => void) | undefined
 }
 
 export class ServerMark implements AsyncDisposable {
@@ -78,21 +38,15 @@ export class ServerMark implements AsyncDisposable {
     this.#renewing = this.#renew()
   }
 
-  /** Throws `already-running` when another server renews it, which takes until `deadMs` to see. */
-  static async take(deps: MarkDeps): Promise<ServerMark> {
-    const { swaps, place, clock, owner, times = MARK_TIMES } = deps
-    const found = await swaps.read(MARK)
-    const isFree = found === undefined || found.isFree === true || found.owner === owner
-    if (!isFree) {
-      deps.waits?.({ host: found.host, place: nameOf(place), ms: times.deadMs })
-      await clock.sleep(times.deadMs)
-    }
+  /** `found`: what watching it gave. Throws `already-running` when another catalog's server was quicker. */
+  static async take(deps: MarkDeps, found: Mark | undefined): Promise<ServerMark> {
+    const { swaps, owner } = deps
     const taken = await swaps.update(MARK, (now) => {
       const isOurs = now === undefined || now.isFree === true || now.owner === owner
       const isDead = now?.owner === found?.owner && now?.count === found?.count
       return isOurs || isDead ? next(owner, now) : now
     })
-    if (taken?.owner !== owner) throw alreadyRunning(deps, taken?.host)
+    if (taken?.owner !== owner) throw alreadyRunning(deps, taken)
     return new ServerMark(deps, taken.count, found !== undefined && found.owner !== owner)
   }
 
@@ -143,26 +97,6 @@ export class ServerMark implements AsyncDisposable {
 
 function next(owner: string, now: Mark | undefined): Mark {
   return { owner, host: hostname(), count: (now?.count ?? 0) + 1 }
-}
-
-function isMark(value: unknown): value is Mark {
-  return (
-    isObject(value) && isText(value.owner) && isText(value.host) && Number.isInteger(value.count)
-  )
-}
-
-function alreadyRunning(
-  { place, isShared = false }: MarkDeps,
-  host = 'another machine',
-): CrossdockError {
-  const share = isShared
-    ? 'is store.catalog right? If it is, stop that server or use another prefix'
-    : 'stop it, use another prefix, or let both share one catalog on PostgreSQL'
-  return new CrossdockError(
-    'internal',
-    `another crossdock server, on ${host}, already uses ${nameOf(place)} with a catalog of its own; ${share}`,
-    { reason: 'already-running' },
-  )
 }
 
 function takenOver(place: S3Place, host = 'another machine'): CrossdockError {
