@@ -6,8 +6,9 @@ import type { ByteStream } from '../lib/streams.ts'
 import type { ByteRange, GrowingBlob, ReadOptions } from '../ports/blobs.ts'
 import type { OpenBlob } from './open-blob.ts'
 
-/** Whether any of so many bytes has gone out is one flag. */
+/** Whether any of so many bytes has gone out is one flag; of more bytes where there would be too many flags: an upstream names the size. */
 const BLOCK = 64 * 1024
+const MOST_BLOCKS = 64 * 1024
 
 export class Handover {
   readonly #handedOut = new WeakMap<GrowingBlob, HandedOut>()
@@ -63,11 +64,14 @@ interface Unsafe {
 
 /** What of one blob has gone out to anybody; a block of which any byte has counts as a whole. */
 class HandedOut {
+  /** Bytes. */
+  readonly #block: number
   readonly #blocks: Uint8Array
   #missing: number
 
   constructor(size: number) {
-    this.#missing = Math.ceil(size / BLOCK)
+    this.#block = Math.max(BLOCK, Math.ceil(size / MOST_BLOCKS))
+    this.#missing = Math.ceil(size / this.#block)
     this.#blocks = new Uint8Array(this.#missing)
   }
 
@@ -85,7 +89,7 @@ class HandedOut {
 
   #missingIn(start: number, end: number): readonly number[] {
     const missing: number[] = []
-    for (let block = Math.floor(start / BLOCK); block * BLOCK < end; block += 1) {
+    for (let block = Math.floor(start / this.#block); block * this.#block < end; block += 1) {
       if (this.#blocks[block] === 0) missing.push(block)
     }
     return missing

@@ -178,3 +178,11 @@ test('what is in the store waits for nobody', async () => {
   expect(had).toBe(SIZE / 2)
   expect(seen).toBe(options)
 })
+
+test('a size that an upstream only claims costs no memory', async () => {
+  const growing = new Growing(2 ** 52)
+
+  const client = await asks(new Handover(), growing, { start: 0, end: CHUNK })
+
+  expect(client).toMatchObject({ had: CHUNK, isDone: true })
+})
