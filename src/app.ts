@@ -10,7 +10,6 @@ import type { PlaceOf } from './config/problem.ts'
 import type { Profiles } from './config/profiles.ts'
 import { RestoreThreads } from './codec/restore/threads.ts'
 import type { Config } from './config/schema.ts'
-import { upstreamSettings } from './config/upstream-files.ts'
 import { Assembler, keptIn } from './convert/assembly.ts'
 import { Attachments } from './convert/attachments.ts'
 import { Children } from './convert/children.ts'
@@ -50,7 +49,7 @@ import { PriorityLists } from './priorities/priority-lists.ts'
 import { Blobs } from './pull/blobs.ts'
 import { Manifests } from './pull/manifests.ts'
 import { Tags } from './pull/tags.ts'
-import { createSettings, type Settings, upstreamLimits } from './settings.ts'
+import { createSettings, type Settings, upstreamsOf } from './settings.ts'
 import { LeasedFlights } from './store/leased-flights.ts'
 import { openStore, type Store, type StoreDeps } from './store/open.ts'
 import { MeteredBlobs } from './upkeep/metered-blobs.ts'
@@ -58,7 +57,10 @@ import { createUpkeep, type Upkeep } from './upkeep/upkeep.ts'
 import { createUpstreams, type Registries } from './upstream/upstreams.ts'
 import { ALONE, idsAfter, logFields, type Seat } from './workers/seat.ts'
 
-export interface App extends Upkeep, Pick<Store, 'coordination' | 'check'>, AsyncDisposable {
+export interface App
+  extends Upkeep,
+    Pick<Store, 'coordination' | 'check' | 'outages'>,
+    AsyncDisposable {
   /** In force now. */
   readonly config: Config
   readonly settings: Settings
@@ -134,7 +136,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   } = await openStore({
     data: config.data,
     place: config.store,
-    ...{ clock, isThere, waits, onCoordinationDamaged },
+    ...{ clock, isThere, waits, onCoordinationDamaged, events },
     sibling: seat.of > 1 ? seat : undefined,
     onCatalogReplaced: (loss) => events.catalogReplaced(loss),
   })
@@ -142,7 +144,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
   const telemetry = overheard(events, activity.listener)
   const store = new MeteredBlobs(onDisk)
   const upstreams = createUpstreams({
-    ...(await upstreamsOf(config, around)),
+    ...(await upstreamsOf(config, around, seat.of)),
     clock,
     random: Math.random,
     env: around.env,
@@ -290,7 +292,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       // All that can fail comes first.
       const rules = await readAccessRules(next, bcrypt, how.placeOf)
       const admins = await readAdminRules(next, bcrypt, how.placeOf)
-      upstreams.replace(await upstreamsOf(next, { ...how, seat }))
+      upstreams.replace(await upstreamsOf(next, how, seat.of))
       settings.replace(next)
       const hasOtherAdmins = admins !== undefined && adminAccess?.replace(admins) === true
       return { hasOtherUsers: access.replace(rules), hasOtherAdmins }
@@ -322,6 +324,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     progress,
     pins,
     coordination,
+    outages: opened.outages,
     check: opened.check,
     ...upkeep,
     async [Symbol.asyncDispose]() {
@@ -331,19 +334,5 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
       await flights?.[Symbol.asyncDispose]()
       await opened[Symbol.asyncDispose]()
     },
-  }
-}
-
-async function upstreamsOf(
-  config: Config,
-  { dockerConfig, placeOf, seat = ALONE }: Pick<Surroundings, 'dockerConfig' | 'placeOf' | 'seat'>,
-) {
-  return {
-    upstreams: await upstreamSettings(config, placeOf),
-    defaultUpstream: config.defaultUpstream,
-    allowAnyUpstream: config.allowAnyUpstream,
-    allowAnyTokenService: config.allowAnyTokenService,
-    dockerConfig: dockerConfig === undefined ? undefined : { path: dockerConfig },
-    limits: upstreamLimits(config.limits, seat.of),
   }
 }

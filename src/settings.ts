@@ -3,8 +3,10 @@
  * replaced, all of them in one step: whoever reads a value when it is needed goes by the configuration of now.
  */
 import { availableParallelism } from 'node:os'
+import type { PlaceOf } from './config/problem.ts'
 import { profilesOf } from './config/profiles.ts'
 import type { Config } from './config/schema.ts'
+import { upstreamSettings } from './config/upstream-files.ts'
 import { clientAddressBehind, proxyAmong } from './http/client-address.ts'
 import { compileRules } from './naming.ts'
 import { live } from './lib/live.ts'
@@ -132,5 +134,24 @@ function clientLimits({ limits, trustedProxies, hostnames }: Config, divided: Di
     isProxy: proxyAmong(trustedProxies),
     addressOf: clientAddressBehind(trustedProxies),
     hostnames,
+  }
+}
+
+/** How upstreams are reached. */
+export async function upstreamsOf(
+  config: Config,
+  {
+    dockerConfig,
+    placeOf,
+  }: { readonly dockerConfig: string | undefined; readonly placeOf: PlaceOf },
+  workers: number,
+) {
+  return {
+    upstreams: await upstreamSettings(config, placeOf),
+    defaultUpstream: config.defaultUpstream,
+    allowAnyUpstream: config.allowAnyUpstream,
+    allowAnyTokenService: config.allowAnyTokenService,
+    dockerConfig: dockerConfig === undefined ? undefined : { path: dockerConfig },
+    limits: upstreamLimits(config.limits, workers),
   }
 }

@@ -11,6 +11,8 @@ export interface Gauges {
   downloads(): number
   /** Whether this server looks after the store. */
   isInTurn(): boolean
+  /** Of what the store lies on beyond this machine. */
+  reached(): readonly { readonly part: string; readonly isReached: boolean }[]
 }
 
 export function watchGauges(registry: Registry, gauges: Gauges): void {
@@ -51,6 +53,16 @@ export function watchGauges(registry: Registry, gauges: Gauges): void {
     'max',
     budget,
   )
+  new Gauge({
+    name: 'crossdock_store_reachable',
+    help: 'Whether PostgreSQL (catalog) and S3 (blobs) answer: 0 from the beginning of an outage to its end',
+    aggregator: 'min',
+    labelNames: ['part'],
+    registers: [registry],
+    collect() {
+      for (const { part, isReached } of gauges.reached()) this.set({ part }, Number(isReached))
+    },
+  })
   gauge('crossdock_conversions_running', 'Conversions under way', 'sum', () => gauges.jobs())
   gauge('crossdock_layers_queued', 'Layers that wait for a slot', 'sum', () => gauges.queued())
   gauge('crossdock_downloads_running', 'Blobs being fetched', 'sum', () => gauges.downloads())

@@ -112,6 +112,12 @@ export function createMetrics(registry: Registry) {
       help: 'Bytes that finished scrubs have verified',
       registers,
     }),
+    storeFailures: new Counter({
+      name: 'crossdock_store_failures_total',
+      help: 'Questions that PostgreSQL (catalog) or S3 (blobs) did not answer, after all tries',
+      labelNames: ['part'],
+      registers,
+    }),
     peerRefusals: new Counter({
       name: 'crossdock_peer_refusals_total',
       help: 'Connections and questions refused at replicas.listen, where servers of one store alone belong: share, head, proof, question',

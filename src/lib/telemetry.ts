@@ -8,6 +8,7 @@ import type { Metrics } from './merged-metrics.ts'
 import { createMetrics } from './metrics.ts'
 import { type ReloadNews, tellReloaded, tellReloadRefused } from './reload-log.ts'
 import { OPERATIONS, type RequestEvent } from './request-event.ts'
+import { tellStoreAway, tellStoreBack } from './store-log.ts'
 import { wishLabel } from './wish-reasons.ts'
 
 /** Label of upstreams that the configuration does not name. */
@@ -177,6 +178,15 @@ export function createTelemetry(
     scrubbed(scrub: { readonly bytes: number; readonly seconds: number }): void {
       metrics.scrubbedBytes.inc(scrub.bytes)
       log.info({ event: 'scrubbed', ...scrub }, 'the whole store was verified')
+    },
+    storeFailed(part: 'catalog' | 'blobs'): void {
+      metrics.storeFailures.inc({ part })
+    },
+    storeAway(outage: Parameters<typeof tellStoreAway>[1]): void {
+      tellStoreAway(log, outage)
+    },
+    storeBack(ended: Parameters<typeof tellStoreBack>[1]): void {
+      tellStoreBack(log, ended)
     },
     catalogReplaced(loss: 'gone' | 'damaged'): void {
       const what = loss === 'gone' ? 'deleted or replaced while it was open' : 'damaged'

@@ -3,6 +3,7 @@ import type { BlobStore } from '../ports/blobs.ts'
 import type { Journal } from '../ports/journal.ts'
 import type { SidecarStore } from '../ports/sidecars.ts'
 import type { Layout } from './layout.ts'
+import type { Reach } from './reach.ts'
 import type { ReadDocument } from './stored-documents.ts'
 import type { TempFiles } from './temp-files.ts'
 import type { S3Limits, S3Place } from './s3/place.ts'
@@ -48,4 +49,6 @@ export interface LocalParts {
   readonly s3Limits?: S3Limits | undefined
   /** What it lies on was tried by whoever made it. */
   readonly isThere?: boolean | undefined
+  /** Hears whether what it lies on answers. */
+  readonly reach?: Reach | undefined
 }

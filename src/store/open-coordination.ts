@@ -6,6 +6,7 @@ import type { Coordination, Sibling } from '../ports/leases.ts'
 import type { StorePlace } from './halves.ts'
 import { LeasedTurns } from './leased-turns.ts'
 import { openPostgresCoordination } from './postgres/open.ts'
+import type { Reach } from './reach.ts'
 import { Coordination as CoordinationFile, coordinationDamaged } from './sqlite-coordination.ts'
 import { SqliteFences } from './sqlite-fences.ts'
 import { SqliteLeaseTable } from './sqlite-leases.ts'
@@ -21,6 +22,8 @@ export interface CoordinationDeps {
   readonly sibling: Sibling | undefined
   /** What siblings agree by is damaged, or another file than the others have: none of them can go on. */
   readonly onDamaged?: (() => void) | undefined
+  /** Hears whether PostgreSQL answers. */
+  readonly reach?: Reach | undefined
 }
 
 export interface OpenCoordination extends Coordination {
@@ -35,9 +38,10 @@ export async function openCoordination({
   clock,
   sibling,
   onDamaged = () => undefined,
+  reach,
 }: CoordinationDeps): Promise<OpenCoordination | undefined> {
   if (catalog.kind === 'postgres')
-    return await openPostgresCoordination({ url: catalog.url, clock })
+    return await openPostgresCoordination({ url: catalog.url, clock, reach })
   if (sibling === undefined) return undefined
   return await openAmongSiblings(coordinationFile(data), clock, sibling, onDamaged)
 }

@@ -13,7 +13,10 @@ import { JournalPins } from './journal-pins.ts'
 import { layoutOf, makeFolder } from './layout.ts'
 import { dataFolder, refusePlanted } from './places.ts'
 import { openCoordination } from './open-coordination.ts'
+import type { Outages } from '../ports/outages.ts'
+import { addressOf } from './postgres/driver.ts'
 import { openPostgresCatalog } from './postgres/open.ts'
+import { type Reach, type ReachEvents, StoreOutages } from './reach.ts'
 import { rebuildCatalog, restoreLinks } from './rebuild.ts'
 import { openS3Half } from './s3/open.ts'
 import type { MarkWait } from './s3/mark.ts'
@@ -30,6 +33,7 @@ export interface Store extends AsyncDisposable {
   readonly coordination: Coordination | undefined
   /** Throws when a part of it cannot be used, and says which; soon, whatever becomes of it. */
   check(): Promise<void>
+  readonly outages: Outages
 }
 
 export interface StoreDeps extends SqliteOptions {
@@ -47,6 +51,8 @@ export interface StoreDeps extends SqliteOptions {
   readonly isThere?: boolean | undefined
   /** A server with a catalog of its own may still be there: how long it takes to see, ms. */
   readonly waits?: ((what: MarkWait) => void) | undefined
+  /** Hears of outages. */
+  readonly events?: ReachEvents | undefined
 }
 
 export async function openStore(deps: StoreDeps): Promise<Store> {
@@ -61,27 +67,46 @@ export async function openStore(deps: StoreDeps): Promise<Store> {
     const monotonic = () => clock.monotonic()
     const writers = sibling?.of ?? 1
     const now = () => clock.now()
-    const local = { layout, temp, monotonic, now, writers, s3Limits, isThere }
+    const outages = opening.use(new StoreOutages({ clock, events: deps.events ?? UNHEARD }))
+    const reaches = reachesOf(place, outages)
+    const local = { layout, temp, monotonic, now, writers, s3Limits, isThere, reach: reaches.blobs }
     const half = opening.use(await openBlobsHalf(place, local))
+    reaches.blobs?.lookBy(() => half.check())
     const { blobs, sidecars, journal } = half
     // Before any table is made.
     await assertBelongs({ data: deps.data, place, clock, s3Limits, waits })
     const { catalog: where } = place
     const onDamaged = deps.onCoordinationDamaged
-    const agreed = { catalog: where, data, clock, sibling, onDamaged }
+    const agreed = { catalog: where, data, clock, sibling, onDamaged, reach: reaches.catalog }
     const coordination = await openCoordination(agreed)
     if (coordination !== undefined) opening.use(coordination)
-    const fences = coordination?.fences
-    const catalog = opening.use(await openCatalog(place, local, half, { ...deps, fences }))
+    reaches.catalog?.lookBy(async () => await coordination?.check())
+    const options = { ...deps, fences: coordination?.fences, reach: reaches.catalog }
+    const catalog = opening.use(await openCatalog(place, local, half, options))
     const owned = opening.move()
     return {
-      ...{ blobs, sidecars, catalog, coordination },
+      ...{ blobs, sidecars, catalog, coordination, outages },
       pins: new JournalPins(journal),
       check: () => checkAll([catalog, half, ...(coordination === undefined ? [] : [coordination])]),
       [Symbol.asyncDispose]: () => owned.disposeAsync(),
     }
   } catch (error) {
     throw storeFailure(`open the data folder ${layout.data}`, error)
+  }
+}
+
+const UNHEARD: ReachEvents = {
+  storeFailed: () => undefined,
+  storeAway: () => undefined,
+  storeBack: () => undefined,
+}
+
+/** Of what lies beyond this machine. */
+function reachesOf({ catalog, blobs }: StorePlace, outages: StoreOutages) {
+  return {
+    catalog:
+      catalog.kind === 'postgres' ? outages.add('catalog', addressOf(catalog.url)) : undefined,
+    blobs: blobs.kind === 's3' ? outages.add('blobs', nameOf(blobs)) : undefined,
   }
 }
 
@@ -107,13 +132,13 @@ async function openCatalog(
   { catalog: where, blobs }: StorePlace,
   local: LocalParts,
   truth: BlobsHalf,
-  options: SqliteDeps & Pick<StoreDeps, 'refill'>,
+  options: SqliteDeps & Pick<StoreDeps, 'refill'> & { readonly reach: Reach | undefined },
 ): Promise<Catalog> {
   if (where.kind === 'sqlite') return await openSqliteHalf(local, truth, options)
-  const { clock } = options
+  const { clock, reach } = options
   const { url } = where
   const store = blobs.kind === 's3' ? { store: nameOf(blobs) } : {}
-  const catalog = await openPostgresCatalog({ url, clock, journal: truth.journal, ...store })
+  const catalog = await openPostgresCatalog({ url, clock, reach, journal: truth.journal, ...store })
   catalog.restoreBy((...asked) => restoreLinks(catalog, truth, ...asked))
   const fill = () => rebuildCatalog(catalog, truth)
   await (options.refill ? catalog.fill(fill) : catalog.fillOnce(fill))

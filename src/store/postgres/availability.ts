@@ -1,5 +1,6 @@
 /** Whether the server answers: once it does not, one prober asks until it does again, and nobody else waits longer than needed. */
 import type { Clock } from '../../ports/clock.ts'
+import type { Reach } from '../reach.ts'
 
 /** Between two tries while the server is away, ms. */
 const FIRST_PAUSE_MS = 50
@@ -14,15 +15,21 @@ interface Away {
 export class Availability {
   readonly #clock: Clock
   readonly #probe: () => Promise<void>
+  readonly #reach: Pick<Reach, 'failed' | 'answered'> | undefined
   readonly #closing = new AbortController()
   #away: Away | undefined
   /** What it was last found away with. */
   #error: unknown
 
   /** `probe` throws, as CrossdockErrors, while nobody answers who could be asked. */
-  constructor(clock: Clock, probe: () => Promise<void>) {
+  constructor(
+    clock: Clock,
+    probe: () => Promise<void>,
+    reach?: Pick<Reach, 'failed' | 'answered'>,
+  ) {
     this.#clock = clock
     this.#probe = probe
+    this.#reach = reach
   }
 
   /** Throws what the server was last found away with. */
@@ -66,8 +73,10 @@ export class Availability {
     for (let pause = FIRST_PAUSE_MS; !signal.aborted; ) {
       try {
         await this.#probe()
+        this.#reach?.answered()
         break
       } catch (error) {
+        if (error instanceof Error) this.#reach?.failed(error)
         // Also what is no absence (a password, say): it may be mended while we run.
         this.#error = error
         await this.#clock.sleep(pause * (0.5 + Math.random() / 2), signal).catch(() => undefined)

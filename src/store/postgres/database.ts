@@ -1,6 +1,7 @@
 /** PostgreSQL while it is in use: a pool of connections, statements prepared once each, and patience when the server goes away. */
 import type { Clock } from '../../ports/clock.ts'
 import { Availability } from './availability.ts'
+import type { Reach } from '../reach.ts'
 import type { Client, ClientBase, Driver, Pool, PoolClient, Row, Value } from './driver.ts'
 import { otherCatalogFailure, postgresFailure, troubleOf } from './failures.ts'
 import type { SharedTime } from './shared-time.ts'
@@ -56,6 +57,8 @@ export interface DatabaseDeps {
   readonly greet: Greeting
   /** The name of the catalog that was opened. */
   readonly catalog: string
+  /** Hears whether it answers. */
+  readonly reach?: Reach | undefined
 }
 
 export class Database implements Session, AsyncDisposable {
@@ -72,7 +75,7 @@ export class Database implements Session, AsyncDisposable {
     this.#deps = deps
     this.time = deps.time
     this.catalog = deps.catalog
-    this.#availability = new Availability(deps.clock, () => this.#probe())
+    this.#availability = new Availability(deps.clock, () => this.#probe(), deps.reach)
     this.#pool = deps.driver.pool({
       ...connectionOf(deps.url, deps.limits),
       max: deps.limits.connections,
@@ -143,7 +146,10 @@ export class Database implements Session, AsyncDisposable {
       const trouble = troubleOf(error)
       // Also a connection on which an answer did not come in time: it may come to the next asker.
       if (trouble === 'away' || trouble === 'outdated') broken = error
-      if (trouble === 'away') this.#availability.lost(error)
+      if (trouble === 'away') {
+        this.#availability.lost(error)
+        this.#deps.reach?.failed(postgresFailure(this.#deps.address, error))
+      }
       throw error
     } finally {
       client?.release(broken !== undefined)

@@ -10,6 +10,7 @@ import { TableLeases } from '../table-leases.ts'
 import { ASK_OWN, assertFor, claimFor, nameOn } from './identity.ts'
 import { PostgresLeaseTable } from './leases.ts'
 import { PostgresNotices } from './notices.ts'
+import type { Reach } from '../reach.ts'
 import type { Journal } from '../../ports/journal.ts'
 import { migrate, readState, tooNew } from './migrate.ts'
 import { type Migration, MIGRATIONS } from './schema.ts'
@@ -30,6 +31,8 @@ export interface PostgresDeps {
   readonly limits?: Partial<Limits>
   /** Another build's, for tests of upgrades. */
   readonly migrations?: readonly Migration[]
+  /** Hears whether it answers. */
+  readonly reach?: Reach | undefined
 }
 
 export async function openPostgresCatalog(
@@ -102,7 +105,7 @@ export async function openDatabase(deps: PostgresDeps): Promise<{
   readonly driver: Driver
   readonly address: string
 }> {
-  const { url, clock, migrations = MIGRATIONS } = deps
+  const { url, clock, migrations = MIGRATIONS, reach } = deps
   const driver = await loadDriver()
   const limits = { ...LIMITS, ...deps.limits }
   const address = addressOf(url)
@@ -111,7 +114,7 @@ export async function openDatabase(deps: PostgresDeps): Promise<{
     const catalog = await prepare(driver, url, limits, address, migrations)
     const expected = { address, known: migrations.length, catalog }
     const greet = (client: ClientBase) => greeted(client, expected, time)
-    const db = new Database({ driver, url, address, clock, time, limits, greet, catalog })
+    const db = new Database({ driver, url, address, clock, time, limits, greet, catalog, reach })
     return { db, driver, address }
   } catch (error) {
     throw postgresFailure(address, error)

@@ -4,7 +4,8 @@
  */
 import { open } from 'node:fs/promises'
 import type { Semaphore } from '../../lib/semaphore.ts'
-import type { Objects, Upload } from './objects.ts'
+import type { Objects } from './objects.ts'
+import type { Upload } from './requests.ts'
 import type { PartBuffers } from './part-buffers.ts'
 
 /** S3 takes no more than 10,000. */

@@ -4,18 +4,21 @@ import type { S3Client } from '@aws-sdk/client-s3'
 import { CrossdockError } from '../../errors.ts'
 import { within } from '../../lib/within.ts'
 import type { ByteRange, MayGo } from '../../ports/blobs.ts'
+import type { Reach } from '../reach.ts'
 import { nameOf, type S3Limits, type S3Place } from './place.ts'
 import {
+  Asking,
   type Condition,
   guardTries,
   headersOf,
-  inTime,
   named,
   type ObjectStat,
+  type Part,
   SIGNED,
   type Signal,
   signedWith,
   statIn,
+  type Upload,
 } from './requests.ts'
 import { isGone, isPassingFailure, isRefusal, s3Failure } from './s3-failures.ts'
 import { createClient, loadPresigner, loadSdk, type Sdk } from './sdk.ts'
@@ -23,18 +26,6 @@ import { createClient, loadPresigner, loadSdk, type Sdk } from './sdk.ts'
 export interface ListedObject extends ObjectStat {
   /** Without the store's prefix. */
   readonly key: string
-}
-
-/** An object that comes in parts. */
-export interface Upload {
-  readonly key: string
-  readonly id: string
-}
-
-export interface Part {
-  readonly number: number
-  readonly bytes: Uint8Array
-  readonly sha256: string
 }
 
 /** How often a read is taken up again that brought no byte since it last was. */
@@ -51,17 +42,19 @@ export class Objects implements Disposable {
   readonly #sdk: Sdk
   readonly #client: S3Client
   readonly #limits: S3Limits
+  readonly #asking: Asking
 
-  private constructor(sdk: Sdk, place: S3Place, limits: S3Limits) {
+  private constructor(sdk: Sdk, place: S3Place, limits: S3Limits, reach: Reach | undefined) {
     this.#sdk = sdk
     this.place = place
     this.#limits = limits
     this.#client = createClient(sdk, place, limits)
+    this.#asking = new Asking(place, reach)
   }
 
   /** Throws where the bucket cannot be used at all. */
-  static async open(place: S3Place, limits: S3Limits): Promise<Objects> {
-    const objects = new Objects(await loadSdk(), place, limits)
+  static async open(place: S3Place, limits: S3Limits, reach?: Reach): Promise<Objects> {
+    const objects = new Objects(await loadSdk(), place, limits, reach)
     await objects.#checkRegion()
     await objects.check()
     return objects
@@ -150,7 +143,7 @@ export class Objects implements Disposable {
     if (sha256 !== undefined) command.middlewareStack.add(signedWith(sha256), SIGNED)
     const ms = this.#limits.answerMs + Buffer.byteLength(bytes) / SLOWEST_BYTES_PER_MS
     return await this.#unlessRefused(`write ${key}`, condition.kind !== 'none', () =>
-      inTime(ms, (signal) => this.#client.send(command, signal)),
+      this.#asking.inTime(ms, (signal) => this.#client.send(command, signal)),
     )
   }
 
@@ -176,7 +169,11 @@ export class Objects implements Disposable {
     command.middlewareStack.add(signedWith(sha256), SIGNED)
     const ms = this.#limits.answerMs + Body.byteLength / SLOWEST_BYTES_PER_MS
     try {
-      const { ETag } = await inTime(ms, (signal) => this.#client.send(command, signal), ended)
+      const { ETag } = await this.#asking.inTime(
+        ms,
+        (signal) => this.#client.send(command, signal),
+        ended,
+      )
       return ETag ?? ''
     } catch (error) {
       throw s3Failure(`upload ${key}`, this.place, error)
@@ -194,7 +191,7 @@ export class Objects implements Disposable {
     // Some put the parts together in that time.
     const ms = this.#limits.answerMs + (etags.length * this.partSize) / SLOWEST_BYTES_PER_MS
     return await this.#unlessRefused(`upload ${key}`, true, () =>
-      inTime(ms, (signal) => this.#client.send(command, signal)),
+      this.#asking.inTime(ms, (signal) => this.#client.send(command, signal)),
     )
   }
 
@@ -308,7 +305,7 @@ export class Objects implements Disposable {
   /** `undefined` where there is no such object. */
   async #find<T>(doing: string, ask: (options: Signal) => Promise<T>): Promise<T | undefined> {
     try {
-      return await inTime(this.#limits.answerMs, ask)
+      return await this.#asking.inTime(this.#limits.answerMs, ask)
     } catch (error) {
       if (isGone(error)) return undefined
       throw s3Failure(doing, this.place, error)
@@ -321,7 +318,7 @@ export class Objects implements Disposable {
     ms: number = this.#limits.answerMs,
   ): Promise<T> {
     try {
-      return await inTime(ms, ask)
+      return await this.#asking.inTime(ms, ask)
     } catch (error) {
       throw s3Failure(doing, this.place, error)
     }

@@ -41,8 +41,8 @@ export async function openS3Half(
 ): Promise<BlobsHalf> {
   // What is missing is said at the start.
   if (redirect) await loadPresigner()
-  const { layout, temp, monotonic, now, isThere, s3Limits = S3_LIMITS } = local
-  const objects = await Objects.open(place, s3Limits)
+  const { layout, temp, monotonic, now, isThere, reach, s3Limits = S3_LIMITS } = local
+  const objects = await Objects.open(place, s3Limits, reach)
   try {
     await makeFolder(layout.blobs)
     if (!isThere) await checkOnce(objects, join(layout.data, CHECKED))

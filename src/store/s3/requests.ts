@@ -1,6 +1,9 @@
 /** How requests to S3 are bounded in time, bound to conditions and signed. */
 import type { DeleteObjectCommand, HeadObjectCommandOutput } from '@aws-sdk/client-s3'
 import type { MayGo } from '../../ports/blobs.ts'
+import type { Reach } from '../reach.ts'
+import type { S3Place } from './place.ts'
+import { isPassingFailure, s3Failure, statusOf } from './s3-failures.ts'
 
 export interface ObjectStat {
   /** Bytes. */
@@ -8,6 +11,18 @@ export interface ObjectStat {
   readonly etag: string
   /** When it was put there by S3's clock, ms since 1970. */
   readonly modifiedAt: number
+}
+
+/** An object that comes in parts. */
+export interface Upload {
+  readonly key: string
+  readonly id: string
+}
+
+export interface Part {
+  readonly number: number
+  readonly bytes: Uint8Array
+  readonly sha256: string
 }
 
 /** What must hold for a write to happen; S3 decides that in one step with the write. */
@@ -46,22 +61,43 @@ export function guardTries(command: DeleteObjectCommand, mayGo: MayGo): void {
   )
 }
 
-/** Ends what takes longer, or when `ended` says so. What it has answered by then, a body say, is not cut. */
-export async function inTime<T>(
-  ms: number,
-  ask: (options: Signal) => Promise<T>,
-  ended?: AbortSignal,
-): Promise<T> {
-  const abort = new AbortController()
-  const end = () => abort.abort()
-  const timer = setTimeout(end, ms)
-  ended?.addEventListener('abort', end)
-  try {
-    ended?.throwIfAborted()
-    return await ask({ abortSignal: abort.signal })
-  } finally {
-    clearTimeout(timer)
-    ended?.removeEventListener('abort', end)
+/** Questions that are not waited for without end; who follows whether S3 can be reached hears what came of each. */
+export class Asking {
+  readonly #place: S3Place
+  readonly #reach: Reach | undefined
+
+  constructor(place: S3Place, reach: Reach | undefined) {
+    this.#place = place
+    this.#reach = reach
+  }
+
+  /** Ends what takes longer, or when `ended` says so. What it has answered by then, a body say, is not cut. */
+  async inTime<T>(
+    ms: number,
+    ask: (options: Signal) => Promise<T>,
+    ended?: AbortSignal,
+  ): Promise<T> {
+    const abort = new AbortController()
+    const end = () => abort.abort()
+    const timer = setTimeout(end, ms)
+    ended?.addEventListener('abort', end)
+    try {
+      ended?.throwIfAborted()
+      const answer = await ask({ abortSignal: abort.signal })
+      this.#reach?.answered()
+      return answer
+    } catch (error) {
+      if (ended?.aborted !== true) this.#hear(error)
+      throw error
+    } finally {
+      clearTimeout(timer)
+      ended?.removeEventListener('abort', end)
+    }
+  }
+
+  #hear(error: unknown): void {
+    if (isPassingFailure(error)) this.#reach?.failed(s3Failure('use the store', this.#place, error))
+    else if (statusOf(error) !== undefined) this.#reach?.answered()
   }
 }
 

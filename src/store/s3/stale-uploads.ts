@@ -1,5 +1,6 @@
 /** Uploads in parts that somebody began and left: S3 keeps their parts, and counts them, though nobody sees any of them. */
-import type { Objects, Upload } from './objects.ts'
+import type { Objects } from './objects.ts'
+import type { Upload } from './requests.ts'
 
 /** Gives up uploads that began before a time, ms since 1970: whoever did has died. Says how many. */
 export async function abortUploads(

@@ -8,6 +8,7 @@ async function shareOf(bytes: number, jobs: number) {
   watchGauges(registry, {
     ...{ version: '1', budget: () => 1_000, storeBytes: async () => bytes },
     ...{ jobs: () => jobs, queued: () => 0, downloads: () => 0, isInTurn: () => jobs > 1 },
+    reached: () => [{ part: 'blobs', isReached: jobs > 1 }],
   })
   const seconds = { name: 'seconds', help: 'seconds', buckets: [1], registers: [registry] }
   new Histogram(seconds).observe(jobs)
