@@ -89,6 +89,7 @@ export interface App
   /** With other processes that share the store; `undefined`: there are none. */
   readonly flights: LeasedFlights | undefined
   readonly regenerations: Regenerations
+  readonly slots: Slots
   readonly restorations: Restorations
   readonly threads: RestoreThreads
   readonly pieces: SingleLayers
@@ -312,6 +313,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     layers,
     flights,
     regenerations,
+    slots,
     restorations,
     threads,
     pieces,

@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os'
 import type { PlaceOf } from './config/problem.ts'
 import { profilesOf } from './config/profiles.ts'
+import { conversionJobs } from './config/conversion-jobs.ts'
 import type { Config } from './config/schema.ts'
 import { upstreamSettings } from './config/upstream-files.ts'
 import { clientAddressBehind, proxyAmong } from './http/client-address.ts'
@@ -77,8 +78,7 @@ function valuesOf(config: Config, divided: Divided) {
       staleWindowMs: cache.staleWindow,
     },
     conversion: {
-      // More layers than cores: some wait for upstream while others keep the cores busy.
-      jobs: divided(convert.jobs === 'auto' ? cores * 2 : convert.jobs),
+      jobs: divided(conversionJobs(config, cores)),
       maxFlights: divided(cores + limits.queue),
       abandonedRate: limits.abandonedRate,
       maxUncompressed: limits.imageUncompressed,

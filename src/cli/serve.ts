@@ -147,6 +147,7 @@ async function serve(serving: Serving): Promise<number> {
   signals.onReload(() => void reload.run().catch(() => undefined))
   state.reload.resolve(() => reload.asked())
   post?.answerWith({ reload: () => reload.asked() })
+  post?.borrow(app.slots)
   post?.onEnded((numbers) => app.coordination?.siblingsEnded(numbers).catch(() => undefined))
   await started(app, listeners, peers?.address)
   const takenOver = await Promise.race([signals.first, lost]).then(

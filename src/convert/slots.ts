@@ -26,6 +26,9 @@ export class Slots {
   readonly #begun = new Set<Turn>()
   readonly #patience: Patience
   #running = 0
+  #lent = 0
+  #wanted = 0
+  #onWanted: (count: number) => void = () => undefined
 
   /** `jobs`: how many there are; more or fewer from the next one on that begins or ends. */
   constructor(capacity: { readonly jobs: number }, patience = PATIENCE) {
@@ -51,6 +54,17 @@ export class Slots {
     } finally {
       this.#end(turn)
     }
+  }
+
+  /** So many beyond its own, until another number is said: others do not need them. */
+  lend(count: number): void {
+    this.#lent = count
+    this.#serve()
+  }
+
+  /** Calls `listener` with how many slots could be used, whenever that is another number. */
+  onWanted(listener: (count: number) => void): void {
+    this.#onWanted = listener
   }
 
   /** Conversions that wait for a slot. */
@@ -85,7 +99,9 @@ export class Slots {
 
   async #rest(turn: Turn): Promise<void> {
     if (turn.state !== 'running' || !turn.hasHadEnough) return
-    if (!this.#queue.hasOthers(turn.clients[0], turn.task.upstream)) return
+    const isOthersTurn = this.#queue.hasOthers(turn.clients[0], turn.task.upstream)
+    // Fewer by now: what was lent is wanted back, or the configuration says so.
+    if (!isOthersTurn && this.#running <= this.#jobs) return
     turn.rest()
     this.#running -= 1
     for (const client of turn.clients) this.#queue.push(client, BEGUN, turn)
@@ -102,7 +118,7 @@ export class Slots {
   }
 
   #serve(): void {
-    while (this.#running < this.#capacity.jobs) {
+    while (this.#running < this.#jobs) {
       const next = this.#queue.shift((turn, client) => this.#fits(turn, client))
       if (next === undefined) break
       this.#leaveQueue(next.item)
@@ -110,7 +126,15 @@ export class Slots {
       this.#running += 1
       next.item.start(next.client)
     }
-    if (this.#running < this.#capacity.jobs && this.#queue.size > 0) this.#setOneBack()
+    if (this.#running < this.#jobs && this.#queue.size > 0) this.#setOneBack()
+    this.#tellWanted()
+  }
+
+  #tellWanted(): void {
+    const wanted = this.#running + this.#queue.size
+    if (wanted === this.#wanted) return
+    this.#wanted = wanted
+    this.#onWanted(wanted)
   }
 
   #leaveQueue(turn: Turn): void {
@@ -138,8 +162,12 @@ export class Slots {
     victim?.setBack()
   }
 
+  get #jobs(): number {
+    return this.#capacity.jobs + this.#lent
+  }
+
   get #mostBegun(): number {
-    return this.#capacity.jobs * BEGUN_PER_SLOT
+    return this.#jobs * BEGUN_PER_SLOT
   }
 }
 

@@ -10,6 +10,14 @@ export type Answering = {
   readonly [S in Subject]: (ask: Questions[S]['ask']) => Promise<Questions[S]['answer']>
 }
 
+/** Slots for conversions, which workers lend each other. */
+export interface Borrowing {
+  /** `count`: beyond this worker's own part, until another one is said. */
+  lend(count: number): void
+  /** Calls `listener` with how many could be used, whenever that is another number. */
+  onWanted(listener: (count: number) => void): void
+}
+
 export interface AskHow {
   /** One worker; default: all others. */
   readonly to?: number
@@ -28,6 +36,7 @@ export class Post {
   /** Who has ended before anybody wanted to know. */
   readonly #unheard: number[] = []
   #onEnded: (numbers: readonly number[]) => void = (numbers) => void this.#unheard.push(...numbers)
+  #onLent: (slots: number) => void = () => undefined
   #answering: Partial<Answering> = {}
   #lastId = 0
 
@@ -56,6 +65,12 @@ export class Post {
   onEnded(listener: (numbers: readonly number[]) => void): void {
     this.#onEnded = listener
     if (this.#unheard.length > 0) listener(this.#unheard.splice(0))
+  }
+
+  /** Tells of what this worker could use, and hears what it may use of what others do not. */
+  borrow(slots: Borrowing): void {
+    this.#onLent = (count) => slots.lend(count)
+    slots.onWanted((count) => this.#channel.send({ kind: 'wants', slots: count }))
   }
 
   /** From now on others can ask this, too. */
@@ -125,6 +140,9 @@ export class Post {
         break
       case 'ended':
         this.#onEnded(message.numbers)
+        break
+      case 'lent':
+        this.#onLent(message.slots)
         break
       case 'reloaded':
         take(this.#reloads, message.id, message.answer)

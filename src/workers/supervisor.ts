@@ -1,12 +1,15 @@
 /** Starts the workers of one server, replaces who dies, carries what they ask each other, and ends them. */
 import { randomUUID } from 'node:crypto'
 import type { Reloaded } from '../admin/whole.ts'
+import { availableParallelism } from 'node:os'
+import { conversionJobs } from '../config/conversion-jobs.ts'
 import type { Config } from '../config/schema.ts'
 import { MergedMetrics } from '../lib/merged-metrics.ts'
 import type { Clock } from '../ports/clock.ts'
 import { answerOf } from './answers.ts'
 import type { Child, Ending } from './child.ts'
 import { Inquiries } from './inquiries.ts'
+import { LentSlots } from './lent-slots.ts'
 import { Reloads } from './reloads.ts'
 import type { Seat } from './seat.ts'
 import type { FromWorker, Start } from './words.ts'
@@ -85,6 +88,7 @@ export class Supervisor {
   readonly #inquiries = new Inquiries()
   readonly #metrics = new MergedMetrics(() => this.#ready().size)
   readonly #reloads = new Reloads(this.#inquiries, () => this.#ready())
+  readonly #slots: LentSlots
   readonly #ending = new AbortController()
   readonly #given = Promise.withResolvers<Ending>()
   readonly #run: Required<Pick<Seat, 'server' | 'startedAt'>>
@@ -101,6 +105,11 @@ export class Supervisor {
   constructor(deps: SupervisorDeps) {
     this.#deps = deps
     this.#config = deps.config
+    this.#slots = new LentSlots({
+      workers: deps.count,
+      total: () => conversionJobs(this.#config, availableParallelism()),
+      tell: (number, slots) => this.#workers.get(number)?.child.send({ kind: 'lent', slots }),
+    })
     this.#run = { server: randomUUID(), startedAt: deps.clock.now() }
   }
 
@@ -192,6 +201,7 @@ export class Supervisor {
     this.#workers.delete(number)
     this.#inquiries.gone(number)
     this.#metrics.gone(number)
+    this.#slots.gone(number)
     this.#tellOfEnd(number)
     ready.reject(new StartFailed(ending))
     const isStartsFailure = !this.#hasStarted && state !== 'ready' && deaths === 0
@@ -269,6 +279,10 @@ export class Supervisor {
         break
       case 'configured':
         this.#config = message.config
+        this.#slots.share()
+        break
+      case 'wants':
+        this.#slots.wants(number, message.slots)
         break
       case 'damaged':
         // All of them notice, and some say so when they have ended.

@@ -64,6 +64,8 @@ export type ToWorker =
   | { readonly kind: 'hurry' }
   /** These will never say or write anything more. */
   | { readonly kind: 'ended'; readonly numbers: readonly number[] }
+  /** Slots for conversions beyond its own part. */
+  | { readonly kind: 'lent'; readonly slots: number }
   | { readonly kind: 'question'; readonly id: number; readonly question: Question }
   | { readonly kind: 'answers'; readonly id: number; readonly answers: readonly Answer[] }
   | { readonly kind: 'metrics'; readonly id: number; readonly text: string }
@@ -74,6 +76,8 @@ export type FromWorker =
   | { readonly kind: 'ready'; readonly start: Start }
   /** What all of them agree by is damaged or gone: none can go on. */
   | { readonly kind: 'damaged' }
+  /** So many slots for conversions it could use. */
+  | { readonly kind: 'wants'; readonly slots: number }
   /** It goes by another configuration now. */
   | { readonly kind: 'configured'; readonly config: Config }
   | { readonly kind: 'answer'; readonly id: number; readonly answer: Answer }

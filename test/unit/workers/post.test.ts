@@ -131,3 +131,27 @@ test('metrics are those of all, and go on when one of them dies', async () => {
   expect(after).toContain('\nthings_total 3\n')
   expect(after).toContain('\ncrossdock_worker_deaths_total 1\n')
 })
+
+test('who could use more slots for conversions hears what the others leave, by the configuration in force', async () => {
+  const { one, other, workers } = await both()
+  const wants: ((count: number) => void)[] = []
+  const lend = [vi.fn(), vi.fn()] as const
+  for (const [i, post] of [one, other].entries()) {
+    post.borrow({
+      lend: (count) => lend[i]?.(count),
+      onWanted: (listener) => void wants.push(listener),
+    })
+  }
+  workers.at(0).say({ kind: 'configured', config: configWith({ convert: { jobs: 6 } }) })
+
+  wants[0]?.(9)
+  expect(lend[0]).toHaveBeenLastCalledWith(3)
+  wants[1]?.(2)
+  expect(lend[0]).toHaveBeenLastCalledWith(1)
+  workers.at(0).say({ kind: 'configured', config: configWith({ convert: { jobs: 8 } }) })
+  expect(lend[0]).toHaveBeenLastCalledWith(2)
+  workers.at(1).end({ code: null, signal: 'SIGKILL' })
+  await settled()
+  expect(lend[0]).toHaveBeenLastCalledWith(4)
+  expect(lend[1]).not.toHaveBeenCalled()
+})
