@@ -1,11 +1,11 @@
 /** `crossdock serve`: listeners up, greeting printed, drained on SIGTERM. */
-import { availableParallelism } from 'node:os'
+import { availableParallelism, totalmem } from 'node:os'
 import type { App } from '../app.ts'
 import { systemClock } from '../clock.ts'
 import { refuseOpenCredentials } from '../config/credentials.ts'
 import { checkListenerFiles } from '../config/listener-files.ts'
 import type { LoadedConfig } from '../config/load.ts'
-import { workersOf } from '../config/workers.ts'
+import { type Machine, workersOf } from '../config/workers.ts'
 import type { Listener } from '../http/server.ts'
 import { createLogger } from '../lib/log.ts'
 import { holdStore } from '../store/hold.ts'
@@ -46,6 +46,12 @@ function leaveStart({ config }: LoadedConfig, system: System): number {
   return EXIT.ok
 }
 
+function thisMachine(): Machine {
+  // Without a limit it is 0, or more than any machine has.
+  const limit = process.constrainedMemory() || totalmem()
+  return { cores: availableParallelism(), memory: Math.min(limit, totalmem()) }
+}
+
 interface Start {
   isOver: boolean
 }
@@ -68,7 +74,7 @@ async function serveOrSupervise(given: {
   })
   // Who asked for JSON gets nothing else.
   const isSilent = options.quiet === true || asked.config.log.format === 'json'
-  const count = workersOf(config, availableParallelism())
+  const count = workersOf(config, thisMachine())
   const isOver = () => {
     start.isOver = true
   }

@@ -280,10 +280,10 @@ export const CONFIG = z
         'How servers of one store reach each other: [Stores on S3 and PostgreSQL](shared-stores.md).',
       ),
     workers: workerCount
-      .default(1)
+      .default('auto')
       .meta({ restart: true })
       .describe(
-        'Processes that serve together on this machine, with blobs on `disk`: [How many servers?](scaling.md): 1 to 64, or `auto`: one below four processors, else one for two of them, 8 at most.',
+        'Processes that serve together on this machine, with blobs on `disk`: [How many servers?](scaling.md): 1 to 64, or `auto`: one below four processors, else one for two of them, 8 at most and one a GiB of memory.',
       ),
     defaultUpstream: text('the name of an upstream')
       .default('docker.io')

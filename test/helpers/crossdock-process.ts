@@ -142,7 +142,7 @@ function configOf(options: CrossdockOptions) {
     upstreams: { origin: { url: `http://${options.upstream ?? REGISTRY}` } },
     log: { format: 'json', level: 'info' },
     // Of the embedded pair alone.
-    ...(!isSharedPair && WORKERS > 1 && { workers: WORKERS }),
+    ...(!isSharedPair && { workers: WORKERS }),
     ...options.config,
   }
 }

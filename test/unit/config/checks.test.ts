@@ -229,17 +229,19 @@ describe('workers', () => {
     ['auto', 4, 2],
     ['auto', 12, 6],
     ['auto', 128, 8],
-    [3, 1, 3],
-  ] as const)('are, for %s on %i processors, %i', (workers, cores, count) => {
+    ['auto', 12, 2, 2],
+    ['auto', 12, 1, 0.5],
+    [3, 1, 3, 1],
+  ] as const)('are, for %s on %i processors, %i', (workers, cores, count, gib: number = 64) => {
     const store = CONFIG.parse({}).store
 
-    expect(workersOf({ workers, store }, cores)).toBe(count)
+    expect(workersOf({ workers, store }, { cores, memory: gib * 1024 ** 3 })).toBe(count)
   })
 
   it('is one where blobs lie on S3 and nobody has said how many', () => {
     const { store } = CONFIG.parse({ store: { blobs: 's3://bucket' } })
 
-    expect(workersOf({ workers: 'auto', store }, 64)).toBe(1)
+    expect(workersOf({ workers: 'auto', store }, { cores: 64, memory: 1024 ** 4 })).toBe(1)
   })
 })
 
