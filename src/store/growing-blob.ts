@@ -11,7 +11,7 @@ import { storeFailure } from './failures.ts'
 import { RecentBytes } from './recent-bytes.ts'
 
 /** The end of a blob that no reader sees before the digest matches, bytes: one block of any file system. */
-export const HELD_BACK = 64 * 1024
+const HELD_BACK = 64 * 1024
 
 /** Bytes that may wait for the disk while it is busy with as many. */
 const MAX_QUEUED = 512 * 1024
@@ -21,6 +21,8 @@ export interface GrowingFile {
   /** Opens the temp file for writing and reading. */
   open(): Promise<FileHandle>
   readonly needsSync: boolean
+  /** In place of a block: the end that no reader sees before the digest matches, bytes. */
+  readonly heldBack?: number | undefined
   /** So many bytes are in the file by now. */
   grew(bytes: number): void
   /** Makes the temp file, synced where that is needed, visible under its digest, durably. */
@@ -203,7 +205,7 @@ export class FileBlobWriter implements BlobWriter {
 
   /** Where the part begins that waits for the digest; with an unknown size any byte may be among the last. */
   #heldFrom(): number {
-    return (this.expected.size ?? this.#received) - HELD_BACK
+    return (this.expected.size ?? this.#received) - (this.#file.heldBack ?? HELD_BACK)
   }
 
   #readClosed(range: ByteRange): ByteStream {

@@ -17,6 +17,8 @@ import type { TempFiles } from './temp-files.ts'
 export interface BlobHome {
   /** True where the file itself stays, so that it must survive a power cut before it is adopted. */
   readonly needsSync: boolean
+  /** The end of what grows that no reader sees before the digest matches, bytes; by default a block. */
+  readonly heldBack?: number
   /** Makes the bytes of a file visible under their digest, durably; the file is its own from then on. */
   adopt(path: string, stat: BlobStat): Promise<void>
   /** Told of a file in which a blob begins to grow; `undefined`: it waits for the whole. */
@@ -56,6 +58,7 @@ export class Spool {
         {
           open: () => open(path, 'wx+', FILE_MODE),
           needsSync: home.needsSync,
+          heldBack: home.heldBack,
           grew: (bytes) => berth?.grew(bytes),
           publish: (stat) => (berth ?? { adopt: home.adopt.bind(home, path) }).adopt(stat),
           discard: async () => {

@@ -128,6 +128,24 @@ describe.skipIf(!hasS3)('blobs on S3', () => {
     expect(await far.blobs.stat(digest)).toBeUndefined()
   })
 
+  it.each([
+    ['cached', 1_000_000],
+    ['too large for the cache', 100_000],
+  ])('of a quarter of a MiB are held back until they are right: %s', async (_, localCache) => {
+    await using near = await s3Half()
+    const { digest } = await put(near.blobs, randomBytes(250_000))
+    using objects = await Objects.open(near.place, TEST_LIMITS)
+    await objects.put(blobKey(digest), randomBytes(250_000), { kind: 'none' })
+    await using far = await s3Half({ place: near.place, localCache })
+    let received = 0
+    const reading = async () => {
+      for await (const chunk of far.blobs.read(digest)) received += chunk.byteLength
+    }
+
+    await expect(reading()).rejects.toMatchObject({ reason: 'rotten' })
+    expect(received).toBe(0)
+  })
+
   it('that only came with other bytes stay', async () => {
     await using near = await s3Half()
     const bytes = randomBytes(200_000)

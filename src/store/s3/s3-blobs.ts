@@ -19,6 +19,7 @@ import type {
   StatOptions,
   StoredStat,
 } from '../../ports/blobs.ts'
+import { READ_SIZE } from '../file-bytes.ts'
 import type { FsBlobs } from '../fs-blobs.ts'
 import { syncFile } from '../layout.ts'
 import { rangeInvalid } from '../ranges.ts'
@@ -67,6 +68,8 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
       ...{ remote, spool },
       home: {
         needsSync: false,
+        // What is found rotten before a byte of it has gone out is had from elsewhere, as from a disk.
+        heldBack: READ_SIZE,
         adopt: async (path, stat) => {
           await this.#cacheFile(path, stat, syncFile(path))
         },
@@ -191,22 +194,28 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
     }
   }
 
-  /** Too large for the cache: a whole one is hashed on its way, one block behind. */
+  /** Too large for the cache: a whole one is hashed on its way, some blocks behind. */
   async *#readThrough(there: BlobStat & ObjectStat, range: ByteRange): AsyncGenerator<Uint8Array> {
     const bytes = this.#deps.remote.read(there, range)
     if (range.start > 0 || range.end < there.size) return yield* bytes
     const hasher = new Hasher(algorithmOf(there.digest))
-    let held: Uint8Array | undefined
+    const held: Uint8Array[] = []
+    let heldBytes = 0
     for await (const chunk of bytes) {
       hasher.update(chunk)
-      if (held !== undefined) yield held
-      held = chunk
+      held.push(chunk)
+      heldBytes += chunk.byteLength
+      while (heldBytes - (held[0]?.byteLength ?? 0) >= READ_SIZE) {
+        const oldest = held.shift() ?? chunk
+        heldBytes -= oldest.byteLength
+        yield oldest
+      }
     }
     if (hasher.digest() !== there.digest) {
       await this.#deps.remote.verify(there.digest)
       throw rotten(there.digest)
     }
-    if (held !== undefined) yield held
+    yield* held
   }
 }
 
