@@ -5,9 +5,10 @@ import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { fsck } from '../helpers/faults-fsck.ts'
-import type { Failpoint } from '../helpers/faults-preload.ts'
+import type { Failpoint, Operation } from '../helpers/faults-preload.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { PoisonError, type PulledImage, pull } from '../helpers/faults-puller.ts'
+import { isSharedPair } from '../helpers/pair.ts'
 import { blobFiles, copyStore, harmBlob, loseCatalog } from '../helpers/stored.ts'
 
 /** Folds at once what was pulled. */
@@ -43,6 +44,11 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
+/** What folding does, and no start: a start puts a mark and takes leases. */
+const OF_FOLDING: Partial<Record<Operation, string>> = isSharedPair
+  ? { rename: '/(?:blobs|recipes|proofs)/', commit: 'crossdock\\.(?:layers|links)\\b' }
+  : {}
+
 describe('a store that keeps one copy', () => {
   test.each([
     ['rename', 'before', 1],
@@ -56,7 +62,7 @@ describe('a store that keeps one copy', () => {
   ] as const)(
     'serves all without upstream after a kill %s: %s, number %d',
     async (op, when, nth) => {
-      const point: Failpoint = { op, when, nth, act: 'kill' }
+      const point: Failpoint = { op, when, nth, act: 'kill', path: OF_FOLDING[op] ?? '' }
       await onCopy(pulled, async (proxy) => {
         await proxy.start(FOLDING, { points: [point] })
         // Dead, or done when that many such steps never came.

@@ -1,7 +1,7 @@
 /** Imports that make layers again and are killed outright or run out of disk, as processes of their own. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, stat } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -9,8 +9,11 @@ import { hexOf } from '../../src/oci/digest.ts'
 import { type Hosts, must, openHosts, serving, UPSTREAM } from '../helpers/bundle-hosts.ts'
 import { seededText } from '../helpers/bytes.ts'
 import type { FakeImage } from '../helpers/fake-image.ts'
+import { tempFiles } from '../helpers/faults-fsck.ts'
 import { ROOT } from '../helpers/fixtures.ts'
 import { mustRun } from '../helpers/fixtures-command.ts'
+import { storeVariables } from '../helpers/pair.ts'
+import { storedBlobs } from '../helpers/stored.ts'
 
 const PATIENCE_MS = 300_000
 
@@ -33,8 +36,9 @@ test(
   async () => {
     const { far, near } = hosts
     const tar = app.layers[0]?.diffId ?? app.digest
-    const child = start('import', join(near.folder, 'b.tar.zst'))
-    await until(async () => (await blobsIn(join(far.folder, 'data'))).includes(hexOf(tar)))
+    const data = join(far.folder, 'data')
+    const child = await start('import', join(near.folder, 'b.tar.zst'))
+    await until(async () => (await storedBlobs(data)).includes(hexOf(tar)))
     child.kill('SIGKILL')
     await once(child, 'close')
     await serving(far, async (get) => {
@@ -43,7 +47,7 @@ test(
 
     await must(far, 'import', join(near.folder, 'b.tar.zst'))
 
-    const left = await blobsIn(join(far.folder, 'data'))
+    const left = await storedBlobs(data)
     expect(left.toSorted()).toEqual(
       [app, app.config, ...app.layers].map(({ digest }) => hexOf(digest)).toSorted(),
     )
@@ -54,7 +58,7 @@ test(
       expect(Buffer.compare(await layer.bytes(), app.layers[0]?.bytes ?? Buffer.of())).toBe(0)
     })
     await must(far, 'gc')
-    expect(await readdir(join(far.folder, 'data/tmp')).catch(() => [])).toEqual([])
+    expect(await tempFiles(data)).toEqual([])
   },
   PATIENCE_MS,
 )
@@ -67,7 +71,7 @@ test(
     await mkdir(data)
     await mustRun('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', data])
     try {
-      const child = start('import', '--data', data, join(near.folder, 'b.tar.zst'))
+      const child = await start('import', '--data', data, join(near.folder, 'b.tar.zst'))
       let said = ''
       child.stderr?.on('data', (chunk) => {
         said += String(chunk)
@@ -76,7 +80,7 @@ test(
 
       expect(code).toBe(1)
       expect(said).toMatch(/full|space/)
-      expect(await blobsIn(data)).toEqual([])
+      expect(await storedBlobs(data)).toEqual([])
     } finally {
       await mustRun('umount', [data])
     }
@@ -84,19 +88,13 @@ test(
   PATIENCE_MS,
 )
 
-function start(...args: readonly string[]): ChildProcess {
+async function start(...args: readonly string[]): Promise<ChildProcess> {
+  const cwd = hosts.far.folder
   return spawn(process.execPath, [join(ROOT, 'src/main.ts'), ...args], {
-    cwd: hosts.far.folder,
+    cwd,
+    env: { ...process.env, ...(await storeVariables(args, { env: {}, cwd })) },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
-}
-
-/** Hex of what has its final name. */
-async function blobsIn(data: string): Promise<readonly string[]> {
-  const names = await readdir(join(data, 'blobs'), { recursive: true }).catch(() => [])
-  const files = names.map((name) => join(data, 'blobs', name))
-  const infos = await Promise.all(files.map((file) => stat(file).catch(() => undefined)))
-  return files.filter((_, i) => infos[i]?.isFile()).map((file) => file.slice(-64))
 }
 
 async function until(isSo: () => Promise<boolean>): Promise<void> {

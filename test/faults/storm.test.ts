@@ -135,8 +135,9 @@ describe('clients', () => {
     for (const one of stalled) one.abort()
     expect((await pull(proxy.base, 'leavers/app', '1-zstd')).layers).toHaveLength(1)
     expect(origin.count({ blob: digest, method: 'GET' })).toBe(1)
+    // Connections to PostgreSQL stay for half a minute.
     await expect
-      .poll(() => proxy.crossdock.metric('process_open_fds'), { timeout: 10_000 })
+      .poll(() => proxy.crossdock.metric('process_open_fds'), { timeout: 60_000 })
       .toBeLessThanOrEqual(fds + 5)
     await settles(proxy)
   })
