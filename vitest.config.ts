@@ -114,6 +114,7 @@ export default defineConfig({
       {
         test: {
           name: 'browser',
+          globalSetup: SHARED_PAIR,
           include: ['test/browser/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,

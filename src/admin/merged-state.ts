@@ -25,6 +25,7 @@ export function mergedState(first: ShareOfState, others: readonly ShareOfState[]
   const all = [first, ...others]
   const of = <K extends keyof Parts>(part: K) => all.map(({ parts }) => parts[part])
   return {
+    outages: first.parts.outages,
     server: { ...first.parts.server, startedAt: least(of('server').map((one) => one.startedAt)) },
     work: mergedWork(of('work')),
     traffic: mergedTraffic(
@@ -115,7 +116,7 @@ function mergedStore(all: readonly Parts['store'][], first: Parts['store']): Par
     ...first,
     bytes: Math.max(...all.map(({ bytes }) => bytes)),
     budget: Math.max(...all.map(({ budget }) => budget)),
-    scrub: { ...first.scrub, lastAt: latest(all.map(({ scrub }) => scrub.lastAt)) },
+    scrub: { ...first.scrub, ...lastScrub(all.map(({ scrub }) => scrub)) },
     upkeep: {
       scrubBeganAt: latest(upkeep.map(({ scrubBeganAt }) => scrubBeganAt)),
       lastScrub: newest(upkeep.map(({ lastScrub }) => lastScrub)),
@@ -124,6 +125,12 @@ function mergedStore(all: readonly Parts['store'][], first: Parts['store']): Par
       failures: recent(upkeep.map(({ failures }) => failures)),
     },
   }
+}
+
+/** `null`: there was none, as far as one can say. */
+function lastScrub(all: readonly Parts['store']['scrub'][]): { readonly lastAt?: number | null } {
+  const told = all.flatMap(({ lastAt }) => (lastAt === undefined ? [] : [lastAt]))
+  return told.length === 0 ? {} : { lastAt: latest(told) }
 }
 
 interface Tally {

@@ -1,7 +1,9 @@
 /** What the dashboard shows live, in parts that change at a pace of their own, as plain data. */
 import type { Config } from '../config/schema.ts'
+import { within } from '../lib/within.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { Outages } from '../ports/outages.ts'
 import { SCRUB } from '../upkeep/chores.ts'
 import type { MeteredBlobs } from '../upkeep/metered-blobs.ts'
 import type { Activity } from './activity.ts'
@@ -31,6 +33,7 @@ export interface StateDeps extends WorkDeps, ExampleDeps {
   /** When the server began; default: now. */
   readonly startedAt?: number | undefined
   readonly listeners: () => readonly Entrance[]
+  readonly outages: Pick<Outages, 'list'>
 }
 
 export type Parts = Awaited<ReturnType<AdminState['read']>>
@@ -41,10 +44,13 @@ const SCRUB_LOOK_MS = 30_000
 /** How often an image is looked for that could be tried, ms. */
 const EXAMPLE_LOOK_MS = 15_000
 
+/** How long the catalog may take: what it does not say in time is left out, and the rest is told, ms. */
+const CATALOG_MS = 1_000
+
 export class AdminState {
   readonly #deps: StateDeps
   readonly #startedAt: number
-  #lastScrub: { readonly readAt: number; readonly at: number | null } = { readAt: 0, at: null }
+  #lastScrub: { readonly readAt: number; readonly at: number | null } | undefined
   #example: { readonly readAt: number; readonly image: string | null } | undefined
 
   constructor(deps: StateDeps) {
@@ -54,8 +60,9 @@ export class AdminState {
 
   /** Each key is a part that changes by itself. */
   async read() {
-    const { activity } = this.#deps
+    const { activity, outages } = this.#deps
     return {
+      outages: outages.list(),
       server: await this.#server(),
       work: describeWork(this.#deps),
       traffic: { ...activity.traffic.summary(), savings: activity.blobs.savings },
@@ -108,7 +115,7 @@ export class AdminState {
       budget: room === undefined ? maxSize : Math.max(0, Math.min(maxSize, bytes + room)),
       maxSize,
       leaseMs: lease,
-      scrub: { lastAt: await this.#scrubbedAt(), intervalMs: scrub.interval, rate: scrub.rate },
+      scrub: { ...(await this.#scrubbedAt()), intervalMs: scrub.interval, rate: scrub.rate },
       upkeep: activity.upkeep.summary(),
     }
   }
@@ -117,18 +124,29 @@ export class AdminState {
     const now = this.#deps.clock.monotonic()
     const known = this.#example
     if (known !== undefined && now - known.readAt < EXAMPLE_LOOK_MS) return known.image
-    const image = (await exampleImage(this.#deps)) ?? null
-    this.#example = { readAt: now, image }
-    return image
+    const found = await this.#asked(async () => ({
+      image: (await exampleImage(this.#deps)) ?? null,
+    }))
+    if (found !== undefined) this.#example = { readAt: now, ...found }
+    return this.#example?.image ?? null
   }
 
-  async #scrubbedAt(): Promise<number | null> {
+  /** `lastAt` is `null` when there was no scrub yet, and is left out while the catalog does not say it. */
+  async #scrubbedAt(): Promise<{ readonly lastAt?: number | null }> {
     const { clock, catalog } = this.#deps
     const now = clock.monotonic()
-    if (this.#lastScrub.readAt === 0 || now - this.#lastScrub.readAt > SCRUB_LOOK_MS) {
-      this.#lastScrub = { readAt: now, at: (await catalog.retention.lastDone(SCRUB)) ?? null }
+    if (this.#lastScrub === undefined || now - this.#lastScrub.readAt > SCRUB_LOOK_MS) {
+      const ask = async () => ({ at: (await catalog.retention.lastDone(SCRUB)) ?? null })
+      const found = await this.#asked(ask)
+      this.#lastScrub = found && { readAt: now, ...found }
     }
-    return this.#lastScrub.at
+    return this.#lastScrub === undefined ? {} : { lastAt: this.#lastScrub.at }
+  }
+
+  /** What the catalog says; `undefined` while it is away, in repair, or slow. */
+  async #asked<T>(ask: () => Promise<T>): Promise<T | undefined> {
+    if (this.#deps.outages.list().some(({ part }) => part === 'catalog')) return undefined
+    return await within(ask(), CATALOG_MS).catch(() => undefined)
   }
 }
 

@@ -74,6 +74,7 @@ function page() {
 <p class="link" id="link" data-state="connecting">connecting</p>
 </header>
 <main id="content" tabindex="-1">
+<ul class="lines outages" id="outages" aria-label="What is away" hidden></ul>
 <noscript><p class="empty">This page is live and needs its script. The same is at <a href="/api/state">/api/state</a> as JSON.</p></noscript>
 ${now()}
 ${images()}

@@ -37,6 +37,18 @@ describe.skipIf(!hasPostgres || !hasS3)('a server on PostgreSQL and S3', () => {
   const reachable = (part: string) => proxy.crossdock.metric('crossdock_store_reachable', { part })
   const failures = (part: string) =>
     proxy.crossdock.metric('crossdock_store_failures_total', { part })
+  /** The first of what is told without an end. */
+  const told = async (path: string) => {
+    const over = new AbortController()
+    const { body } = await fetch(`${proxy.crossdock.adminUrl}${path}`, { signal: over.signal })
+    let text = ''
+    for await (const chunk of body ?? []) {
+      text += Buffer.from(chunk).toString()
+      if (text.includes('event: tasks')) break
+    }
+    over.abort()
+    return text
+  }
   beforeAll(async () => {
     origin = await FakeRegistry.start()
     const folder = await mkdtemp(join(tmpdir(), 'crossdock-outages-'))
@@ -73,6 +85,10 @@ describe.skipIf(!hasPostgres || !hasS3)('a server on PostgreSQL and S3', () => {
       expect(await reachable('blobs')).toBe(1)
       expect(await failures('catalog')).toBeGreaterThan(before)
       expect(await readiness()).toBe(503)
+      const state = await (await fetch(`${proxy.crossdock.adminUrl}/api/state`)).json()
+      expect(state).toMatchObject({ outages: [{ part: 'catalog' }], upstreams: [{ health: 'up' }] })
+      expect(state).toHaveProperty('traffic.totals.requests', expect.any(Number))
+      expect(await told('/api/events')).toContain('event: traffic')
       const [away, ...more] = ofStore()
       expect(more).toEqual([])
       expect(away).toMatchObject({ event: 'store_away', level: 'error', part: 'catalog' })

@@ -3,6 +3,7 @@ import { showTasks, start as startActions } from './actions.js'
 import { all, byId, say, setText, show } from './dom.js'
 import { openImages, start as startImages } from './images.js'
 import { showTraffic, showUpstreams, showWork, start as startNow } from './now.js'
+import { showOutages } from './outages.js'
 import { openStore, showStore, start as startStore } from './store.js'
 import { showTrouble } from './trouble.js'
 
@@ -18,6 +19,7 @@ state.ready = new Promise((resolve) => {
 
 /** @type {Record<string, ((state: any) => void)[]>} */
 const HEARERS = {
+  outages: [showOutages, showTrouble, showCounts, openAgain],
   server: [showServer],
   work: [showWork, showTrouble, showCounts],
   traffic: [showTraffic],
@@ -83,6 +85,15 @@ function route(isMove) {
   byId(`${name}-title`).focus({ preventScroll: true })
 }
 
+let wasAway = false
+
+/** What a view could not be told while something was away it is told now. */
+function openAgain({ outages }) {
+  const isAway = outages.length > 0
+  if (wasAway && !isAway) route(false)
+  wasAway = isAway
+}
+
 function showServer({ server, known }) {
   known()
   setText(byId('version'), server.version)
@@ -93,14 +104,15 @@ function showServer({ server, known }) {
   )
 }
 
-function showCounts({ work, upstreams, troubles }) {
+function showCounts({ work, upstreams, troubles, outages }) {
   const busy =
     (work?.running ?? 0) + (work?.downloads.filter(({ job }) => job === null).length ?? 0)
   count('now', busy, false)
   const failing =
     upstreams?.filter(({ health }) => health === 'failing' || health === 'resting') ?? []
   const kinds = troubles?.refusals.groups.length ?? 0
-  count('trouble', failing.length + kinds, failing.length > 0)
+  const away = outages?.length ?? 0
+  count('trouble', failing.length + kinds + away, failing.length + away > 0)
 }
 
 function count(view, n, isBad) {

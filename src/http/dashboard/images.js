@@ -73,6 +73,7 @@ async function list(after = null) {
     const n = byId('images').childElementCount
     say(`${count(n, 'image')}${next === null ? '' : ', and more'}`)
   } catch (error) {
+    isListed = false
     show(empty, true)
     empty.textContent = error.message
   }

@@ -4,6 +4,8 @@ import { byId, fill, h, setText, show } from './dom.js'
 import { ago, bytes, count, digest, percent, rate, seconds, span, when } from './format.js'
 
 let isLooking = false
+/** When what stands there was looked at. */
+let lookedAt = null
 
 const REASONS = {
   orphan: 'nothing links to it',
@@ -56,21 +58,27 @@ function budget({ bytes: held, budget: most, maxSize }) {
 
 function upkeep({ scrub, upkeep: { scrubBeganAt, lastScrub, lastCollection } }) {
   const isOff = scrub.intervalMs === 0
+  // The catalog did not say it.
+  const isUnknown = scrub.lastAt === undefined
   const due = scrub.lastAt === null ? null : scrub.lastAt + scrub.intervalMs
   const now = Date.now()
   const nextText = isOff
     ? 'off (cache.scrub.interval is 0)'
-    : due === null
-      ? 'soon'
-      : due <= now
-        ? 'due'
-        : `in ${span(due - now)}`
+    : isUnknown
+      ? '–'
+      : due === null
+        ? 'soon'
+        : due <= now
+          ? 'due'
+          : `in ${span(due - now)}`
   return facts([
     [
       'Last scrub',
-      scrub.lastAt === null
-        ? 'none yet'
-        : `${ago(scrub.lastAt)}${lastScrub === null ? '' : `: ${bytes(lastScrub.bytes)} in ${seconds(lastScrub.seconds)}`}`,
+      isUnknown
+        ? '–'
+        : scrub.lastAt === null
+          ? 'none yet'
+          : `${ago(scrub.lastAt)}${lastScrub === null ? '' : `: ${bytes(lastScrub.bytes)} in ${seconds(lastScrub.seconds)}`}`,
     ],
     ['Next scrub', scrubBeganAt === null ? nextText : `running since ${when(scrubBeganAt)}`],
     ['Pace', rate(scrub.rate)],
@@ -113,12 +121,14 @@ async function look() {
     const report = await response.json()
     if (!response.ok) throw new Error(report.errors?.[0]?.message ?? response.statusText)
     showReport(report)
+    lookedAt = report.at
     setText(
       status,
       `Looked ${ago(report.at)} at ${count(report.blobs, 'blob')}, ${bytes(report.total)}.`,
     )
   } catch (error) {
-    setText(status, error.message)
+    const old = lookedAt === null ? '' : ` What stands below was looked at ${ago(lookedAt)}.`
+    setText(status, `${error.message}.${old}`)
   } finally {
     isLooking = false
   }

@@ -2,7 +2,7 @@
 import { byId, fill, h, show } from './dom.js'
 import { ago, count } from './format.js'
 
-export function showTrouble({ troubles, upstreams = [], work, store }) {
+export function showTrouble({ troubles, upstreams = [], work, store, outages = [] }) {
   const minute = Math.floor(Date.now() / 60_000)
   const failing = upstreams.filter(({ health }) => health === 'failing' || health === 'resting')
   const failed = (work?.ended ?? []).filter(({ state }) => state === 'failed')
@@ -14,7 +14,7 @@ export function showTrouble({ troubles, upstreams = [], work, store }) {
   part('refusals', refusals.groups.length > 0)
   part('wishes', wishes.groups.length > 0)
   part('chores', chores.length > 0)
-  const isWell = [failing, failed, refusals.groups, wishes.groups, chores].every(
+  const isWell = [outages, failing, failed, refusals.groups, wishes.groups, chores].every(
     (one) => one.length === 0,
   )
   show(byId('trouble-empty'), isWell)

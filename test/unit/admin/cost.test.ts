@@ -51,6 +51,7 @@ function busyState() {
     } as unknown as ConstructorParameters<typeof AdminState>[0]['config'],
     profiles: { names: ['zstd'] },
     store: { bytes: 1, room: async () => undefined },
+    outages: { list: () => [] },
     tasks: new Tasks(clock),
     upstreams: { names: upstreams, default: { name: 'docker.io' }, restMs: () => 0 },
     blobs: { listDownloads: () => [], downloadsWaiting: 0 },

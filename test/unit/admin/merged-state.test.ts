@@ -9,6 +9,7 @@ function share(n: number, more: Partial<Parts> = {}): ShareOfState {
   const trouble = { at: n, reason: 'full', text: `of ${n}`, image: null }
   const note = { upstream: 'docker.io', requests: n, failures: 1, answeredAt: n }
   const parts: Parts = {
+    outages: [],
     server: {
       ...{
         version: '1',
