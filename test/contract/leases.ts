@@ -20,7 +20,7 @@ export interface LeasesUnderTest extends AsyncDisposable {
 }
 
 const LONG = 60_000
-const DAY = 24 * 60 * 60_000
+const HOUR = 60 * 60_000
 
 export function describeLeases(name: string, open: () => Promise<LeasesUnderTest>): void {
   describe(`leases ${name}`, () => {
@@ -42,6 +42,7 @@ export function describeLeases(name: string, open: () => Promise<LeasesUnderTest
 
     describeHolding(start)
     describeForgetting(start)
+    describeMadeUp(start)
     describeWaiting(start)
     describeTogether(start)
     describeNotices(start)
@@ -150,9 +151,10 @@ function describeForgetting(start: Start): void {
     const { a, b, pass, names } = await start(2)
     const held = await taken(a, 'x')
     await takeMany(a, 'made up')
-    expect(await held.renew(9 * DAY)).toBe(true)
+    for (let i = 0; i < 50; i += 1) await a.leases.acquire(`never released ${i}`, LONG)
+    expect(await held.renew(3 * HOUR)).toBe(true)
 
-    await pass(8 * DAY)
+    await pass(2 * HOUR)
     await takeMany(a, 'later')
 
     expect(await names()).toBeLessThanOrEqual(101)
@@ -164,7 +166,7 @@ function describeForgetting(start: Start): void {
     const { a, b, pass } = await start(2)
     const first = await taken(a, 'x')
 
-    await pass(8 * DAY)
+    await pass(2 * HOUR)
     await takeMany(b, 'later')
     expect(await first.renew(LONG)).toBe(false)
     const second = await taken(b, 'x')
@@ -172,6 +174,33 @@ function describeForgetting(start: Start): void {
     expect(second.token).toBeGreaterThan(first.token)
     await first.release()
     expect(await a.leases.isCurrent('x', second.token)).toBe(true)
+  })
+}
+
+function describeMadeUp(start: Start): void {
+  it('knows no more than some hundred names, however many clients make up', async () => {
+    const { a, names } = await start(1)
+    const most: number[] = []
+    for (let i = 0; i < 1_000; i += 1) {
+      await (await a.leases.acquire(`blob made up ${i}`, LONG))?.release()
+      if (i % 50 === 0) most.push(await names())
+    }
+    expect(Math.max(...most, await names())).toBeLessThanOrEqual(101)
+  })
+
+  it('gives a name that is taken again and again a larger token, also when it was forgotten in between', async () => {
+    const { a, b } = await start(2)
+    let last = 0
+    for (let round = 0; round < 3; round += 1) {
+      for (let i = 0; i < 20; i += 1) {
+        const lease = await taken(i % 2 === 0 ? a : b, 'busy')
+        expect(lease.token).toBeGreaterThan(last)
+        last = lease.token
+        await lease.release()
+      }
+      for (let i = 0; i < 100; i += 1)
+        await (await a.leases.acquire(`${round} ${i}`, LONG))?.release()
+    }
   })
 }
 

@@ -4,10 +4,13 @@ import type { Database } from './database.ts'
 import { IS_OWN, ownBy } from './identity.ts'
 import { numberIn, textIn, textOf } from './values.ts'
 
-/** Names that nobody has held for so long are forgotten; their next token is the time, which is larger than any that there was. */
-const FORGOTTEN_AFTER = '7 days'
+/**
+ * What has ended for so long is forgotten, and what was given back at once: clients make up digests that nobody asks for again. Whoever
+ * takes a forgotten name gets the time for a token, so one that is ahead of the time is kept until that has caught up.
+ */
+const FORGOTTEN_AFTER = '1 hour'
 
-/** Leases taken between two looks for names to forget. */
+/** Leases taken between two looks for names to forget: as many names of each process are known at most that nobody holds. */
 const LOOK_EVERY = 100
 const MOST_FORGOTTEN = 10_000
 
@@ -49,6 +52,7 @@ const FIND = `WITH ${ownBy('$2')}
 
 const FORGET = `DELETE FROM crossdock.leases WHERE name IN (
   SELECT name FROM crossdock.leases WHERE expires_at < clock_timestamp() - interval '${FORGOTTEN_AFTER}'
+    AND token < ${NEW_TOKEN}
   LIMIT ${MOST_FORGOTTEN} FOR UPDATE SKIP LOCKED)`
 
 export class PostgresLeaseTable implements LeaseTable {

@@ -84,8 +84,9 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
     const cached = await this.#deps.files.stat(digest)
     if (cached !== undefined) {
       const presence = surely ? await this.#seen.surely(cached) : await this.#seen.find(cached)
-      if (presence !== 'gone') return cached
+      if (presence.kind !== 'gone') return cached
       await this.#deps.files.delete(digest)
+      return presence.instead
     }
     const there = await this.#deps.remote.stat(digest)
     return there && { digest, size: there.size }

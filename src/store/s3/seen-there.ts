@@ -15,7 +15,10 @@ const MOST = 200_000
 const LOOK_MS = 2_000
 const AWAY_MS = 5_000
 
-export type Presence = 'there' | 'gone' | 'unknown'
+export type Presence =
+  | { readonly kind: 'there' | 'unknown' }
+  /** `instead`: what S3 has under that digest, of another size. */
+  | { readonly kind: 'gone'; readonly instead: BlobStat | undefined }
 
 export class SeenThere {
   readonly #seen = new LRUCache<Digest, true>({ max: MOST, ttl: SEEN_MS })
@@ -37,21 +40,21 @@ export class SeenThere {
 
   /** Whether S3 has such a blob, or had it a moment ago; `unknown`: it does not say. */
   async find(blob: BlobStat): Promise<Presence> {
-    if (this.#seen.has(blob.digest)) return 'there'
-    if (performance.now() < this.#awayUntil) return 'unknown'
+    if (this.#seen.has(blob.digest)) return { kind: 'there' }
+    if (performance.now() < this.#awayUntil) return { kind: 'unknown' }
     const presence = await within(this.surely(blob), LOOK_MS).catch(() => undefined)
     if (presence === undefined) this.#awayUntil = performance.now() + AWAY_MS
-    return presence ?? 'unknown'
+    return presence ?? { kind: 'unknown' }
   }
 
   /** Whether it has it now; throws where it does not say. */
-  async surely({ digest, size }: BlobStat): Promise<'there' | 'gone'> {
+  async surely({ digest, size }: BlobStat): Promise<Presence> {
     const there = await this.#look(digest)
     if (there?.size === size) {
       this.add(digest)
-      return 'there'
+      return { kind: 'there' }
     }
     this.delete(digest)
-    return 'gone'
+    return { kind: 'gone', instead: there && { digest, size: there.size } }
   }
 }

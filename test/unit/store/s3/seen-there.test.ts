@@ -11,18 +11,19 @@ it('asks once for a while, and again when that is of no use any more', async () 
     return blob
   })
 
-  expect([await seen.find(blob), await seen.find(blob)]).toEqual(['there', 'there'])
+  const there = { kind: 'there' }
+  expect([await seen.find(blob), await seen.find(blob)]).toEqual([there, there])
   expect(looks).toBe(1)
-  expect(await seen.surely(blob)).toBe('there')
+  expect(await seen.surely(blob)).toEqual(there)
   seen.delete(blob.digest)
   await seen.find(blob)
   expect(looks).toBe(3)
 })
 
-it('calls a blob of another size gone', async () => {
+it('calls a blob of another size gone, and says what is there', async () => {
   const seen = new SeenThere(async () => ({ ...blob, size: 5 }))
 
-  expect(await seen.find(blob)).toBe('gone')
+  expect(await seen.find(blob)).toEqual({ kind: 'gone', instead: { ...blob, size: 5 } })
 })
 
 it('does not wait for S3 with each blob while that is away, but says so to who must be sure', async () => {
@@ -32,7 +33,8 @@ it('does not wait for S3 with each blob while that is away, but says so to who m
     throw new Error('S3 is away')
   })
 
-  expect([await seen.find(blob), await seen.find(blob)]).toEqual(['unknown', 'unknown'])
+  const unknown = { kind: 'unknown' }
+  expect([await seen.find(blob), await seen.find(blob)]).toEqual([unknown, unknown])
   expect(looks).toBe(1)
   await expect(seen.surely(blob)).rejects.toThrow('S3 is away')
 })
