@@ -2,15 +2,26 @@
  * Loaded into a crossdock before its own code (`node --import`): makes the disk, SQLite and the clock fail on demand, so
  * that the product needs no failpoints. What to do comes as JSON in the variable FAULTS.
  */
-import { appendFileSync, existsSync, type PathLike } from 'node:fs'
+import { appendFileSync, existsSync, type PathLike, readFileSync } from 'node:fs'
 import fs, { type FileHandle } from 'node:fs/promises'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import zlib from 'node:zlib'
 import Sqlite from 'better-sqlite3'
 import { Journal } from './faults-journal.ts'
 
-/** `encode`: one piece of a layer compressed, in a thread of libuv's pool. */
-export type Operation = 'write' | 'sync' | 'rename' | 'remove' | 'commit' | 'encode'
+/**
+ * `encode`: one piece of a layer compressed, in a thread of libuv's pool. Of the shared pair alone: `upload`, the beginning, the parts and
+ * the end of an object that comes in parts; `lease`, one that is taken or renewed.
+ */
+export type Operation =
+  | 'write'
+  | 'sync'
+  | 'rename'
+  | 'remove'
+  | 'commit'
+  | 'encode'
+  | 'upload'
+  | 'lease'
 
 export interface Failpoint {
   readonly op: Operation
@@ -21,14 +32,20 @@ export interface Failpoint {
   readonly nth?: number
   /** How many from then on; default 1. */
   readonly times?: number
-  /** `kill`: the process ends here as by kill -9. Else the code of the error that the operation fails with. */
-  readonly act: 'kill' | 'EIO' | 'ENOSPC' | 'EMFILE' | 'EROFS' | 'ENOMEM'
+  /**
+   * `kill`: the process ends here as by kill -9; `stop`: it stands still here until SIGCONT, as by kill -STOP;
+   * `loop`: it does so in an endless loop. Else the code of the error
+   * that the operation fails with.
+   */
+  readonly act: 'kill' | 'stop' | 'loop' | 'EIO' | 'ENOSPC' | 'EMFILE' | 'EROFS' | 'ENOMEM'
 }
 
 export interface Faults {
   readonly points?: readonly Failpoint[]
   /** Points count only from the first SIGWINCH on. */
   readonly armedLater?: boolean
+  /** A file that has the points, read again at each SIGWINCH; none before. */
+  readonly pointsFile?: string
   /** The store is on the shared pair: see `faults-shared.ts`. */
   readonly shared?: boolean
   /** Added to the wall clock, ms. */
@@ -42,18 +59,21 @@ export interface Faults {
 }
 
 const faults = JSON.parse(process.env.FAULTS ?? '{}') as Faults
-const points = (faults.points ?? []).map((point) => ({
-  ...point,
-  pattern: new RegExp(point.path ?? ''),
-  seen: 0,
-}))
+let points = (faults.points ?? []).map(counted)
+
+function counted(point: Failpoint) {
+  return { ...point, pattern: new RegExp(point.path ?? ''), seen: 0 }
+}
 
 const journal = faults.journal === undefined ? undefined : new Journal(faults.journal)
 
-let isArmed = faults.armedLater !== true
+let isArmed = faults.armedLater !== true && faults.pointsFile === undefined
 if (!isArmed) {
   process.on('SIGWINCH', () => {
     isArmed = true
+    if (faults.pointsFile !== undefined) {
+      points = (JSON.parse(readFileSync(faults.pointsFile, 'utf8')) as Failpoint[]).map(counted)
+    }
     process.stderr.write('faults are armed\n')
   })
 }
@@ -67,6 +87,11 @@ function passes(op: Operation, when: 'before' | 'after', path: string): void {
     const first = point.nth ?? 1
     if (point.seen < first || point.seen >= first + (point.times ?? 1)) continue
     if (point.act === 'kill') die()
+    while (point.act === 'loop') {}
+    if (point.act === 'stop') {
+      process.kill(process.pid, 'SIGSTOP')
+      continue
+    }
     throw Object.assign(new Error(`${point.act}: made by a test, ${op} ${path}`), {
       code: op === 'commit' ? commitCodeOf(point.act) : point.act,
     })

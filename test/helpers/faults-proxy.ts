@@ -118,6 +118,6 @@ export function faultyEnvironment(faults: Faults): Readonly<Record<string, strin
   const preload = new URL('./faults-preload.ts', import.meta.url)
   return {
     NODE_OPTIONS: `--import=${preload.href}`,
-    FAULTS: JSON.stringify({ ...faults, shared: isSharedPair }),
+    FAULTS: JSON.stringify({ shared: isSharedPair, ...faults }),
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The part of `faults-preload.ts` for the shared pair: an object that is put is a rename to its key, one that is deleted a removal, and
- * a statement that writes a commit. Paths are those of the request, `/BUCKET/PREFIX/blobs/sha256/<hex>`.
+ * a statement that writes a commit, one that takes or renews a lease begins with its name. Paths are those of the request, `/BUCKET/PREFIX/blobs/sha256/<hex>`.
  */
 import http, { type ClientRequest, type RequestOptions } from 'node:http'
 import pg from 'pg'
@@ -11,6 +11,8 @@ export type Passes = (op: Operation, when: 'before' | 'after', path: string) => 
 const DEEDS: Readonly<Record<string, Operation>> = { PUT: 'rename', DELETE: 'remove' }
 
 const WRITES = /^\s*(?:INSERT|UPDATE|DELETE|COMMIT)\b/i
+const UPLOAD = /\b(?:partNumber|uploads|uploadId)\b/
+const LEASES = /^WITH own AS[\s\S]*(?:INSERT INTO|UPDATE) crossdock\.leases/
 
 export function watchShared(passes: Passes): void {
   watchRequests(passes)
@@ -21,14 +23,16 @@ function watchRequests(passes: Passes): void {
   const { request } = http
   const watched = (options: RequestOptions, ...rest: []): ClientRequest => {
     const { method = '', path = '' } = options
-    const op = DEEDS[method]
+    const [key = '', query = ''] = (path ?? '').split('?')
     // Parts are seen by nobody before the whole is there.
-    if (op === undefined || path?.includes('partNumber')) return request(options, ...rest)
-    const [key = ''] = (path ?? '').split('?')
-    passes(op, 'before', key)
+    const isUpload = method !== 'GET' && UPLOAD.test(query)
+    const op = isUpload ? 'upload' : DEEDS[method]
+    if (op === undefined) return request(options, ...rest)
+    const what = isUpload ? `${method} ${key} ${query}` : key
+    passes(op, 'before', what)
     const asking = request(options, ...rest)
     asking.prependOnceListener('response', ({ statusCode = 0 }) => {
-      if (statusCode < 300) passes(op, 'after', key)
+      if (statusCode < 300) passes(op, 'after', what)
     })
     return asking
   }
@@ -36,15 +40,21 @@ function watchRequests(passes: Passes): void {
 }
 
 function watchStatements(passes: Passes): void {
-  type Query = (asked: string | { readonly text: string }, ...rest: unknown[]) => unknown
+  type Query = (
+    asked: string | { readonly text: string; readonly values?: readonly unknown[] },
+    ...rest: unknown[]
+  ) => unknown
   const prototype = pg.Client.prototype as unknown as { query: Query }
   const { query } = prototype
   prototype.query = async function (this: object, asked, ...rest) {
     const text = typeof asked === 'string' ? asked : asked.text
-    if (!WRITES.test(text)) return await query.call(this, asked, ...rest)
-    passes('commit', 'before', text)
+    const op = WRITES.test(text) ? 'commit' : LEASES.test(text) ? 'lease' : undefined
+    if (op === undefined) return await query.call(this, asked, ...rest)
+    const named = typeof asked === 'string' ? '' : String(asked.values?.[0])
+    const what = op === 'lease' ? `${named} ${text}` : text
+    passes(op, 'before', what)
     const result = await query.call(this, asked, ...rest)
-    passes('commit', 'after', text)
+    passes(op, 'after', what)
     return result
   }
 }
