@@ -35,7 +35,12 @@ export async function supervise(deps: SuperviseDeps): Promise<number> {
     makeAnew: () => makeAnew(agreed),
     events: {
       died: (worker, delayMs) =>
-        log.error({ event: 'worker_died', ...worker, delayMs }, 'a worker ended by itself'),
+        worker.silentMs === undefined
+          ? log.error({ event: 'worker_died', ...worker, delayMs }, 'a worker ended by itself')
+          : log.error(
+              { event: 'worker_hung', ...worker, delayMs },
+              'a worker stood still, and was killed',
+            ),
       replaced: (worker) => log.info({ event: 'worker_replaced', ...worker }, 'its place is taken'),
       damaged: () =>
         log.error(

@@ -29,6 +29,7 @@ export class MergedMetrics {
   #departed: Promise<Metrics> = Promise.resolve([])
   readonly #own = new Registry()
   readonly #restarts: Counter
+  readonly #hangs: Counter
 
   /** `running`: how many processes there are now. */
   constructor(running: () => number) {
@@ -48,6 +49,11 @@ export class MergedMetrics {
       help: 'Processes that ended by themselves and were replaced',
       registers,
     })
+    this.#hangs = new Counter({
+      name: 'crossdock_worker_hangs_total',
+      help: 'Of those the ones that stood still and were killed for it',
+      registers,
+    })
   }
 
   /** Where two ask at once, the answer to the first may be heard last: what is `asked` later counts. */
@@ -56,9 +62,10 @@ export class MergedMetrics {
     if (known === undefined || known.asked <= asked) this.#last.set(from, { asked, metrics })
   }
 
-  /** It has ended: what it had counted when it was last asked stays. */
-  gone(from: number): void {
+  /** It has ended, killed since it stood still or not: what it had counted when it was last asked stays. */
+  gone(from: number, isHung = false): void {
     this.#restarts.inc()
+    if (isHung) this.#hangs.inc()
     const last = this.#last.get(from)
     if (last === undefined) return
     this.#last.delete(from)

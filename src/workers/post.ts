@@ -132,6 +132,9 @@ export class Post {
       case 'begin':
         this.#begun.resolve(message.beginning)
         break
+      case 'ping':
+        this.#channel.send({ kind: 'alive' })
+        break
       case 'drain':
         this.#draining.resolve()
         break

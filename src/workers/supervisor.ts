@@ -5,39 +5,15 @@ import { availableParallelism } from 'node:os'
 import { conversionJobs } from '../config/conversion-jobs.ts'
 import type { Config } from '../config/schema.ts'
 import { MergedMetrics } from '../lib/merged-metrics.ts'
-import type { Clock } from '../ports/clock.ts'
 import { answerOf } from './answers.ts'
 import type { Child, Ending } from './child.ts'
 import { Inquiries } from './inquiries.ts'
 import { LentSlots } from './lent-slots.ts'
 import { Reloads } from './reloads.ts'
 import type { Seat } from './seat.ts'
+import type { SupervisorDeps } from './supervisor-deps.ts'
+import { Watch } from './watch.ts'
 import type { FromWorker, Start } from './words.ts'
-
-export interface SupervisorEvents {
-  /** One has ended that should not; another one takes its place after `delayMs`. */
-  died(worker: { readonly number: number; readonly pid: number } & Ending, delayMs: number): void
-  /** The one that took a place serves. */
-  replaced(worker: { readonly number: number; readonly pid: number }): void
-  /** What they agree by is damaged or gone: all end at once, and begin with another one. */
-  damaged(): void
-  /** All that serve go by the configuration of now, whoever asked for it. */
-  reloaded(what: Reloaded, config: Config): void
-  /** Something of it cannot be used. */
-  reloadRefused(error: unknown): void
-}
-
-export interface SupervisorDeps {
-  readonly fork: () => Child
-  /** How many there are to be. */
-  readonly count: number
-  readonly config: Config
-  readonly file: string | undefined
-  readonly clock: Clock
-  /** Makes anew what workers agree by; nobody uses it then. */
-  readonly makeAnew: () => void
-  readonly events: SupervisorEvents
-}
 
 /** A worker ended before all of them served; it has said why. */
 export class StartFailed extends Error {
@@ -63,6 +39,8 @@ interface Worker {
   config: Config
   /** Of the files by which workers agree, the how many-th. */
   readonly agreement: number
+  /** Set when it is killed for it. */
+  silentMs?: number
 }
 
 /** Whoever has served for so long has not died of its start, ms. */
@@ -89,6 +67,7 @@ export class Supervisor {
   readonly #metrics = new MergedMetrics(() => this.#ready().size)
   readonly #reloads = new Reloads(this.#inquiries, () => this.#ready())
   readonly #slots: LentSlots
+  readonly #watch: Watch
   readonly #ending = new AbortController()
   readonly #given = Promise.withResolvers<Ending>()
   readonly #run: Required<Pick<Seat, 'server' | 'startedAt'>>
@@ -111,6 +90,12 @@ export class Supervisor {
       tell: (number, slots) => this.#workers.get(number)?.child.send({ kind: 'lent', slots }),
     })
     this.#run = { server: randomUUID(), startedAt: deps.clock.now() }
+    this.#watch = new Watch({
+      clock: deps.clock,
+      workers: () =>
+        [...this.#workers.values()].map((one) => ({ ...one, isServing: one.state === 'ready' })),
+      standsStill: (number, ms) => this.#giveUp(number, ms),
+    })
   }
 
   get config(): Config {
@@ -119,6 +104,7 @@ export class Supervisor {
 
   /** Resolves when all of them serve, with what the first one says. Throws StartFailed, and leaves none behind then. */
   async start(): Promise<Start> {
+    void this.#watch.run(this.#ending.signal)
     try {
       // What only one can do, such as making a catalog, is done, and what is wrong is said once.
       const start = await this.#fork().ready.promise
@@ -197,10 +183,10 @@ export class Supervisor {
   }
 
   #ended(worker: Worker, ending: Ending): void {
-    const { number, child, ready, since, deaths, state } = worker
+    const { number, child, ready, since, deaths, state, silentMs } = worker
     this.#workers.delete(number)
     this.#inquiries.gone(number)
-    this.#metrics.gone(number)
+    this.#metrics.gone(number, silentMs !== undefined)
     this.#slots.gone(number)
     this.#tellOfEnd(number)
     ready.reject(new StartFailed(ending))
@@ -209,12 +195,21 @@ export class Supervisor {
     const wasSound = this.#deps.clock.monotonic() - since > SOUND_MS
     const next = wasSound ? 1 : deaths + 1
     const delayMs = next === 1 ? 0 : Math.min(MOST_AGAIN_MS, AGAIN_MS * 2 ** (next - 2))
-    this.#deps.events.died({ number, pid: child.pid, ...ending }, delayMs)
+    const dead = { number, pid: child.pid, ...ending, ...(silentMs && { silentMs }) }
+    this.#deps.events.died(dead, delayMs)
     if (next >= HOPELESS && this.#ready().size === 0) {
       this.#given.resolve(ending)
       return
     }
     void this.#replace(next, delayMs)
+  }
+
+  /** Its pullers would wait for ever; those whom it has not taken yet end with it, too. */
+  #giveUp(number: number, silentMs: number): void {
+    const worker = this.#workers.get(number)
+    if (worker === undefined) return
+    worker.silentMs = silentMs
+    worker.child.kill()
   }
 
   /** What it held is free, and its siblings know best what that was. */
@@ -263,7 +258,10 @@ export class Supervisor {
 
   #hear(worker: Worker, message: FromWorker): void {
     const { number, child } = worker
+    this.#watch.heard(number)
     switch (message.kind) {
+      case 'alive':
+        break
       case 'hello': {
         worker.state = 'begun'
         worker.config = this.#config

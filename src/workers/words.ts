@@ -62,6 +62,8 @@ export type ToWorker =
   | { readonly kind: 'begin'; readonly beginning: Beginning }
   | { readonly kind: 'drain' }
   | { readonly kind: 'hurry' }
+  /** It is to say `alive`. */
+  | { readonly kind: 'ping' }
   /** These will never say or write anything more. */
   | { readonly kind: 'ended'; readonly numbers: readonly number[] }
   /** Slots for conversions beyond its own part. */
@@ -73,6 +75,7 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly kind: 'hello' }
+  | { readonly kind: 'alive' }
   | { readonly kind: 'ready'; readonly start: Start }
   /** What all of them agree by is damaged or gone: none can go on. */
   | { readonly kind: 'damaged' }

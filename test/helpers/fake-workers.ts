@@ -12,10 +12,14 @@ export class FakeWorker implements Child {
   /** What a worker's own program speaks by. */
   readonly channel: Channel
   isKilled = false
+  /** Its event loop does nothing any more. */
+  isStuck = false
   #isLate = false
   readonly #end = Promise.withResolvers<Ending>()
   #hear: (message: FromWorker) => void = () => undefined
-  #told: (message: ToWorker) => void = () => undefined
+  #told: (message: ToWorker) => void = ({ kind }) => {
+    if (kind === 'ping') this.say({ kind: 'alive' })
+  }
 
   constructor(pid: number) {
     this.pid = pid
@@ -29,6 +33,7 @@ export class FakeWorker implements Child {
   }
 
   send(message: ToWorker): void {
+    if (this.isStuck) return
     this.heard.push(message)
     this.#told(structuredClone(message))
   }

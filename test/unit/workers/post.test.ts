@@ -155,3 +155,12 @@ test('who could use more slots for conversions hears what the others leave, by t
   expect(lend[0]).toHaveBeenLastCalledWith(4)
   expect(lend[1]).not.toHaveBeenCalled()
 })
+
+test('workers that do nothing else give signs of life', async () => {
+  const { workers, clock } = await both()
+
+  await clock.pass(120_000)
+
+  expect(workers.at(0).heardOf('ping').length).toBeGreaterThan(20)
+  expect(workers.all.map(({ isKilled }) => isKilled)).toEqual([false, false])
+})

@@ -122,6 +122,47 @@ test('replaces who dies at once, again and again ever later, and at once when it
   expect(workers.at(0).isKilled).toBe(false)
 })
 
+test('kills and replaces who has given no sign of life for 30 s, and says so once', async () => {
+  const { workers, clock, events } = await running()
+  const [other, stuck] = [workers.at(0), workers.at(1)]
+  stuck.isStuck = true
+
+  await clock.pass(30_000)
+  expect(stuck.isKilled).toBe(false)
+  await clock.pass(6_000)
+  expect(stuck.isKilled).toBe(true)
+  workers.at(2).serve()
+  await clock.pass(120_000)
+
+  expect(events.died.mock.calls).toEqual([
+    [{ number: 2, pid: 2, code: null, signal: 'SIGKILL', silentMs: 30_000 }, 0],
+  ])
+  expect(events.replaced).toHaveBeenCalledTimes(1)
+  expect(other.heardOf('ended')).toEqual([{ kind: 'ended', numbers: [2] }])
+  other.say({ kind: 'ask-metrics', id: 1 })
+  for (const one of [other, workers.at(2)]) {
+    const [question] = one.heardOf('question')
+    one.say({ kind: 'answer', id: question?.id ?? 0, answer: { kind: 'said', value: [] } })
+  }
+  await vi.waitFor(() => expect(other.heardOf('metrics')).toHaveLength(1))
+  const text = other.heardOf('metrics')[0]?.text
+  expect(text).toContain('\ncrossdock_worker_hangs_total 1\n')
+  expect(text).toContain('\ncrossdock_worker_deaths_total 1\n')
+})
+
+test('is patient with who begins, and gives it up in the end', async () => {
+  const { workers, supervisor, clock } = supervised()
+  const starting = supervisor.start().catch((error: unknown) => error)
+  workers.at(0).isStuck = true
+
+  await clock.pass(9 * 60_000)
+  expect(workers.at(0).isKilled).toBe(false)
+  await clock.pass(2 * 60_000)
+
+  expect(workers.at(0).isKilled).toBe(true)
+  expect(await starting).toBeInstanceOf(StartFailed)
+})
+
 test('ends all when what they agree by is damaged, and begins with another one when none has the last one open', async () => {
   const { workers, clock, events, makeAnew } = await running()
   const [one, other] = [workers.at(0), workers.at(1)]
