@@ -86,16 +86,38 @@ function tellTo(output: Output): MigrationDeps['events'] {
   }
 }
 
-function format({ moved, left, lost, isServed }: Migrated, to: string, isLook: boolean): string {
+function format(
+  { moved, left, lost, isServed, removed }: Migrated,
+  to: string,
+  isLook: boolean,
+): string {
   const sum = ({ blobs, bytes }: Migrated['moved']) => `${blobs} blobs, ${formatBytes(bytes)}`
   if (isLook) return `would copy ${sum(left)} to ${to}; nothing was changed\n`
   const lines = [
     `copied ${sum(moved)} to ${to}, with all names, pins and conversions`,
     ...lost.map(({ digest, why }) => `lost   ${digest}: ${why}`),
+    ...sayRemoved(removed),
     ...(left.blobs > 0 ? [`left   ${sum(left)} that came meanwhile`] : []),
     isServed
       ? 'the old store is still served: end its server, run this once more for the rest, and start a server with the new configuration'
       : 'start a server with the new configuration; the old data folder may go when it serves',
   ]
   return `${lines.join('\n')}\n`
+}
+
+function sayRemoved({ names, pins }: Migrated['removed']): string[] {
+  const nameOfTag = ({ upstream, name, tag }: (typeof names)[number]) =>
+    `${upstream}/${name}:${tag}`
+  const nameOfPin = ({ upstream, name, reference }: (typeof pins)[number]) =>
+    `${upstream}/${name}${reference.includes(':') ? '@' : ':'}${reference}`
+  return [
+    ...names.map(
+      (one) =>
+        `not copied ${nameOfTag(one)}: it was removed at the new store; pull or stage it there to have it again`,
+    ),
+    ...pins.map(
+      (one) =>
+        `not pinned ${nameOfPin(one)}: it was unpinned at the new store; pin it there to have that again`,
+    ),
+  ]
 }

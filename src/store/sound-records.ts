@@ -6,6 +6,7 @@ import type { ConvertedImage, Output } from '../ports/conversions.ts'
 import type { ForgottenTag, LearnedPlatform } from '../ports/journal.ts'
 import type { Place, Sidecar } from '../ports/sidecars.ts'
 import { isRecordedConversion, type Recorded } from '../recorded.ts'
+import type { Pin } from '../ports/pins.ts'
 import type { PinLine, ProofLine } from './journal-lines.ts'
 
 /** A conversion as a sidecar says it; older ones do not list outputs. */
@@ -44,6 +45,10 @@ export function isPlatformLine(value: unknown): value is LearnedPlatform {
 
 export function isForgottenTag(value: unknown): value is ForgottenTag {
   return isRepository(value) && isText(value.tag) && isCount(value.at)
+}
+
+export function isPin(value: unknown): value is Pin {
+  return isRepository(value) && isText(value.reference)
 }
 
 export function isPinLine(value: unknown): value is PinLine {

@@ -1,9 +1,13 @@
-/** What a catalog is made from, from one store into another: sidecars and journal. Adds, and never takes back. */
+/**
+ * What a catalog is made from, from one store into another: sidecars and journal. Adds, and never takes back, neither what is there
+ * nor that something was removed there.
+ */
 import { atOnce } from '../../lib/at-once.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Journal, Proof } from '../../ports/journal.ts'
 import { isSamePin, type Pin } from '../../ports/pins.ts'
 import type { Place, Sidecar, SidecarStore } from '../../ports/sidecars.ts'
+import type { Removals } from './removals.ts'
 
 /** Told at the same time. */
 const AT_ONCE = 32
@@ -13,17 +17,19 @@ export async function copySidecars(
   source: SidecarStore,
   target: SidecarStore,
   isThere: (digest: Digest) => boolean,
+  removals: Removals,
 ): Promise<number> {
   let count = 0
   const copies = atOnce(source.list(), AT_ONCE, async (sidecar) => {
     if (!isThere(sidecar.digest)) return undefined
-    return await target.update(sidecar.digest, (known) => merged(known, sidecar))
+    const told = removals.without(sidecar)
+    return await target.update(sidecar.digest, (known) => merged(known, told))
   })
   for await (const _ of copies) count += 1
   return count
 }
 
-/** Says how many facts were told. */
+/** Says how many facts were told; pins are not among them. */
 export async function copyJournal(source: Journal, target: Journal, now: number): Promise<number> {
   let count = 0
   const tell = async <T>(facts: AsyncIterable<T>, one: (fact: T) => Promise<void>) => {
@@ -43,17 +49,30 @@ export async function copyJournal(source: Journal, target: Journal, now: number)
     target.learnPlatform(repository, platform, at),
   )
   await tell(source.listRecipes(), (layer) => target.keepRecipe(layer))
-  await copyPins(source, target)
   return count
 }
 
+export interface CopiedPins {
+  /** Of the source. */
+  readonly all: readonly Pin[]
+  /** Those that were `copied` before and are not there any more: somebody has unpinned them there. */
+  readonly removed: readonly Pin[]
+}
+
 /** In their order. */
-async function copyPins(source: Journal, target: Journal): Promise<void> {
-  const known: Pin[] = []
-  for await (const pin of target.listPins()) known.push(pin)
-  for await (const pin of source.listPins()) {
-    if (!known.some((one) => isSamePin(one, pin))) await target.pin(pin, true)
-  }
+export async function copyPins(
+  source: Journal,
+  target: Journal,
+  copied: readonly Pin[],
+): Promise<CopiedPins> {
+  const [all, there]: [Pin[], Pin[]] = [[], []]
+  for await (const pin of source.listPins()) all.push(pin)
+  for await (const pin of target.listPins()) there.push(pin)
+  const isIn = (pins: readonly Pin[], pin: Pin) => pins.some((one) => isSamePin(one, pin))
+  const missing = all.filter((pin) => !isIn(there, pin))
+  const removed = missing.filter((pin) => isIn(copied, pin))
+  for (const pin of missing) if (!isIn(removed, pin)) await target.pin(pin, true)
+  return { all, removed }
 }
 
 /** One request tells of a thousand that are known, and one is needed for each that is not. */

@@ -3,7 +3,10 @@
  * second time for what came meanwhile. What is there is not copied again, so that it may be ended and begun at any moment.
  */
 import { assertBelongs } from '../belonging.ts'
+import type { Digest } from '../../oci/digest.ts'
 import type { Clock } from '../../ports/clock.ts'
+import type { Pin } from '../../ports/pins.ts'
+import type { TagName } from '../../ports/tags.ts'
 import { markIncomplete } from '../catalog-session.ts'
 import { openDiskHalf } from '../disk-half.ts'
 import type { BlobsHalf, LocalParts, StorePlace } from '../halves.ts'
@@ -16,8 +19,9 @@ import { openS3Half } from '../s3/open.ts'
 import { nameOf, S3_LIMITS, type S3Limits, type S3Place } from '../s3/place.ts'
 import { TempFiles } from '../temp-files.ts'
 import { type CopyProgress, copyBlobs, type LostBlob, type Missing, missingIn } from './blobs.ts'
-import { copyJournal, copySidecars } from './facts.ts'
-import { claimPlace } from './note.ts'
+import { copyJournal, copyPins, copySidecars } from './facts.ts'
+import { claimPlace, copiedPins, notePins } from './note.ts'
+import { Removals } from './removals.ts'
 
 /** The bulk, and what came while it was copied. */
 const PASSES = 2
@@ -50,8 +54,15 @@ export interface Migrated {
   readonly lost: readonly LostBlob[]
   /** What the source has and the target lacks by now; of a look: what would be moved. */
   readonly left: CopyProgress
+  /** What is in use here, and was removed at the target after it had been copied: it stays removed. */
+  readonly removed: Removed
   /** Somebody serves the source, so that more may come. */
   readonly isServed: boolean
+}
+
+export interface Removed {
+  readonly names: readonly TagName[]
+  readonly pins: readonly Pin[]
 }
 
 export async function migrate(deps: MigrationDeps): Promise<Migrated> {
@@ -65,24 +76,28 @@ export async function migrate(deps: MigrationDeps): Promise<Migrated> {
   const source = opened.use(await openSource(deps))
   await claimPlace(from, to.place.blobs, target, { isLook, limits })
   const sum = isLook ? NOTHING : await passes(source, target, deps)
-  if (!isLook) await makeCatalog(deps, limits)
+  const names = isLook ? [] : await makeCatalog(deps, limits, sum.removed.names)
   const left = await missingIn(target.blobs, source.blobs)
   if (isLook) deps.events.begins(1, left)
   const lost = new Set(sum.lost.map(({ digest }) => digest))
   const more = left.blobs.filter(({ digest }) => !lost.has(digest))
   return {
     ...sum,
+    removed: { ...sum.removed, names },
     left: { blobs: more.length, bytes: more.reduce((bytes, { size }) => bytes + size, 0) },
     isServed: await isServed(from),
   }
 }
 
-type Sum = Pick<Migrated, 'moved' | 'sidecars' | 'facts' | 'lost'>
+type Sum = Pick<Migrated, 'moved' | 'sidecars' | 'facts' | 'lost' | 'removed'>
 
-const NOTHING: Sum = { moved: { blobs: 0, bytes: 0 }, sidecars: 0, facts: 0, lost: [] }
+const NOTHING: Sum = {
+  ...{ moved: { blobs: 0, bytes: 0 }, sidecars: 0, facts: 0, lost: [] },
+  removed: { names: [], pins: [] },
+}
 
 async function passes(source: BlobsHalf, target: BlobsHalf, deps: MigrationDeps): Promise<Sum> {
-  const { events, clock } = deps
+  const { events, clock, to, s3Limits = S3_LIMITS } = deps
   let sum = NOTHING
   for (let pass = 1; pass <= PASSES; pass += 1) {
     // Before the blobs: of a manifest that comes meanwhile the next pass tells.
@@ -92,24 +107,40 @@ async function passes(source: BlobsHalf, target: BlobsHalf, deps: MigrationDeps)
     const there = new Set<string>()
     for await (const { digest } of target.blobs.list()) there.add(digest)
     events.tells('sidecars')
-    const sidecars = await copySidecars(source.sidecars, target.sidecars, (one) => there.has(one))
+    const removals = await Removals.of(source.journal, target.journal)
+    const isThere = (digest: Digest) => there.has(digest)
+    const sidecars = await copySidecars(source.sidecars, target.sidecars, isThere, removals)
     events.tells('journal')
     const facts = await copyJournal(source.journal, target.journal, clock.now())
+    const copied = await copiedPins(to.place.blobs, s3Limits)
+    const pins = await copyPins(source.journal, target.journal, copied)
+    await notePins(to.place.blobs, pins.all, s3Limits)
     const blobs = sum.moved.blobs + missing.blobs.length - lost.length
     const moved = { blobs, bytes: sum.moved.bytes + missing.bytes }
     // Whoever reads rotten bytes puts them aside, so that the next pass does not see them; a server may have had them again.
     const gone = [...sum.lost, ...lost].filter(({ digest }) => !there.has(digest))
-    sum = { moved, sidecars, facts: sum.facts + facts, lost: gone }
+    const removed = { names: removals.names, pins: pins.removed }
+    sum = { moved, sidecars, facts: sum.facts + facts, lost: gone, removed }
   }
   return sum
 }
 
-/** Of all that is there by now, also where there was a catalog before. */
-async function makeCatalog({ to, clock, events }: MigrationDeps, s3Limits: S3Limits) {
+/** Of all that is there by now, also where there was a catalog before. Says which of these names are not there. */
+async function makeCatalog(
+  { to, clock, events }: MigrationDeps,
+  s3Limits: S3Limits,
+  names: readonly TagName[],
+): Promise<readonly TagName[]> {
   events.tells('catalog')
   const { data, place } = to
   if (place.catalog.kind === 'sqlite') await markIncomplete(layoutOf(dataFolder(data, place)))
-  await using _ = await openStore({ data, place, clock, s3Limits, refill: true })
+  await using store = await openStore({ data, place, clock, s3Limits, refill: true })
+  const missing: TagName[] = []
+  // One that was pulled there again is there.
+  for (const one of names) {
+    if ((await store.catalog.tags.find(one, one.tag)) === undefined) missing.push(one)
+  }
+  return missing
 }
 
 async function openSource({ from, clock }: MigrationDeps): Promise<BlobsHalf> {
