@@ -10,13 +10,21 @@ export async function growingFor(
 ): Promise<PeerBlob | undefined> {
   const download = await blobs.growing(repository.upstream, digest)
   if (download === undefined || signal.aborted) return undefined
-  const { blob, interest, admitted } = download
+  const { blob, interest, admitted, kept } = download
   const gone = new AbortController()
   interest.add(elsewhere(AbortSignal.any([signal, gone.signal])))
+  let isStored = false
+  async function* body() {
+    yield* blob.read({ start, end: Number.POSITIVE_INFINITY })
+    // So that whoever follows need neither store it nor look whether it is.
+    await kept
+    isStored = true
+  }
   return {
     size: blob.expected.size,
     isAdmitted: admitted.has(repository.name),
-    body: blob.read({ start, end: Number.POSITIVE_INFINITY }),
+    body: body(),
+    isStored: () => isStored,
     drop: () => gone.abort(),
   }
 }

@@ -2,7 +2,7 @@
 import { type IncomingMessage, request } from 'node:http'
 import type { PeerAsk, PeerBlob, Peers } from '../ports/peers.ts'
 import { isProof, newNonce, proofOf } from './proof.ts'
-import { ADMITTED, NONCE, pathOf, placeIn, PROOF, SIZE } from './words.ts'
+import { ADMITTED, NONCE, pathOf, placeIn, PROOF, SIZE, STORED } from './words.ts'
 
 /** A machine that does not answer by then is away or cut off, ms. */
 const CONNECT_MS = 2_000
@@ -30,6 +30,7 @@ export class HttpPeers implements Peers {
       size: size === '' ? undefined : Number(size),
       isAdmitted: admitted === 'yes',
       body: answer,
+      isStored: () => isProof(answer.trailers[STORED], key, 'stored', nonce),
       drop: () => answer.destroy(),
     }
   }

@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { Shares } from '../lib/shares.ts'
 import type { PeerAsk, PeerBlob } from '../ports/peers.ts'
 import { isProof, newKey, proofOf } from './proof.ts'
-import { ADMITTED, NONCE, noteOf, PROOF, questionIn, SIZE } from './words.ts'
+import { ADMITTED, NONCE, noteOf, PROOF, questionIn, SIZE, STORED } from './words.ts'
 
 export interface PeerListenerDeps {
   readonly host: string
@@ -135,11 +135,14 @@ async function answer(
   const size = String(blob.size ?? '')
   const admitted = blob.isAdmitted ? 'yes' : 'no'
   response.writeHead(200, {
+    trailer: STORED,
     [SIZE]: size,
     [ADMITTED]: admitted,
     [PROOF]: proofOf(key, 'answer', nonce, size, admitted),
   })
   response.flushHeaders()
   // A blob that fails cuts the connection, so that nobody takes it for whole.
-  await pipeline(Readable.from(blob.body, { objectMode: false }), response)
+  await pipeline(Readable.from(blob.body, { objectMode: false }), response, { end: false })
+  if (blob.isStored()) response.addTrailers({ [STORED]: proofOf(key, 'stored', nonce) })
+  response.end()
 }

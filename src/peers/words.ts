@@ -9,6 +9,9 @@ export const SIZE = 'crossdock-size'
 /** `yes`: upstream has let the repository read it. */
 export const ADMITTED = 'crossdock-admitted'
 
+/** After the bytes: the proof that the blob is stored by then. */
+export const STORED = 'crossdock-stored'
+
 /** Where a process is to be reached by the others, and what it knows them by. */
 export interface Place {
   readonly url: string

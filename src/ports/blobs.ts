@@ -24,8 +24,11 @@ export interface ByteRange {
 export interface ExpectedBlob {
   readonly digest?: Digest | undefined
   readonly size?: number | undefined
-  /** Another process is about to store it: nothing of it needs to go ahead of its end. */
-  readonly comesElsewhere?: boolean | undefined
+  /**
+   * Another process is about to store it: nothing of it needs to go ahead of its end, and nothing at all if that one has said by then
+   * that it is stored.
+   */
+  readonly elsewhere?: { readonly isStored: () => boolean } | undefined
 }
 
 export interface StatOptions {

@@ -10,6 +10,8 @@ export interface PeerBlob {
   readonly isAdmitted: boolean
   /** From where it was asked for on, as it grows. Not verified: the writer does that. Ends only when all of it has come, else throws. */
   readonly body: ByteStream
+  /** Once `body` has ended: that process has said that the blob is stored, and linked to whoever it let in. Older builds never do. */
+  isStored(): boolean
   /** Nothing more of it is wanted; `body` fails if somebody reads it. */
   drop(): void
 }

@@ -15,8 +15,8 @@ export interface BlobSource {
   /** Of the whole blob, bytes; `undefined`: nobody says. */
   readonly size: number | undefined
   readonly body: ByteStream
-  /** Another process stores it, unless it dies. */
-  readonly isFollowed?: boolean
+  /** Another process stores it, unless it dies; `isStored`: at the end of `body`, that it has said so. */
+  readonly elsewhere?: { readonly isStored: () => boolean }
   /** Bytes that came from upstream to this process. */
   readonly fetched?: () => number
   /** The blob is in the store, or its download has failed. */
@@ -97,7 +97,7 @@ export class BlobSources {
       kind: 'source',
       size: ask.size ?? blob.size,
       body: body.read(blob),
-      isFollowed: true,
+      elsewhere: { isStored: () => body.isStored },
       fetched: () => body.fetched,
       end: () => body.end(),
     }

@@ -44,6 +44,7 @@ export class FollowedBody {
   #size: number | undefined
   #position = 0
   #fetched = 0
+  #isStored = false
 
   constructor(deps: FollowedBodyDeps, flight: OthersFlight) {
     this.#deps = deps
@@ -53,6 +54,11 @@ export class FollowedBody {
   /** Bytes that came from upstream itself. */
   get fetched(): number {
     return this.#fetched
+  }
+
+  /** Once `read` has ended: whoever had all of it has stored it. */
+  get isStored(): boolean {
+    return this.#isStored
   }
 
   /** Others need not wait for this process any more. */
@@ -102,8 +108,9 @@ export class FollowedBody {
     } finally {
       blob.drop()
     }
-    // Until it has stored it, so that nobody stores it twice.
-    await this.#flight.ended(signal).catch(() => undefined)
+    this.#isStored = blob.isStored()
+    // Who says nothing is waited for, so that nobody stores it twice.
+    if (!this.#isStored) await this.#flight.ended(signal).catch(() => undefined)
     return true
   }
 

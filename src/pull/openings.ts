@@ -244,7 +244,7 @@ export class Openings {
       }
       const writer = await this.#deps.store.create({
         ...{ digest, size: size ?? source.size },
-        comesElsewhere: source.isFollowed,
+        elsewhere: source.elsewhere,
       })
       const how = { interest, place, abort, fetched: source.fetched, end: source.end }
       return this.#deps.downloads.begin({ key, repository, writer, body: source.body, ...how })

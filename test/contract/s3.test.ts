@@ -238,12 +238,32 @@ describe.skipIf(!hasS3)('blobs on S3', () => {
       await using near = await s3Half()
       await using wire = await S3Wire.start(near.place.endpoint ?? '')
       await using half = await s3Half({ place: { ...near.place, endpoint: wire.url } })
-      const writer = await half.blobs.create({ ...EXPECTED, comesElsewhere: true })
+      const writer = await half.blobs.create({
+        ...EXPECTED,
+        elsewhere: { isStored: () => false },
+      })
       await writer.write(BYTES)
       await put(near.blobs, BYTES)
       await writer.commit()
 
       expect(wire.count('PUT', blobKey(EXPECTED.digest))).toBe(0)
+    })
+
+    it('are not asked about when another process has said that it has stored them', async () => {
+      await using near = await s3Half()
+      await using wire = await S3Wire.start(near.place.endpoint ?? '')
+      await using half = await s3Half({ place: { ...near.place, endpoint: wire.url } })
+      wire.fault = () => ({ kind: 'reset' })
+      const writer = await half.blobs.create({
+        ...EXPECTED,
+        elsewhere: { isStored: () => true },
+      })
+      await writer.write(BYTES)
+
+      expect(await writer.commit()).toEqual(EXPECTED)
+      expect(await half.blobs.stat(EXPECTED.digest)).toEqual(EXPECTED)
+      expect(Buffer.from(await collect(half.blobs.read(EXPECTED.digest))).equals(BYTES)).toBe(true)
+      expect(wire.seen.filter(({ path }) => path.includes('/blobs/'))).toEqual([])
     })
 
     it('leave no upload when another server was quicker', async () => {

@@ -1,8 +1,9 @@
 /** Three servers on one store: whatever is cold is fetched once and converted once among them, also when the one that does it dies. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { digestOf } from '../../src/oci/digest.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { ask } from '../helpers/faults-http.ts'
-import { pull, RefusedError } from '../helpers/faults-puller.ts'
+import { getManifest, pull, RefusedError } from '../helpers/faults-puller.ts'
 import { hasSharedPair, type Replica, Replicas } from '../helpers/replicas.ts'
 
 const PULLERS = 200
@@ -85,6 +86,38 @@ describe.skipIf(!hasSharedPair)('three servers on one store', () => {
     },
   )
 
+  test('serve what they follow to its end without S3, when the one that fetches has stored it', async () => {
+    const name = 'deaf/app'
+    const image = await origin.pushImage(name, '1', {
+      layers: [{ size: 12 * MIB, compression: 'none' }],
+    })
+    const [layer] = image.layers
+    const [holder, follower] = replicas.all
+    if (holder === undefined || follower === undefined || layer === undefined) {
+      throw new Error('there are all of them')
+    }
+    const gate = Promise.withResolvers<void>()
+    origin.fault({ blob: layer.digest }, { gateAfter: MIB, gate: () => gate.promise, times: 1 })
+    const url = ({ proxy }: Replica) => `${proxy.base}/${name}/blobs/${layer.digest}`
+    for (const { proxy } of [holder, follower]) await getManifest(proxy.base, name, '1')
+    const first = ask(url(holder))
+    await expect.poll(() => gets(layer.digest), { timeout: 20_000 }).toBe(1)
+    const followed = ask(url(follower))
+    await arrivedAt([follower], `${name}/blobs/${layer.digest}`, 0)
+
+    follower.s3.fault = () => ({ kind: 'delay', ms: 3_600_000 })
+    const began = performance.now()
+    gate.resolve()
+    const answer = await followed
+    follower.s3.fault = () => undefined
+
+    expect(digestOf(answer.bytes)).toBe(layer.digest)
+    expect(performance.now() - began).toBeLessThan(20_000)
+    expect(digestOf((await first).bytes)).toBe(layer.digest)
+    expect(gets(layer.digest)).toBe(1)
+    expect(follower.s3.count('PUT', layer.digest.slice(7))).toBe(0)
+  })
+
   function gets(blob: string): number {
     return origin.count({ blob, method: 'GET' })
   }
@@ -98,10 +131,10 @@ async function conversions(all: readonly Replica[]): Promise<number> {
 }
 
 /** Pullers wait at each of them, and half of the blob has come there. */
-async function arrivedAt(all: readonly Replica[], blob: string): Promise<void> {
+async function arrivedAt(all: readonly Replica[], blob: string, conversions = 1): Promise<void> {
   for (const { proxy } of all) {
     const running = () => proxy.crossdock.metric('crossdock_conversions_running')
-    await expect.poll(running, { timeout: 20_000 }).toBe(1)
+    await expect.poll(running, { timeout: 20_000 }).toBe(conversions)
     const part = await ask(`${proxy.base}/${blob}`, { headers: { range: 'bytes=600000-600009' } })
     expect(part.status).toBe(206)
   }

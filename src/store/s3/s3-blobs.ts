@@ -118,8 +118,14 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
   }
 
   /** A blob whose digest is known goes to S3 while it comes here. */
-  prepare(path: string, { digest, size, comesElsewhere }: ExpectedBlob): Berth | undefined {
-    if (digest === undefined || size === undefined || comesElsewhere) return undefined
+  prepare(path: string, { digest, size, elsewhere }: ExpectedBlob): Berth | undefined {
+    if (elsewhere !== undefined) {
+      const nothing = () => undefined
+      const adopt = (stat: BlobStat) =>
+        elsewhere.isStored() ? this.#adoptStored(path, stat) : this.adopt(path, stat)
+      return { grew: nothing, adopt, abandon: nothing }
+    }
+    if (digest === undefined || size === undefined) return undefined
     const approach = this.#deps.remote.approach(path, { digest, size })
     if (approach === undefined) return undefined
     this.#approaches.add(approach)
@@ -137,6 +143,15 @@ export class S3Blobs implements BlobStore, BlobHome, AsyncDisposable {
     synced.catch(() => undefined)
     await this.#deps.remote.keep(path, stat, approach)
     if (approach !== undefined) this.#approaches.delete(approach)
+    this.#stored(path, stat, synced)
+  }
+
+  /** Another server has put it on S3 a moment ago. */
+  async #adoptStored(path: string, stat: BlobStat): Promise<void> {
+    this.#stored(path, stat, syncFile(path))
+  }
+
+  #stored(path: string, stat: BlobStat, synced: Promise<void>): void {
     this.#seen.add(stat.digest)
     this.#settle(path, stat, synced)
   }

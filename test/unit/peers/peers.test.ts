@@ -1,6 +1,7 @@
 /** What a process gives to others of its store over HTTP, to whom, and what they make of it. */
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { collect, streamOf } from '../../../src/lib/streams.ts'
 import { digestOf } from '../../../src/oci/digest.ts'
@@ -22,15 +23,26 @@ const repository = { upstream: 'up', name: 'app' }
 
 let upstream: TapUpstream
 let blobs: Blobs
+let store: ReturnType<typeof memoryStore>
+/** Called before the catalog records a link. */
+let onRecord = async (): Promise<void> => undefined
 let listener: PeerListener
 
 beforeEach(async () => {
   upstream = new TapUpstream('up')
   upstream.add({ digest, size: BYTES.byteLength })
-  const { blobs: store, catalog } = memoryStore()
+  store = memoryStore()
+  onRecord = async () => undefined
+  const { catalog } = store
+  const { links } = catalog
+  const record = links.record.bind(links)
+  links.record = async (...what) => {
+    await onRecord()
+    await record(...what)
+  }
   blobs = new Blobs({
     ...DOWNLOADS,
-    store,
+    store: store.blobs,
     catalog,
     upstreams: upstreamsOf(upstream),
     offline: false,
@@ -54,6 +66,40 @@ describe('a download of another process', () => {
     expect(followed).toMatchObject({ size: BYTES.byteLength, isAdmitted: true })
     const rest = await collect(followed?.body ?? streamOf(NOTHING), BYTES.byteLength)
     expect(Buffer.from(rest).equals(BYTES.subarray(100_000))).toBe(true)
+  })
+
+  test('has ended when it is stored and linked, and says so', async () => {
+    const [tap] = await begun()
+    const followed = await follow()
+    const stored = Promise.withResolvers<void>()
+    onRecord = () => stored.promise
+    const reading = collect(followed?.body ?? streamOf(NOTHING), BYTES.byteLength)
+    tap?.push(BYTES)
+    tap?.end()
+    await expect.poll(async () => await store.blobs.stat(digest)).toBeDefined()
+    const first = await Promise.race([reading, sleep(50, 'not yet')])
+    expect(first).toBe('not yet')
+    expect(followed?.isStored()).toBe(false)
+
+    stored.resolve()
+
+    expect((await reading).byteLength).toBe(BYTES.byteLength)
+    expect(followed?.isStored()).toBe(true)
+  })
+
+  test('breaks at its end when it cannot be stored', async () => {
+    const [tap] = await begun()
+    const followed = await follow()
+    onRecord = async () => {
+      throw new Error('the catalog is away')
+    }
+    const reading = collect(followed?.body ?? streamOf(NOTHING), BYTES.byteLength)
+    reading.catch(() => undefined)
+    tap?.push(BYTES)
+    tap?.end()
+
+    await expect(reading).rejects.toThrow('aborted')
+    expect(followed?.isStored()).toBe(false)
   })
 
   test('is not open to other repositories, as far as it knows', async () => {
@@ -163,7 +209,13 @@ describe('at the door', () => {
       ...{ host: '127.0.0.1', port: 0, limits: { stalledMs: 50 } },
       advertised: (port) => `127.0.0.1:${port}`,
       growing: async () => ({
-        ...{ size: undefined, isAdmitted: true, body: endless(), drop: () => undefined },
+        ...{
+          size: undefined,
+          isAdmitted: true,
+          body: endless(),
+          isStored: () => false,
+          drop: () => undefined,
+        },
       }),
     })
     const followed = await follow({}, door.note)

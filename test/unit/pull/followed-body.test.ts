@@ -29,7 +29,13 @@ function halfOf(more: Promise<unknown>): PeerBlob {
     await more
     yield rest
   }
-  return { size: first.length + rest.length, isAdmitted: true, body: read(), drop: () => {} }
+  return {
+    size: first.length + rest.length,
+    isAdmitted: true,
+    body: read(),
+    isStored: () => true,
+    drop: () => {},
+  }
 }
 
 function followed(note: OthersFlight['note']): FollowedBody {
