@@ -3,9 +3,9 @@ import type { Restorations } from '../convert/restorations.ts'
 import type { Profiles } from '../config/profiles.ts'
 import { Inventory } from '../convert/inventory.ts'
 import { CrossdockError } from '../errors.ts'
-import type { Digest } from '../oci/digest.ts'
+import { type Digest, isDigest } from '../oci/digest.ts'
 import { splitSuffix } from '../oci/reference.ts'
-import type { Repository } from '../oci/repository.ts'
+import { isSameRepository, type Repository } from '../oci/repository.ts'
 import type { BlobStore } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -56,6 +56,8 @@ export interface RemoveResult {
   readonly removed: boolean
   /** Profiles of the conversions that went with it. */
   readonly conversions: readonly string[]
+  /** Names whose pins went with it: of it, and of forms of it. */
+  readonly unpinned: readonly string[]
 }
 
 export interface RecheckResult {
@@ -109,9 +111,29 @@ export async function remove(
   for (const { repository, tag, name } of checkRemove(deps, { images })) {
     const conversions = await conversionsOf(name, inventory)
     const removed = await releases.after(() => inventory.remove(repository, tag))
-    results.push({ name, removed, conversions })
+    const unpinned = await unpinBelow(deps, repository, tag)
+    results.push({ name, removed, conversions, unpinned })
   }
   return results
+}
+
+/** A pin of a name that is gone keeps nothing, but would keep whatever that name leads to one day. Those of digests stay. */
+async function unpinBelow(
+  { pins, pinned, profiles }: NamesDeps,
+  repository: Repository,
+  tag: string,
+): Promise<readonly string[]> {
+  const isBelow = ({ reference }: Pin) =>
+    reference === tag || splitSuffix(reference, profiles.suffixes)?.base === tag
+  const names: string[] = []
+  for (const pin of await pins.list()) {
+    const { reference } = pin
+    if (!isSameRepository(pin, repository) || isDigest(reference) || !isBelow(pin)) continue
+    const isGone = (await pinned.find(pin)) === undefined
+    if (!isGone || !(await pins.remove(pin))) continue
+    names.push(formatImage({ repository, reference: { tag: reference } }))
+  }
+  return names
 }
 
 export function checkRecheck(deps: Pick<NamesDeps, 'parseImage' | 'offline'>, ask: ImagesAsk) {

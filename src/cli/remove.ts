@@ -14,10 +14,14 @@ export async function removeCommand(
   await using acting = await openActing(options, system, openStored)
   const results = await acting.act('remove', { images })
   if (options.json) output.out(`${JSON.stringify(results, null, 2)}\n`)
-  for (const { name, removed, conversions } of options.json ? [] : results) {
+  for (const { name, removed, conversions, unpinned } of options.json ? [] : results) {
     const more = conversions.length === 0 ? '' : `, its conversions too: ${conversions.join(', ')}`
     if (removed) output.out(`${name} is forgotten${more}\n`)
-    else output.err(`${name} is not in the store; "crossdock list" says what is\n`)
+    else if (unpinned.length === 0) {
+      output.err(`${name} is not in the store; "crossdock list" says what is\n`)
+    }
+    for (const pinned of unpinned) output.out(`${pinned} is pinned no more\n`)
   }
-  return results.every((one) => one.removed) ? EXIT.ok : EXIT.failed
+  const isDone = (one: (typeof results)[number]) => one.removed || one.unpinned.length > 0
+  return results.every(isDone) ? EXIT.ok : EXIT.failed
 }

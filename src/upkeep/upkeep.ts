@@ -55,6 +55,6 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
   const turns = deps.coordination?.turns
   const collector = new Collector({ ...deps, pinned, returns, turns })
   const deduplicator = new Deduplicator({ ...deps, collector, returns, pinned })
-  const verifier = new Verifier({ ...deps, healer: new Healer(deps) })
+  const verifier = new Verifier({ ...deps, pinned, healer: new Healer(deps) })
   return { pinned, collector, deduplicator, verifier }
 }

@@ -15,7 +15,9 @@ import type { Catalog } from '../ports/catalog.ts'
 import type { Sidecar, SidecarStore } from '../ports/sidecars.ts'
 import type { RawManifest } from '../ports/upstream.ts'
 import type { Manifests } from '../pull/manifests.ts'
+import type { Restorations } from '../convert/restorations.ts'
 import type { Healer } from './healing.ts'
+import type { Pinned } from './pinned.ts'
 
 export interface Check {
   /** `blob`: its bytes; `diffId`: what they unpack to; `sidecar`, `catalog`: what is noted about them. */
@@ -37,6 +39,8 @@ export interface VerifyOptions {
 interface Round extends VerifyOptions {
   readonly blobs: Set<Digest>
   readonly layers: Set<string>
+  /** What pins keep, and so must be here. */
+  readonly pinned: ReadonlySet<Digest>
 }
 
 export interface VerifierDeps {
@@ -45,6 +49,8 @@ export interface VerifierDeps {
   readonly catalog: Catalog
   readonly manifests: Manifests
   readonly healer: Pick<Healer, 'heal'>
+  readonly pinned: Pick<Pinned, 'digests'>
+  readonly restorations: Pick<Restorations, 'findFolded'>
   readonly limits: ModelLimits
   readonly decodeLimits: DecodeLimits
 }
@@ -58,7 +64,7 @@ export class Verifier {
 
   /** The whole store: bytes, then what sidecars and catalog say of each other. */
   async *all(options: VerifyOptions): AsyncGenerator<Check> {
-    const round = { ...options, blobs: new Set<Digest>(), layers: new Set<string>() }
+    const round = await this.#round(options)
     for await (const { digest } of this.#deps.store.list()) yield* this.#blob(digest, round)
     for await (const sidecar of this.#deps.sidecars.list()) yield* this.#sidecar(sidecar, round)
     for await (const { upstream, name, tag, digest, checkedAt } of this.#deps.catalog.tags.list()) {
@@ -72,8 +78,12 @@ export class Verifier {
     digest: Digest,
     options: VerifyOptions,
   ): AsyncGenerator<Check> {
-    const round = { ...options, blobs: new Set<Digest>(), layers: new Set<string>() }
-    yield* this.#tree(repository, digest, round)
+    yield* this.#tree(repository, digest, await this.#round(options))
+  }
+
+  async #round(options: VerifyOptions): Promise<Round> {
+    const pinned = await this.#deps.pinned.digests()
+    return { ...options, blobs: new Set(), layers: new Set(), pinned }
   }
 
   async *#tree(repository: Repository, root: Digest, round: Round): AsyncGenerator<Check> {
@@ -99,9 +109,23 @@ export class Verifier {
     }
     const layers = [...image.layers.map(({ digest }) => digest), ...referredBy(image)]
     for (const digest of layers) {
-      if (!round.blobs.has(digest)) yield* this.#blob(digest, round)
+      if (!round.blobs.has(digest)) yield* this.#layer(digest, round)
     }
     if (round.decode) yield* this.#diffIds(image, round)
+  }
+
+  /** It may well have been evicted, unless it is pinned. */
+  async *#layer(digest: Digest, round: Round): AsyncGenerator<Check> {
+    let isFound = false
+    for await (const check of this.#blob(digest, round)) {
+      isFound = true
+      yield check
+    }
+    const isOwed = !isFound && round.pinned.has(digest) && !(await this.#isMerelyNamed(digest))
+    if (!isOwed || (await this.#deps.store.stat(digest)) !== undefined) return
+    // What is kept as another form of it is here.
+    if ((await this.#deps.restorations.findFolded(digest)) !== undefined) return
+    yield await this.#heal(digest, 'is missing, although it is pinned')
   }
 
   /** Not here, and never was: whoever asks for a manifest alone gets nothing that it names. */

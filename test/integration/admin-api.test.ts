@@ -246,7 +246,7 @@ describe('what it does', () => {
     ])
     expect((await act('unpin', { images })).body.result).toMatchObject([{ unpinned: true }])
     expect((await act('remove', { images: ['team/acts:1'] })).body.result).toMatchObject([
-      { removed: true, conversions: ['zstd'] },
+      { removed: true, conversions: ['zstd'], unpinned: [] },
     ])
   })
 

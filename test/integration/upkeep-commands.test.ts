@@ -1,9 +1,10 @@
 /** `crossdock gc` and `remove` on a store that a person looks at. */
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Workplace } from '../helpers/command.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
-import { loseCatalog, refillCatalog } from '../helpers/stored.ts'
+import { filesOfBlob, loseCatalog, refillCatalog } from '../helpers/stored.ts'
 
 let registry: FakeRegistry
 let place: Workplace
@@ -71,6 +72,64 @@ test('what only a removed name led to goes, and what others share stays', async 
   )
   const only = [one.digest, one.config.digest, one.layers[1]?.digest]
   expect(gone).toEqual(new Map(only.map((digest) => [digest, 'forgotten'])))
+})
+
+test('the pin of a name goes with it, and those of its forms, but no others', async () => {
+  for (const tag of ['1', '2']) await registry.pushImage('team/kept', tag)
+  await place.run('stage', 'team/kept:1', 'team/kept:1-zstd', 'team/kept:2')
+  await place.run('pin', 'team/kept:1', 'team/kept:1-zstd', 'team/kept:2')
+
+  const gone = await place.run('remove', 'team/kept:1')
+  expect(gone).toMatchObject({ code: 0 })
+  expect(gone.out).toContain('local/team/kept:1 is pinned no more')
+  expect(gone.out).toContain('local/team/kept:1-zstd is pinned no more')
+  await place.run('stage', 'team/kept:1', 'team/kept:1-zstd')
+  const rows: readonly { name: string; profile: string; pinned: boolean }[] = JSON.parse(
+    (await place.run('list', 'team/kept', '--json')).out,
+  )
+  expect(rows.map((row) => [row.name, row.profile, row.pinned])).toEqual([
+    ['local/team/kept:1', 'original', false],
+    ['local/team/kept:1', 'zstd', false],
+    ['local/team/kept:2', 'original', true],
+  ])
+  await place.run('unpin', 'team/kept:2')
+})
+
+test('verify tells of layers that a pinned image lacks, has them again, and fails when it cannot', async () => {
+  const image = await registry.pushImage('team/owed', '1', { layers: [{ size: 9_000 }] })
+  const data = join(place.folder, 'owed')
+  const [layer = ''] = image.layers.map(({ digest }) => digest)
+  await place.run('stage', 'team/owed:1', '--data', data)
+  const lose = async () => {
+    for (const path of await filesOfBlob(data, layer)) await rm(path)
+  }
+  const verify = () => place.run('verify', 'team/owed:1', '--data', data)
+
+  await lose()
+  expect(await verify()).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/^\d+ sound, 0 healed/),
+  })
+  await place.run('pin', 'team/owed:1', '--data', data)
+  const healed = await verify()
+  expect(healed).toMatchObject({ code: 0 })
+  expect(healed.out).toContain(
+    `healed  blob ${layer}: is missing, although it is pinned; had again`,
+  )
+
+  await lose()
+  const offline = await place.write(
+    'offline.yaml',
+    JSON.stringify({
+      ...{ defaultUpstream: 'local', upstreams: { local: { url: registry.url } } },
+      cache: { offline: true },
+    }),
+  )
+  for (const what of ['team/owed:1', '--all']) {
+    const failed = await place.run('verify', what, '--data', data, '--config', offline)
+    expect(failed).toMatchObject({ code: 1 })
+    expect(failed.out).toContain(`failed  blob ${layer}: is missing, although it is pinned`)
+  }
 })
 
 test('manifests beyond their share go before anybody’s layers, and are served by digest all the same', async () => {

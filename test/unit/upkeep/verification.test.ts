@@ -43,11 +43,25 @@ test('a config that nobody has pulled is no damage; one that has gone is', async
   ])
 })
 
+test.each([
+  [true, 'proven', 'failed'],
+  [true, 'named', undefined],
+  [false, 'proven', undefined],
+] as const)(
+  'a layer that is not here, pinned %s and %s, is told of as %s',
+  async (isPinned, standing, state) => {
+    const found = await verify({ layer: 'gone', isPinned, standing })
+    expect(found.map((check) => check.state)).toEqual(state === undefined ? [] : [state])
+    if (state !== undefined) expect(found[0]?.detail).toContain('is missing, although it is pinned')
+  },
+)
+
 interface Case {
   readonly config?: 'here' | 'never pulled' | 'gone'
-  readonly layer: 'evicted' | 'unreadable' | 'lying' | 'no layer'
+  readonly layer: 'evicted' | 'unreadable' | 'lying' | 'no layer' | 'gone'
   /** Of the layer. */
-  readonly standing?: 'proven' | 'made'
+  readonly standing?: 'proven' | 'made' | 'named'
+  readonly isPinned?: boolean
 }
 
 /** What is not sound of an image whose layer does not unpack, unless it goes first. */
@@ -55,6 +69,7 @@ async function verify({
   config = 'here',
   layer: fate,
   standing = 'proven',
+  isPinned = false,
 }: Case): Promise<Check[]> {
   await using origin = await FakeRegistry.start()
   await using opened = openUpstream(origin)
@@ -72,7 +87,7 @@ async function verify({
     }
   })()
   if (config === 'here') store.contents.set(image.config.digest, image.config.bytes)
-  store.contents.set(layer.digest, layer.bytes)
+  if (fate !== 'gone') store.contents.set(layer.digest, layer.bytes)
   const blobs = new Blobs({ ...DOWNLOADS, store, catalog, upstreams, offline: false })
   const limits = DEFAULT_MODEL_LIMITS
   const shared = { store, sidecars, catalog }
@@ -86,7 +101,11 @@ async function verify({
   }
   const healer = { heal: async () => ({ failed: 'nobody heals here' }) }
   const decodeLimits = { maxOutput: 1024 ** 3, maxWindowLog: 27 }
-  const verifier = new Verifier({ ...shared, manifests, healer, limits, decodeLimits })
+  const verifier = new Verifier({
+    ...{ ...shared, manifests, healer, limits, decodeLimits },
+    pinned: { digests: async () => new Set(isPinned ? [layer.digest] : []) },
+    restorations: { findFolded: async () => undefined },
+  })
   const found: Check[] = []
   for await (const check of verifier.image(REPOSITORY, image.digest, { decode: true })) {
     if (check.state !== 'sound') found.push(check)
