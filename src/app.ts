@@ -33,6 +33,7 @@ import { Setbacks } from './convert/setbacks.ts'
 import { SingleLayers } from './convert/single-layers.ts'
 import { Staging } from './convert/staging.ts'
 import { Substitutes } from './convert/substitutes.ts'
+import { Debts } from './convert/debts.ts'
 import { Wishes } from './convert/wishes.ts'
 import type { LineSink } from './lib/lines.ts'
 import { overheard } from './lib/overheard.ts'
@@ -258,7 +259,8 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     offline,
   })
   const attachments = new Attachments({ catalog, manifests, images, remaker })
-  const wishes = new Wishes({ unfulfilled: (wish) => telemetry.wishUnfulfilled(wish) })
+  const debts = new Debts(coordination && { notices: coordination.notices, clock })
+  const wishes = new Wishes({ unfulfilled: (wish) => telemetry.wishUnfulfilled(wish) }, debts)
   const pulls = new Pulls({
     catalog,
     tags,
@@ -331,6 +333,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     ...upkeep,
     async [Symbol.asyncDispose]() {
       wishes.end()
+      await debts[Symbol.asyncDispose]()
       await upstreams[Symbol.asyncDispose]()
       await threads[Symbol.asyncDispose]()
       await flights?.[Symbol.asyncDispose]()

@@ -8,6 +8,7 @@ import { CrossdockError, type FailureKind, isOutage } from '../errors.ts'
 import type { Digest } from '../oci/digest.ts'
 import { fullName, type Repository } from '../oci/repository.ts'
 import type { ManifestAnswer, Wanted } from './asks.ts'
+import { Debts } from './debts.ts'
 import { NOT_CARRIED } from './missing.ts'
 
 /** One ask of a tag, after it is known what the tag and the profile are. */
@@ -40,10 +41,6 @@ export interface WishEvents {
 /** Images, profiles and reasons that the log was told of. */
 const TOLD = 10_000
 
-/** How long the original goes out at once to who may have been cut, ms: kubelet waits five minutes between two tries at most. */
-const DEBT_MS = 10 * 60_000
-const DEBTS = 10_000
-
 /** What passes, or says itself what to do: how to pull the original would not help. */
 const PASSING: ReadonlySet<FailureKind> = new Set([
   'denied',
@@ -69,11 +66,12 @@ const UNFORESEEN = 'something failed inside crossdock; see its log'
 export class Wishes {
   readonly #events: WishEvents
   readonly #told = new LRUCache<string, true>({ max: TOLD })
-  readonly #debts = new LRUCache<string, string>({ max: DEBTS, ttl: DEBT_MS })
+  readonly #debts: Debts
   #isOver = false
 
-  constructor(events: WishEvents = {}) {
+  constructor(events: WishEvents = {}, debts = new Debts()) {
     this.#events = events
+    this.#debts = debts
   }
 
   /** The server ends: nobody gets an answer any more, and what is cut off then says nothing about an image. */
@@ -108,12 +106,12 @@ export class Wishes {
 
   /** Until the image is converted the original is what the next asker gets at once. */
   owe(sought: Sought, { reason = 'slow' }: ManifestAnswer): void {
-    this.#debts.set(keyOf(sought), reason)
+    this.#debts.owe(keyOf(sought), reason)
   }
 
   /** Why the original is owed, if it is. */
   owed(sought: Sought): string | undefined {
-    return sought.wanted.kind === 'wish' ? this.#debts.get(keyOf(sought)) : undefined
+    return sought.wanted.kind === 'wish' ? this.#debts.find(keyOf(sought)) : undefined
   }
 }
 
