@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { formatHeader } from '../../src/bundle/tar-header.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { ROOT } from '../helpers/fixtures.ts'
+import { storeEnvironment } from '../helpers/pair.ts'
 
 const PATIENCE_MS = 120_000
 
@@ -34,7 +35,7 @@ test.each(['SIGKILL', 'SIGINT', 'SIGTERM'] as const)(
   'an export that gets %s while it compresses leaves nothing behind',
   async (signal) => {
     const args = ['export', 'team/app:1', '--compress', 'xz', '--level', '1', '-o', 'b.tar.xz']
-    const child = start(...args)
+    const child = await start(...args)
     await until(async () => (await temporaries()).length > 0)
     child.kill(signal)
     const [code] = (await once(child, 'close')) as [number | null]
@@ -42,7 +43,7 @@ test.each(['SIGKILL', 'SIGINT', 'SIGTERM'] as const)(
     expect(code).toBe(signal === 'SIGKILL' ? null : 1)
     if (signal === 'SIGKILL') {
       expect(await temporaries()).toHaveLength(1)
-      const next = start('export', 'team/app:1', '-o', 'a.tar')
+      const next = await start('export', 'team/app:1', '-o', 'a.tar')
       await once(next, 'close')
     }
     expect(await temporaries()).toEqual([])
@@ -73,17 +74,18 @@ test(
   PATIENCE_MS,
 )
 
-function start(...args: readonly string[]): ChildProcess {
+async function start(...args: readonly string[]): Promise<ChildProcess> {
   const main = join(ROOT, 'src', 'main.ts')
   return spawn(process.execPath, [main, ...args], {
     cwd: folder,
+    env: await storeEnvironment(args, folder),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
 }
 
 /** The most memory that a command had, bytes, and what it said. */
 async function peakOf(...args: readonly string[]): Promise<{ peak: number; text: string }> {
-  const child = start(...args)
+  const child = await start(...args)
   let peak = 0
   let text = ''
   child.stderr?.on('data', (chunk) => {

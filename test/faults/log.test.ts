@@ -11,6 +11,7 @@ import { ask } from '../helpers/faults-http.ts'
 import { START_MS } from '../helpers/faults-proxy.ts'
 import { pull } from '../helpers/faults-puller.ts'
 import { ROOT } from '../helpers/fixtures.ts'
+import { storeEnvironment } from '../helpers/pair.ts'
 
 /** What may wait for the reader of the log, bytes (src/lib/lines.ts), and what the two sides of a pipe hold of it. */
 const PENDING = 1024 ** 2
@@ -128,6 +129,7 @@ class Server implements AsyncDisposable {
     await using full = await open('/dev/full', 'w')
     const child = spawn(process.execPath, [join(ROOT, 'src', 'main.ts'), ...args], {
       cwd: data,
+      env: await storeEnvironment(args, data),
       stdio: ['ignore', 'pipe', trouble === 'full' ? full.fd : 'pipe'],
     })
     if (trouble === 'stdout' || trouble === 'stderr') child[trouble]?.destroy()

@@ -12,7 +12,7 @@ import type { FakeImage } from '../helpers/fake-image.ts'
 import { tempFiles } from '../helpers/faults-fsck.ts'
 import { ROOT } from '../helpers/fixtures.ts'
 import { mustRun } from '../helpers/fixtures-command.ts'
-import { storeVariables } from '../helpers/pair.ts'
+import { storeEnvironment } from '../helpers/pair.ts'
 import { storedBlobs } from '../helpers/stored.ts'
 
 const PATIENCE_MS = 300_000
@@ -92,7 +92,7 @@ async function start(...args: readonly string[]): Promise<ChildProcess> {
   const cwd = hosts.far.folder
   return spawn(process.execPath, [join(ROOT, 'src/main.ts'), ...args], {
     cwd,
-    env: { ...process.env, ...(await storeVariables(args, { env: {}, cwd })) },
+    env: await storeEnvironment(args, cwd),
     stdio: ['ignore', 'ignore', 'pipe'],
   })
 }

@@ -93,7 +93,7 @@ function passes(op: Operation, when: 'before' | 'after', path: string): void {
       continue
     }
     throw Object.assign(new Error(`${point.act}: made by a test, ${op} ${path}`), {
-      code: op === 'commit' ? commitCodeOf(point.act) : point.act,
+      ...(op === 'commit' ? commitTrouble(point.act) : { code: point.act }),
     })
   }
 }
@@ -104,10 +104,11 @@ function die(): never {
   for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000)
 }
 
-/** As the engine of the catalog names it; PostgreSQL: disk_full, io_error. */
-function commitCodeOf(code: string): string {
-  if (faults.shared === true) return code === 'ENOSPC' ? '53100' : '58030'
-  return code === 'ENOSPC' ? 'SQLITE_FULL' : 'SQLITE_IOERR_WRITE'
+/** As the engine of the catalog names it; PostgreSQL: disk_full, io_error, with what only its servers say. */
+function commitTrouble(code: string): { readonly code: string; readonly severity?: string } {
+  const isFull = code === 'ENOSPC'
+  if (faults.shared === true) return { code: isFull ? '53100' : '58030', severity: 'ERROR' }
+  return { code: isFull ? 'SQLITE_FULL' : 'SQLITE_IOERR_WRITE' }
 }
 
 function around<Args extends unknown[], Result>(

@@ -69,6 +69,14 @@ export async function storeVariables(
       }
 }
 
+/** The whole environment of a command that is a process of its own, in a folder in which it finds its configuration. */
+export async function storeEnvironment(
+  args: readonly string[],
+  cwd: string,
+): Promise<NodeJS.ProcessEnv> {
+  return { ...process.env, ...(await storeVariables(args, { env: {}, cwd })) }
+}
+
 /** True on the shared pair, with the reason printed: for `skipIf`, where a test is about what only the embedded pair has. */
 export function isEmbeddedOnly(reason: string): boolean {
   if (isSharedPair) console.warn(`skipped on the shared pair: ${reason}`)
