@@ -21,14 +21,21 @@ const PATIENT = { poll: { timeout: 10_000 } }
 /** Each starts when a test asks for it. */
 const SHARED_PAIR = ['test/helpers/postgres-setup.ts', 'test/helpers/s3-setup.ts']
 
-/** What is run on the shared pair in each check: what tells most within three minutes. All of it: CROSSDOCK_TEST_PAIR=shared. */
+/** What is run on the shared pair in each check: what tells most within three minutes. All of it: `pairs-all`. */
 const TELLING = [
-  'faults/upkeep-eviction',
+  ...['upkeep-eviction', 'range-crash', 'commands', 'lifecycle'].map((name) => `faults/${name}`),
   ...['proxy', 'conversion', 'isolation', 'partial-indexes', 'prototype-names', 'ranges'].map(
     (name) => `integration/${name}`,
   ),
   ...['upkeep-commands', 'corpus-access', 'attach'].map((name) => `integration/${name}`),
   'commands/bundle-there',
+]
+
+/** Faults to which it is all one on which pair the others stand: of no store, or of stores on S3 and PostgreSQL that they open themselves. */
+const OF_THEIR_OWN = [
+  ...['fuzz', 'rebinding', 'upstream-*', 'store-configuration', 'migrate*'],
+  ...['s3*', 'shared-*', 'store-outages', 'postgres', 'failover'],
+  ...['replicas', 'partitions', 'rolling'],
 ]
 
 /** What is run with two workers: what tells most that they are one server. More of it: CROSSDOCK_TEST_WORKERS=2. */
@@ -87,6 +94,19 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 60_000,
           maxWorkers: WORKERS,
+        },
+      },
+      {
+        test: {
+          name: 'pairs-all',
+          expect: PATIENT,
+          env: { CROSSDOCK_TEST_PAIR: 'shared' },
+          globalSetup: SHARED_PAIR,
+          include: ['test/{integration,commands,faults}/**/*.test.ts'],
+          exclude: OF_THEIR_OWN.map((name) => `test/faults/${name}.test.ts`),
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
         },
       },
       {

@@ -84,10 +84,11 @@ test.each([
       }),
     )
     expect((await ask(url, { agent })).isWhole).toBe(true)
-    const after = await residentBytes(proxy.crossdock.pid)
+    const taken = async () => ((await residentBytes(proxy.crossdock.pid)) - before) / MIB
+    console.info(`${Math.round(await taken())} MiB for 1,200 readers of ${what}`)
+    // What is garbage goes when the machine has time for it.
+    await expect.poll(taken, { timeout: START_MS / 2, interval: 500 }).toBeLessThan(250)
     for (const one of stalled) one.abort()
-    console.info(`${Math.round((after - before) / MIB)} MiB for 1,200 readers of ${what}`)
-    expect(after - before).toBeLessThan(250 * MIB)
   },
   START_MS * 2,
 )
