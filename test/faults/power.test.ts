@@ -1,5 +1,5 @@
 /** F03: power cuts under load. What was not synced is gone, in any mixture; what a client had to its end is not. */
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -13,6 +13,7 @@ import { PoisonError, type PulledImage, pull } from '../helpers/faults-puller.ts
 import { Dice, patienceOf, roundsOf, seedOf } from '../helpers/faults-seed.ts'
 import { isEmbeddedOnly } from '../helpers/pair.ts'
 import { cutPower } from '../helpers/power-cut.ts'
+import { loseCatalog } from '../helpers/stored.ts'
 
 const CLIENTS = 12
 
@@ -99,7 +100,7 @@ test.each(['zstd', 'estargz', 'zstdchunked'])(
     await origin.pushImage(name, '1')
     await using control = await TestProxy.start({ registry: origin })
     const { digest } = await pull(control.base, name, `1-${profile}`)
-    const path = `/sidecars/sha256/../${digest.slice(7)}\\.json$`
+    const path = `/sidecars/sha256/(?:../)?${digest.slice(7)}\\.json$`
     const point = { op: 'rename', when: 'after', path, act: 'kill' } as const
     await using proxy = await TestProxy.start({ registry: origin, faults: { points: [point] } })
     await expect(pull(proxy.base, name, `1-${profile}`)).rejects.toThrow()
@@ -110,9 +111,3 @@ test.each(['zstd', 'estargz', 'zstdchunked'])(
   },
   START_MS,
 )
-
-async function loseCatalog(data: string): Promise<void> {
-  for (const name of await readdir(data)) {
-    if (name.startsWith('catalog.sqlite')) await rm(join(data, name))
-  }
-}
