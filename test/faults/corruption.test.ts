@@ -24,7 +24,7 @@ import { getManifest, type PulledImage, pull } from '../helpers/faults-puller.ts
 import { Dice, patienceOf, roundsOf, seedOf } from '../helpers/faults-seed.ts'
 import { isEmbeddedOnly } from '../helpers/pair.ts'
 import { cutPower } from '../helpers/power-cut.ts'
-import { copyStore, harmBlob, removeBlob } from '../helpers/stored.ts'
+import { copyStore, harmBlob, loseCatalog, removeBlob } from '../helpers/stored.ts'
 
 let origin: FakeRegistry
 let folder: string
@@ -106,9 +106,12 @@ async function servesAsBefore(proxy: TestProxy): Promise<void> {
   }
 }
 
+test('a catalog that is lost: everything is served as before, without any upstream', async () => {
+  await onCopy(true, loseCatalog, servesAsBefore)
+})
+
 describe.skipIf(isEmbeddedOnly('PostgreSQL looks after its own files'))('the catalog', () => {
   test.each([
-    ['is deleted', (path: string) => rm(path)],
     ['is emptied', (path: string) => truncate(path, 0)],
     ['is cut', async (path: string) => truncate(path, 10_000)],
     ['is text', (path: string) => writeFile(path, 'not a database '.repeat(1000))],

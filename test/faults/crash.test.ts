@@ -12,7 +12,7 @@ import { CONVERTED } from '../helpers/faults-profiles.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { type PulledImage, pull } from '../helpers/faults-puller.ts'
 import { Dice, patienceOf, roundsOf, seedOf } from '../helpers/faults-seed.ts'
-import { isEmbeddedOnly } from '../helpers/pair.ts'
+import { isEmbeddedOnly, isSharedPair } from '../helpers/pair.ts'
 import { copyStore, loseCatalog } from '../helpers/stored.ts'
 
 const SIZE = 2_000_000
@@ -149,6 +149,25 @@ describe('stages that upstream holds', () => {
     await recovers(proxy, '1', { blobGets: gone === undefined ? 1 : 0 })
     await rm(folder, { recursive: true, force: true })
   })
+})
+
+test.runIf(isSharedPair)('K16: filling a catalog on PostgreSQL again from S3', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'crossdock-crash-'))
+  const data = join(folder, 'data')
+  await copyStore(pulled, data)
+  await loseCatalog(data)
+  for (const when of ['before', 'after'] as const) {
+    const points: Failpoint[] = [
+      { op: 'commit', when, path: 'INTO crossdock\\.links', act: 'kill' },
+    ]
+    await expect(TestProxy.start({ registry: origin, data, faults: { points } })).rejects.toThrow(
+      /did not start/,
+    )
+  }
+  await using proxy = await TestProxy.start({ registry: origin, data })
+  await proxy.stop()
+  await recovers(proxy, '1', { blobGets: 0 })
+  await rm(folder, { recursive: true, force: true })
 })
 
 describe('stages of the disk and the catalog', () => {
