@@ -228,13 +228,15 @@ export class Inventory {
     return new Set(childrenOf(this.#deps.manifests.outline(raw)).map(({ digest }) => digest))
   }
 
+  /** What was not served yet, or a moment ago, counts as used when it came: so it does for eviction. */
   async #lastUsed(digest: Digest, form: Form | undefined): Promise<number | undefined> {
+    const { usage, retention } = this.#deps.catalog
     let last: number | undefined
     for (const one of [digest, ...(form?.members.map((member) => member.digest) ?? [])]) {
-      const time = await this.#deps.catalog.usage.find(one)
+      const time = await usage.find(one)
       if (time !== undefined && time > (last ?? Number.NEGATIVE_INFINITY)) last = time
     }
-    return last
+    return last ?? (await retention.describe(digest))?.touchedAt
   }
 }
 

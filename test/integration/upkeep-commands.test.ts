@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Workplace } from '../helpers/command.ts'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
+import { TestProxy } from '../helpers/faults-proxy.ts'
+import { pull } from '../helpers/faults-puller.ts'
 import { filesOfBlob, loseCatalog, refillCatalog } from '../helpers/stored.ts'
 
 let registry: FakeRegistry
@@ -72,6 +74,21 @@ test('what only a removed name led to goes, and what others share stays', async 
   )
   const only = [one.digest, one.config.digest, one.layers[1]?.digest]
   expect(gone).toEqual(new Map(only.map((digest) => [digest, 'forgotten'])))
+})
+
+test('list says of what was just pulled that it was used, before last uses are written', async () => {
+  await using proxy = await TestProxy.start({ registry })
+  for (const name of ['first', 'second']) {
+    await registry.pushImage(`team/${name}`, '1')
+    const before = Date.now()
+    await pull(proxy.base, `team/${name}`, '1-zstd')
+    const listed = await place.run('list', `origin/team/${name}`, '--json', '--data', proxy.data)
+    const rows: readonly { profile: string; lastUsed: string | null }[] = JSON.parse(listed.out)
+    expect(rows.map(({ profile }) => profile)).toEqual(['original', 'zstd'])
+    for (const { lastUsed } of rows) {
+      expect(Date.parse(lastUsed ?? '')).toBeGreaterThanOrEqual(before)
+    }
+  }
 })
 
 test('the pin of a name goes with it, and those of its forms, but no others', async () => {
