@@ -10,6 +10,28 @@ export interface ShareOfState {
   readonly lastHour: ReturnType<Traffic['lastHour']>
 }
 
+/** What is counted since the start, and stays counted when a process ends. */
+export interface Tally {
+  readonly totals: Parts['traffic']['totals']
+  readonly savings: Parts['traffic']['savings']
+}
+
+export const NO_TALLY: Tally = {
+  totals: { requests: 0, bytesOut: 0, bytesIn: 0, hits: 0, misses: 0 },
+  savings: { out: 0, asSource: 0 },
+}
+
+export function tallyOf({ traffic, blobs }: Pick<Activity, 'traffic' | 'blobs'>): Tally {
+  return { totals: traffic.summary().totals, savings: blobs.savings }
+}
+
+export function summedTallies(all: readonly Tally[]): Tally {
+  return {
+    totals: summed(all.map(({ totals }) => totals)),
+    savings: summed(all.map(({ savings }) => savings)),
+  }
+}
+
 /** Of what happened lately so much is told. */
 const RECENT = 50
 
@@ -20,8 +42,12 @@ export async function shareOf(
   return { parts: await state.read(), lastHour: activity.traffic.lastHour() }
 }
 
-/** `first`: who is asked, and what all have in common is said by. */
-export function mergedState(first: ShareOfState, others: readonly ShareOfState[]): Parts {
+/** `first`: who is asked, and what all have in common is said by; `absent`: of those who say nothing any more, or not in time. */
+export function mergedState(
+  first: ShareOfState,
+  others: readonly ShareOfState[],
+  absent: Tally = NO_TALLY,
+): Parts {
   const all = [first, ...others]
   const of = <K extends keyof Parts>(part: K) => all.map(({ parts }) => parts[part])
   return {
@@ -31,12 +57,13 @@ export function mergedState(first: ShareOfState, others: readonly ShareOfState[]
     traffic: mergedTraffic(
       of('traffic'),
       all.map(({ lastHour }) => lastHour),
+      absent,
     ),
     upstreams: mergedUpstreams(of('upstreams').flat()),
     store: mergedStore(of('store'), first.parts.store),
     troubles: {
-      refusals: mergedTally(of('troubles').map(({ refusals }) => refusals)),
-      wishes: mergedTally(of('troubles').map(({ wishes }) => wishes)),
+      refusals: mergedTroubles(of('troubles').map(({ refusals }) => refusals)),
+      wishes: mergedTroubles(of('troubles').map(({ wishes }) => wishes)),
     },
     tasks: of('tasks').flat().toSorted(latestFirst('startedAt')),
   }
@@ -78,13 +105,13 @@ function mergedWork(all: readonly Parts['work'][]): Parts['work'] {
 function mergedTraffic(
   all: readonly Parts['traffic'][],
   hours: readonly ShareOfState['lastHour'][],
+  absent: Tally,
 ): Parts['traffic'] {
   return {
     perSecond: summed(all.map(({ perSecond }) => perSecond)),
     hitRatio: hitRatio(summed(hours)),
-    totals: summed(all.map(({ totals }) => totals)),
     minutes: mergedRows(all.map(({ minutes }) => minutes)),
-    savings: summed(all.map(({ savings }) => savings)),
+    ...summedTallies([...all, absent]),
   }
 }
 
@@ -133,12 +160,12 @@ function lastScrub(all: readonly Parts['store']['scrub'][]): { readonly lastAt?:
   return told.length === 0 ? {} : { lastAt: latest(told) }
 }
 
-interface Tally {
+interface ToldTroubles {
   readonly groups: readonly TroubleGroup[]
   readonly recent: readonly Trouble[]
 }
 
-function mergedTally(all: readonly Tally[]): Tally {
+function mergedTroubles(all: readonly ToldTroubles[]): ToldTroubles {
   const byReason = Map.groupBy(
     all.flatMap(({ groups }) => groups),
     ({ reason }) => reason,

@@ -1,6 +1,6 @@
 /** The admin listener's door: health, metrics, and behind its guard the dashboard and its API. */
 import { Broadcast } from '../admin/broadcast.ts'
-import { shareOf } from '../admin/merged-state.ts'
+import { shareOf, tallyOf } from '../admin/merged-state.ts'
 import { AdminState, type Entrance } from '../admin/state.ts'
 import { StoreReports } from '../admin/store-report.ts'
 import { Tasks } from '../admin/tasks.ts'
@@ -80,7 +80,12 @@ function amongWorkers(
     readonly post: Post
   },
 ): Whole {
-  const share = () => shareOf(state, activity)
+  post.tallyBy(() => tallyOf(activity))
+  const share = async () => {
+    const own = await shareOf(state, activity)
+    post.tellTally()
+    return own
+  }
   post.answerWith(answeringWith(own, share, () => telemetry.metrics(), ending))
   return new AllWorkers({ own, share, seat, post })
 }

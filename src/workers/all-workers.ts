@@ -17,7 +17,7 @@ const LIMIT_MS = 2_000
 
 export interface AllWorkersDeps {
   readonly seat: Seat
-  readonly post: Pick<Post, 'ask' | 'metricsText' | 'reload'>
+  readonly post: Pick<Post, 'ask' | 'askAll' | 'metricsText' | 'reload'>
   /** This worker's own. */
   readonly own: Whole
   readonly share: () => Promise<ShareOfState>
@@ -33,8 +33,11 @@ export class AllWorkers implements Whole {
 
   async state(): Promise<Parts> {
     const { share, post } = this.#deps
-    const [own, others] = await Promise.all([share(), post.ask('state', {}, { limitMs: LIMIT_MS })])
-    return mergedState(own, others)
+    const [own, { said, absent }] = await Promise.all([
+      share(),
+      post.askAll('state', {}, { limitMs: LIMIT_MS }),
+    ])
+    return mergedState(own, said, absent)
   }
 
   async history(minutes: number): Promise<readonly TrafficRow[]> {

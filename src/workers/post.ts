@@ -1,5 +1,6 @@
 /** A worker's line to its supervisor: what it is told, and what it asks the others by way of it. */
 import type { Config } from '../config/schema.ts'
+import type { Tally } from '../admin/merged-state.ts'
 import type { Reloaded } from '../admin/whole.ts'
 import { answerOf, saidIn } from './answers.ts'
 import type { Channel } from './child.ts'
@@ -30,12 +31,13 @@ export class Post {
   readonly #begun = Promise.withResolvers<Beginning>()
   readonly #draining = Promise.withResolvers<void>()
   readonly #hurried = Promise.withResolvers<void>()
-  readonly #waiting = new Map<number, (answers: readonly Answer[]) => void>()
+  readonly #waiting = new Map<number, (answers: Extract<ToWorker, { kind: 'answers' }>) => void>()
   readonly #metrics = new Map<number, (text: string) => void>()
   readonly #reloads = new Map<number, (answer: Answer<Reloaded>) => void>()
   /** Who has ended before anybody wanted to know. */
   readonly #unheard: number[] = []
   #onEnded: (numbers: readonly number[]) => void = (numbers) => void this.#unheard.push(...numbers)
+  #tally: () => Tally | undefined = () => undefined
   #onLent: (slots: number) => void = () => undefined
   #answering: Partial<Answering> = {}
   #lastId = 0
@@ -73,6 +75,17 @@ export class Post {
     slots.onWanted((count) => this.#channel.send({ kind: 'wants', slots: count }))
   }
 
+  /** What this worker has counted, which is told now and then, and before anybody else is told of it. */
+  tallyBy(tally: () => Tally): void {
+    this.#tally = tally
+  }
+
+  /** Now. */
+  tellTally(): void {
+    const tally = this.#tally()
+    if (tally !== undefined) this.#channel.send({ kind: 'tally', tally })
+  }
+
   /** From now on others can ask this, too. */
   answerWith(answering: Partial<Answering>): void {
     this.#answering = { ...this.#answering, ...answering }
@@ -97,10 +110,19 @@ export class Post {
     ask: Questions[S]['ask'],
     { to, limitMs }: AskHow,
   ): Promise<readonly Questions[S]['answer'][]> {
+    return (await this.askAll(about, ask, { ...(to !== undefined && { to }), limitMs })).said
+  }
+
+  /** The same, and what those have counted since their start who say nothing, or have ended. */
+  async askAll<S extends Subject>(
+    about: S,
+    ask: Questions[S]['ask'],
+    { to, limitMs }: AskHow,
+  ): Promise<{ readonly said: readonly Questions[S]['answer'][]; readonly absent: Tally }> {
     const { id, promise } = this.#expect(this.#waiting)
     this.#channel.send({ kind: 'ask', id, to, question: { about, ask }, limitMs })
-    const answers = await promise
-    return answers.map((answer) => saidIn<Questions[S]['answer']>(answer))
+    const { answers, absent } = await promise
+    return { said: answers.map((answer) => saidIn<Questions[S]['answer']>(answer)), absent }
   }
 
   /** Of all together, as Prometheus reads them. */
@@ -133,6 +155,7 @@ export class Post {
         this.#begun.resolve(message.beginning)
         break
       case 'ping':
+        this.tellTally()
         this.#channel.send({ kind: 'alive' })
         break
       case 'drain':
@@ -154,7 +177,7 @@ export class Post {
         void this.#answer(message.id, message.question)
         break
       case 'answers':
-        take(this.#waiting, message.id, message.answers)
+        take(this.#waiting, message.id, message)
         break
       case 'metrics':
         take(this.#metrics, message.id, message.text)

@@ -12,6 +12,7 @@ import { LentSlots } from './lent-slots.ts'
 import { Reloads } from './reloads.ts'
 import type { Seat } from './seat.ts'
 import type { SupervisorDeps } from './supervisor-deps.ts'
+import { Tallies } from './tallies.ts'
 import { Watch } from './watch.ts'
 import type { FromWorker, Start } from './words.ts'
 
@@ -65,6 +66,7 @@ export class Supervisor {
   readonly #workers = new Map<number, Worker>()
   readonly #inquiries = new Inquiries()
   readonly #metrics = new MergedMetrics(() => this.#ready().size)
+  readonly #tallies = new Tallies()
   readonly #reloads = new Reloads(this.#inquiries, () => this.#ready())
   readonly #slots: LentSlots
   readonly #watch: Watch
@@ -188,6 +190,7 @@ export class Supervisor {
     this.#inquiries.gone(number)
     this.#metrics.gone(number, silentMs !== undefined)
     this.#slots.gone(number)
+    this.#tallies.gone(number)
     this.#tellOfEnd(number)
     ready.reject(new StartFailed(ending))
     const isStartsFailure = !this.#hasStarted && state !== 'ready' && deaths === 0
@@ -262,6 +265,9 @@ export class Supervisor {
     switch (message.kind) {
       case 'alive':
         break
+      case 'tally':
+        this.#tallies.told(number, message.tally)
+        break
       case 'hello': {
         worker.state = 'begun'
         worker.config = this.#config
@@ -317,7 +323,8 @@ export class Supervisor {
       ([number]) => number !== by.number && (to === undefined || to === number),
     )
     const answers = await this.#inquiries.ask(new Map(asked), question, limitMs)
-    by.child.send({ kind: 'answers', id, answers: [...answers.values()] })
+    const absent = this.#tallies.except([by.number, ...answers.keys()])
+    by.child.send({ kind: 'answers', id, answers: [...answers.values()], absent })
   }
 
   async #tellMetrics(to: Worker, id: number): Promise<void> {

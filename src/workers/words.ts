@@ -5,7 +5,7 @@ import type { FailureKind } from '../errors.ts'
 import type { Metrics } from '../lib/merged-metrics.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobRead } from '../admin/blob-reads.ts'
-import type { ShareOfState } from '../admin/merged-state.ts'
+import type { ShareOfState, Tally } from '../admin/merged-state.ts'
 import type { Task, TaskResult } from '../admin/tasks.ts'
 import type { TrafficRow } from '../admin/traffic.ts'
 import type { Reloaded } from '../admin/whole.ts'
@@ -69,13 +69,21 @@ export type ToWorker =
   /** Slots for conversions beyond its own part. */
   | { readonly kind: 'lent'; readonly slots: number }
   | { readonly kind: 'question'; readonly id: number; readonly question: Question }
-  | { readonly kind: 'answers'; readonly id: number; readonly answers: readonly Answer[] }
+  /** `absent`: what those have counted who did not answer, or have ended. */
+  | {
+      readonly kind: 'answers'
+      readonly id: number
+      readonly answers: readonly Answer[]
+      readonly absent: Tally
+    }
   | { readonly kind: 'metrics'; readonly id: number; readonly text: string }
   | { readonly kind: 'reloaded'; readonly id: number; readonly answer: Answer<Reloaded> }
 
 export type FromWorker =
   | { readonly kind: 'hello' }
   | { readonly kind: 'alive' }
+  /** What it has counted so far; said before anybody is told of it. */
+  | { readonly kind: 'tally'; readonly tally: Tally }
   | { readonly kind: 'ready'; readonly start: Start }
   /** What all of them agree by is damaged or gone: none can go on. */
   | { readonly kind: 'damaged' }

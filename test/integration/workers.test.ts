@@ -22,7 +22,10 @@ const WAIT = { timeout: 20_000, interval: 50 }
 interface Told {
   readonly id: number
   readonly tasks: readonly { readonly id: number }[]
-  readonly traffic: { readonly totals: { readonly requests: number } }
+  readonly traffic: {
+    readonly totals: { readonly requests: number }
+    readonly savings: { readonly out: number }
+  }
   readonly work: {
     readonly downloads: readonly { digest: string; waiting: { readonly count: number } }[]
   }
@@ -109,6 +112,28 @@ describe.skipIf(isSkipped)('two workers', () => {
       expect(traffic.totals.requests).toBeGreaterThanOrEqual(before + 6)
     }
     expect(await (await fetch(`${proxy.crossdock.adminUrl}/api/tasks/9999999`)).status).toBe(404)
+  })
+
+  test('say no less of what went through when one of them is killed', async () => {
+    await proxy.registry.pushImage('counted/app', '1')
+    for (let i = 0; i < 6; i += 1) await pull(proxy.base, 'counted/app', '1-zstd')
+    const before = (await api('state')).traffic
+    expect(before.totals.requests).toBeGreaterThan(12)
+
+    process.kill(Number((await workersOf(proxy))[0]), 'SIGKILL')
+    await expect.poll(() => metric('crossdock_worker_deaths_total'), WAIT).toBe(1)
+    const during = (await api('state')).traffic
+    await expect.poll(() => metric('crossdock_workers'), WAIT).toBe(2)
+    const after = [await api('state'), await api('state'), await api('state')]
+    for (const { totals, savings } of [during, ...after.map(({ traffic }) => traffic)]) {
+      for (const [what, count] of Object.entries(before.totals)) {
+        expect(totals).toHaveProperty(
+          what,
+          expect.toSatisfy((now: number) => now >= count),
+        )
+      }
+      expect(savings.out).toBeGreaterThanOrEqual(before.savings.out)
+    }
   })
 
   test('go by a configuration that is read again, and so does who comes later', async () => {

@@ -5,7 +5,8 @@ type Parts = ShareOfState['parts']
 
 /** What a process says that has `n` of each thing, some of it at the time `n`. */
 function share(n: number, more: Partial<Parts> = {}): ShareOfState {
-  const row = { at: 60_000, requests: n, bytesOut: n, bytesIn: n, hits: n, misses: 0 }
+  const totals = { requests: n, bytesOut: n, bytesIn: n, hits: n, misses: 0 }
+  const row = { at: 60_000, ...totals }
   const trouble = { at: n, reason: 'full', text: `of ${n}`, image: null }
   const note = { upstream: 'docker.io', requests: n, failures: 1, answeredAt: n }
   const parts: Parts = {
@@ -26,7 +27,7 @@ function share(n: number, more: Partial<Parts> = {}): ShareOfState {
     },
     traffic: {
       perSecond: { requests: n, bytesOut: n, bytesIn: n },
-      ...{ hitRatio: 1, totals: row, minutes: [row, { ...row, at: n * 120_000 }] },
+      ...{ hitRatio: 1, totals, minutes: [row, { ...row, at: n * 120_000 }] },
       savings: { out: n, asSource: n },
     },
     upstreams: [
