@@ -14,6 +14,7 @@ import {
   formatHost,
   type Listener,
   type ListenerConfig,
+  type ListenerEvents,
   listen,
 } from '../http/server.ts'
 import { live } from '../lib/live.ts'
@@ -47,7 +48,8 @@ export async function openListeners(
     isDraining: () => state.draining.signal.aborted,
   }
   const distribution = createDistribution(app, among.seat.of)
-  const requestDone = (event: RequestEvent) => app.telemetry.requestDone(event)
+  const events: ListenerEvents = app.telemetry
+  const requestDone = (event: RequestEvent) => events.requestDone(event)
   const listeners: Listener[] = []
   try {
     for (const listener of config.listen) {
@@ -58,7 +60,7 @@ export async function openListeners(
         rules,
       )
       listeners.push(
-        await listenOn(answer, { ...listener, isAdmin: false }, limits, requestDone, '--listen'),
+        await listenOn(answer, { ...listener, isAdmin: false }, limits, events, '--listen'),
       )
     }
     if (config.admin !== undefined) {
@@ -78,7 +80,7 @@ export async function openListeners(
         rules,
       )
       listeners.push(
-        await listenOn(admin, { ...config.admin, isAdmin: true }, limits, requestDone, '--admin'),
+        await listenOn(admin, { ...config.admin, isAdmin: true }, limits, events, '--admin'),
       )
     }
     return listeners
@@ -127,11 +129,11 @@ async function listenOn(
   door: Door,
   config: ListenerConfig,
   limits: App['settings']['clients'],
-  requestDone: (event: RequestEvent) => void,
+  events: ListenerEvents,
   option: '--listen' | '--admin',
 ): Promise<Listener> {
   try {
-    return await listen(door, config, limits, requestDone)
+    return await listen(door, config, limits, events)
   } catch (error) {
     const where = `${formatHost(config.host)}:${config.port}`
     throw new CrossdockError(

@@ -4,6 +4,7 @@ import { type Server, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { RequestEvent } from '../lib/request-event.ts'
 import { refusalBody } from './refusal.ts'
+import { type Stray, strayOf } from './strays.ts'
 
 interface Refusal {
   readonly status: number
@@ -17,11 +18,19 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
 
 const NO_TUNNEL: Refusal = { status: 405, message: 'crossdock is no proxy for other protocols' }
 
+const TLS_TO_PLAIN: Refusal = { status: 400, message: 'this listener speaks no TLS; say http://' }
+
+export interface ConnectionNews {
+  requestDone(event: RequestEvent): void
+  /** Instead, of what is no request. */
+  strayed(stray: Stray): void
+}
+
 /** `isBusy`: an answer is under way on the socket, into which nothing else may be written. */
 export function answerBadRequests(
   server: Server,
   isBusy: (socket: Socket) => boolean,
-  requestDone: (event: RequestEvent) => void,
+  { requestDone, strayed }: ConnectionNews,
 ): void {
   // Nothing is expected that a pull could not do without (RFC 9110 section 10.1.1).
   server.on('checkExpectation', (incoming, outgoing) => {
@@ -32,7 +41,13 @@ export function answerBadRequests(
   })
   server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
     const socket = stream as Socket
-    if (isBusy(socket) || !socket.writable || error.code === 'ECONNRESET') socket.destroy()
+    const stray = strayOf(error, socket)
+    if (stray !== undefined) {
+      strayed(stray)
+      // Go's clients know by an answer without TLS what they have met, and say so.
+      if (stray.kind === 'tlsToPlain' && socket.writable) refuse(socket, TLS_TO_PLAIN)
+      else socket.destroy()
+    } else if (isBusy(socket) || !socket.writable || error.code === 'ECONNRESET') socket.destroy()
     else requestDone(refuse(socket, REFUSALS[error.code ?? ''] ?? badRequest(error)))
   })
 }

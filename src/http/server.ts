@@ -24,6 +24,7 @@ import { type ClientRules, Exchange } from './exchange.ts'
 import type { HeldBodies } from './held-bodies.ts'
 import { type HostRule, hostRule } from './host.ts'
 import { parseTarget } from './path.ts'
+import type { Stray } from './strays.ts'
 import { refuseForeignPages } from './same-origin.ts'
 
 export type Env = { readonly Bindings: HttpBindings }
@@ -188,12 +189,18 @@ function noUrl({ incoming }: Ask, cause: unknown): CrossdockError {
   )
 }
 
+export interface ListenerEvents {
+  requestDone(event: RequestEvent): void
+  /** A connection that never became a request; `listener`: its URL. */
+  strayed(stray: Stray & { readonly listener: string }): void
+}
+
 /** Binds and listens; rejects when the address is taken. */
 export async function listen(
   door: Door,
   config: ListenerConfig,
   limits: ServerLimits,
-  requestDone: (event: RequestEvent) => void,
+  events: ListenerEvents,
 ): Promise<Listener> {
   const options: ServerOptions = {
     maxHeaderSize: limits.requestHeaderBytes,
@@ -217,10 +224,15 @@ export async function listen(
     },
   })
   const threshold = { door, hosts, isAdmin }
+  const scheme = config.tls === undefined ? 'http' : 'https'
+  let url = ''
   const connections = new Connections(server, limits, (ask, connection) =>
     enter(threshold, ask, connection),
   )
-  answerBadRequests(server, (socket) => connections.isBusy(socket), requestDone)
+  answerBadRequests(server, (socket) => connections.isBusy(socket), {
+    requestDone: events.requestDone,
+    strayed: (stray) => events.strayed({ ...stray, listener: url }),
+  })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(config.port, config.host, () => {
@@ -229,11 +241,11 @@ export async function listen(
     })
   })
   const { port } = server.address() as AddressInfo
-  const scheme = config.tls === undefined ? 'http' : 'https'
+  url = `${scheme}://${formatHost(config.host)}:${port}`
   return {
     config,
     port,
-    url: `${scheme}://${formatHost(config.host)}:${port}`,
+    url,
     closeConnections: () => server.closeAllConnections(),
     refresh: async () => {
       server.headersTimeout = limits.headersTimeoutMs

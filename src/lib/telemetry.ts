@@ -8,6 +8,7 @@ import type { Metrics } from './merged-metrics.ts'
 import { createMetrics } from './metrics.ts'
 import { type ReloadNews, tellReloaded, tellReloadRefused } from './reload-log.ts'
 import { OPERATIONS, type RequestEvent } from './request-event.ts'
+import { strayLog } from './stray-log.ts'
 import { tellStoreAway, tellStoreBack } from './store-log.ts'
 import { wishLabel } from './wish-reasons.ts'
 
@@ -67,6 +68,8 @@ export function createTelemetry(
       if (error === undefined) requestLog[level](line, text)
       else log[level]({ ...line, err: error }, text)
     },
+    /** Said now and then. */
+    strayed: strayLog(log),
     peerRefused(reason: 'share' | 'head' | 'proof' | 'question'): void {
       metrics.peerRefusals.inc({ reason })
     },

@@ -22,7 +22,7 @@ async function start(answer = ({ outgoing }: Ask) => void outgoing.end('yes')): 
       ...{ requestHeaderBytes: 16_384, headersTimeoutMs: 10_000, keepAliveMs: 60_000 },
       ...{ connections: 100, clientConnections: 100, isProxy: () => false, hostnames: [] },
     },
-    () => undefined,
+    { requestDone: () => undefined, strayed: () => undefined },
   )
 }
 

@@ -68,7 +68,7 @@ async function start(
       isProxy: proxyAmong(proxies),
       hostnames,
     },
-    () => undefined,
+    { requestDone: () => undefined, strayed: () => undefined },
   )
   open.push(listener)
   return listener

@@ -1,0 +1,39 @@
+/** Connections that never became a request, since client and listener do not speak the same: which of both is to change is known. */
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+
+/** `noCertificate`, `badCertificate`: the listener wants one of `clientCa`. */
+export type StrayKind = 'tlsToPlain' | 'plainToTls' | 'noCertificate' | 'badCertificate'
+
+export interface Stray {
+  readonly kind: StrayKind
+  /** `undefined`: it has gone by then. */
+  readonly client: string | undefined
+  /** What OpenSSL says of its certificate. */
+  readonly detail?: string
+}
+
+/** First byte of a TLS record that begins a handshake (RFC 8446 section 5.1), which no method of HTTP begins with. */
+const HANDSHAKE = 22
+
+interface ClientError extends Error {
+  readonly code?: string | undefined
+  /** Of Node's HTTP parser. */
+  readonly rawPacket?: Uint8Array | undefined
+}
+
+/** `undefined`: it is something else. */
+export function strayOf(error: ClientError, socket: Socket): Stray | undefined {
+  const client = socket.remoteAddress
+  if (!(socket instanceof TLSSocket)) {
+    return error.rawPacket?.[0] === HANDSHAKE ? { kind: 'tlsToPlain', client } : undefined
+  }
+  if (error.code === 'ERR_SSL_HTTP_REQUEST') return { kind: 'plainToTls', client }
+  if (error.code === 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE') {
+    return { kind: 'noCertificate', client }
+  }
+  // Node ends such a connection without an error of its own.
+  const { authorizationError } = socket
+  if (!authorizationError) return undefined
+  return { kind: 'badCertificate', client, detail: String(authorizationError) }
+}
