@@ -132,6 +132,28 @@ describe.skipIf(!hasS3)('blobs on S3', () => {
     expect(await far.blobs.stat(digest)).toBeUndefined()
   })
 
+  it('that another server has had again are not removed by one that found them rotten before', async () => {
+    await using near = await s3Half()
+    const bytes = randomBytes(200_000)
+    const { digest } = await put(near.blobs, bytes)
+    using objects = await Objects.open(near.place, TEST_LIMITS)
+    await objects.put(blobKey(digest), randomBytes(200_000), { kind: 'none' })
+    await using wire = await S3Wire.start(near.place.endpoint ?? '')
+    await using far = await s3Half({ place: { ...near.place, endpoint: wire.url } })
+    let healed: Promise<unknown> = Promise.resolve()
+    wire.fault = ({ method }) => {
+      if (method !== 'DELETE') return undefined
+      healed = objects.put(blobKey(digest), bytes, { kind: 'none' })
+      return { kind: 'delay', ms: 300 }
+    }
+
+    expect(await far.blobs.verify(digest)).toBe('sound')
+    await healed
+
+    expect(await collect(near.blobs.read(digest))).toEqual(bytes)
+    expect(await near.blobs.verify(digest)).toBe('sound')
+  })
+
   it.each([
     ['cached', 1_000_000],
     ['too large for the cache', 100_000],

@@ -3,13 +3,13 @@ import { Readable } from 'node:stream'
 import type { S3Client } from '@aws-sdk/client-s3'
 import { CrossdockError } from '../../errors.ts'
 import { within } from '../../lib/within.ts'
-import type { ByteRange, MayGo } from '../../ports/blobs.ts'
+import type { ByteRange } from '../../ports/blobs.ts'
 import type { Reach } from '../reach.ts'
 import { nameOf, type S3Limits, type S3Place } from './place.ts'
+import { type Removal, remove } from './removal.ts'
 import {
   Asking,
   type Condition,
-  guardTries,
   headersOf,
   named,
   type ObjectStat,
@@ -204,11 +204,13 @@ export class Objects implements Disposable {
     return this.#limits.partSize
   }
 
-  /** `mayGo` throws when the object is to stay after all; it is asked before each try, for the process may have stood still meanwhile. */
-  async delete(key: string, mayGo?: MayGo): Promise<void> {
-    const command = new this.#sdk.DeleteObjectCommand(this.#at(key))
-    if (mayGo !== undefined) guardTries(command, mayGo)
-    await this.#ask(`delete ${key}`, (signal) => this.#client.send(command, signal))
+  /** False: there is another one than was to go. */
+  async delete(key: string, removal: Removal = {}): Promise<boolean> {
+    return await this.#unlessRefused(`delete ${key}`, removal.etag !== undefined, () =>
+      this.#asking.inTime(this.#limits.answerMs, (signal) =>
+        remove(this.#sdk, this.#client, this.#at(key), removal, signal),
+      ),
+    )
   }
 
   /** Those whose keys begin so, sorted by key. */

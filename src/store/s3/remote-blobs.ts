@@ -13,6 +13,9 @@ import type { ObjectStat } from './requests.ts'
 /** Blobs of one part, and parts of others, that go at a time: each is held in memory. */
 const AT_ONCE = 12
 
+/** What was found rotten is removed so soon after the last look at it, ms: S3's slowest answer takes as long. */
+const RECENT_MS = 30_000
+
 /** How long an address holds for requests to begin: enough for whoever is sent there, clocks a little apart included. */
 const ADDRESS_SECONDS = 300
 
@@ -94,7 +97,7 @@ export class RemoteBlobs {
     const there = await this.stat(digest)
     if (there?.size === size) return
     // Nobody but crossdock writes here, and it writes nothing in part.
-    if (there !== undefined) await this.#objects.delete(blobKey(digest))
+    if (there !== undefined) await this.#objects.delete(blobKey(digest), there)
     const isOwn = isSmall
       ? await this.#put(path, digest)
       : await this.#upload(path, { digest, size })
@@ -107,7 +110,7 @@ export class RemoteBlobs {
   /** True when there was something. */
   async delete(digest: Digest, mayGo?: MayGo): Promise<boolean> {
     const there = await this.#objects.stat(blobKey(digest))
-    if (there !== undefined) await this.#objects.delete(blobKey(digest), mayGo)
+    if (there !== undefined) await this.#objects.delete(blobKey(digest), { mayGo })
     return there !== undefined
   }
 
@@ -127,12 +130,17 @@ export class RemoteBlobs {
       if ((await this.#hash(there, pace)) === digest) return 'sound'
       rotten = there.etag
     }
+    const lookedAt = performance.now()
     const last = await this.stat(digest)
     if (last === undefined) return 'missing'
-    // Another server has had it again meanwhile.
-    if (last.etag !== rotten) return 'sound'
-    await this.#objects.delete(blobKey(digest))
-    return 'rotten'
+    // Another server has had it again meanwhile, or will have before this one, which may be stopped here, gets that far.
+    const isOther =
+      last.etag !== rotten ||
+      !(await this.#objects.delete(blobKey(digest), {
+        etag: last.etag,
+        mayGo: () => assertRecent(digest, lookedAt),
+      }))
+    return isOther ? 'sound' : 'rotten'
   }
 
   async #hash(there: BlobStat & ObjectStat, pace: Pace): Promise<Digest> {
@@ -166,6 +174,13 @@ export class RemoteBlobs {
     const [objects, parts, buffers] = [this.#objects, this.#places, this.#buffers]
     return new GrowingUpload({ objects, parts, buffers, key: blobKey(digest), path, size })
   }
+}
+
+/** For servers that know no conditions of DELETE. */
+function assertRecent(digest: Digest, lookedAt: number): void {
+  if (performance.now() - lookedAt < RECENT_MS) return
+  const message = `blob ${digest} was looked at too long ago to be removed as rotten; it is looked at again`
+  throw new CrossdockError('overloaded', message, { reason: 's3-late', retryAfter: 5 })
 }
 
 function unlike(digest: Digest, size: number, found: number | undefined): CrossdockError {

@@ -1,6 +1,5 @@
 /** How requests to S3 are bounded in time, bound to conditions and signed. */
-import type { DeleteObjectCommand, HeadObjectCommandOutput } from '@aws-sdk/client-s3'
-import type { MayGo } from '../../ports/blobs.ts'
+import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3'
 import type { Reach } from '../reach.ts'
 import type { S3Place } from './place.ts'
 import { isPassingFailure, s3Failure, statusOf } from './s3-failures.ts'
@@ -48,17 +47,6 @@ export function signedWith(sha256: string) {
       }
       return next(args)
     }
-}
-
-/** Nothing is sent, the first time and after failures, before `mayGo` has returned. */
-export function guardTries(command: DeleteObjectCommand, mayGo: MayGo): void {
-  command.middlewareStack.add(
-    (next) => (args) => {
-      mayGo()
-      return next(args)
-    },
-    { step: 'finalizeRequest', priority: 'low', name: 'mayGo' },
-  )
 }
 
 /** Questions that are not waited for without end; who follows whether S3 can be reached hears what came of each. */
