@@ -69,8 +69,8 @@ export class Stoppable implements AsyncDisposable {
   }
 }
 
-/** Tests that run at the same time cannot use `expect.poll`. */
-async function until(isSo: () => Promise<boolean>, otherwise: string): Promise<void> {
+/** As `expect.poll`, for tests that run at the same time and so cannot use it. */
+export async function until(isSo: () => Promise<boolean>, otherwise: string): Promise<void> {
   const end = performance.now() + REACHED_MS
   while (!(await isSo())) {
     if (performance.now() > end) throw new Error(otherwise)

@@ -67,6 +67,8 @@ export class Database implements Session, AsyncDisposable {
   readonly #deps: DatabaseDeps
   readonly #pool: Pool
   readonly #servers = new WeakMap<object, string>()
+  /** What connections were ended with while nothing was asked over them. */
+  readonly #endings = new WeakMap<object, unknown>()
   readonly #names = new Map<string, string>()
   readonly #availability: Availability
   #ended: Promise<void> | undefined
@@ -84,7 +86,7 @@ export class Database implements Session, AsyncDisposable {
       idleTimeoutMillis: 30_000,
       onConnect: async (client) => {
         // A connection that breaks while nothing is asked over it fails the next question, and not the process.
-        client.on('error', () => undefined)
+        client.on('error', (error) => this.#endings.set(client, error))
         const { server } = await deps.greet(client)
         this.#servers.set(client, server)
       },
@@ -123,7 +125,9 @@ export class Database implements Session, AsyncDisposable {
           await client.query('COMMIT')
           return result
         } catch (error) {
-          if (troubleOf(error) !== 'away') await client.query('ROLLBACK')
+          const trouble = troubleOf(error)
+          // Else the connection is not used any more.
+          if (trouble === 'conflict' || trouble === 'final') await client.query('ROLLBACK')
           throw error
         }
       }),
@@ -142,7 +146,10 @@ export class Database implements Session, AsyncDisposable {
     try {
       client = await this.#pool.connect()
       return await work(client)
-    } catch (error) {
+    } catch (said) {
+      // Why it was ended says more than that it was.
+      const ending = client && troubleOf(said) === 'away' ? this.#endings.get(client) : undefined
+      const error = ending ?? said
       const trouble = troubleOf(error)
       // Also a connection on which an answer did not come in time: it may come to the next asker.
       if (trouble === 'away' || trouble === 'outdated') broken = error

@@ -144,19 +144,22 @@ const ADVICE: Readonly<Record<string, Advice>> = {
 /** Transactions that PostgreSQL ended for the sake of others: serialization failure, deadlock. */
 const CONFLICTS = new Set(['40001', '40P01'])
 
+/** Sessions that PostgreSQL ended since nothing came of them: this process stood still within a transaction, or without one. */
+const FORSAKEN = new Set(['25P03', '25P04', '57P05'])
+
 /** The one to ask may be there again later, over another connection. */
 const NOT_TO_ASK: ReadonlySet<string> = new Set([AWAY, STANDBY, OTHER_CATALOG])
 
 /**
- * `away`: nobody answered, so ask again, over another connection; `outdated`: the same, for what this one has prepared is of tables that a
- * newer build has changed since; `conflict`: ask again at once; `final`: it would be the same again.
+ * `away`: nobody answered, so ask again, over another connection; `outdated`: the same, for this one is of no more use, since it has
+ * prepared questions to tables that a newer build has changed, or its session was ended while this process stood still; `conflict`: ask again at once; `final`: it would be the same again.
  */
 export type Trouble = 'away' | 'outdated' | 'conflict' | 'final'
 
 export function troubleOf(error: unknown): Trouble {
   const code = sqlStateOf(error)
   if (code !== undefined && CONFLICTS.has(code)) return 'conflict'
-  if (isOutdated(error, code)) return 'outdated'
+  if (isOutdated(error, code) || (code !== undefined && FORSAKEN.has(code))) return 'outdated'
   const reason = error instanceof CrossdockError ? error.reason : adviceOn(error)?.reason
   return reason !== undefined && NOT_TO_ASK.has(reason) ? 'away' : 'final'
 }

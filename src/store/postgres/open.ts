@@ -3,7 +3,7 @@ import type { Clock } from '../../ports/clock.ts'
 import { PostgresCatalog } from './catalog.ts'
 import { connectionOf, Database, LIMITS, type Limits } from './database.ts'
 import { addressOf, type ClientBase, type Driver, loadDriver, type Row } from './driver.ts'
-import { otherCatalogFailure, postgresFailure, standbyFailure } from './failures.ts'
+import { otherCatalogFailure, postgresFailure, standbyFailure, troubleOf } from './failures.ts'
 import type { Coordination } from '../../ports/leases.ts'
 import { LeasedTurns } from '../leased-turns.ts'
 import { TableLeases } from '../table-leases.ts'
@@ -121,6 +121,9 @@ export async function openDatabase(deps: PostgresDeps): Promise<{
   }
 }
 
+/** How often a process may stand still for so long while it migrates that PostgreSQL lets others do it. */
+const PREPARATIONS = 3
+
 /** The catalog's name. */
 async function prepare(
   driver: Driver,
@@ -129,8 +132,28 @@ async function prepare(
   address: string,
   migrations: readonly Migration[],
 ): Promise<string> {
+  for (let left = PREPARATIONS; ; left -= 1) {
+    try {
+      return await prepareOnce(driver, url, limits, address, migrations)
+    } catch (error) {
+      if (left === 1 || troubleOf(error) !== 'outdated') throw error
+    }
+  }
+}
+
+async function prepareOnce(
+  driver: Driver,
+  url: string,
+  limits: Limits,
+  address: string,
+  migrations: readonly Migration[],
+): Promise<string> {
   // Others may be migrating for minutes.
   const client = await driver.connect({ ...connectionOf(url, limits), query_timeout: 0 })
+  let ending: unknown
+  client.on('error', (error) => {
+    ending = error
+  })
   try {
     const { rows } = await client.query<{ standby: boolean }>(
       'SELECT pg_is_in_recovery() AS standby',
@@ -138,6 +161,9 @@ async function prepare(
     if (rows[0]?.standby) throw standbyFailure(address)
     await migrate(client, address, migrations)
     return await nameOn(client)
+  } catch (error) {
+    // Why it was ended says more than that it was.
+    throw troubleOf(error) === 'away' ? (ending ?? error) : error
   } finally {
     await client.end().catch(() => undefined)
   }
