@@ -7,6 +7,7 @@ import { ask, errorOf, open } from '../helpers/faults-http.ts'
 import { START_MS, TestProxy } from '../helpers/faults-proxy.ts'
 import { getManifest, pull } from '../helpers/faults-puller.ts'
 import { OCI_INDEX, OCI_MANIFEST } from '../helpers/manifest-documents.ts'
+import { isSharedPair } from '../helpers/pair.ts'
 
 let origin: FakeRegistry
 /** Sends early headers after 50 ms. */
@@ -142,10 +143,12 @@ test('a failure before them is an error', async () => {
 })
 
 test('a client that waited its budget gives up, the conversion does not', async () => {
+  // It must last until what is converted is known.
+  const waitBudget = isSharedPair ? '3s' : '800ms'
   await using brief = await TestProxy.start({
     registry: origin,
     config: {
-      convert: { headerWait: '10ms', waitBudget: '800ms', defaultPlatforms: ['linux/amd64'] },
+      convert: { headerWait: '10ms', waitBudget, defaultPlatforms: ['linux/amd64'] },
       limits: { retries: 0, upstreamHeaders: '120s' },
     },
   })
