@@ -38,7 +38,7 @@ let made: FakeRegistry
 
 function* smallFiles(): Generator<Buffer> {
   const text = seededText(200_000, 'small')
-  for (let i = 0; i < 30_000; i += 1) {
+  for (let i = 0; i < 10_000; i += 1) {
     const start = (i * 37) % 190_000
     yield record({ name: `d${i % 100}/${i}`, body: text.subarray(start, start + (i % 5000)) })
   }
