@@ -248,7 +248,8 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     readFile: (path) => readFile(path),
     freshness,
   })
-  const learned = new LearnedPlatforms({ catalog: catalog.platforms, clock })
+  const shared = coordination && { notices: coordination.notices, clock }
+  const learned = new LearnedPlatforms({ catalog: catalog.platforms, clock, shared })
   const children = new Children({
     store,
     catalog,
@@ -259,7 +260,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     offline,
   })
   const attachments = new Attachments({ catalog, manifests, images, remaker })
-  const debts = new Debts(coordination && { notices: coordination.notices, clock })
+  const debts = new Debts(shared)
   const wishes = new Wishes({ unfulfilled: (wish) => telemetry.wishUnfulfilled(wish) }, debts)
   const pulls = new Pulls({
     catalog,
@@ -334,6 +335,7 @@ export async function openApp(config: Config, around: Surroundings): Promise<App
     async [Symbol.asyncDispose]() {
       wishes.end()
       await debts[Symbol.asyncDispose]()
+      await learned[Symbol.asyncDispose]()
       await upstreams[Symbol.asyncDispose]()
       await threads[Symbol.asyncDispose]()
       await flights?.[Symbol.asyncDispose]()

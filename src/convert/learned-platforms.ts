@@ -3,11 +3,13 @@
  * other images, too (docs/adr/0016).
  */
 import { LRUCache } from 'lru-cache'
+import { isText } from '../lib/shapes.ts'
 import type { Platform } from '../oci/manifest.ts'
 import { formatPlatform } from '../oci/platform.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { PlatformCatalog } from '../ports/platforms.ts'
+import { Hearsay, type HearsayDeps } from '../pull/hearsay.ts'
 
 /** Distinct pullers that make a habit. */
 const SEVERAL = 3
@@ -25,7 +27,16 @@ const NOTE_MS = 7 * DAY_MS
 
 const PULLERS = 20_000
 
-export class LearnedPlatforms {
+const TOPIC = 'platform-takers'
+
+export interface LearnedPlatformsDeps {
+  readonly catalog: PlatformCatalog
+  readonly clock: Clock
+  /** With processes by which other pullers may come; default: there are none. */
+  readonly shared?: HearsayDeps | undefined
+}
+
+export class LearnedPlatforms implements AsyncDisposable {
   readonly #catalog: PlatformCatalog
   readonly #clock: Clock
   /** Who took a platform that is not learned yet. */
@@ -33,9 +44,20 @@ export class LearnedPlatforms {
   /** When the use of a learned one was noted last, ms since 1970. */
   readonly #noted = new LRUCache<string, number>({ max: PULLERS })
 
-  constructor(deps: { readonly catalog: PlatformCatalog; readonly clock: Clock }) {
-    this.#catalog = deps.catalog
-    this.#clock = deps.clock
+  readonly #others: Hearsay | undefined
+
+  constructor({ catalog, clock, shared }: LearnedPlatformsDeps) {
+    this.#catalog = catalog
+    this.#clock = clock
+    this.#others =
+      shared &&
+      new Hearsay(shared, TOPIC, ({ platform, puller }) => {
+        if (isText(platform) && isText(puller)) this.#note(platform, puller)
+      })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#others?.[Symbol.asyncDispose]()
   }
 
   async list(repository: Repository): Promise<readonly Platform[]> {
@@ -54,16 +76,27 @@ export class LearnedPlatforms {
     const known = await this.list(repository)
     const key = keyOf(repository, platform)
     if (known.some((one) => keyOf(repository, one) === key)) {
+      this.#pullers.delete(key)
       const last = this.#noted.get(key) ?? Number.NEGATIVE_INFINITY
       if (this.#clock.now() - last >= NOTE_MS) await this.learn(repository, platform)
       return
     }
     if (known.length >= MOST) return
-    const pullers = new Set([...(this.#pullers.get(key) ?? []), puller])
-    this.#pullers.set(key, pullers)
+    const before = this.#pullers.get(key)?.size ?? 0
+    const pullers = this.#note(key, puller)
+    if (pullers.size > before) void this.#others?.tell({ platform: key, puller })
     if (pullers.size < SEVERAL) return
     this.#pullers.delete(key)
     await this.learn(repository, platform)
+  }
+
+  #note(key: string, puller: string): ReadonlySet<string> {
+    const known = this.#pullers.get(key) ?? new Set()
+    // Those that make a habit are enough to know.
+    if (known.size >= SEVERAL) return known
+    const pullers = new Set([...known, puller])
+    this.#pullers.set(key, pullers)
+    return pullers
   }
 }
 

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { LearnedPlatforms } from '../../../src/convert/learned-platforms.ts'
 import type { Platform } from '../../../src/oci/manifest.ts'
 import { MemoryCatalog } from '../../helpers/memory-catalog.ts'
+import { MemoryNotices } from '../../helpers/memory-leases.ts'
 
 const DAY = 24 * 60 * 60_000
 const REPOSITORY = { upstream: 'docker.io', name: 'library/alpine' }
@@ -50,6 +51,27 @@ describe('a platform', () => {
     expect(await learned.list(REPOSITORY)).toEqual([on('a')])
     await takenBy(3, on('e'))
     expect(await learned.list(REPOSITORY)).toEqual(['a', 'e'].map(on))
+  })
+
+  it('is learned from three pullers of three servers', async () => {
+    const notices = new MemoryNotices()
+    const clock = { now: () => now, monotonic: () => now, sleep: async () => undefined }
+    const { platforms: catalog } = new MemoryCatalog()
+    const servers = [1, 2, 3].map(
+      () => new LearnedPlatforms({ catalog, clock, shared: { notices, clock } }),
+    )
+    // Each listens from now on.
+    await new Promise(setImmediate)
+
+    for (const [i, server] of servers.entries()) {
+      expect(await server.list(REPOSITORY)).toEqual([])
+      await server.taken(REPOSITORY, on('arm64'), `10.0.0.${i}`)
+      await server.taken(REPOSITORY, on('arm64'), `10.0.0.${i}`)
+    }
+
+    expect(await learned.list(REPOSITORY)).toEqual([])
+    expect(await servers[0]?.list(REPOSITORY)).toEqual([on('arm64')])
+    for (const server of servers) await server[Symbol.asyncDispose]()
   })
 
   it('that an operator has staged is learned at once, and forgotten like others', async () => {
