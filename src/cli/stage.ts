@@ -1,12 +1,13 @@
 /** `crossdock stage`: pull and convert ahead, with progress for people and a summary for programs. */
 import type { StageOutcome } from '../admin/stage.ts'
+import type { Staged } from '../convert/staging.ts'
 import { platformsFor } from '../admin/stage.ts'
 import type { Acting, ActingOptions } from './acting.ts'
 import { type Failure, sayFailures } from './failures.ts'
 import { asUsage, readWanted } from './image-lists.ts'
 import { unlessInterrupted } from './interruption.ts'
 import { openActing } from './open-acting.ts'
-import { complain, EXIT, formatBytes, formatTable, type Output } from './output.ts'
+import { complain, EXIT, formatBytes, formatTable, formatTime, type Output } from './output.ts'
 import { showProgress } from './progress-view.ts'
 import { openSession } from './session.ts'
 import type { System } from './system.ts'
@@ -75,16 +76,26 @@ function failuresIn(outcomes: readonly StageOutcome[]): readonly Failure[] {
 function formatSummary(outcomes: readonly StageOutcome[]): string {
   const rows = outcomes.map((one) => {
     if ('error' in one) return [one.name, '-', '-', '-', `failed: ${one.error}`]
-    const { name, size, sourceSize, conversion } = one
+    const { name, size, sourceSize, conversion, remembered } = one
     return [
       name,
       formatBytes(sourceSize),
       formatBytes(size),
       formatShare(size, sourceSize),
-      conversion,
+      `${conversion}${formatRemembered(remembered)}`,
     ]
   })
   return formatTable(['IMAGE', 'SOURCE', 'STAGED', 'SHARE', 'RESULT'], rows)
+}
+
+/** What a tag names is what upstream said then. */
+function formatRemembered(remembered: Staged['remembered']): string {
+  if (remembered === undefined) return ''
+  const { checkedAt, stale } = remembered
+  const at = formatTime(checkedAt)
+  return stale
+    ? `; from the store as of ${at}: upstream does not answer`
+    : `; from the store as of ${at}: upstream was not asked again (--recheck does)`
 }
 
 function formatShare(size: number, sourceSize: number): string {

@@ -53,6 +53,8 @@ export interface ManifestAnswer extends RawManifest {
   readonly warnings: readonly string[]
   /** True when upstream could not be asked: `Warning: 110`. */
   readonly stale: boolean
+  /** When upstream last said what the tag names, ms since 1970, where it was not asked now. */
+  readonly checkedAt?: number | undefined
 }
 
 export interface LeftChild {

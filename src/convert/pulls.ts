@@ -65,8 +65,11 @@ export class Pulls {
     const { tag, wanted, resolved } = await this.#resolve(ask)
     if (wanted?.kind === 'demand') ask.admit?.(wanted.profile)
     const raw = resolved && (await this.#deps.manifests.get(repository, resolved.digest))
-    if (raw === undefined) throw tagUnknown(repository, tag, this.#deps.profiles)
-    const plain: ManifestAnswer = { ...raw, warnings: [], stale: resolved?.stale ?? false }
+    if (resolved === undefined || raw === undefined) {
+      throw tagUnknown(repository, tag, this.#deps.profiles)
+    }
+    const { stale, checkedAt } = resolved
+    const plain: ManifestAnswer = { ...raw, warnings: [], stale, checkedAt }
     if (wanted === undefined) return (await this.#substitute(repository, plain)) ?? plain
     const { format } = wanted.profile
     if (format === undefined) return await this.#original(repository, tag, wanted, plain)
@@ -280,8 +283,8 @@ export class Pulls {
       digest,
       error: this.#deps.setbacks.find(task, digest),
     }))
-    const { warnings, stale } = plain
-    return { ...raw, conversion, warnings, stale, ...(left && { left }) }
+    const { warnings, stale, checkedAt } = plain
+    return { ...raw, conversion, warnings, stale, checkedAt, ...(left && { left }) }
   }
 
   /** An image that the profile leaves as it is, by its nature or its puller's. */

@@ -44,6 +44,15 @@ export interface Staged {
   readonly sourceSize: number
   /** Of what was to be converted and stays the original, for people. */
   readonly warnings: readonly string[]
+  /** Set where upstream was not asked what the tag names now: it was asked a moment ago, or could not be. */
+  readonly remembered?: Remembered
+}
+
+export interface Remembered {
+  /** When upstream last said so, ms since 1970. */
+  readonly checkedAt: number
+  /** True: it was asked now, and did not answer. */
+  readonly stale: boolean
 }
 
 /** What is fetched whole, with the size of its source's layers. */
@@ -75,7 +84,8 @@ export class Staging {
 
   /** Resolves when all of it is durable. Throws what a pull would be told. */
   async stage(task: StageTask): Promise<Staged> {
-    if (task.platforms !== 'all') await this.#refuseAbsent(task, task.platforms)
+    const { platforms } = task
+    const looked = platforms === 'all' ? undefined : await this.#refuseAbsent(task, platforms)
     const answer = await this.#answer(task)
     if (task.platforms !== 'all' && !task.isPlatformAssumed) {
       for (const one of task.platforms) await this.#deps.learned.learn(task.repository, one)
@@ -90,13 +100,24 @@ export class Staging {
       size: images.reduce((sum, { image }) => sum + sizeOf(image), 0),
       sourceSize: images.reduce((sum, { source }) => sum + source, 0),
       warnings: describeLeft(task, answer, images),
+      ...rememberedIn(looked ?? answer, answer),
     }
   }
 
   /** Before anything is converted: an index without any of the platforms, or an image for another one, is not what was asked for. */
-  async #refuseAbsent(task: StageTask, platforms: readonly Platform[]): Promise<void> {
+  async #refuseAbsent(task: StageTask, platforms: readonly Platform[]): Promise<ManifestAnswer> {
+    const source = await this.#source(task)
+    await this.#refuseOthers(task, source, platforms)
+    return source
+  }
+
+  async #refuseOthers(
+    task: StageTask,
+    source: ManifestAnswer,
+    platforms: readonly Platform[],
+  ): Promise<void> {
     const { repository, isPlatformAssumed = false } = task
-    const manifest = this.#deps.manifests.outline(await this.#source(task))
+    const manifest = this.#deps.manifests.outline(source)
     if (manifest.kind === 'opaque') return
     if (manifest.kind === 'index') {
       const there = manifest.manifests.filter((child) => !isAttestation(child))
@@ -249,6 +270,15 @@ function isWanted(child: Descriptor, platforms: 'all' | readonly Platform[]): bo
   if (isAttestation(child)) return false
   const { platform } = child
   return platforms.some((one) => matchesPlatform(one, platform))
+}
+
+/** Of the first look, which asks upstream if anything does. */
+function rememberedIn(
+  { checkedAt, stale }: ManifestAnswer,
+  answer: ManifestAnswer,
+): { readonly remembered?: Remembered } {
+  if (checkedAt === undefined) return {}
+  return { remembered: { checkedAt, stale: stale || answer.stale } }
 }
 
 /** A child that cannot be converted stays what it is, which nobody sees who asked for all to be converted. */

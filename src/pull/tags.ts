@@ -16,6 +16,8 @@ export interface ResolvedTag {
   readonly digest: Digest
   /** True when upstream could not be asked and this is its last known answer. */
   readonly stale: boolean
+  /** When upstream last said so, ms since 1970, where it was not asked now. */
+  readonly checkedAt?: number | undefined
 }
 
 export interface TagPolicy {
@@ -111,8 +113,7 @@ export class Tags {
       const known = await this.#find(repository, tag)
       const age = known ? this.#deps.clock.now() - known.checkedAt : Number.POSITIVE_INFINITY
       const isFresh = age >= 0 && age < tagWindowMs
-      if (known && (isFresh || this.#deps.policy.offline))
-        return { digest: known.digest, stale: false }
+      if (known && (isFresh || this.#deps.policy.offline)) return asKnown(known, false)
       const upstream = this.#deps.upstreams.find(repository.upstream)
       if (this.#deps.policy.offline || upstream === undefined) return undefined
       const unknownSince = this.#unknown.get(key)
@@ -122,7 +123,7 @@ export class Tags {
       const unkeptSince = this.#unkept.get(key)
       const isUnkept =
         unkeptSince !== undefined && this.#deps.clock.monotonic() - unkeptSince < UNKEPT_MS
-      if (known && isUnkept && mayBeStale) return { digest: known.digest, stale: true }
+      if (known && isUnkept && mayBeStale) return asKnown(known, true)
       try {
         const digest =
           (known && (await this.#recheck(upstream, repository, tag, known))) ??
@@ -131,7 +132,7 @@ export class Tags {
       } catch (error) {
         if (!known || !isPassing(error) || !mayBeStale) throw error
         if (!isOutage(error)) this.#unkept.set(key, this.#deps.clock.monotonic())
-        return { digest: known.digest, stale: true }
+        return asKnown(known, true)
       }
       this.#unknown.set(key, this.#deps.clock.monotonic())
       if (known) await this.#note(this.forget(repository, tag))
@@ -236,6 +237,10 @@ export class Tags {
     })
     return await this.#deps.catalog.tags.forget(repository, tag)
   }
+}
+
+function asKnown({ digest, checkedAt }: KnownTag, stale: boolean): ResolvedTag {
+  return { digest, stale, checkedAt }
 }
 
 function keyOf(repository: Repository, tag: string): string {

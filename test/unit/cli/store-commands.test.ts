@@ -149,6 +149,34 @@ describe('commands on a store', () => {
     )
   })
 
+  it('says of what it staged without upstream that it is from the store, and as of when', async () => {
+    await using own = await FakeRegistry.start()
+    await own.pushImage('down/app', '1')
+    const configOf = async (tagWindow: string) =>
+      await place.write(
+        `window-${tagWindow}.yaml`,
+        JSON.stringify({
+          ...{ defaultUpstream: 'own', upstreams: { own: { url: own.url } } },
+          ...{ cache: { tagWindow }, limits: { retries: 0 } },
+          convert: { defaultPlatforms: ['linux/amd64'] },
+        }),
+      )
+    const [short, long] = [await configOf('0s'), await configOf('1d')]
+    const stage = (config: string, ...more: readonly string[]) =>
+      place.run('stage', 'down/app:1-zstd', '--config', config, ...more)
+    expect((await stage(short)).out).not.toContain('from the store')
+    own.fault({ name: 'down/app' }, { status: 503 })
+
+    const stale = await stage(short)
+    expect(stale).toMatchObject({ code: 0 })
+    expect(stale.out).toMatch(/hit; from the store as of 20[-\dT:]+Z: upstream does not answer/)
+    const asJson = JSON.parse((await stage(short, '--json')).out)
+    expect(asJson).toMatchObject([
+      { conversion: 'hit', remembered: { stale: true, checkedAt: expect.any(Number) } },
+    ])
+    expect((await stage(long)).out).toMatch(/as of 20[-\dT:]+Z: upstream was not asked again/)
+  })
+
   it('stages the platforms that are asked for', async () => {
     const index = await registry.pushIndex('multi/app', '1', {
       platforms: ['linux/amd64', 'linux/arm64'],

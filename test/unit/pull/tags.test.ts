@@ -34,7 +34,7 @@ test('claims are refreshed by the hour, so that a rebuilt catalog knows how old 
   const { tags, sidecars, catalog } = openTags(opened, () => now)
   const claimAt = async (at: number) => {
     now = at
-    expect(await tags.resolve(repository, '1')).toEqual({ digest, stale: false })
+    expect(await tags.resolve(repository, '1')).toMatchObject({ digest, stale: false })
     expect((await catalog.tags.find(repository, '1'))?.checkedAt).toBe(at)
     return (await sidecars.read(digest))?.places[0]?.tags['1']
   }
@@ -61,7 +61,7 @@ test.each([
   const { digest } = await origin.pushImage('app', '1', { layers: [{ size: 77 }] })
 
   now = HOUR_MS
-  expect(await tags.resolve(repository, '1')).toEqual({ digest, stale: false })
+  expect(await tags.resolve(repository, '1')).toMatchObject({ digest, stale: false })
 })
 
 describe('while nothing can be written to the catalog', () => {
@@ -92,10 +92,10 @@ describe('while nothing can be written to the catalog', () => {
       if (part === 'sidecars') Object.assign(sidecars, { read: refuse, update: refuse })
 
       later(2 * HOUR_MS)
-      expect(await tags.resolve(repository, '1')).toEqual({ digest, stale: false })
+      expect(await tags.resolve(repository, '1')).toMatchObject({ digest, stale: false })
       expect(origin.requests.map(({ method }) => method)).toEqual(['HEAD'])
       later(30_000)
-      expect(await tags.resolve(repository, '1')).toEqual({ digest, stale: false })
+      expect(await tags.resolve(repository, '1')).toMatchObject({ digest, stale: false })
       expect(origin.requests).toEqual([])
     },
   )
@@ -108,7 +108,7 @@ describe('while nothing can be written to the catalog', () => {
     Object.assign(catalog.tags, { record: () => new Promise(() => undefined) })
 
     later(HOUR_MS)
-    expect(await tags.resolve(repository, '1')).toEqual({ digest, stale: false })
+    expect(await tags.resolve(repository, '1')).toMatchObject({ digest, stale: false })
   })
 
   test('a tag that has moved is what it was, and upstream is not asked again at once', async () => {
@@ -118,9 +118,9 @@ describe('while nothing can be written to the catalog', () => {
     await origin.pushImage('app', '1', { layers: [{ size: 77 }] })
 
     later(HOUR_MS)
-    expect(await tags.resolve(repository, '1')).toEqual({ digest, stale: true })
+    expect(await tags.resolve(repository, '1')).toMatchObject({ digest, stale: true })
     later(0)
-    expect(await tags.resolve(repository, '1')).toEqual({ digest, stale: true })
+    expect(await tags.resolve(repository, '1')).toMatchObject({ digest, stale: true })
     expect(origin.requests).toEqual([])
     await expect(tags.refresh(repository, '1')).rejects.toMatchObject({ reason: 'postgres-away' })
     later(8 * 24 * HOUR_MS)
