@@ -79,7 +79,10 @@ if (!isArmed) {
 }
 
 function passes(op: Operation, when: 'before' | 'after', path: string): void {
-  if (faults.trace !== undefined) appendFileSync(faults.trace, `${op} ${when} ${path}\n`)
+  // A statement is one step, however many lines it has.
+  if (faults.trace !== undefined) {
+    appendFileSync(faults.trace, `${op} ${when} ${path.trim().replaceAll(/\s+/g, ' ')}\n`)
+  }
   if (!isArmed) return
   for (const point of points) {
     if (point.op !== op || point.when !== when || !point.pattern.test(path)) continue
