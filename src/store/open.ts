@@ -88,7 +88,11 @@ export async function openStore(deps: StoreDeps): Promise<Store> {
       ...{ blobs, sidecars, catalog, coordination, outages },
       pins: new JournalPins(journal),
       check: () => checkAll([catalog, half, ...(coordination === undefined ? [] : [coordination])]),
-      [Symbol.asyncDispose]: () => owned.disposeAsync(),
+      async [Symbol.asyncDispose]() {
+        // What is closed does not answer, which is no outage.
+        outages[Symbol.dispose]()
+        await owned.disposeAsync()
+      },
     }
   } catch (error) {
     throw storeFailure(`open the data folder ${layout.data}`, error)

@@ -128,4 +128,25 @@ describe.skipIf(!hasPostgres || !hasS3)('a server on PostgreSQL and S3', () => {
     expect(ofStore().at(-1)).toMatchObject({ event: 'store_back', part: 'blobs' })
     expect(await reachable('blobs')).toBe(1)
   })
+
+  test('says so, too, of an S3 that takes everything and answers nothing', async () => {
+    const said = ofStore().length
+    wire.fault = () => ({ kind: 'delay', ms: 60_000 })
+    expect(await readiness()).toBe(503)
+    wire.fault = () => undefined
+    expect(ofStore().slice(said)).toMatchObject([
+      {
+        event: 'store_away',
+        part: 'blobs',
+        msg: expect.stringContaining('does not answer in time'),
+      },
+    ])
+    await expect.poll(() => ofStore().length, { timeout: 30_000 }).toBe(said + 2)
+  })
+
+  test('says nothing of the sort when it ends', async () => {
+    const said = ofStore().length
+    expect(await proxy.crossdock.stop()).toBe(0)
+    expect(ofStore()).toHaveLength(said)
+  })
 })
