@@ -27,7 +27,8 @@ export interface RunningCommand {
 /** A folder with a configuration for one upstream, and commands that run in it. */
 export class Workplace implements AsyncDisposable {
   readonly folder: string
-  readonly env: Record<string, string> = {}
+  /** There is one process, however many processors there are. */
+  readonly env: Record<string, string> = { CROSSDOCK_WORKERS: '1' }
   stdin = ''
   isTerminal = false
   /** Whether others know this machine by its name. */
