@@ -22,6 +22,8 @@ const MAY_BE_EMPTY = new Set([
   'Pulls that are left',
   'Evicted',
   'Verified, healed, failed',
+  'PostgreSQL and S3 answer',
+  'Questions to PostgreSQL and S3 that failed',
 ])
 
 let registry: FakeRegistry
