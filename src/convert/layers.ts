@@ -23,7 +23,7 @@ import type { Origins } from './origins.ts'
 import type { LayerProgress } from './progress.ts'
 import type { SlotResult, Slots } from './slots.ts'
 import { StoredBlob } from './stored-blob.ts'
-import type { Turn } from './turn.ts'
+import { SET_BACK, type Turn } from './turn.ts'
 import { refusalOf } from './unsuitable.ts'
 
 export interface LayerFlight {
@@ -82,6 +82,7 @@ export class Layers {
     known: ConvertedLayer,
     task: LayerTask,
     onWriter: (growing: GrowingBlob) => void,
+    from: 'enough' | 'whole' = 'enough',
   ): Promise<ConvertedLayer> {
     const { store } = this.#deps
     return await this.#once(task, {
@@ -90,7 +91,7 @@ export class Layers {
         if (stat !== undefined) onWriter(new StoredBlob(stat, store))
         return stat && known
       },
-      work: () => this.#makeAgain(known, task, onWriter),
+      work: () => this.#makeAgain(known, task, onWriter, from),
     })
   }
 
@@ -98,6 +99,7 @@ export class Layers {
     { target, size }: ConvertedLayer,
     task: LayerTask,
     onWriter: (growing: GrowingBlob) => void,
+    from: 'enough' | 'whole',
   ): Promise<ConvertedLayer> {
     const run = {
       progress: waiting(task),
@@ -105,7 +107,7 @@ export class Layers {
       expected: { digest: target, size },
       onWriter,
     }
-    const made = await this.#inTurn(task, 'enough', (turn) =>
+    const made = await this.#inTurn(task, from, (turn) =>
       this.#deps.conversion.convert(task, { ...run, turn }),
     )
     // Whoever reads what was made so far cannot wait for it to begin again.
@@ -308,6 +310,6 @@ function setBack({ repository }: LayerTask, target: Digest): CrossdockError {
   return new CrossdockError(
     'overloaded',
     `blob ${target} of ${fullName(repository)} is made again too slowly, since its source hardly comes; pull it again when there is less to do`,
-    { reason: 'set-back' },
+    { reason: SET_BACK },
   )
 }

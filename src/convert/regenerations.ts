@@ -7,11 +7,12 @@ import type { GrowingBlob } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { ConvertedLayer } from '../ports/conversions.ts'
-import type { OpenBlob } from '../pull/open-blob.ts'
+import { isGone, type OpenBlob, readOrReopen } from '../pull/open-blob.ts'
 import { sourceDiffId } from './layer-task.ts'
 import type { Layers } from './layers.ts'
 import { PendingBlob } from './pending-blob.ts'
 import { findRecipe, type LayerRecipe } from './recipes.ts'
+import { SET_BACK } from './turn.ts'
 
 export interface RegenerationEvents {
   /** The bytes came out differently; whatever was built on them is forgotten and will be made anew. */
@@ -24,7 +25,12 @@ interface Regeneration {
   /** As of an `OpenBlob`: it is linked already, but what it is made of may be gone by the next time. */
   readonly kept: Promise<void>
   readonly interest: Interest
+  /** Resolves when it is over, whatever came of it. */
+  readonly ended: Promise<void>
 }
+
+/** How often one is begun again for a reader that has not got a byte of it. */
+const MAX_TRIES = 4
 
 export interface RegenerationsDeps {
   readonly catalog: Catalog
@@ -53,17 +59,34 @@ export class Regenerations {
     target: Digest,
     by: Waiter = COMMAND,
   ): Promise<OpenBlob | undefined> {
+    return await this.#open(repository, target, by, MAX_TRIES)
+  }
+
+  async #open(
+    repository: Repository,
+    target: Digest,
+    by: Waiter,
+    left: number,
+  ): Promise<OpenBlob | undefined> {
     const recipe = await findRecipe(this.#deps.catalog, target)
     if ('lost' in recipe) return undefined
-    const { growing, kept, interest } =
-      this.#running.get(`${repository.upstream} ${target}`) ?? this.#start(repository, recipe)
+    // One that was set back begins when all that it is made of is there.
+    const from = left === MAX_TRIES ? 'enough' : 'whole'
+    const { growing, kept, interest, ended } =
+      this.#running.get(`${repository.upstream} ${target}`) ?? this.#start(repository, recipe, from)
     interest.add(by)
+    const again = async () => {
+      await ended
+      return left > 1 ? await this.#open(repository, target, by, left - 1) : undefined
+    }
+    let next: ReturnType<typeof again> | undefined
+    const reopen = () => (next ??= again())
     return {
       digest: target,
       size: recipe.layer.size,
       growing,
-      kept,
-      read: (range) => growing.read(range),
+      kept: keptByEither(kept, reopen),
+      read: (range, options) => readOrReopen(growing.read(range), reopen, range, options, mayBegin),
     }
   }
 
@@ -81,7 +104,7 @@ export class Regenerations {
     this.#events.irreproducible?.(layer)
   }
 
-  #start(repository: Repository, recipe: LayerRecipe): Regeneration {
+  #start(repository: Repository, recipe: LayerRecipe, from: 'enough' | 'whole'): Regeneration {
     const { layer } = recipe
     const { target, size, source } = layer
     const writer = Promise.withResolvers<GrowingBlob>()
@@ -90,8 +113,6 @@ export class Regenerations {
     const key = `${repository.upstream} ${target}`
     const kept = growing.stored.then(() => undefined)
     kept.catch(() => undefined)
-    const running = { growing, kept, interest }
-    this.#running.set(key, running)
     const task = {
       repository,
       source: { digest: source, size: 0 },
@@ -100,19 +121,43 @@ export class Regenerations {
       key: { source, encoding: layer.encoding, options: layer.options, revision: layer.revision },
       interest,
     }
-    void this.#deps.layers
-      .make(layer, task, writer.resolve)
+    const ended = this.#deps.layers
+      .make(layer, task, writer.resolve, from)
       .catch(async (error) => {
         writer.reject(error)
         if (isMismatch(error, target)) await this.forget(layer)
       })
-      .catch(() => undefined)
+      .then(
+        () => undefined,
+        () => undefined,
+      )
       .finally(() => {
         interest.end()
         this.#running.delete(key)
       })
+    const running = { growing, kept, interest, ended }
+    this.#running.set(key, running)
     return running
   }
+}
+
+/** Of whichever try its readers get. Never unhandled. */
+function keptByEither(
+  kept: Promise<void>,
+  reopen: () => Promise<OpenBlob | undefined>,
+): Promise<void> {
+  const either = kept.catch(async (error) => {
+    const next = mayBegin(error) ? await reopen() : undefined
+    if (next === undefined) throw error
+    await next.kept
+  })
+  either.catch(() => undefined)
+  return either
+}
+
+/** What it is made of went meanwhile, or others got its place. */
+function mayBegin(error: unknown): boolean {
+  return isGone(error) || (error instanceof CrossdockError && error.reason === SET_BACK)
 }
 
 /** A complaint about what came out, or that nothing did, not one about what went in. */

@@ -1,8 +1,18 @@
 /** One conversion's hold of a slot: how it reads its source, and what it does while nothing comes. */
+import { CrossdockError } from '../errors.ts'
 import type { Interest } from '../lib/interest.ts'
 import { type ByteStream, close } from '../lib/streams.ts'
 import { within } from '../lib/within.ts'
 import type { GrowingBlob } from '../ports/blobs.ts'
+
+/** Nothing is wrong with it: it may begin again when its source is whole. */
+function setBackFailure(): CrossdockError {
+  const text =
+    'its source came so slowly that its place went to another conversion; pull it again when there is less to do'
+  return new CrossdockError('overloaded', text, { reason: SET_BACK })
+}
+
+export const SET_BACK = 'set-back'
 
 /** What makes it worth to begin a conversion, or to go on with one: so many bytes of its source more, or all of it. */
 export const ENOUGH = 256 * 1024
@@ -119,7 +129,7 @@ export class Turn {
   /** Ends the conversion in favour of another one. */
   setBack(): void {
     this.#isSetBack = true
-    this.#setBack.reject(new Error('the place of this conversion went to another one'))
+    this.#setBack.reject(setBackFailure())
   }
 
   async #await(

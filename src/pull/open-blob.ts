@@ -27,6 +27,7 @@ export async function* readOrReopen(
   reopen: Reopen,
   range?: ByteRange,
   options?: ReadOptions,
+  mayPass: (error: unknown) => boolean = isGone,
 ): AsyncGenerator<Uint8Array> {
   let hasBegun = false
   try {
@@ -36,14 +37,14 @@ export async function* readOrReopen(
     }
     return
   } catch (error) {
-    if (hasBegun || !isGone(error)) throw error
+    if (hasBegun || !mayPass(error)) throw error
     const again = await reopen()
     if (again === undefined) throw error
     yield* again.read(range, options)
   }
 }
 
-function isGone(error: unknown): boolean {
+export function isGone(error: unknown): boolean {
   if (!(error instanceof CrossdockError)) return false
   return error.kind === 'blobUnknown' || error.reason === 'rotten'
 }
