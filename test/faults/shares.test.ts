@@ -7,6 +7,7 @@ import { tempFiles } from '../helpers/faults-fsck.ts'
 import { ask, type Head, open } from '../helpers/faults-http.ts'
 import { TestProxy } from '../helpers/faults-proxy.ts'
 import { pull } from '../helpers/faults-puller.ts'
+import { isSharedPair } from '../helpers/pair.ts'
 
 /** Above `leastRate`, and far below what anybody would wait for. */
 const TRICKLE = { bytesPerSecond: 3_000 }
@@ -186,13 +187,15 @@ describe('one client', () => {
     const whole = await open(url)
     const asked = Array.from({ length: 1_000 }, async (_, i) => {
       const start = 10_000_000 + i * 25_000
-      const signal = AbortSignal.timeout(8_000)
+      // Each asks PostgreSQL some things there.
+      const signal = AbortSignal.timeout(isSharedPair ? 30_000 : 8_000)
       const headers = { Range: `bytes=${start}-${start + 999}` }
       const answer = await ask(url, { headers, signal })
-      // What did not come in time waits for the download.
-      if (answer.isWhole)
-        expect(answer.bytes.equals(bytes.subarray(start, start + 1_000))).toBe(true)
-      return answer.isWhole
+      // What did not come in time waits for the download; on a busy machine some are told to come back.
+      if (!answer.isWhole || answer.status === 503) return false
+      const isRight = answer.bytes.equals(bytes.subarray(start, start + 1_000))
+      expect({ status: answer.status, isRight }).toEqual({ status: 206, isRight: true })
+      return true
     })
     const served = (await Promise.all(asked)).filter((isWhole) => isWhole)
 
