@@ -1,4 +1,5 @@
 /** Everything in the store that a manifest leads to. */
+import { Turns } from '../lib/turns.ts'
 import { Walk } from '../lib/walk.ts'
 import type { Digest } from '../oci/digest.ts'
 import { blobsOf, childrenOf, referredBy } from '../oci/outline.ts'
@@ -11,12 +12,16 @@ export interface Root {
   readonly digest: Digest
 }
 
+/** Manifests that are followed until others have their turn. */
+const FOLLOWED_IN_A_TURN = 25
+
 /** Collects what lies below one root after the other, each manifest once. */
 export class Below {
   readonly found = new Set<Digest>()
   readonly #manifests: Manifests
   readonly #conversions: Catalog['conversions'] | undefined
   readonly #beside: (blob: Digest) => Promise<readonly Digest[]>
+  readonly #turns = new Turns(FOLLOWED_IN_A_TURN)
   // There are no more than the store holds.
   readonly #walk = new Walk('the catalog', Number.POSITIVE_INFINITY)
 
@@ -41,6 +46,8 @@ export class Below {
     for (let named = open.pop(); named !== undefined; named = open.pop()) {
       const { repository, digest } = named
       if (!(await this.#walk.enter(digest))) continue
+      // What is remembered of manifests is read without any wait.
+      await this.#turns.spend()
       this.found.add(digest)
       const raw = await this.#manifests.findLocal(repository, digest)
       if (raw === undefined) continue

@@ -1,4 +1,5 @@
 /** Garbage collection: looks at everything in the store, decides what goes, and deletes it, while pulls run. */
+import { Turns } from '../lib/turns.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStore } from '../ports/blobs.ts'
 import type { Catalog } from '../ports/catalog.ts'
@@ -40,6 +41,9 @@ const ORPHAN_GRACE_MS = 3_600_000
 
 /** A "manifest" or "config" beyond this is no description of anything, but what somebody wants kept for ever; bytes. */
 const MAX_DESCRIPTION = 8 * 1024 * 1024
+
+/** Blobs of which it is asked whether they come back, until others have their turn. */
+const JUDGED_IN_A_TURN = 25
 
 export interface CollectorDeps {
   readonly store: BlobStore
@@ -125,6 +129,7 @@ export class Collector {
     returns: Map<Digest, Return>,
   ): Promise<readonly StoredBlob[]> {
     const judged: StoredBlob[] = []
+    const turns = new Turns(JUDGED_IN_A_TURN)
     const described = blobs.filter(isDescription).reduce((sum, { size }) => sum + size, 0)
     for (const blob of blobs) {
       const mayGo = isDescription(blob)
@@ -134,6 +139,8 @@ export class Collector {
         judged.push(blob)
         continue
       }
+      // What an embedded catalog answers lets nobody else in.
+      await turns.spend()
       const back = await this.#deps.returns.of(blob.digest)
       returns.set(blob.digest, back)
       judged.push({ ...blob, comesBack: 'from' in back })

@@ -29,6 +29,23 @@ describe('a collection', () => {
     expect(await store.catalog.links.find(HUB, layer)).toBeDefined()
   })
 
+  it('leaves the event loop to others while it asks what comes back', async () => {
+    const { store, collector } = start({ maxSize: 1 })
+    for (let i = 0; i < 300; i += 1) await linked(store, `layer ${i}`, HUB)
+    let turns = 0
+    let ticking: NodeJS.Immediate
+    const tick = () => {
+      turns += 1
+      ticking = setImmediate(tick)
+    }
+    ticking = setImmediate(tick)
+
+    await collector.plan()
+    clearImmediate(ticking)
+
+    expect(turns).toBeGreaterThanOrEqual(10)
+  })
+
   it('takes a manifest beyond the share of manifests, keeps its link, and calls it let go', async () => {
     const { store, collector } = start({ maxSize: 60 })
     const layer = await linked(store, 'another’s layer, just as old', HUB)
