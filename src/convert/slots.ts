@@ -22,6 +22,8 @@ export type SlotResult<T> =
 export class Slots {
   readonly #capacity: { readonly jobs: number }
   readonly #queue = new FairQueue<Turn>()
+  /** In the queue, where each stands once for each of its clients. */
+  readonly #queued = new Set<Turn>()
   /** Turns that have had a slot and are not over. */
   readonly #begun = new Set<Turn>()
   readonly #patience: Patience
@@ -76,7 +78,7 @@ export class Slots {
     turn.task.interest.onClient((client) => {
       if (turn.state !== 'waiting') return
       turn.clients.push(client)
-      this.#queue.push(client, turn.task.upstream, turn)
+      this.#push(turn, client, turn.task.upstream)
       this.#serve()
     })
   }
@@ -91,7 +93,7 @@ export class Slots {
   async #resume(turn: Turn): Promise<void> {
     if (turn.state === 'starving') {
       turn.rest()
-      for (const client of turn.clients) this.#queue.push(client, BEGUN, turn)
+      for (const client of turn.clients) this.#push(turn, client, BEGUN)
       this.#serve()
     }
     await turn.started
@@ -104,7 +106,7 @@ export class Slots {
     if (!isOthersTurn && this.#running <= this.#jobs) return
     turn.rest()
     this.#running -= 1
-    for (const client of turn.clients) this.#queue.push(client, BEGUN, turn)
+    for (const client of turn.clients) this.#push(turn, client, BEGUN)
     this.#serve()
     await turn.started
   }
@@ -131,13 +133,19 @@ export class Slots {
   }
 
   #tellWanted(): void {
-    const wanted = this.#running + this.#queue.size
+    const wanted = this.#running + this.#queued.size
     if (wanted === this.#wanted) return
     this.#wanted = wanted
     this.#onWanted(wanted)
   }
 
+  #push(turn: Turn, client: string | undefined, line: string): void {
+    this.#queue.push(client, line, turn)
+    this.#queued.add(turn)
+  }
+
   #leaveQueue(turn: Turn): void {
+    this.#queued.delete(turn)
     const line = turn.state === 'waiting' ? turn.task.upstream : BEGUN
     for (const client of turn.clients) this.#queue.remove(client, line, turn)
   }

@@ -39,8 +39,29 @@ export interface VerifyOptions {
 interface Round extends VerifyOptions {
   readonly blobs: Set<Digest>
   readonly layers: Set<string>
-  /** What pins keep, and so must be here. */
-  readonly pinned: ReadonlySet<Digest>
+  readonly pinned: PinnedOfRound
+}
+
+/** What pins keep, and so must be here: read when something is missing, and once more before it is called pinned, since a round may take days. */
+class PinnedOfRound {
+  readonly #pinned: Pick<Pinned, 'digests'>
+  #known: Promise<ReadonlySet<Digest>> | undefined
+
+  constructor(pinned: Pick<Pinned, 'digests'>) {
+    this.#pinned = pinned
+  }
+
+  async has(digest: Digest): Promise<boolean> {
+    this.#known ??= this.#pinned.digests()
+    if (!(await this.#known).has(digest)) return false
+    this.#known = this.#pinned.digests()
+    return (await this.#known).has(digest)
+  }
+
+  /** What has come back may name more. */
+  forget(): void {
+    this.#known = undefined
+  }
 }
 
 export interface VerifierDeps {
@@ -64,7 +85,7 @@ export class Verifier {
 
   /** The whole store: bytes, then what sidecars and catalog say of each other. */
   async *all(options: VerifyOptions): AsyncGenerator<Check> {
-    const round = await this.#round(options)
+    const round = this.#round(options)
     for await (const { digest } of this.#deps.store.list()) yield* this.#blob(digest, round)
     for await (const sidecar of this.#deps.sidecars.list()) yield* this.#sidecar(sidecar, round)
     for await (const { upstream, name, tag, digest, checkedAt } of this.#deps.catalog.tags.list()) {
@@ -78,11 +99,11 @@ export class Verifier {
     digest: Digest,
     options: VerifyOptions,
   ): AsyncGenerator<Check> {
-    yield* this.#tree(repository, digest, await this.#round(options))
+    yield* this.#tree(repository, digest, this.#round(options))
   }
 
-  async #round(options: VerifyOptions): Promise<Round> {
-    const pinned = await this.#deps.pinned.digests()
+  #round(options: VerifyOptions): Round {
+    const pinned = new PinnedOfRound(this.#deps.pinned)
     return { ...options, blobs: new Set(), layers: new Set(), pinned }
   }
 
@@ -121,8 +142,8 @@ export class Verifier {
       isFound = true
       yield check
     }
-    const isOwed = !isFound && round.pinned.has(digest) && !(await this.#isMerelyNamed(digest))
-    if (!isOwed || (await this.#deps.store.stat(digest)) !== undefined) return
+    if (isFound || (await this.#isMerelyNamed(digest)) || !(await round.pinned.has(digest))) return
+    if ((await this.#deps.store.stat(digest)) !== undefined) return
     // What is kept as another form of it is here.
     if ((await this.#deps.restorations.findFolded(digest)) !== undefined) return
     yield await this.#heal(digest, 'is missing, although it is pinned')
@@ -145,6 +166,7 @@ export class Verifier {
     }
     if (isFound || (await this.#wasLetGo(digest))) return
     yield await this.#heal(digest, 'is missing')
+    round.pinned.forget()
   }
 
   /** Evicted or forgotten, and not asked for since: whoever does gets it again. */
@@ -158,7 +180,9 @@ export class Verifier {
     round.blobs.add(digest)
     const found = await this.#deps.store.verify(digest, round.pace)
     if (found === 'sound') yield { what: 'blob', digest, state: 'sound' }
-    if (found === 'rotten') yield await this.#heal(digest, 'has rotted')
+    if (found !== 'rotten') return
+    yield await this.#heal(digest, 'has rotted')
+    round.pinned.forget()
   }
 
   async #heal(digest: Digest, trouble: string): Promise<Check> {

@@ -107,6 +107,21 @@ describe('a slot', () => {
     held.resolve()
   })
 
+  test('is wanted once by each conversion, however many clients wait for it', async () => {
+    const slots = new Slots({ jobs: 1 }, NEVER)
+    const wanted: number[] = []
+    slots.onWanted((count) => wanted.push(count))
+    const gate = Promise.withResolvers<void>()
+
+    const all = ['a', 'b', 'c'].map(() =>
+      slots.run(task('u', wantedBy('x', 'y', 'z')), () => gate.promise),
+    )
+    gate.resolve()
+    await Promise.all(all)
+
+    expect(wanted).toEqual([1, 2, 3, 2, 1, 0])
+  })
+
   test('is given back by work that fails', async () => {
     const slots = new Slots({ jobs: 1 })
     await expect(slots.run(task('u'), () => Promise.reject(new Error('no')))).rejects.toThrow('no')

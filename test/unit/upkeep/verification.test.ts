@@ -47,6 +47,7 @@ test.each([
   [true, 'proven', 'failed'],
   [true, 'named', undefined],
   [false, 'proven', undefined],
+  ['until it was looked at', 'proven', undefined],
 ] as const)(
   'a layer that is not here, pinned %s and %s, is told of as %s',
   async (isPinned, standing, state) => {
@@ -61,7 +62,7 @@ interface Case {
   readonly layer: 'evicted' | 'unreadable' | 'lying' | 'no layer' | 'gone'
   /** Of the layer. */
   readonly standing?: 'proven' | 'made' | 'named'
-  readonly isPinned?: boolean
+  readonly isPinned?: boolean | 'until it was looked at'
 }
 
 /** What is not sound of an image whose layer does not unpack, unless it goes first. */
@@ -101,9 +102,16 @@ async function verify({
   }
   const healer = { heal: async () => ({ failed: 'nobody heals here' }) }
   const decodeLimits = { maxOutput: 1024 ** 3, maxWindowLog: 27 }
+  let looks = 0
   const verifier = new Verifier({
     ...{ ...shared, manifests, healer, limits, decodeLimits },
-    pinned: { digests: async () => new Set(isPinned ? [layer.digest] : []) },
+    pinned: {
+      async digests() {
+        looks += 1
+        const isStillPinned = isPinned === true || (isPinned !== false && looks === 1)
+        return new Set(isStillPinned ? [layer.digest] : [])
+      },
+    },
     restorations: { findFolded: async () => undefined },
   })
   const found: Check[] = []
