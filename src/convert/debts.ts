@@ -1,13 +1,17 @@
 /** Images whose original goes out at once, since somebody waited for their conversion and was cut: whoever asks next, and wherever. */
 import { LRUCache } from 'lru-cache'
-import { isText } from '../lib/shapes.ts'
-import { Hearsay, type HearsayDeps } from '../pull/hearsay.ts'
+import { Hearsay, type HearsayDeps, isTold } from '../pull/hearsay.ts'
 
 /** How long, ms: kubelet waits five minutes between two tries at most. */
 const DEBT_MS = 10 * 60_000
 const MOST = 10_000
 
 const TOPIC = 'owed-originals'
+
+/** What `reasonOf` gives: it goes into a header. */
+function isReason(value: unknown): value is string {
+  return isTold(value) && /^[a-z0-9-]{1,64}$/.test(value)
+}
 
 export class Debts implements AsyncDisposable {
   readonly #known = new LRUCache<string, string>({ max: MOST, ttl: DEBT_MS })
@@ -18,7 +22,7 @@ export class Debts implements AsyncDisposable {
     this.#others =
       shared &&
       new Hearsay(shared, TOPIC, ({ image, reason }) => {
-        if (isText(image) && isText(reason)) this.#known.set(image, reason)
+        if (isTold(image) && isReason(reason)) this.#known.set(image, reason)
       })
   }
 

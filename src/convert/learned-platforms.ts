@@ -3,13 +3,12 @@
  * other images, too (docs/adr/0016).
  */
 import { LRUCache } from 'lru-cache'
-import { isText } from '../lib/shapes.ts'
 import type { Platform } from '../oci/manifest.ts'
 import { formatPlatform } from '../oci/platform.ts'
 import type { Repository } from '../oci/repository.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { PlatformCatalog } from '../ports/platforms.ts'
-import { Hearsay, type HearsayDeps } from '../pull/hearsay.ts'
+import { Hearsay, type HearsayDeps, isTold } from '../pull/hearsay.ts'
 
 /** Distinct pullers that make a habit. */
 const SEVERAL = 3
@@ -52,7 +51,7 @@ export class LearnedPlatforms implements AsyncDisposable {
     this.#others =
       shared &&
       new Hearsay(shared, TOPIC, ({ platform, puller }) => {
-        if (isText(platform) && isText(puller)) this.#note(platform, puller)
+        if (isTold(platform) && isTold(puller)) this.#note(platform, puller)
       })
   }
 

@@ -4,8 +4,16 @@ import { isText, parseObject } from '../lib/shapes.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Notice, Notices } from '../ports/leases.ts'
 
+/** Longer than any name, digest or reason is that one process tells another. */
+const LONGEST = 600
+
 /** When notices cannot be had: how soon that is tried again, ms. */
 const AGAIN_MS = 5_000
+
+/** A text that others may well have told: whoever reaches their engine can tell as well, and what is heard is kept. */
+export function isTold(value: unknown): value is string {
+  return isText(value) && value.length <= LONGEST
+}
 
 export interface HearsayDeps {
   readonly notices: Notices

@@ -11,6 +11,9 @@ const TOPIC = 'store-bytes'
 /** Between two notices, ms: what was stored meanwhile is told at once. */
 const EVERY_MS = 2_000
 
+/** More than any server stores between two notices, bytes. */
+const MOST_GROWN = 1024 ** 4
+
 export interface SharedMeterDeps extends HearsayDeps {
   readonly store: MeteredBlobs
 }
@@ -30,7 +33,7 @@ export class SharedMeter implements AsyncDisposable {
     }
     this.#others = new Hearsay(deps, TOPIC, ({ counted, grown }) => {
       if (isCount(counted)) deps.store.count(counted)
-      else if (isCount(grown)) deps.store.grow(grown)
+      else if (isCount(grown) && grown <= MOST_GROWN) deps.store.grow(grown)
     })
   }
 

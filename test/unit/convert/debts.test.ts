@@ -19,12 +19,20 @@ test('what one process owes, the others give, but for what is none', async () =>
   await using other = new Debts({ notices: there.notices, clock: systemClock })
 
   await there.notices.publish('owed-originals', 'no JSON')
-  await there.notices.publish('owed-originals', JSON.stringify({ from: 'x', image: 1 }))
+  const strange = [
+    { image: 1, reason: 'slow' },
+    { image: 'a', reason: 'two\r\nlines' },
+    { image: 'b', reason: 'x'.repeat(65) },
+    { image: 'c'.repeat(601), reason: 'slow' },
+  ]
+  for (const news of strange) {
+    await there.notices.publish('owed-originals', JSON.stringify({ from: 'x', ...news }))
+  }
   one.owe(IMAGE, 'slow')
 
   expect(one.find(IMAGE)).toBe('slow')
   await expect.poll(() => other.find(IMAGE)).toBe('slow')
-  expect(other.find('docker.io/library/other@sha256:00 zstd')).toBeUndefined()
+  for (const { image } of strange) expect(other.find(String(image))).toBeUndefined()
   await rm(folder, { recursive: true })
 })
 
