@@ -37,11 +37,13 @@ export function answerBadRequests(
     server.emit('request', incoming, outgoing)
   })
   server.on('connect', ({ method }, stream) => {
-    requestDone({ ...refuse(stream as Socket, NO_TUNNEL), method: method ?? '-' })
+    const socket = stream as Socket
+    if (isBusy(socket)) socket.destroy()
+    else requestDone({ ...refuse(socket, NO_TUNNEL), method: method ?? '-' })
   })
   server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
     const socket = stream as Socket
-    const stray = strayOf(error, socket)
+    const stray = isBusy(socket) ? undefined : strayOf(error, socket)
     if (stray !== undefined) {
       strayed(stray)
       // Go's clients know by an answer without TLS what they have met, and say so.

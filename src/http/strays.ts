@@ -26,7 +26,7 @@ interface ClientError extends Error {
 export function strayOf(error: ClientError, socket: Socket): Stray | undefined {
   const client = socket.remoteAddress
   if (!(socket instanceof TLSSocket)) {
-    return error.rawPacket?.[0] === HANDSHAKE ? { kind: 'tlsToPlain', client } : undefined
+    return beginsHandshake(socket, error.rawPacket) ? { kind: 'tlsToPlain', client } : undefined
   }
   if (error.code === 'ERR_SSL_HTTP_REQUEST') return { kind: 'plainToTls', client }
   if (error.code === 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE') {
@@ -36,4 +36,9 @@ export function strayOf(error: ClientError, socket: Socket): Stray | undefined {
   const { authorizationError } = socket
   if (!authorizationError) return undefined
   return { kind: 'badCertificate', client, detail: String(authorizationError) }
+}
+
+/** A connection that begins with one; a later packet may begin with any byte. */
+function beginsHandshake({ bytesRead }: Socket, packet: Uint8Array | undefined): boolean {
+  return packet?.[0] === HANDSHAKE && packet.byteLength === bytesRead
 }
