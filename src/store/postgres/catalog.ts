@@ -1,4 +1,5 @@
 /** The catalog on PostgreSQL, which any number of replicas share. What another replica commits is seen by the next question. */
+import { SingleFlight } from '../../lib/single-flight.ts'
 import { within } from '../../lib/within.ts'
 import { linksOf } from '../../outputs.ts'
 import type { Repository } from '../../oci/repository.ts'
@@ -77,7 +78,12 @@ export class PostgresCatalog implements Catalog, Rebuilt {
 
   /** From now on links that the store knows and the catalog lacks are added when they are asked for. */
   restoreBy(restore: Restore): void {
-    this.links.restore = restore
+    // A thousand ranges of a blob that nobody knows are one question. Who deletes asks anew.
+    const asking = new SingleFlight<boolean>()
+    this.links.restore = (digest, repository) =>
+      asking.run(`${digest} ${repository?.upstream} ${repository?.name}`, () =>
+        restore(digest, repository),
+      )
     this.retention.restore = restore
   }
 

@@ -166,4 +166,20 @@ describe.skipIf(!hasPostgres)('a catalog that replicas share', () => {
     expect(await catalog.links.find(ALPINE, digest('never'))).toBeUndefined()
     expect((await catalog.retention.describe(lost.digest))?.role).toBe('layer')
   })
+
+  it('asks the store once for all who look for the same unknown link at a time', async () => {
+    await using catalog = await openPostgresCatalog({ url: database.url, clock: systemClock })
+    let asked = 0
+    const answered = Promise.withResolvers<boolean>()
+    catalog.restoreBy(async () => {
+      asked += 1
+      return await answered.promise
+    })
+    const looking = Array.from({ length: 20 }, () => catalog.links.find(ALPINE, digest('unknown')))
+    await expect.poll(() => asked).toBe(1)
+    answered.resolve(false)
+
+    expect(new Set(await Promise.all(looking))).toEqual(new Set([undefined]))
+    expect(asked).toBe(1)
+  })
 })
