@@ -12,14 +12,16 @@ import { fsck } from '../helpers/faults-fsck.ts'
 import type { Failpoint, Operation } from '../helpers/faults-preload.ts'
 import { faultyEnvironment } from '../helpers/faults-proxy.ts'
 import { ROOT } from '../helpers/fixtures.ts'
+import { Dice, seedOf } from '../helpers/faults-seed.ts'
 import { isSharedPair, storeEnvironment } from '../helpers/pair.ts'
 import { storedTree } from '../helpers/stored.ts'
 
 const OPERATIONS = ['rename', 'remove', 'commit'] as const
 /** There are fewer steps of each kind. */
 const ENDLESS = isSharedPair ? 150 : 60
-/** On the shared pair each takes seconds, and those that are next to each other are alike. */
-const STRIDE = isSharedPair && !process.env.FAULTS_EVERY_STEP ? 11 : 1
+/** Each takes a second, on the shared pair several, and those that are next to each other are alike. */
+const STRIDE = process.env.FAULTS_EVERY_STEP ? 1 : isSharedPair ? 11 : 3
+const dice = new Dice(seedOf('imports that are killed'))
 const PATIENCE_MS = isSharedPair ? 3_600_000 : 600_000
 /** Where a disk is full: S3 and its requests are none. */
 const FULL = isSharedPair
@@ -57,7 +59,7 @@ describe('an import that makes layers again', () => {
     async (op) => {
       let killed = 0
       for (const when of ['before', 'after'] as const) {
-        for (let nth = 1; nth < ENDLESS; nth += STRIDE) {
+        for (let nth = 1 + dice.int(STRIDE); nth < ENDLESS; nth += STRIDE) {
           await forget()
           if (!(await importWith({ op, when, nth, act: 'kill' }).then(isKilled))) break
           killed += 1

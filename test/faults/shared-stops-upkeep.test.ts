@@ -21,7 +21,7 @@ const FORMS = ['1', '1-zstd'] as const
 
 /** All of them, or a sample: each waits for a lease of 15 s. */
 const EVERY_STEP = Boolean(process.env.FAULTS_EVERY_STEP)
-const SAMPLE = 2
+const SAMPLE = 1
 
 type Row = readonly [title: string, step: Step]
 const row = (title: string, op: Step['op'], when: Step['when'], path: string, nth = 1): Row => [

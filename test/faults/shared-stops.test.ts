@@ -22,7 +22,7 @@ import { type Step, Stoppable } from '../helpers/stopping.ts'
 const STOPPED = 5
 /** Of downloads and conversions: 6 s, and what a busy machine takes. */
 const LEASES_ENDED_MS = 8_000
-const SAMPLE = 10
+const SAMPLE = 5
 const ROW_MS = 240_000
 const START_MS = 180_000
 const MIB = 1024 * 1024
