@@ -3,6 +3,11 @@
 /** `catalog`: PostgreSQL; `blobs`: S3. */
 export type StorePart = 'catalog' | 'blobs'
 
+/**
+ * What of it cannot be used. `some`: it answers, and not all that is asked. `writes`: it gives what it has, and takes nothing new.
+ */
+export type OutageExtent = 'all' | 'some' | 'writes'
+
 export interface Outage {
   readonly part: StorePart
   /** For people. */
@@ -11,6 +16,7 @@ export interface Outage {
   readonly since: number
   /** With what it was found away last, and what to do. */
   readonly message: string
+  readonly fails: OutageExtent
 }
 
 export interface Outages {

@@ -1,19 +1,27 @@
 /** Whether what a store lies on answers: says once that it is away and once that it is back, however many questions fail meanwhile. */
 import type { Clock } from '../ports/clock.ts'
-import type { Outage, Outages, StorePart } from '../ports/outages.ts'
+import type { Outage, OutageExtent, Outages, StorePart } from '../ports/outages.ts'
+import { Doubts, type Use } from './doubts.ts'
 
 export interface ReachEvents {
   /** One question, with all its tries. */
   storeFailed(part: StorePart): void
+  /** Again where it gets worse. */
   storeAway(outage: Outage): void
-  storeBack(ended: Pick<Outage, 'part' | 'where' | 'since'> & { readonly seconds: number }): void
+  storeBack(ended: EndedOutage): void
+}
+
+export interface EndedOutage extends Pick<Outage, 'part' | 'where' | 'since'> {
+  readonly seconds: number
+  /** For how long nothing has failed, where what had failed was not tried again. */
+  readonly untriedSeconds: number | undefined
 }
 
 /** One broken connection is no outage: how long nobody may answer before it is called one, ms. S3's client has tried for longer. */
 const GRACE_MS: Readonly<Record<StorePart, number>> = { catalog: 1_000, blobs: 0 }
 
-/** How long nothing may fail before it counts as back, ms: in a storm some questions are answered. */
-const SETTLED_MS = 5_000
+/** The later, the worse. */
+const EXTENTS: readonly OutageExtent[] = ['writes', 'some', 'all']
 
 /** Between two looks, ms: while it is away, and while nothing is wrong. */
 const AGAIN_MS = 1_000
@@ -23,9 +31,10 @@ interface Trouble {
   readonly since: number
   readonly sinceMonotonic: number
   readonly message: string
-  /** When it answered, after which nothing has failed. */
-  readonly answeredAt: number | undefined
-  readonly isTold: boolean
+  /** It is an outage, not a connection that broke. */
+  readonly isCertain: boolean
+  /** The worst that was said of it. */
+  readonly told: OutageExtent | undefined
 }
 
 type Look = () => Promise<void>
@@ -36,6 +45,7 @@ export class Reach {
   readonly #clock: Clock
   readonly #events: ReachEvents
   readonly #closing: AbortSignal
+  readonly #doubts = new Doubts()
   #look: Look = async () => undefined
   #trouble: Trouble | undefined
 
@@ -57,23 +67,23 @@ export class Reach {
 
   get outage(): Outage | undefined {
     const trouble = this.#trouble
-    if (trouble === undefined || !trouble.isTold) return undefined
+    if (trouble === undefined || !trouble.isCertain) return undefined
     const { part, where } = this
-    return { part, where, since: trouble.since, message: trouble.message }
+    return {
+      ...{ part, where, since: trouble.since, message: trouble.message },
+      fails: this.#doubts.extent,
+    }
   }
 
-  /** A question was not answered, although it was asked again. */
-  failed(error: Error): void {
+  /** A question was not answered, although it was asked again. Default: one that tells whether it can be used at all. */
+  failed(error: Error, use: Use = 'looks'): void {
     if (this.#closing.aborted) return
     this.#events.storeFailed(this.part)
-    this.#isAway(error)
+    this.#isAway(error, use)
   }
 
-  answered(): void {
-    const trouble = this.#trouble
-    // What counts is the first answer after the last failure.
-    if (trouble === undefined || trouble.answeredAt !== undefined) return
-    this.#trouble = { ...trouble, answeredAt: this.#clock.monotonic() }
+  answered(use: Use = 'looks'): void {
+    this.#doubts.answered(use, this.#clock.monotonic())
   }
 
   async watch(): Promise<void> {
@@ -83,26 +93,32 @@ export class Reach {
     }
   }
 
-  #isAway({ message }: Error): void {
-    const known = this.#trouble
-    if (known !== undefined) {
-      this.#trouble = { ...known, message, answeredAt: undefined }
-      return
-    }
-    const { part } = this
-    const isTold = GRACE_MS[part] === 0
+  #isAway({ message }: Error, use: Use): void {
     const [since, sinceMonotonic] = [this.#clock.now(), this.#clock.monotonic()]
-    this.#trouble = { since, sinceMonotonic, message, answeredAt: undefined, isTold }
-    if (isTold) this.#tell()
-    void this.#untilBack(isTold)
+    this.#doubts.failed(use, sinceMonotonic)
+    const known = this.#trouble
+    if (known === undefined) {
+      const isCertain = GRACE_MS[this.part] === 0
+      this.#trouble = { since, sinceMonotonic, message, isCertain, told: undefined }
+      void this.#untilBack(use)
+    } else {
+      this.#trouble = { ...known, message }
+    }
+    // What else failed is not all that can be said before a look.
+    if (use === 'looks') this.#tell()
   }
 
-  async #untilBack(isTold: boolean): Promise<void> {
-    if (!isTold) await this.#grant()
+  async #untilBack(use: Use): Promise<void> {
+    if (this.#trouble?.isCertain === false) await this.#grant()
+    if (use !== 'looks') {
+      await this.#lookOnce()
+      this.#tell()
+    }
     while (!this.#closing.aborted && this.#trouble !== undefined) {
       await this.#sleep(AGAIN_MS)
       await this.#lookOnce()
       this.#endIfSettled()
+      this.#tell()
     }
   }
 
@@ -110,19 +126,24 @@ export class Reach {
     await this.#sleep(GRACE_MS[this.part])
     const trouble = this.#trouble
     if (trouble === undefined) return
-    const isBack = trouble.answeredAt !== undefined
-    this.#trouble = isBack ? undefined : { ...trouble, isTold: true }
-    if (!isBack) this.#tell()
+    const isBack = this.#doubts.isAnswered
+    this.#trouble = isBack ? undefined : { ...trouble, isCertain: true }
+    if (isBack) this.#doubts.clear()
+    else this.#tell()
   }
 
   #endIfSettled(): void {
     const trouble = this.#trouble
-    if (trouble?.answeredAt === undefined || this.#closing.aborted) return
-    if (this.#clock.monotonic() - trouble.answeredAt < SETTLED_MS) return
-    const { part, where } = this
-    const { since, sinceMonotonic, answeredAt } = trouble
+    if (trouble === undefined || this.#closing.aborted) return
+    const settled = this.#doubts.settle(this.#clock.monotonic())
+    if (settled === undefined) return
     this.#trouble = undefined
-    this.#events.storeBack({ part, where, since, seconds: (answeredAt - sinceMonotonic) / 1000 })
+    const { part, where } = this
+    this.#events.storeBack({
+      ...{ part, where, since: trouble.since },
+      seconds: (settled.at - trouble.sinceMonotonic) / 1000,
+      untriedSeconds: settled.untriedMs && settled.untriedMs / 1000,
+    })
   }
 
   async #lookOnce(): Promise<void> {
@@ -131,12 +152,19 @@ export class Reach {
       await this.#look()
       this.answered()
     } catch (error) {
-      if (error instanceof Error && !this.#closing.aborted) this.#isAway(error)
+      if (error instanceof Error && !this.#closing.aborted) this.#isAway(error, 'looks')
     }
   }
 
+  /** Unless as much was said already. */
   #tell(): void {
-    if (this.outage !== undefined && !this.#closing.aborted) this.#events.storeAway(this.outage)
+    const [trouble, outage] = [this.#trouble, this.outage]
+    if (trouble === undefined || outage === undefined || this.#closing.aborted) return
+    const { fails } = outage
+    if (trouble.told !== undefined && EXTENTS.indexOf(fails) <= EXTENTS.indexOf(trouble.told))
+      return
+    this.#trouble = { ...trouble, told: fails }
+    this.#events.storeAway(outage)
   }
 
   async #sleep(ms: number): Promise<void> {

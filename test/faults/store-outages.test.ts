@@ -129,6 +129,33 @@ describe.skipIf(!hasPostgres || !hasS3)('a server on PostgreSQL and S3', () => {
     expect(await reachable('blobs')).toBe(1)
   })
 
+  test('says of an S3 that can be read and takes nothing that nothing new is stored', async () => {
+    const said = ofStore().length
+    wire.fault = ({ method }) =>
+      method === 'PUT' || method === 'POST'
+        ? { kind: 'status', status: 503, code: 'SlowDown' }
+        : undefined
+    await origin.pushImage('outage/new', '1')
+    try {
+      await expect(pull(proxy.base, 'outage/new', '1')).rejects.toThrow('503')
+      await expect.poll(() => ofStore().length).toBe(said + 1)
+      expect(await readiness()).toBe(200)
+      expect(await reachable('blobs')).toBe(0)
+      await pull(proxy.base, 'outage/warm', '1')
+      const [away] = ofStore().slice(said)
+      expect(away).toMatchObject({ event: 'store_away', part: 'blobs', fails: 'writes' })
+      for (const words of ['nothing new is stored', '/readyz says 200']) {
+        expect(away?.msg).toContain(words)
+      }
+    } finally {
+      wire.fault = () => undefined
+    }
+    await pull(proxy.base, 'outage/new', '1')
+    await expect.poll(() => ofStore().length, { timeout: 30_000 }).toBe(said + 2)
+    expect(ofStore().at(-1)?.seconds).toBeGreaterThan(0)
+    expect(await reachable('blobs')).toBe(1)
+  })
+
   test('says so, too, of an S3 that takes everything and answers nothing', async () => {
     const said = ofStore().length
     wire.fault = () => ({ kind: 'delay', ms: 60_000 })

@@ -4,6 +4,7 @@ import type { S3Client } from '@aws-sdk/client-s3'
 import { CrossdockError } from '../../errors.ts'
 import { within } from '../../lib/within.ts'
 import type { ByteRange } from '../../ports/blobs.ts'
+import type { Use } from '../doubts.ts'
 import type { Reach } from '../reach.ts'
 import { nameOf, type S3Limits, type S3Place } from './place.ts'
 import { type Removal, remove } from './removal.ts'
@@ -66,11 +67,11 @@ export class Objects implements Disposable {
     const look = new this.#sdk.HeadBucketCommand({ Bucket })
     const list = new this.#sdk.ListObjectsV2Command({ Bucket, Prefix: this.#key(''), MaxKeys: 1 })
     try {
-      await this.#ask('use the bucket', (signal) => this.#client.send(look, signal), ms)
+      await this.#ask('use the bucket', (signal) => this.#client.send(look, signal), 'looks', ms)
     } catch (error) {
       // An answer to HEAD has no words that say why.
       if (!isPassingFailure(error)) {
-        await this.#ask('use the bucket', (signal) => this.#client.send(list, signal), ms)
+        await this.#ask('use the bucket', (signal) => this.#client.send(list, signal), 'looks', ms)
       }
       throw error
     }
@@ -143,7 +144,7 @@ export class Objects implements Disposable {
     if (sha256 !== undefined) command.middlewareStack.add(signedWith(sha256), SIGNED)
     const ms = this.#limits.answerMs + Buffer.byteLength(bytes) / SLOWEST_BYTES_PER_MS
     return await this.#unlessRefused(`write ${key}`, condition.kind !== 'none', () =>
-      this.#asking.inTime(ms, (signal) => this.#client.send(command, signal)),
+      this.#asking.inTime('writes', ms, (signal) => this.#client.send(command, signal)),
     )
   }
 
@@ -151,7 +152,7 @@ export class Objects implements Disposable {
   async beginUpload(key: string): Promise<Upload> {
     const command = new this.#sdk.CreateMultipartUploadCommand(this.#at(key))
     const doing = `begin the upload of ${key}`
-    const { UploadId: id } = await this.#ask(doing, (s) => this.#client.send(command, s))
+    const { UploadId: id } = await this.#ask(doing, (s) => this.#client.send(command, s), 'writes')
     if (id === undefined) throw s3Failure(doing, this.place, named('NoSuchUpload', key))
     return { key, id }
   }
@@ -170,6 +171,7 @@ export class Objects implements Disposable {
     const ms = this.#limits.answerMs + Body.byteLength / SLOWEST_BYTES_PER_MS
     try {
       const { ETag } = await this.#asking.inTime(
+        'writes',
         ms,
         (signal) => this.#client.send(command, signal),
         ended,
@@ -191,13 +193,13 @@ export class Objects implements Disposable {
     // Some put the parts together in that time.
     const ms = this.#limits.answerMs + (etags.length * this.partSize) / SLOWEST_BYTES_PER_MS
     return await this.#unlessRefused(`upload ${key}`, true, () =>
-      this.#asking.inTime(ms, (signal) => this.#client.send(command, signal)),
+      this.#asking.inTime('writes', ms, (signal) => this.#client.send(command, signal)),
     )
   }
 
   async abortUpload({ key, id }: Upload): Promise<void> {
     const command = new this.#sdk.AbortMultipartUploadCommand({ ...this.#at(key), UploadId: id })
-    await this.#find(`abort the upload of ${key}`, (s) => this.#client.send(command, s))
+    await this.#find(`abort the upload of ${key}`, (s) => this.#client.send(command, s), 'writes')
   }
 
   get partSize(): number {
@@ -207,7 +209,7 @@ export class Objects implements Disposable {
   /** False: there is another one than was to go. */
   async delete(key: string, removal: Removal = {}): Promise<boolean> {
     return await this.#unlessRefused(`delete ${key}`, removal.etag !== undefined, () =>
-      this.#asking.inTime(this.#limits.answerMs, (signal) =>
+      this.#asking.inTime('writes', this.#limits.answerMs, (signal) =>
         remove(this.#sdk, this.#client, this.#at(key), removal, signal),
       ),
     )
@@ -305,9 +307,13 @@ export class Objects implements Disposable {
   }
 
   /** `undefined` where there is no such object. */
-  async #find<T>(doing: string, ask: (options: Signal) => Promise<T>): Promise<T | undefined> {
+  async #find<T>(
+    doing: string,
+    ask: (options: Signal) => Promise<T>,
+    use: Use = 'reads',
+  ): Promise<T | undefined> {
     try {
-      return await this.#asking.inTime(this.#limits.answerMs, ask)
+      return await this.#asking.inTime(use, this.#limits.answerMs, ask)
     } catch (error) {
       if (isGone(error)) return undefined
       throw s3Failure(doing, this.place, error)
@@ -317,10 +323,11 @@ export class Objects implements Disposable {
   async #ask<T>(
     doing: string,
     ask: (options: Signal) => Promise<T>,
+    use: Use = 'reads',
     ms: number = this.#limits.answerMs,
   ): Promise<T> {
     try {
-      return await this.#asking.inTime(ms, ask)
+      return await this.#asking.inTime(use, ms, ask)
     } catch (error) {
       throw s3Failure(doing, this.place, error)
     }

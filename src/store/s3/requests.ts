@@ -1,5 +1,6 @@
 /** How requests to S3 are bounded in time, bound to conditions and signed. */
 import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3'
+import type { Use } from '../doubts.ts'
 import type { Reach } from '../reach.ts'
 import type { S3Place } from './place.ts'
 import { isPassingFailure, s3Failure, statusOf } from './s3-failures.ts'
@@ -61,6 +62,7 @@ export class Asking {
 
   /** Ends what takes longer, or when `ended` says so. What it has answered by then, a body say, is not cut. */
   async inTime<T>(
+    use: Use,
     ms: number,
     ask: (options: Signal) => Promise<T>,
     ended?: AbortSignal,
@@ -72,10 +74,10 @@ export class Asking {
     try {
       ended?.throwIfAborted()
       const answer = await ask({ abortSignal: abort.signal })
-      this.#reach?.answered()
+      this.#reach?.answered(use)
       return answer
     } catch (error) {
-      if (ended?.aborted !== true) this.#hear(error)
+      if (ended?.aborted !== true) this.#hear(error, use)
       throw error
     } finally {
       clearTimeout(timer)
@@ -83,9 +85,10 @@ export class Asking {
     }
   }
 
-  #hear(error: unknown): void {
-    if (isPassingFailure(error)) this.#reach?.failed(s3Failure('use the store', this.#place, error))
-    else if (statusOf(error) !== undefined) this.#reach?.answered()
+  #hear(error: unknown, use: Use): void {
+    if (isPassingFailure(error)) {
+      this.#reach?.failed(s3Failure('use the store', this.#place, error), use)
+    } else if (statusOf(error) !== undefined) this.#reach?.answered(use)
   }
 }
 

@@ -10,6 +10,7 @@ import { systemClock } from '../../../src/clock.ts'
 
 const AWAY: Outage = {
   ...{ part: 'catalog', where: 'db:5432/crossdock', since: 1, message: 'it does not answer' },
+  fails: 'all',
 }
 
 function stateWith(outages: readonly Outage[], lastDone: () => Promise<number | undefined>) {

@@ -16,8 +16,12 @@ function follow(part: StorePart) {
       storeFailed: () => {
         failures += 1
       },
-      storeAway: ({ since, message }) => said.push(`away since ${since}: ${message}`),
-      storeBack: ({ seconds }) => said.push(`back after ${seconds} s`),
+      storeAway: ({ since, message, fails }) =>
+        said.push(`away since ${since}: ${message}${fails === 'all' ? '' : ` (${fails})`}`),
+      storeBack: ({ seconds, untriedSeconds }) =>
+        said.push(
+          `back after ${seconds} s${untriedSeconds === undefined ? '' : `, untried for ${untriedSeconds} s`}`,
+        ),
     },
   })
   const reach = outages.add(part, 'somewhere')
@@ -90,4 +94,63 @@ test('nothing is said of what fails because it was closed', async () => {
   reach.failed(REFUSED)
   await clock.pass(10_000)
   expect(said).toEqual([])
+})
+
+const HALF = `away since 0: ${REFUSED.message} (writes)`
+
+test('a store that can be read and takes nothing is away once, by words of its own, until something is written', async () => {
+  const { clock, said, outages, reach, look } = follow('blobs')
+  look.works = true
+  for (let i = 0; i < 12; i += 1) {
+    reach.failed(REFUSED, 'writes')
+    reach.answered('reads')
+    expect(outages.list()).toMatchObject([{ fails: 'writes' }])
+    await clock.pass(10_000)
+  }
+  expect(said).toEqual([HALF])
+
+  reach.answered('writes')
+  await clock.pass(10_000)
+  expect(said).toEqual([HALF, 'back after 120 s'])
+})
+
+test('where nobody writes any more it is back after a while, which is longer each time that this was wrong', async () => {
+  const { clock, said, reach, look } = follow('blobs')
+  look.works = true
+  const quiet = async () => {
+    const before = said.length
+    reach.failed(REFUSED, 'writes')
+    const began = clock.monotonic()
+    while (said.length < before + 2) await clock.pass(1_000)
+    return clock.monotonic() - began
+  }
+  expect(await quiet()).toBe(15_000)
+  expect(said.at(-1)).toBe('back after 0 s, untried for 15 s')
+  expect(await quiet()).toBe(30_000)
+  expect(await quiet()).toBe(60_000)
+
+  reach.answered('writes')
+  expect(await quiet()).toBe(15_000)
+})
+
+test('half an outage that becomes a whole one is said once more', async () => {
+  const { clock, said, reach, look } = follow('blobs')
+  look.works = true
+  reach.failed(REFUSED, 'writes')
+  await clock.pass(5_000)
+  look.works = false
+  await clock.pass(5_000)
+  look.works = true
+  await clock.pass(30_000)
+  expect(said).toEqual([HALF, AWAY, expect.stringMatching(/^back after/)])
+})
+
+test('reads that fail beside looks that work are an outage of some of it, for as long as none works', async () => {
+  const { clock, said, reach, look } = follow('blobs')
+  look.works = true
+  for (let i = 0; i < 6; i += 1) {
+    reach.failed(REFUSED, 'reads')
+    await clock.pass(8_000)
+  }
+  expect(said).toEqual([`away since 0: ${REFUSED.message} (some)`])
 })
