@@ -43,6 +43,8 @@ export interface TagAsk {
 }
 
 export interface ManifestAnswer extends RawManifest {
+  /** `upstream`: its manifest had to be fetched, or its image to be converted, for whoever asks. */
+  readonly from: 'store' | 'upstream'
   /** Value of the header `Crossdock-Conversion`; absent without a profile. */
   readonly conversion?: string
   /** Why it is the original, where a profile was wanted. */

@@ -64,12 +64,14 @@ export class Pulls {
     const { repository } = ask
     const { tag, wanted, resolved } = await this.#resolve(ask)
     if (wanted?.kind === 'demand') ask.admit?.(wanted.profile)
-    const raw = resolved && (await this.#deps.manifests.get(repository, resolved.digest))
-    if (resolved === undefined || raw === undefined) {
+    const found = resolved && (await this.#source(repository, resolved.digest))
+    if (resolved === undefined || found === undefined) {
       throw tagUnknown(repository, tag, this.#deps.profiles)
     }
-    const { stale, checkedAt } = resolved
-    const plain: ManifestAnswer = { ...raw, warnings: [], stale, checkedAt }
+    const { raw } = found
+    const { stale, isFetched, checkedAt } = resolved
+    const from = isFetched ? 'upstream' : found.from
+    const plain: ManifestAnswer = { ...raw, from, warnings: [], stale, checkedAt }
     if (wanted === undefined) return (await this.#substitute(repository, plain)) ?? plain
     const { format } = wanted.profile
     if (format === undefined) return await this.#original(repository, tag, wanted, plain)
@@ -135,15 +137,25 @@ export class Pulls {
     by: Waiter = COMMAND,
   ): Promise<ManifestAnswer> {
     const link = await this.#deps.manifests.findLink(repository, digest)
-    let raw = await this.#deps.manifests.findLocal(repository, digest)
-    if (raw === undefined && link?.standing === 'made') {
+    const local = await this.#deps.manifests.findLocal(repository, digest)
+    if (local === undefined && link?.standing === 'made') {
       await this.#deps.remaker.remake(repository, digest, by)
-      raw = await this.#deps.manifests.findLocal(repository, digest)
     }
-    raw ??= await this.#deps.manifests.get(repository, digest)
+    const raw = local ?? (await this.#deps.manifests.get(repository, digest))
     if (raw === undefined) throw manifestUnknown(repository, `@${digest}`)
+    const from = local === undefined ? 'upstream' : 'store'
     const conversion = link?.standing === 'made' ? 'hit' : 'original; reason=digest'
-    return { ...raw, warnings: [], stale: false, ...(profile && { conversion }) }
+    return { ...raw, from, warnings: [], stale: false, ...(profile && { conversion }) }
+  }
+
+  async #source(
+    repository: Repository,
+    digest: Digest,
+  ): Promise<{ readonly raw: RawManifest; readonly from: ManifestAnswer['from'] } | undefined> {
+    const local = await this.#deps.manifests.findLocal(repository, digest)
+    if (local !== undefined) return { raw: local, from: 'store' }
+    const raw = await this.#deps.manifests.get(repository, digest)
+    return raw && { raw, from: 'upstream' }
   }
 
   /** A blob of the repository for `by`: original, converted, or converted again. `undefined`: there is none. */
@@ -263,7 +275,8 @@ export class Pulls {
     if (outcome.kind === 'converted') {
       const { image } = outcome
       const said = outcome.isHit ? 'hit' : `converted; seconds=${image.seconds.toFixed(3)}`
-      return await this.#converted(task, plain, image, said)
+      const answer = await this.#converted(task, plain, image, said)
+      return outcome.isHit ? answer : { ...answer, from: 'upstream' }
     }
     this.#deps.children.handedOut(task, task.source)
     const { reason, why } = outcome
@@ -283,8 +296,8 @@ export class Pulls {
       digest,
       error: this.#deps.setbacks.find(task, digest),
     }))
-    const { warnings, stale, checkedAt } = plain
-    return { ...raw, conversion, warnings, stale, checkedAt, ...(left && { left }) }
+    const { from, warnings, stale, checkedAt } = plain
+    return { ...raw, from, conversion, warnings, stale, checkedAt, ...(left && { left }) }
   }
 
   /** An image that the profile leaves as it is, by its nature or its puller's. */

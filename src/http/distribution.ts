@@ -231,6 +231,7 @@ export class Distribution {
       send: (one) => this.#sendManifest(exchange, target, one),
       finish: (one) => {
         this.#deps.handedOut(one)
+        this.#deps.served('manifest', one.from)
         exchange.finish(one.bytes)
       },
     })
@@ -261,7 +262,7 @@ export class Distribution {
       refuseRange(exchange, size, headers)
       return
     }
-    this.#deps.served('manifest', answer.conversion?.startsWith('converted') ? 'upstream' : 'store')
+    this.#deps.served('manifest', answer.from)
     if (!exchange.isHead) {
       this.#deps.attachments.pulled(target.repository, answer, target.attached)
     }

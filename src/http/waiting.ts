@@ -49,8 +49,8 @@ export async function waitFor(
   const answer =
     (await within(pending.answer, left())) ?? (await pending.giveUp(waitBudgetMs / 1000))
   if (promised === undefined) return await sender.send(answer)
-  // What the head said stands, unless it is the original that came.
-  if (answer.reason !== undefined) exchange.conversion = answer.conversion
+  // The head said that it was pending; the log says what came of it.
+  exchange.conversion = answer.conversion
   if (promised === answer.mediaType) return sender.finish(answer)
   pending.owe(answer)
   throw new CrossdockError(

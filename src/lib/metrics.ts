@@ -20,7 +20,7 @@ export function createMetrics(registry: Registry) {
     }),
     served: new Counter({
       name: 'crossdock_served_total',
-      help: 'Manifests and blobs served: from the store (hit) or from upstream (miss)',
+      help: 'Manifests and blobs served: from the store (hit), from upstream or converted for it (miss), or by redirect',
       labelNames: ['what', 'from'],
       registers,
     }),

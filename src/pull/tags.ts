@@ -16,6 +16,8 @@ export interface ResolvedTag {
   readonly digest: Digest
   /** True when upstream could not be asked and this is its last known answer. */
   readonly stale: boolean
+  /** True when the manifest came from upstream for this. */
+  readonly isFetched: boolean
   /** When upstream last said so, ms since 1970, where it was not asked now. */
   readonly checkedAt?: number | undefined
 }
@@ -125,10 +127,10 @@ export class Tags {
         unkeptSince !== undefined && this.#deps.clock.monotonic() - unkeptSince < UNKEPT_MS
       if (known && isUnkept && mayBeStale) return asKnown(known, true)
       try {
-        const digest =
-          (known && (await this.#recheck(upstream, repository, tag, known))) ??
-          (await fetch(upstream))
-        if (digest !== undefined) return { digest, stale: false }
+        const same = known && (await this.#recheck(upstream, repository, tag, known))
+        const digest = same ?? (await fetch(upstream))
+        const isFetched = same === undefined
+        if (digest !== undefined) return { digest, stale: false, isFetched }
       } catch (error) {
         if (!known || !isPassing(error) || !mayBeStale) throw error
         if (!isOutage(error)) this.#unkept.set(key, this.#deps.clock.monotonic())
@@ -240,7 +242,7 @@ export class Tags {
 }
 
 function asKnown({ digest, checkedAt }: KnownTag, stale: boolean): ResolvedTag {
-  return { digest, stale, checkedAt }
+  return { digest, stale, isFetched: false, checkedAt }
 }
 
 function keyOf(repository: Repository, tag: string): string {

@@ -44,6 +44,27 @@ test('a tag is believed for the tag window without asking', async () => {
   expect(origin.requests.length).toBe(asked)
 })
 
+test('a manifest counts as served from the store unless it or its conversion had to be made or fetched for it', async () => {
+  const count = (from: 'store' | 'upstream') =>
+    eager.crossdock.metric('crossdock_served_total', { what: 'manifest', from })
+  const from = async (reference: string) => {
+    const before = { store: await count('store'), upstream: await count('upstream') }
+    await getManifest(eager.base, 'counted', reference)
+    const [store, upstream] = [await count('store'), await count('upstream')]
+    return { store: store - before.store, upstream: upstream - before.upstream }
+  }
+  const hit = { store: 1, upstream: 0 }
+  const miss = { store: 0, upstream: 1 }
+
+  await origin.pushImage('counted', '1')
+  expect([await from('1'), await from('1')]).toEqual([miss, hit])
+  expect([await from('1-zstd'), await from('1-zstd')]).toEqual([miss, hit])
+  await origin.pushImage('counted', '1')
+  expect(await from('1')).toEqual(miss)
+  const { digest } = await origin.pushImage('counted', 'other')
+  expect([await from(digest), await from(digest)]).toEqual([miss, hit])
+})
+
 test('then it is asked again by one HEAD, and its manifest fetched only when it moved', async () => {
   await origin.pushImage('moving', '1')
   await getManifest(eager.base, 'moving', '1')

@@ -57,6 +57,23 @@ test('GET gets its head early, without length and digest, and the right body lat
   expect(again.conversion).toBe('hit')
 })
 
+test('what came behind an early head is in the log, and counts as no hit', async () => {
+  const held = await heldImage('early/logged')
+  await ask(`${hasty.base}/early/logged/manifests/1`)
+  const labels = { what: 'manifest', from: 'upstream' }
+  const misses = () => hasty.crossdock.metric('crossdock_served_total', labels)
+  const before = await misses()
+
+  const head = await open(`${hasty.base}/early/logged/manifests/1-zstd`)
+  held.release()
+  expect((await head.body).isWhole).toBe(true)
+
+  await expect
+    .poll(() => hasty.crossdock.requests().at(-1)?.conversion)
+    .toMatch(/^converted; seconds=/)
+  expect(await misses()).toBe(before + 1)
+})
+
 test('the type of an index is known before its layers are converted', async () => {
   const index = await origin.pushIndex('early/index', '1', { dialect: 'docker' })
   const hold = origin.hold({ blob: index.images[0]?.layers[0]?.digest ?? '', method: 'GET' })
