@@ -4,7 +4,7 @@
  */
 import cluster, { type Worker } from 'node:cluster'
 import type { Channel, Child } from '../workers/child.ts'
-import { endUntakenOf } from './handed-connections.ts'
+import { Dealing } from './handed-connections.ts'
 import type { FromWorker, ToWorker } from '../workers/words.ts'
 
 export interface Processes {
@@ -34,7 +34,7 @@ function childOf(worker: Worker): Child {
   const { process } = worker
   // What cannot be said any more is missed by nobody.
   worker.on('error', () => undefined)
-  endUntakenOf(worker)
+  const dealing = new Dealing(worker)
   return {
     pid: process.pid ?? 0,
     ended: new Promise((resolve) => {
@@ -44,6 +44,7 @@ function childOf(worker: Worker): Child {
       if (worker.isConnected()) worker.send(message, () => undefined)
     },
     onMessage: (hear) => void worker.on('message', (message: FromWorker) => hear(message)),
+    deal: (isDealt) => dealing.deal(isDealt),
     kill: () => void process.kill('SIGKILL'),
   }
 }

@@ -5,7 +5,8 @@ import { createLogger } from '../lib/log.ts'
 import { tellReloaded, tellReloadRefused } from '../lib/reload-log.ts'
 import { coordinationFile } from '../store/open-coordination.ts'
 import { makeAnew, makeSound } from '../store/sqlite-coordination.ts'
-import { StartFailed, Supervisor } from '../workers/supervisor.ts'
+import { Supervisor } from '../workers/supervisor.ts'
+import { StartFailed } from '../workers/worker.ts'
 import { tellStart } from './greeting.ts'
 import { EXIT } from './output.ts'
 import { tellReady } from './service-manager.ts'
@@ -51,6 +52,13 @@ export async function supervise(deps: SuperviseDeps): Promise<number> {
         tellReloaded(log, what, () => {
           log.level = level
         }),
+      reloadMissed: (numbers) =>
+        log.warn(
+          { event: 'reload_missed', workers: numbers },
+          numbers.length === 0
+            ? 'no worker serves that could read the configuration; ask once more when one does'
+            : 'these workers do not answer; each reads the configuration when it does, or is replaced',
+        ),
       reloadRefused: (error) => tellReloadRefused(log, error),
     },
   })

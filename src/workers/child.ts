@@ -14,6 +14,8 @@ export interface Child {
   /** Without effect when it is gone. */
   send(message: ToWorker): void
   onMessage(hear: (message: FromWorker) => void): void
+  /** Whether connections are handed to it; they are until it is said. */
+  deal(isDealt: boolean): void
   /** At once: what it has under way is swept by the next one. */
   kill(): void
 }

@@ -1,8 +1,9 @@
 /** What workers are asked, and what each of them has answered so far. */
 import type { Child } from './child.ts'
-import type { Answer, Question } from './words.ts'
+import type { Answer, Question, Subject } from './words.ts'
 
 interface Inquiry {
+  readonly about: Subject
   readonly answers: Map<number, Answer>
   /** Who has not answered. */
   readonly open: Set<number>
@@ -23,7 +24,8 @@ export class Inquiries {
     this.#lastId += 1
     const id = this.#lastId
     const { promise, resolve } = Promise.withResolvers<void>()
-    const inquiry = { answers: new Map(), open: new Set(workers.keys()), done: resolve }
+    const { about } = question
+    const inquiry = { about, answers: new Map(), open: new Set(workers.keys()), done: resolve }
     this.#running.set(id, inquiry)
     const timer = setTimeout(resolve, limitMs)
     for (const worker of workers.values()) worker.send({ kind: 'question', id, question })
@@ -42,6 +44,12 @@ export class Inquiries {
 
   gone(worker: number): void {
     for (const inquiry of this.#running.values()) this.#leave(inquiry, worker)
+  }
+
+  /** Nobody waits any more for what it says about this. */
+  leaveOut(worker: number, about: Subject): void {
+    const running = [...this.#running.values()].filter((one) => one.about === about)
+    for (const inquiry of running) this.#leave(inquiry, worker)
   }
 
   #leave({ open, done }: Inquiry, worker: number): void {

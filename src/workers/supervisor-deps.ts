@@ -12,14 +12,16 @@ export interface Dead extends Ending {
 }
 
 export interface SupervisorEvents {
-  /** One has ended that should not; another one takes its place after `delayMs`. */
-  died(worker: Dead, delayMs: number): void
+  /** One has ended that should not; another one takes its place after `delayMs`, or none. */
+  died(worker: Dead, delayMs?: number): void
   /** The one that took a place serves. */
   replaced(worker: { readonly number: number; readonly pid: number }): void
   /** What they agree by is damaged or gone: all end at once, and begin with another one. */
   damaged(): void
   /** All that serve go by the configuration of now, whoever asked for it. */
   reloaded(what: Reloaded, config: Config): void
+  /** These say nothing: each reads it when it does, or is replaced by one that goes by it. */
+  reloadMissed(numbers: readonly number[]): void
   /** Something of it cannot be used. */
   reloadRefused(error: unknown): void
 }

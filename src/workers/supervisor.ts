@@ -4,45 +4,19 @@ import type { Reloaded } from '../admin/whole.ts'
 import { availableParallelism } from 'node:os'
 import { conversionJobs } from '../config/conversion-jobs.ts'
 import type { Config } from '../config/schema.ts'
-import { MergedMetrics } from '../lib/merged-metrics.ts'
+import { CrossdockError } from '../errors.ts'
+import { AllMetrics } from './all-metrics.ts'
 import { answerOf } from './answers.ts'
 import type { Child, Ending } from './child.ts'
 import { Inquiries } from './inquiries.ts'
 import { LentSlots } from './lent-slots.ts'
 import { Reloads } from './reloads.ts'
 import type { Seat } from './seat.ts'
+import { StartFailed, type Worker } from './worker.ts'
 import type { SupervisorDeps } from './supervisor-deps.ts'
 import { Tallies } from './tallies.ts'
 import { Watch } from './watch.ts'
 import type { FromWorker, Start } from './words.ts'
-
-/** A worker ended before all of them served; it has said why. */
-export class StartFailed extends Error {
-  override readonly name = 'StartFailed'
-  readonly ending: Ending
-
-  constructor(ending: Ending) {
-    super(`a worker ended with ${ending.code ?? ending.signal} before it served`)
-    this.ending = ending
-  }
-}
-
-interface Worker {
-  readonly number: number
-  readonly child: Child
-  /** Monotonic ms. */
-  readonly since: number
-  /** Deaths in a row in its place before it. */
-  readonly deaths: number
-  readonly ready: PromiseWithResolvers<Start>
-  state: 'starting' | 'begun' | 'ready'
-  /** What it began with. */
-  config: Config
-  /** Of the files by which workers agree, the how many-th. */
-  readonly agreement: number
-  /** Set when it is killed for it. */
-  silentMs?: number
-}
 
 /** Whoever has served for so long has not died of its start, ms. */
 const SOUND_MS = 60_000
@@ -54,9 +28,6 @@ const HOPELESS = 5
 /** So many of those that have ended are told to who begins: what they held has long ended by itself for the others. */
 const GONE = 100
 
-/** For all metrics: who stands still is shown as it was, ms. */
-const METRICS_MS = 2_000
-
 /** Of the grace: by then everybody should have ended by themselves. */
 const KILL_SHARE = 0.97
 
@@ -65,12 +36,18 @@ export class Supervisor {
   /** By number. */
   readonly #workers = new Map<number, Worker>()
   readonly #inquiries = new Inquiries()
-  readonly #metrics = new MergedMetrics(() => this.#ready().size)
+  readonly #metrics = new AllMetrics(this.#inquiries, () => this.#ready())
   readonly #tallies = new Tallies()
-  readonly #reloads = new Reloads(this.#inquiries, () => this.#ready())
+  readonly #reloads = new Reloads({
+    inquiries: this.#inquiries,
+    ready: () => this.#ready(),
+    isQuiet: (number) => this.#watch.isQuiet(number),
+  })
   readonly #slots: LentSlots
   readonly #watch: Watch
   readonly #ending = new AbortController()
+  /** Aborted when what still runs has its grace alone. */
+  readonly #watching = new AbortController()
   readonly #given = Promise.withResolvers<Ending>()
   readonly #run: Required<Pick<Seat, 'server' | 'startedAt'>>
   readonly #gone: number[] = []
@@ -80,7 +57,6 @@ export class Supervisor {
   #agreement = 1
   /** Until those that went by the last file have ended. */
   #clearing: Promise<void> = Promise.resolve()
-  #metricsAsked = 0
   #hasStarted = false
 
   constructor(deps: SupervisorDeps) {
@@ -97,6 +73,7 @@ export class Supervisor {
       workers: () =>
         [...this.#workers.values()].map((one) => ({ ...one, isServing: one.state === 'ready' })),
       standsStill: (number, ms) => this.#giveUp(number, ms),
+      quiet: (number, isQuiet) => this.#leaveOut(number, isQuiet),
     })
   }
 
@@ -106,7 +83,7 @@ export class Supervisor {
 
   /** Resolves when all of them serve, with what the first one says. Throws StartFailed, and leaves none behind then. */
   async start(): Promise<Start> {
-    void this.#watch.run(this.#ending.signal)
+    void this.#watch.run(this.#watching.signal)
     try {
       // What only one can do, such as making a catalog, is done, and what is wrong is said once.
       const start = await this.#fork().ready.promise
@@ -119,6 +96,7 @@ export class Supervisor {
       // Those that are to end anyway do so in order.
       if (!this.#ending.signal.aborted) {
         this.#ending.abort()
+        this.#watching.abort()
         for (const { child } of this.#workers.values()) child.kill()
       }
       throw error
@@ -134,16 +112,29 @@ export class Supervisor {
   async reload(): Promise<Reloaded> {
     const { events } = this.#deps
     try {
-      const what = await this.#reloads.run()
-      events.reloaded(what, this.#config)
-      return what
+      const { reloaded, missed } = await this.#reloads.run()
+      if (reloaded !== undefined) events.reloaded(reloaded, this.#config)
+      if (!this.#ending.signal.aborted && (reloaded === undefined || missed.length > 0)) {
+        events.reloadMissed(missed)
+      }
+      if (reloaded !== undefined) return reloaded
     } catch (error) {
-      events.reloadRefused(error)
+      this.#refused(error)
       throw error
     }
+    const text = 'no worker answers now; what there is goes on with what it has, so try again'
+    throw new CrossdockError('overloaded', text, { reason: 'workers', retryAfter: 5 })
   }
 
-  /** Lets all finish what they do within `graceMs`, which begins after `delayMs`; resolves with true when each has ended in order. */
+  /** Who is to end needs no configuration any more. */
+  #refused(error: unknown): void {
+    if (!this.#ending.signal.aborted) this.#deps.events.reloadRefused(error)
+  }
+
+  /**
+   * Lets all finish what they do within `graceMs`, which begins after `delayMs`; until then they serve, and whoever stands still is given
+   * up. Resolves with true when each has ended in order.
+   */
   async end(hurry: Promise<void>, graceMs: number, delayMs = 0): Promise<boolean> {
     this.#ending.abort()
     const all = [...this.#workers.values()]
@@ -154,6 +145,9 @@ export class Supervisor {
     void hurry.then(() => {
       for (const { child } of all) child.send({ kind: 'hurry' })
     })
+    const { signal } = this.#watching
+    const delay = delayMs === 0 ? Promise.resolve() : this.#deps.clock.sleep(delayMs, signal)
+    void delay.catch(() => undefined).then(() => this.#watching.abort())
     const late = setTimeout(
       () => {
         for (const { child } of all) child.kill()
@@ -162,7 +156,8 @@ export class Supervisor {
     )
     const endings = await Promise.all(all.map(({ child }) => child.ended))
     clearTimeout(late)
-    return endings.every(({ code, signal }) => code === 0 || signal === 'SIGKILL')
+    this.#watching.abort()
+    return endings.every(({ code, signal: by }) => code === 0 || by === 'SIGKILL')
   }
 
   #fork(deaths = 0): Worker {
@@ -191,14 +186,16 @@ export class Supervisor {
     this.#metrics.gone(number, silentMs !== undefined)
     this.#slots.gone(number)
     this.#tallies.gone(number)
+    this.#reloads.gone(number)
     this.#tellOfEnd(number)
     ready.reject(new StartFailed(ending))
     const isStartsFailure = !this.#hasStarted && state !== 'ready' && deaths === 0
+    const dead = { number, pid: child.pid, ...ending, ...(silentMs && { silentMs }) }
+    if (this.#ending.signal.aborted && silentMs !== undefined) this.#deps.events.died(dead)
     if (this.#ending.signal.aborted || isStartsFailure) return
     const wasSound = this.#deps.clock.monotonic() - since > SOUND_MS
     const next = wasSound ? 1 : deaths + 1
     const delayMs = next === 1 ? 0 : Math.min(MOST_AGAIN_MS, AGAIN_MS * 2 ** (next - 2))
-    const dead = { number, pid: child.pid, ...ending, ...(silentMs && { silentMs }) }
     this.#deps.events.died(dead, delayMs)
     if (next >= HOPELESS && this.#ready().size === 0) {
       this.#given.resolve(ending)
@@ -213,6 +210,12 @@ export class Supervisor {
     if (worker === undefined) return
     worker.silentMs = silentMs
     worker.child.kill()
+  }
+
+  /** Nobody new waits for it, until it speaks again. */
+  #leaveOut(number: number, isQuiet: boolean): void {
+    this.#workers.get(number)?.child.deal(!isQuiet)
+    if (isQuiet) this.#reloads.quiet(number)
   }
 
   /** What it held is free, and its siblings know best what that was. */
@@ -262,6 +265,7 @@ export class Supervisor {
   #hear(worker: Worker, message: FromWorker): void {
     const { number, child } = worker
     this.#watch.heard(number)
+    if (this.#reloads.isBehind(number)) void this.#catchUp(worker)
     switch (message.kind) {
       case 'alive':
         break
@@ -299,7 +303,9 @@ export class Supervisor {
         void this.#ask(worker, message)
         break
       case 'ask-metrics':
-        void this.#tellMetrics(worker, message.id)
+        void this.#metrics
+          .text()
+          .then((text) => child.send({ kind: 'metrics', id: message.id, text }))
         break
       case 'ask-reload':
         void answerOf(() => this.reload()).then((answer) =>
@@ -309,9 +315,9 @@ export class Supervisor {
     }
   }
 
-  /** The configuration was read again while it came up. */
+  /** The configuration was read again while it came up, or stood still. */
   async #catchUp({ number, child }: Worker): Promise<void> {
-    await this.#reloads.again(number, child).catch(this.#deps.events.reloadRefused)
+    await this.#reloads.again(number, child).catch((error) => this.#refused(error))
   }
 
   /** One of the others, or all of them. */
@@ -325,19 +331,6 @@ export class Supervisor {
     const answers = await this.#inquiries.ask(new Map(asked), question, limitMs)
     const absent = this.#tallies.except([by.number, ...answers.keys()])
     by.child.send({ kind: 'answers', id, answers: [...answers.values()], absent })
-  }
-
-  async #tellMetrics(to: Worker, id: number): Promise<void> {
-    this.#metricsAsked += 1
-    const asked = this.#metricsAsked
-    const question = { about: 'metrics', ask: {} } as const
-    const answers = await this.#inquiries.ask(this.#ready(), question, METRICS_MS)
-    for (const [number, answer] of answers) {
-      if (answer.kind === 'said' && this.#workers.has(number)) {
-        this.#metrics.told(number, answer.value as Parameters<MergedMetrics['told']>[1], asked)
-      }
-    }
-    to.child.send({ kind: 'metrics', id, text: await this.#metrics.text() })
   }
 
   #ready(): ReadonlyMap<number, Child> {

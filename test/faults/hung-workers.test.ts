@@ -1,5 +1,5 @@
 /** One of two workers whose event loop stands still: it is replaced, and nobody waits for it for ever. All at a time, for most of it is waiting. */
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { FakeRegistry } from '../helpers/fake-registry.ts'
 import { fsck } from '../helpers/faults-fsck.ts'
@@ -88,6 +88,36 @@ describe.skipIf(isSkipped)('a worker that stands still', () => {
     const said = () => proxy.crossdock.output()
     await expect.poll(said, { timeout: GIVEN_UP_MS }).toContain('"event":"worker_hung"')
   }, 120_000)
+
+  test.concurrent.for([0, 1])(
+    'is left out of a reload and dealt nothing, and reads the configuration when it wakes up (worker %i of two)',
+    { timeout: 120_000 },
+    async (index, { expect }) => {
+      await using proxy = await TestProxy.start({ registry: origin, config: { workers: 2 } })
+      const { crossdock } = proxy
+      const one = (await workersOf(proxy))[index] ?? 0
+      const said = () => crossdock.output()
+      const config = JSON.parse(await readFile(crossdock.configFile, 'utf8'))
+      process.kill(one, 'SIGSTOP')
+      await writeFile(
+        crossdock.configFile,
+        JSON.stringify({ ...config, limits: { ...config.limits, queue: 7 } }),
+      )
+      process.kill(crossdock.pid, 'SIGHUP')
+
+      await expect.poll(said, { timeout: SOON_MS }).toContain('"event":"reload_missed"')
+      expect(said()).toContain('"event":"reloaded","changed":["limits.queue"]')
+      const asked = Array.from({ length: 20 }, () =>
+        ask(`${crossdock.url}/healthz`, { headers: { connection: 'close' } }),
+      )
+      const statuses = (await outcomesBy(asked, SOON_MS)).map(({ status }) => status)
+      expect(statuses).toEqual(Array.from({ length: 20 }, () => 200))
+      await writeFile(crossdock.configFile, JSON.stringify({ ...config, limits: { queue: 'no' } }))
+      process.kill(one, 'SIGCONT')
+      // It has read what is there by then, and says so.
+      await expect.poll(said, { timeout: SOON_MS }).toContain('"event":"reload_refused"')
+    },
+  )
 })
 
 /** Of those that have come by then. */

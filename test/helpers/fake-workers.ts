@@ -12,6 +12,7 @@ export class FakeWorker implements Child {
   /** What a worker's own program speaks by. */
   readonly channel: Channel
   isKilled = false
+  isDealt = true
   /** Its event loop does nothing any more. */
   isStuck = false
   #isLate = false
@@ -40,6 +41,10 @@ export class FakeWorker implements Child {
 
   onMessage(hear: (message: FromWorker) => void): void {
     this.#hear = hear
+  }
+
+  deal(isDealt: boolean): void {
+    this.isDealt = isDealt
   }
 
   kill(): void {
@@ -90,7 +95,7 @@ export class FakeWorkers {
 export function fakeEvents() {
   return {
     ...{ died: vi.fn(), replaced: vi.fn(), damaged: vi.fn() },
-    ...{ reloaded: vi.fn(), reloadRefused: vi.fn() },
+    ...{ reloaded: vi.fn(), reloadMissed: vi.fn(), reloadRefused: vi.fn() },
   }
 }
 

@@ -1,34 +1,10 @@
 import { expect, test, vi } from 'vitest'
-import type { Reloaded } from '../../../src/admin/whole.ts'
-import { StartFailed, Supervisor } from '../../../src/workers/supervisor.ts'
-import type { Answer } from '../../../src/workers/words.ts'
-import { configWith, type FakeWorker, FakeWorkers, fakeEvents } from '../../helpers/fake-workers.ts'
-import { ManualClock } from '../../helpers/manual-clock.ts'
+import { StartFailed } from '../../../src/workers/worker.ts'
+import { configWith } from '../../helpers/fake-workers.ts'
+import { running, supervised } from '../../helpers/supervised.ts'
 import { settled } from '../../helpers/tap-upstream.ts'
 
 const never = new Promise<void>(() => undefined)
-
-function supervised(count = 2) {
-  const workers = new FakeWorkers()
-  const clock = new ManualClock()
-  const config = configWith()
-  const events = fakeEvents()
-  const { fork } = workers
-  const makeAnew = vi.fn()
-  const deps = { fork, count, config, file: '/f.yaml', clock, makeAnew, events }
-  return { workers, clock, config, events, makeAnew, supervisor: new Supervisor(deps) }
-}
-
-async function running() {
-  const all = supervised()
-  const { workers, supervisor } = all
-  const started = supervisor.start()
-  workers.at(0).serve()
-  await settled()
-  workers.at(1).serve()
-  await started
-  return all
-}
 
 test('starts one before the others, and tells each who it is and what is in force', async () => {
   const { workers, supervisor, config, clock } = supervised(3)
@@ -312,57 +288,30 @@ test('ends whom it has started when it is to end before all serve', async () => 
   expect(workers.all).toHaveLength(1)
 })
 
-const reloadsOf = (worker: FakeWorker) =>
-  worker.heardOf('question').filter(({ question: { about } }) => about === 'reload')
+test('deals nothing to who says nothing for two seconds, until it speaks again', async () => {
+  const { workers, clock } = await running()
+  const [stuck, other] = [workers.at(0), workers.at(1)]
+  stuck.isStuck = true
+  await clock.pass(4_000)
+  expect([stuck.isDealt, other.isDealt]).toEqual([false, true])
 
-function answerReload(worker: FakeWorker, answer: Answer<Reloaded>): void {
-  worker.say({ kind: 'answer', id: reloadsOf(worker).at(-1)?.id ?? 0, answer })
-}
-
-test('has one read the configuration first, then the others, and tells once what came of it', async () => {
-  const { workers, supervisor, events } = await running()
-  const reloading = supervisor.reload()
-  await settled()
-  expect(workers.all.map((one) => reloadsOf(one).length)).toEqual([1, 0])
-
-  const config = configWith({ shutdownGrace: '3s' })
-  workers.at(0).say({ kind: 'configured', config })
-  answerReload(workers.at(0), { kind: 'said', value: { changed: ['a'], restart: ['b'] } })
-  await settled()
-  answerReload(workers.at(1), { kind: 'said', value: { changed: ['a', 'c'], restart: [] } })
-
-  const what = { changed: ['a', 'c'], restart: ['b'] }
-  expect(await reloading).toEqual(what)
-  expect(events.reloaded.mock.calls).toEqual([[what, config]])
+  stuck.isStuck = false
+  await clock.pass(1_000)
+  expect(stuck.isDealt).toBe(true)
 })
 
-test('asks nobody else to go by a configuration that the first cannot use', async () => {
-  const { workers, supervisor, events } = await running()
-  const reloading = supervisor.reload()
-  const failure = { kind: 'failed', failure: 'requestInvalid', message: 'no such key' } as const
-  await settled()
-  answerReload(workers.at(0), failure)
+test('gives up who stands still while the others wait for load balancers to see the end', async () => {
+  const { workers, supervisor, clock, events } = await running()
+  workers.at(1).isStuck = true
+  const ended = supervisor.end(never, 60_000, 40_000)
+  await clock.pass(35_000)
 
-  await expect(reloading).rejects.toMatchObject({ kind: 'requestInvalid', message: 'no such key' })
-  expect(reloadsOf(workers.at(1))).toEqual([])
-  expect(events.reloadRefused).toHaveBeenCalledTimes(1)
-  expect(events.reloaded).not.toHaveBeenCalled()
-})
-
-test('has one read it again that came up while the others did', async () => {
-  const { workers, supervisor, clock } = await running()
-  workers.at(1).kill()
-  await clock.pass(0)
-  workers.at(2).say({ kind: 'hello' })
-  const reloading = supervisor.reload()
-  await settled()
-  workers.at(0).say({ kind: 'configured', config: configWith({ shutdownGrace: '3s' }) })
-  answerReload(workers.at(0), { kind: 'said', value: { changed: [], restart: [] } })
-  await reloading
-  expect(reloadsOf(workers.at(2))).toEqual([])
-
-  workers.at(2).say({ kind: 'ready', start: { facts: {}, greeting: '' } })
-  await settled()
-
-  expect(reloadsOf(workers.at(2))).toHaveLength(1)
+  expect(workers.all.map(({ isKilled }) => isKilled)).toEqual([false, true])
+  expect(events.died.mock.calls).toEqual([[expect.objectContaining({ silentMs: 30_000 })]])
+  workers.at(0).isStuck = true
+  await clock.pass(100_000)
+  expect(workers.at(0).isKilled).toBe(false)
+  workers.at(0).end({ code: 0, signal: null })
+  expect(await ended).toBe(true)
+  expect(workers.all).toHaveLength(2)
 })
