@@ -18,6 +18,12 @@ export function createMetrics(registry: Registry) {
       buckets: seconds,
       registers,
     }),
+    refusedConnections: new Counter({
+      name: 'crossdock_refused_connections_total',
+      help: 'Connections that never became a request: tls-to-plain, plain-to-tls, no-certificate, bad-certificate',
+      labelNames: ['reason'],
+      registers,
+    }),
     served: new Counter({
       name: 'crossdock_served_total',
       help: 'Manifests and blobs served: from the store (hit), from upstream or converted for it (miss), or by redirect',

@@ -69,7 +69,11 @@ export function createTelemetry(
       else log[level]({ ...line, err: error }, text)
     },
     /** Said now and then. */
-    strayed: strayLog(log),
+    strayed: strayLog({
+      log,
+      count: (reason) => metrics.refusedConnections.inc({ reason }),
+      now: () => performance.now(),
+    }),
     peerRefused(reason: 'share' | 'head' | 'proof' | 'question'): void {
       metrics.peerRefusals.inc({ reason })
     },
