@@ -19,7 +19,7 @@ import { openPeerDoor } from './peer-door.ts'
 import { Reload } from './reload.ts'
 import { tellReady } from './service-manager.ts'
 import { type CommonOptions, decided, loadFor, openServer, sayWait } from './session.ts'
-import { type ServerState, type Signals, shutDown } from './shutdown.ts'
+import { GIVE_BACK_SHARE, type ServerState, type Signals, shutDown } from './shutdown.ts'
 import { supervise } from './supervise.ts'
 import type { System } from './system.ts'
 
@@ -71,6 +71,7 @@ async function serveOrSupervise(given: {
     place: config.store,
     clock: systemClock,
     waits: sayWait(system),
+    endMs: config.shutdownGrace * GIVE_BACK_SHARE,
   })
   // Who asked for JSON gets nothing else.
   const isSilent = options.quiet === true || asked.config.log.format === 'json'

@@ -29,6 +29,9 @@ export interface ServerState {
 /** What is over after which part of the grace: requests, connections, the closing of the store. A busy machine has the rest to end. */
 const SHARES = { requests: 0.7, connections: 0.75, store: 0.88 }
 
+/** The part of the grace in which a store that was held is given back, after all that. */
+export const GIVE_BACK_SHARE = 0.06
+
 /** Seconds after which the next process, or another replica, should be there. */
 const RETRY_AFTER = 5
 

@@ -31,6 +31,8 @@ export interface HoldDeps {
   readonly clock: Clock
   /** Another server of this store may still be there: how long it takes to see, ms. */
   readonly waits?: ((what: MarkWait) => void) | undefined
+  /** How long giving it back may take, ms. */
+  readonly endMs?: number | undefined
   /** Of tests. */
   readonly markTimes?: MarkTimes | undefined
 }
@@ -48,7 +50,7 @@ export async function holdStore(deps: HoldDeps): Promise<HeldStore> {
 
 async function takeMark(
   s3: S3Place,
-  { data, place, clock, markTimes, waits }: HoldDeps,
+  { data, place, clock, markTimes, waits, endMs }: HoldDeps,
   opening: AsyncDisposableStack,
 ): Promise<ServerMark> {
   await refusePlanted(data, place)
@@ -57,7 +59,7 @@ async function takeMark(
   const { catalog } = place
   const isShared = catalog.kind === 'postgres'
   const times = markTimes && { times: markTimes }
-  const common = { swaps: new Swaps(objects), place: s3, clock, isShared, ...times }
+  const common = { swaps: new Swaps(objects), place: s3, clock, isShared, endMs, ...times }
   // Before a table is made: servers that had lost theirs would take it for their own.
   const found = await watchMark({ ...common, waits, owner: () => ownerAt(data, place) })
   await using candidate = isShared

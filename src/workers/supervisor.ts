@@ -28,8 +28,8 @@ const HOPELESS = 5
 /** So many of those that have ended are told to who begins: what they held has long ended by itself for the others. */
 const GONE = 100
 
-/** Of the grace: by then everybody should have ended by themselves. */
-const KILL_SHARE = 0.97
+/** Of the grace: by then everybody should have ended by themselves; the supervisor has the rest to give the store back. */
+const KILL_SHARE = 0.93
 
 export class Supervisor {
   readonly #deps: SupervisorDeps

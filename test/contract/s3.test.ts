@@ -9,6 +9,7 @@ import { blobKey } from '../../src/store/s3/keys.ts'
 import { layoutOf } from '../../src/store/layout.ts'
 import { Objects } from '../../src/store/s3/objects.ts'
 import { checkSemantics } from '../../src/store/s3/semantics.ts'
+import type { S3Place } from '../../src/store/s3/place.ts'
 import { ServerMark } from '../../src/store/s3/server-mark.ts'
 import { abortUploads } from '../../src/store/s3/stale-uploads.ts'
 import { watchMark } from '../../src/store/s3/mark.ts'
@@ -463,11 +464,11 @@ describe.skipIf(!hasS3)('a catalog over S3', () => {
 })
 
 describe.skipIf(!hasS3)('the mark of a server', () => {
-  const open = async () => {
-    const place = await freshPlace()
+  const open = async (given?: S3Place) => {
+    const place = given ?? (await freshPlace())
     const objects = await Objects.open(place, TEST_LIMITS)
     const take = async (owner: string, clock: Clock = systemClock, isShared = false) => {
-      const common = { swaps: new Swaps(objects), place, clock, isShared, times: TIMES }
+      const common = { swaps: new Swaps(objects), place, clock, isShared, times: TIMES, endMs: 50 }
       const found = await watchMark({ ...common, owner: async () => owner })
       return await ServerMark.take({ ...common, owner }, found)
     }
@@ -510,6 +511,24 @@ describe.skipIf(!hasS3)('the mark of a server', () => {
     await expect(store.take('other')).rejects.toMatchObject({ reason: 'already-running' })
   })
 
+  it.each([true, false])('ends although S3 is silent (shared: %s)', async (isShared) => {
+    const direct = await freshPlace()
+    await using wire = await S3Wire.start(direct.endpoint ?? '')
+    using store = await open({ ...direct, endpoint: wire.url })
+    const mark = await store.take('first', systemClock, isShared)
+    const asked = Promise.withResolvers<void>()
+    wire.fault = () => {
+      asked.resolve()
+      return { kind: 'delay', ms: 60_000 }
+    }
+    await asked.promise
+
+    const began = performance.now()
+    await mark[Symbol.asyncDispose]()
+
+    expect(performance.now() - began).toBeLessThan(TEST_LIMITS.answerMs / 2)
+  })
+
   it('is the same data folder’s again at once', async () => {
     using store = await open()
     await using _killed = await store.take('same', stoppedClock().clock)
@@ -528,6 +547,28 @@ function stoppedClock() {
   }
   return { clock: { ...systemClock, sleep }, wake }
 }
+
+describe.skipIf(!hasS3)('what is asked of S3', () => {
+  it('ends when the store is closed, and nothing is asked any more', async () => {
+    const direct = await freshPlace()
+    await using wire = await S3Wire.start(direct.endpoint ?? '')
+    const objects = await Objects.open({ ...direct, endpoint: wire.url }, TEST_LIMITS)
+    const asked = Promise.withResolvers<void>()
+    wire.fault = () => {
+      asked.resolve()
+      return { kind: 'delay', ms: 60_000 }
+    }
+    const began = performance.now()
+    const question = objects.text('silent').catch((error: unknown) => error)
+    await asked.promise
+    objects[Symbol.dispose]()
+
+    expect(await question).toMatchObject({ reason: 's3-slow' })
+    await expect(objects.text('late')).rejects.toMatchObject({ reason: 's3-slow' })
+    expect(wire.seen.filter(({ path }) => path.endsWith('/late'))).toEqual([])
+    expect(performance.now() - began).toBeLessThan(TEST_LIMITS.answerMs / 2)
+  })
+})
 
 describe.skipIf(!hasS3)('a server of S3', () => {
   it('that keeps conditions of writes passes, and leaves no probe behind', async () => {

@@ -245,6 +245,33 @@ describe.skipIf(!hasS3)('S3 that', () => {
   })
 })
 
+describe.skipIf(!hasS3)('a server whose S3 is silent', () => {
+  test.each([{ isBusy: false }, { isBusy: true }])(
+    'ends within its grace (busy: $isBusy)',
+    async ({ isBusy }) => {
+      const shutdownGrace = 5_000
+      await origin.pushImage('s3/warm', '1')
+      await origin.pushImage('s3/late', '1', { layers: [{ size: 3_000_000 }] })
+      await using proxy = await startOnS3({ shutdownGrace: `${shutdownGrace}ms` })
+      await pull(proxy.base, 's3/warm', '1')
+      // Until the mark of the server is to be renewed.
+      const asked = Promise.withResolvers<void>()
+      wire.fault = ({ path }) => {
+        if (path.endsWith('server.json')) asked.resolve()
+        return { kind: 'delay', ms: 120_000 }
+      }
+      const pulling = isBusy ? pull(proxy.base, 's3/late', '1').catch(() => undefined) : undefined
+      await asked.promise
+
+      const began = performance.now()
+      expect(await proxy.crossdock.stop()).toBe(0)
+
+      expect(performance.now() - began).toBeLessThan(shutdownGrace)
+      await pulling
+    },
+  )
+})
+
 /** A connection that ends early is no answer, and no puller takes it for one. */
 function nameOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error)

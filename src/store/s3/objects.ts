@@ -257,6 +257,7 @@ export class Objects implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#asking.end()
     this.#client.destroy()
   }
 

@@ -54,6 +54,8 @@ export function signedWith(sha256: string) {
 export class Asking {
   readonly #place: S3Place
   readonly #reach: Reach | undefined
+  readonly #open = new Set<AbortController>()
+  #isOver = false
 
   constructor(place: S3Place, reach: Reach | undefined) {
     this.#place = place
@@ -69,20 +71,29 @@ export class Asking {
   ): Promise<T> {
     const abort = new AbortController()
     const end = () => abort.abort()
+    this.#open.add(abort)
     const timer = setTimeout(end, ms)
     ended?.addEventListener('abort', end)
     try {
       ended?.throwIfAborted()
+      if (this.#isOver) end()
       const answer = await ask({ abortSignal: abort.signal })
       this.#reach?.answered(use)
       return answer
     } catch (error) {
-      if (ended?.aborted !== true) this.#hear(error, use)
+      if (ended?.aborted !== true && !this.#isOver) this.#hear(error, use)
       throw error
     } finally {
       clearTimeout(timer)
+      this.#open.delete(abort)
       ended?.removeEventListener('abort', end)
     }
+  }
+
+  /** Ends what is under way, and what would come after it: nobody waits for an answer any more. */
+  end(): void {
+    this.#isOver = true
+    for (const one of this.#open) one.abort()
   }
 
   #hear(error: unknown, use: Use): void {

@@ -4,6 +4,7 @@
  */
 import { hostname } from 'node:os'
 import { CrossdockError } from '../../errors.ts'
+import { within } from '../../lib/within.ts'
 import type { Clock } from '../../ports/clock.ts'
 import { alreadyRunning, MARK, MARK_TIMES, type Mark, type MarkTimes } from './mark.ts'
 import { nameOf, type S3Place } from './place.ts'
@@ -18,7 +19,12 @@ export interface MarkDeps {
   /** Others may hold it under the same name at the same time. */
   readonly isShared?: boolean
   readonly times?: MarkTimes
+  /** How long giving it back may take, ms. */
+  readonly endMs?: number | undefined
 }
+
+/** S3 that is well takes a tenth of it. */
+const END_MS = 1_000
 
 export class ServerMark implements AsyncDisposable {
   /** True when the last server of this store had another catalog. */
@@ -57,14 +63,20 @@ export class ServerMark implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort()
-    await this.#renewing
-    const { swaps, owner, isShared = false } = this.#deps
-    // Those beside go on.
+    const { isShared = false, endMs = END_MS } = this.#deps
+    // Those beside go on. A renewal that is under way changes nothing for them, and S3 may be silent.
     if (isShared) return
     // Who comes next waits a little longer where this does not arrive.
-    await swaps
-      .update(MARK, (now) => (now?.owner === owner ? { ...now, isFree: true } : now))
-      .catch(() => undefined)
+    await within(
+      this.#giveBack().catch(() => undefined),
+      endMs,
+    )
+  }
+
+  async #giveBack(): Promise<void> {
+    await this.#renewing
+    const { swaps, owner } = this.#deps
+    await swaps.update(MARK, (now) => (now?.owner === owner ? { ...now, isFree: true } : now))
   }
 
   async #renew(): Promise<void> {
