@@ -20,6 +20,22 @@ export function withCommandFirst(args: readonly string[]): readonly string[] {
   return [...args.slice(count, end), ...args.slice(0, count), ...args.slice(end)]
 }
 
+/** Those that open the store by themselves, whoever serves it. */
+const ON_THE_STORE: ReadonlySet<string> = new Set([
+  ...['list', 'inspect', 'export', 'import', 'copy', 'record'],
+])
+
+/** Whoever has just staged by way of a server will try the same with these. */
+export function refuseServer(args: readonly string[]): void {
+  const [first = ''] = args
+  const end = args.includes('--') ? args.indexOf('--') : args.length
+  const names = args.slice(0, end).some((arg) => /^--server(?:=|$)/.test(arg))
+  if (!names || !ON_THE_STORE.has(first)) return
+  throw new UsageError(
+    `${first} takes no --server: it opens the store itself, also beside a server; name its folder with --data, or its configuration with --config`,
+  )
+}
+
 /** Without this the default command would get a mistyped one as its argument. */
 export function refuseUnknownCommand(args: readonly string[], program: Command): void {
   const [first] = args

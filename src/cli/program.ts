@@ -6,7 +6,7 @@ import { addBundles } from './bundle-commands.ts'
 import { type ClientOptions, clientCommand } from './client-command.ts'
 import { completionScript, SHELLS, type Shell } from './completion.ts'
 import { collect, common } from './command-options.ts'
-import { refuseUnknownCommand, withCommandFirst } from './command-words.ts'
+import { refuseServer, refuseUnknownCommand, withCommandFirst } from './command-words.ts'
 import { checkCommand, schemaCommand, showCommand } from './config-commands.ts'
 import { gcCommand } from './gc.ts'
 import { addHelp, helpHint, wordsOf } from './help.ts'
@@ -31,6 +31,7 @@ export async function run(args: readonly string[], system: System): Promise<numb
     const program = createProgram(system, outcome)
     const ordered = withCommandFirst(args)
     refuseUnknownCommand(ordered, program)
+    refuseServer(ordered)
     await program.parseAsync([...ordered], { from: 'user' })
     return outcome.code
   } catch (error) {

@@ -11,6 +11,9 @@ const WAIT_SECONDS = 2
 /** For an answer, ms: a server that does not answer by then will not. */
 const TIMEOUT_MS = 60_000
 
+const ADMIN =
+  '--server is the URL of what the server\'s configuration calls "admin", http://127.0.0.1:5001 by default'
+
 export class RemoteServer implements Acting {
   readonly onInterruption = 'the server goes on with it (/api/tasks of its admin listener)'
   readonly progress: RemoteProgress
@@ -50,6 +53,10 @@ export class RemoteServer implements Acting {
     const response = await this.#fetch(path, body)
     const text = await response.text()
     if (response.ok) return JSON.parse(text)
+    // An admin listener takes the methods that are used here.
+    if (response.status === 405) {
+      throw new UsageError(`--server: ${this.#base.origin} is not the admin listener; ${ADMIN}`)
+    }
     const message = `${this.#base.origin} says ${response.status}: ${messageIn(text)}`
     if (response.status === 400) throw new UsageError(message)
     throw new CrossdockError('internal', message)
@@ -72,10 +79,17 @@ export class RemoteServer implements Acting {
             },
       )
     } catch (cause) {
+      if (speaksNoTls(cause)) {
+        const plain = this.#base.origin.replace('https:', 'http:')
+        throw new UsageError(
+          `--server: ${this.#base.origin} speaks no TLS; say ${plain} if it is the admin listener (${ADMIN})`,
+          { cause },
+        )
+      }
       const why = describeError(cause instanceof Error ? (cause.cause ?? cause) : cause)
       throw new CrossdockError(
         'internal',
-        `no server answers at ${this.#base.origin}: ${why}; --server is the URL of its admin listener, such as http://127.0.0.1:5001`,
+        `no server answers at ${this.#base.origin}: ${why}; ${ADMIN}`,
         { cause },
       )
     }
@@ -88,6 +102,12 @@ function parseServer(url: string): URL {
   throw new UsageError(
     `--server: must be the URL of an admin listener, such as http://127.0.0.1:5001, not ${JSON.stringify(url.slice(0, 200))}`,
   )
+}
+
+/** OpenSSL's words for it tell nobody that he has met plain HTTP. */
+function speaksNoTls(error: unknown): boolean {
+  const { cause } = error instanceof Error ? error : {}
+  return cause instanceof Error && Reflect.get(cause, 'code') === 'ERR_SSL_WRONG_VERSION_NUMBER'
 }
 
 function messageIn(text: string): string {

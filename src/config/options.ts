@@ -26,7 +26,7 @@ export function readOptions(
   }
   for (const name of Object.keys(given)) {
     if (commonKeys(format).has(name) || Object.hasOwn(format.options, name)) continue
-    problems.push({ path: [name], text: `unknown key; ${allowed(format, name)}` })
+    problems.push({ path: [name], text: `unknown key${allowed(format, name)}` })
   }
   return { options, problems }
 }
@@ -57,7 +57,7 @@ function commonKeys({ encoding }: OptionsOwner): ReadonlySet<string> {
 
 function allowed(format: OptionsOwner, given: string) {
   const names = [...commonKeys(format), ...Object.keys(format.options)]
-  return `a profile of format ${format.name} has ${names.join(', ')}${suggestion(given, names)}`
+  return `${suggestion(given, names) || ';'} a profile of format ${format.name} has ${names.join(', ')}`
 }
 
 function show(value: unknown): string {

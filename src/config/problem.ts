@@ -65,7 +65,7 @@ export function problemsOf(
     if (issue.code === 'unrecognized_keys') {
       return issue.keys.map((key) => ({
         path: [...issue.path, key],
-        text: `unknown key; ${allowedKeys(node, key)}`,
+        text: `unknown key${allowedKeys(node, key)}`,
       }))
     }
     if (issue.code === 'invalid_key') {
@@ -89,9 +89,10 @@ export function suggestion(given: string, names: readonly string[]): string {
   return close === undefined ? '' : `, did you mean ${close.name}?`
 }
 
+/** What was meant comes first: some maps have more keys than anybody reads. */
 function allowedKeys(node: SchemaNode | undefined, key: string): string {
   const names = Object.keys(node?.properties ?? {})
-  return `allowed are ${names.join(', ')}${suggestion(key, names)}`
+  return `${suggestion(key, names) || ';'} allowed are ${names.join(', ')}`
 }
 
 function expectation(issue: z.core.$ZodIssue, node: SchemaNode | undefined): string {

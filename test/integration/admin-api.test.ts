@@ -323,6 +323,15 @@ describe('what it does', () => {
     expect(await place.run('stage', 'A B', ...server)).toMatchObject({ code: 2 })
     const nobody = await place.run('gc', '--server', 'http://127.0.0.1:1')
     expect(nobody).toMatchObject({ code: 1, err: expect.stringContaining('no server answers at') })
+    const tls = admin.replace('http:', 'https:')
+    for (const [url, what] of [
+      [door, `${door} is not the admin listener; --server is the URL of what`],
+      [tls, `${tls} speaks no TLS; say ${admin} if it is the admin listener`],
+    ] as const) {
+      const { code, err } = await place.run('gc', '--server', url)
+      expect([code, err.split('\n').length]).toEqual([2, 3])
+      expect(err).toContain(`--server: ${what}`)
+    }
   })
 })
 

@@ -35,6 +35,11 @@ describe('the command line', () => {
   it.each([
     [['serv'], 'did you mean serve?'],
     [['list', '--colour'], "unknown option '--colour'"],
+    [
+      ['list', '--server', 'http://127.0.0.1:1'],
+      'list takes no --server: it opens the store itself',
+    ],
+    [['record', 'show', '--server=http://127.0.0.1:1', 'a:1'], 'with --config'],
     [['inspect'], 'missing required argument'],
     [['stage'], 'nothing to stage'],
     [['stage', '--jobs', '0', 'a'], 'must be a whole number from 1 to 64'],

@@ -107,7 +107,11 @@ describe('loading the configuration', () => {
     const path = await write('cache:\n  maxSize: 1GiB\n  maxsize: 2GiB\n  lease: soon\n')
 
     expect(await problems()).toEqual([
-      expect.stringMatching(new RegExp(`^${path}:3:12: cache.maxsize: unknown key.*mean maxSize`)),
+      expect.stringMatching(
+        new RegExp(
+          `^${path}:3:12: cache.maxsize: unknown key, did you mean maxSize\\? allowed are `,
+        ),
+      ),
       expect.stringMatching(new RegExp(`^${path}:4:10: cache.lease: must be a duration`)),
     ])
   })
