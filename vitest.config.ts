@@ -23,7 +23,7 @@ const SHARED_PAIR = ['test/helpers/postgres-setup.ts', 'test/helpers/s3-setup.ts
 
 /** What is run on the shared pair in each check: what tells most within three minutes. All of it: `pairs-all`. */
 const TELLING = [
-  ...['upkeep-eviction', 'range-crash', 'commands', 'lifecycle'].map((name) => `faults/${name}`),
+  'faults/upkeep-eviction',
   ...['proxy', 'conversion', 'isolation', 'partial-indexes', 'prototype-names', 'ranges'].map(
     (name) => `integration/${name}`,
   ),
