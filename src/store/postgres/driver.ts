@@ -1,7 +1,7 @@
 /** The one place that knows `pg`: it is loaded only where a catalog on PostgreSQL is configured, and is an optional dependency. */
 import type { Client, ClientBase, ClientConfig, Pool, PoolClient, PoolConfig } from 'pg'
 import { CrossdockError } from '../../errors.ts'
-import { NoPassword } from './failures.ts'
+import { NoPassword, NoTls } from './failures.ts'
 
 export type { Client, ClientBase, Pool, PoolClient }
 
@@ -12,7 +12,7 @@ export type Row = Readonly<Record<string, unknown>>
 export interface Driver {
   pool(config: PoolConfig): Pool
   client(config: ClientConfig): Client
-  /** A client that is connected; throws `NoPassword` where the server asked for one. */
+  /** A client that is connected; throws `NoPassword` where the server asked for one, and `NoTls` where it has none to offer. */
   connect(config: ClientConfig): Promise<Client>
 }
 
@@ -42,10 +42,18 @@ export async function loadDriver(): Promise<Driver> {
 /** How a server asks for a password. */
 const ASKED = ['SASL', 'CleartextPassword', 'MD5Password'].map((how) => `authentication${how}`)
 
-/** What pg says when it has none is what it says when a connection breaks. */
+/** What a server that has TLS answers to the wish for it, and one that has none (PostgreSQL's documentation, "SSL Session Encryption"). */
+const TLS = 'S'
+const PLAIN = 'N'
+
+/** What pg says when it has no password, or hears of no TLS, has no code, as when a connection breaks. */
 async function connected(client: Client): Promise<Client> {
   let isAsked = false
   for (const event of ASKED) client.connection.on(event, () => (isAsked = true))
+  let first: string | undefined
+  client.connection.stream.once('data', (bytes: Buffer) => {
+    first = bytes.toString('latin1', 0, 1)
+  })
   client.on('error', () => undefined)
   try {
     await client.connect()
@@ -53,7 +61,10 @@ async function connected(client: Client): Promise<Client> {
   } catch (cause) {
     // Closes what is half open; that it never was is not worth a word.
     client.end().catch(() => undefined)
-    throw isAsked && !client.password ? new NoPassword('none is configured', { cause }) : cause
+    if (isAsked && !client.password) throw new NoPassword('none is configured', { cause })
+    const isTlsWanted = Boolean(client.ssl)
+    if (!isTlsWanted || first === undefined || first === TLS) throw cause
+    throw new NoTls(first === PLAIN ? 'none' : 'stranger', cause)
   }
 }
 

@@ -15,6 +15,17 @@ export class NoPassword extends Error {
   override readonly name = 'NoPassword'
 }
 
+/** Where TLS was wanted the server answered, and has `none`, or spoke as no PostgreSQL does that could have it. */
+export class NoTls extends Error {
+  override readonly name = 'NoTls'
+  readonly answer: 'none' | 'stranger'
+
+  constructor(answer: NoTls['answer'], cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause })
+    this.answer = answer
+  }
+}
+
 /** Nobody answers, or whoever answers is not the one to ask; what was asked may be asked again. */
 export const AWAY = 'postgres-away'
 export const STANDBY = 'postgres-standby'
@@ -53,6 +64,32 @@ const NO_TLS: Advice = {
   ...UNREACHABLE,
   what: 'it speaks no TLS that is understood here',
   advice: 'see what host, port and sslmode of store.catalog lead to',
+}
+const TLS_OFF: Advice = {
+  ...UNREACHABLE,
+  what: 'it has no TLS, which sslmode of store.catalog wants',
+  advice:
+    'turn TLS on there (ssl = on, with ssl_cert_file and ssl_key_file), or set sslmode=disable in store.catalog where nobody listens on the way',
+}
+const STRANGER: Advice = {
+  ...UNREACHABLE,
+  what: 'what answers there offers no TLS, and may be no PostgreSQL',
+  advice: 'see what host and port of store.catalog lead to, and its log',
+}
+const REFUSED: Advice = {
+  ...UNREACHABLE,
+  what: 'it does not take the connection',
+  advice: 'look at its log, and see what host and port of store.catalog lead to',
+}
+const ENDED: Advice = {
+  ...UNREACHABLE,
+  what: 'it ended the connection',
+  advice: 'see whether it runs, and look at its log',
+}
+const STARTING: Advice = {
+  ...UNREACHABLE,
+  what: 'it is starting, ending or recovering, and takes nobody yet',
+  advice: 'wait until it is up; where that takes long, look at its log',
 }
 const FILE: Advice = {
   kind: 'internal',
@@ -114,7 +151,7 @@ const ORPHAN: Advice = {
 
 /** By SQLSTATE, or by its class (the first two letters). */
 const ADVICE: Readonly<Record<string, Advice>> = {
-  '08': UNREACHABLE,
+  '08': REFUSED,
   '23503': ORPHAN,
   '25006': READ_ONLY,
   '28': PASSWORD,
@@ -135,10 +172,15 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     what: 'it has no connection left',
     advice: 'raise max_connections, or run fewer replicas',
   },
-  '53': { ...UNREACHABLE, what: 'it lacks memory or other resources' },
+  '53': {
+    ...UNREACHABLE,
+    what: 'it lacks memory or other resources',
+    advice: 'look at its machine and its log',
+  },
   '55P03': SLOW,
   '57014': SLOW,
-  '57P': UNREACHABLE,
+  '57P': ENDED,
+  '57P03': STARTING,
 }
 
 /** Transactions that PostgreSQL ended for the sake of others: serialization failure, deadlock. */
@@ -229,6 +271,7 @@ export function refusal(address: string, what: string, reason: string): Crossdoc
 
 function adviceOn(error: unknown): Advice | undefined {
   if (error instanceof NoPassword) return NO_PASSWORD
+  if (error instanceof NoTls) return error.answer === 'none' ? TLS_OFF : STRANGER
   const code = sqlStateOf(error)
   if (code !== undefined)
     return ADVICE[code] ?? ADVICE[code.slice(0, 3)] ?? ADVICE[code.slice(0, 2)]

@@ -57,6 +57,7 @@ const UNREACHABLE: Advice = {
   what: 'it cannot be reached',
   advice: 'check that it runs, and endpoint in store.blobs (http:// or https://)',
 }
+const BROKEN: Advice = { ...UNREACHABLE, what: 'the connection to it broke' }
 const SLOW: Advice = {
   kind: 'overloaded',
   reason: 's3-slow',
@@ -103,13 +104,13 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   CredentialsProviderError: NO_CREDENTIALS,
   SlowDown: BUSY,
   ECONNREFUSED: UNREACHABLE,
-  ECONNRESET: UNREACHABLE,
-  EPIPE: UNREACHABLE,
+  ECONNRESET: BROKEN,
+  EPIPE: BROKEN,
   ENOTFOUND: UNREACHABLE,
   EAI_AGAIN: UNREACHABLE,
   EHOSTUNREACH: UNREACHABLE,
   ENETUNREACH: UNREACHABLE,
-  ECONNABORTED: UNREACHABLE,
+  ECONNABORTED: BROKEN,
   TimeoutError: SLOW,
   AbortError: SLOW,
   ETIMEDOUT: SLOW,

@@ -1,5 +1,8 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../../../../src/clock.ts'
+import { postgresFailure } from '../../../../src/store/postgres/failures.ts'
 import { lookAtCatalog } from '../../../../src/store/postgres/look.ts'
 import { openPostgresCatalog } from '../../../../src/store/postgres/open.ts'
 import { MIGRATIONS, type Migration } from '../../../../src/store/postgres/schema.ts'
@@ -47,6 +50,12 @@ describe.skipIf(!hasPostgres)('opening a catalog on PostgreSQL', () => {
       /it wants a password \(none is configured\); set PGPASSWORD or put it in the address/,
     ],
     [
+      'it has no TLS',
+      (url) => url.searchParams.set('sslmode', 'verify-full'),
+      'overloaded',
+      /it has no TLS, which .* wants .*; turn TLS on there .*, or set sslmode=disable/,
+    ],
+    [
       'there is no such database',
       (url) => (url.pathname = '/no'),
       'internal',
@@ -62,6 +71,35 @@ describe.skipIf(!hasPostgres)('opening a catalog on PostgreSQL', () => {
     expect(failure).toMatchObject({ kind, message: expect.stringMatching(wanted) })
     expect(failure.message).not.toContain(decodeURIComponent(password))
     expect(failure.message).not.toContain('guess')
+  })
+
+  it('says what to do when somebody else answers the wish for TLS', async () => {
+    const stranger = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
+    stranger.listen(0, '127.0.0.1')
+    await once(stranger, 'listening')
+    const url = new URL(ours.url)
+    url.host = `127.0.0.1:${(stranger.address() as AddressInfo).port}`
+    url.searchParams.set('sslmode', 'verify-full')
+
+    const failure = await failureOf(openPostgresCatalog({ url: url.href, clock: systemClock }))
+    stranger.close()
+
+    expect(failure).toMatchObject({ reason: 'postgres-away' })
+    expect(failure.message).toMatch(/what answers there offers no TLS, .* what host and port/)
+  })
+
+  it.each([
+    ['57P03', 'postgres-away', /it is starting, ending or recovering/],
+    ['57P01', 'postgres-away', /it ended the connection .* see whether it runs/],
+    ['08P01', 'postgres-away', /it does not take the connection/],
+    ['53300', 'postgres-away', /no connection left .* max_connections/],
+  ])('does not say of one that answered %s that it does not answer', (code, reason, words) => {
+    const said = Object.assign(new Error('said PostgreSQL'), { code, severity: 'FATAL' })
+
+    const failure = postgresFailure('db:5432/crossdock', said)
+
+    expect(failure).toMatchObject({ reason, message: expect.stringMatching(words) })
+    expect(failure.message).not.toContain('does not answer')
   })
 
   it('refuses a schema that holds something else, and leaves it alone', async () => {

@@ -31,6 +31,8 @@ describe('a failure of S3', () => {
     [answer(500, 'InternalError'), 'overloaded', 's3-busy', 'try again'],
     [answer(429), 'overloaded', 's3-busy', 'try again'],
     [answer(507), 'storeFull', 's3-full', 'free space'],
+    [failed('Error', 'ECONNRESET'), 'overloaded', 's3-unreachable', 'the connection to it broke'],
+    [failed('Error', 'ENOTFOUND'), 'overloaded', 's3-unreachable', 'it cannot be reached'],
     [failed('TimeoutError', 'ECONNRESET'), 'overloaded', 's3-unreachable', 'http:// or https://'],
     [failed('Error', 'CERT_HAS_EXPIRED'), 'overloaded', 's3-certificate', 'NODE_EXTRA_CA_CERTS'],
     [failed('Error', 'EPROTO'), 'overloaded', 's3-tls', 'http:// or https://'],
