@@ -92,15 +92,19 @@ function format(
   isLook: boolean,
 ): string {
   const sum = ({ blobs, bytes }: Migrated['moved']) => `${blobs} blobs, ${formatBytes(bytes)}`
-  if (isLook) return `would copy ${sum(left)} to ${to}; nothing was changed\n`
+  if (isLook) {
+    const look = [`would copy ${sum(left)} to ${to}; nothing was changed`, ...sayRemoved(removed)]
+    return `${look.join('\n')}\n`
+  }
+  const isAll = lost.length + removed.names.length + removed.pins.length === 0
   const lines = [
-    `copied ${sum(moved)} to ${to}, with all names, pins and conversions`,
+    `copied ${sum(moved)} to ${to}, with ${isAll ? 'all names, pins and conversions' : 'names, pins and conversions, but for these:'}`,
     ...lost.map(({ digest, why }) => `lost   ${digest}: ${why}`),
     ...sayRemoved(removed),
     ...(left.blobs > 0 ? [`left   ${sum(left)} that came meanwhile`] : []),
     isServed
-      ? 'the old store is still served: end its server, run this once more for the rest, and start a server with the new configuration'
-      : 'start a server with the new configuration; the old data folder may go when it serves',
+      ? 'the old store is still served: end its server, run this once more for the rest, and start a server with the new configuration unless one serves'
+      : 'start a server with the new configuration unless one serves; the old data folder may go when it serves',
   ]
   return `${lines.join('\n')}\n`
 }

@@ -70,9 +70,12 @@ describe.skipIf(!hasPostgres || !hasS3)('an embedded store that was moved', () =
     await pull(old.base, 'team/d', '1')
     await here('pin', 'origin/team/d:1')
 
-    const said = await here('migrate')
-    expect(said).toContain('not copied origin/team/b:1: it was removed at the new store')
-    expect(said).toContain('not pinned origin/team/a:1: it was unpinned at the new store')
+    for (const words of [['migrate', '--dry-run'], ['migrate']]) {
+      const said = await here(...words)
+      expect(said).toContain('not copied origin/team/b:1: it was removed at the new store')
+      expect(said).toContain('not pinned origin/team/a:1: it was unpinned at the new store')
+      expect(said).not.toContain('with all names')
+    }
     expect(await listed()).toEqual([
       'origin/team/a:1 original',
       'origin/team/c:1 original pinned',

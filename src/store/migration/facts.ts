@@ -52,27 +52,33 @@ export async function copyJournal(source: Journal, target: Journal, now: number)
   return count
 }
 
-export interface CopiedPins {
+export interface WantedPins {
   /** Of the source. */
   readonly all: readonly Pin[]
   /** Those that were `copied` before and are not there any more: somebody has unpinned them there. */
   readonly removed: readonly Pin[]
+  /** To be told there. */
+  readonly missing: readonly Pin[]
 }
 
 /** In their order. */
-export async function copyPins(
+export async function copyPins(target: Journal, { missing }: WantedPins): Promise<void> {
+  for (const pin of missing) await target.pin(pin, true)
+}
+
+/** `copied`: those of the source that the target has been told before. Changes nothing. */
+export async function wantedPins(
   source: Journal,
   target: Journal,
   copied: readonly Pin[],
-): Promise<CopiedPins> {
+): Promise<WantedPins> {
   const [all, there]: [Pin[], Pin[]] = [[], []]
   for await (const pin of source.listPins()) all.push(pin)
   for await (const pin of target.listPins()) there.push(pin)
   const isIn = (pins: readonly Pin[], pin: Pin) => pins.some((one) => isSamePin(one, pin))
-  const missing = all.filter((pin) => !isIn(there, pin))
-  const removed = missing.filter((pin) => isIn(copied, pin))
-  for (const pin of missing) if (!isIn(removed, pin)) await target.pin(pin, true)
-  return { all, removed }
+  const absent = all.filter((pin) => !isIn(there, pin))
+  const removed = absent.filter((pin) => isIn(copied, pin))
+  return { all, removed, missing: absent.filter((pin) => !isIn(removed, pin)) }
 }
 
 /** One request tells of a thousand that are known, and one is needed for each that is not. */

@@ -19,7 +19,7 @@ import { openS3Half } from '../s3/open.ts'
 import { nameOf, S3_LIMITS, type S3Limits, type S3Place } from '../s3/place.ts'
 import { TempFiles } from '../temp-files.ts'
 import { type CopyProgress, copyBlobs, type LostBlob, type Missing, missingIn } from './blobs.ts'
-import { copyJournal, copyPins, copySidecars } from './facts.ts'
+import { copyJournal, copyPins, copySidecars, wantedPins } from './facts.ts'
 import { claimPlace, copiedPins, notePins } from './note.ts'
 import { Removals } from './removals.ts'
 
@@ -75,8 +75,9 @@ export async function migrate(deps: MigrationDeps): Promise<Migrated> {
   await assertBelongs({ ...to, clock: deps.clock, s3Limits: limits })
   const source = opened.use(await openSource(deps))
   await claimPlace(from, to.place.blobs, target, { isLook, limits })
-  const sum = isLook ? NOTHING : await passes(source, target, deps)
-  const names = isLook ? [] : await makeCatalog(deps, limits, sum.removed.names)
+  const sum = isLook ? await foresee(source, target, deps) : await passes(source, target, deps)
+  const { names: held } = sum.removed
+  const names = isLook ? held : await makeCatalog(deps, limits, held)
   const left = await missingIn(target.blobs, source.blobs)
   if (isLook) deps.events.begins(1, left)
   const lost = new Set(sum.lost.map(({ digest }) => digest))
@@ -96,6 +97,19 @@ const NOTHING: Sum = {
   removed: { names: [], pins: [] },
 }
 
+/** What was removed there, and would not be copied again. */
+async function foresee(
+  source: BlobsHalf,
+  target: BlobsHalf,
+  { to, s3Limits = S3_LIMITS }: MigrationDeps,
+): Promise<Sum> {
+  const removals = await Removals.of(source.journal, target.journal)
+  const names = await removals.foresee(source.sidecars, target.sidecars)
+  const copied = await copiedPins(to.place.blobs, s3Limits)
+  const pins = await wantedPins(source.journal, target.journal, copied)
+  return { ...NOTHING, removed: { names, pins: pins.removed } }
+}
+
 async function passes(source: BlobsHalf, target: BlobsHalf, deps: MigrationDeps): Promise<Sum> {
   const { events, clock, to, s3Limits = S3_LIMITS } = deps
   let sum = NOTHING
@@ -113,7 +127,8 @@ async function passes(source: BlobsHalf, target: BlobsHalf, deps: MigrationDeps)
     events.tells('journal')
     const facts = await copyJournal(source.journal, target.journal, clock.now())
     const copied = await copiedPins(to.place.blobs, s3Limits)
-    const pins = await copyPins(source.journal, target.journal, copied)
+    const pins = await wantedPins(source.journal, target.journal, copied)
+    await copyPins(target.journal, pins)
     await notePins(to.place.blobs, pins.all, s3Limits)
     const blobs = sum.moved.blobs + missing.blobs.length - lost.length
     const moved = { blobs, bytes: sum.moved.bytes + missing.bytes }

@@ -2,7 +2,7 @@
 import type { Repository } from '../../oci/repository.ts'
 import type { Journal } from '../../ports/journal.ts'
 import type { TagName } from '../../ports/tags.ts'
-import type { Sidecar } from '../../ports/sidecars.ts'
+import type { Sidecar, SidecarStore } from '../../ports/sidecars.ts'
 
 export class Removals {
   /** By name: when it was removed there, ms since 1970. */
@@ -23,6 +23,24 @@ export class Removals {
   /** Those names that were not told, although they are in use here. */
   get names(): readonly TagName[] {
     return [...this.#held.values()]
+  }
+
+  /**
+   * The names that copying these sidecars would hold back, without those that were pulled there again, as the sidecars there tell. Changes
+   * nothing.
+   */
+  async foresee(source: SidecarStore, target: SidecarStore): Promise<readonly TagName[]> {
+    for await (const sidecar of source.list()) this.without(sidecar)
+    if (this.#held.size === 0) return []
+    for await (const { places } of target.list()) {
+      for (const { upstream, name, tags } of places) {
+        for (const [tag, at] of Object.entries(tags)) {
+          const key = keyOf({ upstream, name, tag })
+          if (at > (this.#there.get(key) ?? 0)) this.#held.delete(key)
+        }
+      }
+    }
+    return this.names
   }
 
   /** Without tags that were removed there, and not by what was copied from here. The same where there are none. */

@@ -2,9 +2,10 @@
 import { expect, test } from 'vitest'
 import { digestOf } from '../../../src/oci/digest.ts'
 import type { Sidecar } from '../../../src/ports/sidecars.ts'
-import { copyPins } from '../../../src/store/migration/facts.ts'
+import { copyPins, wantedPins } from '../../../src/store/migration/facts.ts'
 import { Removals } from '../../../src/store/migration/removals.ts'
 import { MemoryJournal } from '../../helpers/memory-journal.ts'
+import { MemorySidecars } from '../../helpers/memory-store.ts'
 
 const HERE = { upstream: 'docker.io', name: 'library/a' }
 
@@ -46,16 +47,37 @@ test('nothing is said of a tag that was removed here as well', async () => {
   expect(removals.names).toEqual([])
 })
 
+test('a look names what would not come back, but for what was pulled there again', async () => {
+  const stored = async (...all: readonly Sidecar[]) => {
+    const sidecars = new MemorySidecars()
+    for (const one of all) await sidecars.update(one.digest, () => one)
+    return sidecars
+  }
+  const removals = () =>
+    forgotten(['one', 5], ['two', 12]).then((there) => Removals.of(new MemoryJournal(), there))
+  const [one, two] = ['one', 'two'].map((tag) => ({ ...HERE, tag }))
+
+  expect(await (await removals()).foresee(await stored(claimedAt(9)), await stored())).toEqual([
+    one,
+    two,
+  ])
+  expect(
+    await (await removals()).foresee(await stored(claimedAt(9)), await stored(claimedAt(7))),
+  ).toEqual([two])
+})
+
 test('pins are copied that were not, and those stay away that were copied and unpinned there', async () => {
   const pin = (reference: string) => ({ ...HERE, reference })
   const [source, target] = [new MemoryJournal(), new MemoryJournal()]
   for (const one of ['1', '2']) await source.pin(pin(one), true)
-  const first = await copyPins(source, target, [])
-  expect(first).toEqual({ all: [pin('1'), pin('2')], removed: [] })
+  const first = await wantedPins(source, target, [])
+  expect(first).toMatchObject({ all: [pin('1'), pin('2')], removed: [] })
+  await copyPins(target, first)
 
   await target.pin(pin('1'), false)
   await source.pin(pin('3'), true)
-  const second = await copyPins(source, target, first.all)
+  const second = await wantedPins(source, target, first.all)
+  await copyPins(target, second)
   expect(second.removed).toEqual([pin('1')])
   const there: object[] = []
   for await (const one of target.listPins()) there.push(one)
