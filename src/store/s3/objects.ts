@@ -22,7 +22,7 @@ import {
   type Upload,
 } from './requests.ts'
 import { isGone, isPassingFailure, isRefusal, s3Failure } from './s3-failures.ts'
-import { createClient, loadPresigner, loadSdk, type Sdk } from './sdk.ts'
+import { checkRegion, createClient, loadPresigner, loadSdk, type Sdk } from './sdk.ts'
 
 export interface ListedObject extends ObjectStat {
   /** Without the store's prefix. */
@@ -56,7 +56,7 @@ export class Objects implements Disposable {
   /** Throws where the bucket cannot be used at all. */
   static async open(place: S3Place, limits: S3Limits, reach?: Reach): Promise<Objects> {
     const objects = new Objects(await loadSdk(), place, limits, reach)
-    await objects.#checkRegion()
+    await checkRegion(objects.#client, place)
     await objects.check()
     return objects
   }
@@ -293,18 +293,6 @@ export class Objects implements Disposable {
     const isPart = answer.ContentRange?.startsWith(`bytes ${start}-`) ?? start === 0
     if (answer.Body instanceof Readable && isPart) return answer.Body
     throw named('InvalidRange', `${key} came from another place on than was asked for`)
-  }
-
-  async #checkRegion(): Promise<void> {
-    try {
-      await this.#client.config.region()
-    } catch (cause) {
-      throw new CrossdockError(
-        'internal',
-        `it is not said in which region ${nameOf(this.place)} lies; set region in store.blobs or AWS_REGION`,
-        { cause, reason: 's3-region' },
-      )
-    }
   }
 
   /** `undefined` where there is no such object. */

@@ -1,7 +1,7 @@
 /** Loads Amazon's client, which is there only for those whose store lies on S3, and opens it for one bucket. */
 import type { S3Client } from '@aws-sdk/client-s3'
 import { CrossdockError } from '../../errors.ts'
-import type { S3Limits, S3Place } from './place.ts'
+import { nameOf, type S3Limits, type S3Place } from './place.ts'
 
 export type Sdk = typeof import('@aws-sdk/client-s3')
 
@@ -57,4 +57,17 @@ export function createClient(sdk: Sdk, place: S3Place, limits: S3Limits): S3Clie
       httpsAgent: agent,
     },
   })
+}
+
+/** Throws where neither the configuration nor the environment says it. */
+export async function checkRegion({ config }: S3Client, place: S3Place): Promise<void> {
+  try {
+    await config.region()
+  } catch (cause) {
+    throw new CrossdockError(
+      'internal',
+      `it is not said in which region ${nameOf(place)} lies; set region in store.blobs or AWS_REGION`,
+      { cause, reason: 's3-region' },
+    )
+  }
 }
