@@ -40,11 +40,13 @@ export interface FailureDetails {
   readonly retryAfter?: number
   /** The digest of what it complains about, for whoever tells its own blobs from others'. */
   readonly subject?: string | undefined
+  /** What clients are told, where the message has addresses and advice for whoever runs the server. */
+  readonly told?: string
   /** Methods that there are, for 405; `GET, HEAD` unless it says otherwise. */
   readonly allow?: string
 }
 
-/** A failure a client may be told about; the message says what failed, on what, and what to do. */
+/** A failure a client may be told about, by `told`; the message says what failed, on what, and what to do. */
 export class CrossdockError extends Error {
   override readonly name = 'CrossdockError'
   readonly kind: FailureKind
@@ -52,6 +54,8 @@ export class CrossdockError extends Error {
   readonly retryAfter: number | undefined
   readonly subject: string | undefined
   readonly allow: string | undefined
+  /** The message, unless that is not for clients. */
+  readonly told: string
 
   constructor(kind: FailureKind, message: string, details: FailureDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -60,6 +64,7 @@ export class CrossdockError extends Error {
     this.retryAfter = details.retryAfter
     this.subject = details.subject
     this.allow = details.allow
+    this.told = details.told ?? message
   }
 
   get status(): number {

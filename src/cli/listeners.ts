@@ -77,7 +77,7 @@ export async function openListeners(
           addHealth(routes, seen, health)
           addMetrics(routes, seen, () => whole.metricsText())
         },
-        rules,
+        { ...rules, isForOperators: true },
       )
       listeners.push(
         await listenOn(admin, { ...config.admin, isAdmin: true }, limits, events, '--admin'),

@@ -79,11 +79,12 @@ export class Wishes {
     this.#isOver = true
   }
 
-  /** The original in place of what was wished. */
+  /** The original in place of what was wished; `message` is for the log, and for the client unless the error has other words for it. */
   instead(sought: Sought, reason: string, message: string, error?: unknown): ManifestAnswer {
     const { repository, tag, wanted, plain } = sought
     const { name: profile } = wanted.profile
-    const warning = `${fullName(repository)}:${tag} comes as the original, not as ${profile}: ${message}`
+    const told = error instanceof CrossdockError ? error.told : message
+    const warning = `${fullName(repository)}:${tag} comes as the original, not as ${profile}: ${told}`
     if (this.#isOver) return original(plain, reason, [warning])
     const key = `${keyOf(sought)} ${reason}`
     const isNews = !this.#told.has(key)
@@ -146,9 +147,7 @@ function refusal({ repository, tag, wanted }: Sought, error: unknown): unknown {
   if (saysItself) return error
   const name = `${fullName(repository)}:${tag}`
   const [kind, message] =
-    error instanceof CrossdockError
-      ? [error.kind, error.message]
-      : (['internal', UNFORESEEN] as const)
+    error instanceof CrossdockError ? [error.kind, error.told] : (['internal', UNFORESEEN] as const)
   const isOfSource = error instanceof CrossdockError && OF_SOURCE.has(error.reason)
   const advice = isOfSource
     ? `it cannot be pulled unconverted either, so ask whoever keeps ${repository.upstream}`

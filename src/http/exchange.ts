@@ -39,6 +39,7 @@ export class Exchange implements Waiter {
   readonly #outgoing: ServerResponse
   readonly #clientIdleMs: number
   readonly #held: HeldBodies
+  readonly #isForOperators: boolean
   #client: string | undefined
   #place: Shares | undefined
   /** For log and metrics. */
@@ -69,7 +70,9 @@ export class Exchange implements Waiter {
     outgoing: ServerResponse,
     { clientIdleMs, addressOf }: ClientRules,
     held: HeldBodies,
+    isForOperators = false,
   ) {
+    this.#isForOperators = isForOperators
     this.id = id
     this.#held = held
     this.#clientIdleMs = clientIdleMs
@@ -241,7 +244,7 @@ export class Exchange implements Waiter {
       return
     }
     const failure = error instanceof CrossdockError ? error : undefined
-    this.refusal = refusalText(failure)
+    this.refusal = refusalText(failure, this.#isForOperators)
     this.reason = failure?.reason ?? failure?.kind ?? 'internal'
     if (failure === undefined || failure.status >= 500) this.error = error
     this.send(

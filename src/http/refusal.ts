@@ -4,9 +4,10 @@ import { cut, printableJson } from '../lib/printable.ts'
 
 const MAX_TEXT = 2048
 
-/** For the client and the log; an error of ours that nobody foresaw says nothing more. */
-export function refusalText(failure: CrossdockError | undefined): string {
-  return cut(failure?.message ?? 'something failed inside crossdock; see its log', MAX_TEXT)
+/** For the client and the log; an error of ours that nobody foresaw says nothing more. Operators are told the whole. */
+export function refusalText(failure: CrossdockError | undefined, isForOperators: boolean): string {
+  const text = isForOperators ? failure?.message : failure?.told
+  return cut(text ?? 'something failed inside crossdock; see its log', MAX_TEXT)
 }
 
 export function refusalBody(code: string, text: string, id: string, reason?: string): string {

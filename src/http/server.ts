@@ -72,6 +72,8 @@ export interface DoorRules {
   readonly requests: Shares
   /** What has not ended. */
   readonly open: Set<Exchange>
+  /** Whoever asks runs the server, and is told errors with addresses and advice. */
+  readonly isForOperators?: boolean
 }
 
 const CHECK_MS = 1_000
@@ -88,7 +90,8 @@ export function createApp(
 ): Door {
   const app = new Hono<Env>()
   const begin = ({ incoming, outgoing }: Ask): Exchange => {
-    const exchange = new Exchange(randomUUID(), incoming, outgoing, rules.limits, rules.held)
+    const { limits, held, isForOperators } = rules
+    const exchange = new Exchange(randomUUID(), incoming, outgoing, limits, held, isForOperators)
     const began = performance.now()
     rules.open.add(exchange)
     outgoing.once('close', () => {

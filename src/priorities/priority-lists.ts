@@ -125,7 +125,7 @@ export class PriorityLists {
     cause: unknown,
   ): Promise<ListAnswer> {
     const last = await this.#lastUsed(ask)
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = toldOf(cause)
     if (configured !== undefined && last?.list === undefined) {
       throw cannotBeHad(configured, ask, 'upstreamFailed', cause)
     }
@@ -249,7 +249,7 @@ export class PriorityLists {
         if (error.kind === 'denied') return NOTHING
         return {
           list: undefined,
-          warnings: [`the priority list ${key} is not used: ${error.message}`],
+          warnings: [`the priority list ${key} is not used: ${error.told}`],
         }
       }
     })
@@ -319,10 +319,16 @@ function cannotBeHad(
   kind: 'badManifest' | 'upstreamFailed',
   cause: unknown,
 ): CrossdockError {
-  const why = cause instanceof Error ? cause.message : String(cause)
+  const why = toldOf(cause)
   return new CrossdockError(
     kind,
     `priority list ${configured}, configured for ${fullName(repository)} in profile ${profile.name}, cannot be had: ${why}`,
     { cause, reason: 'record' },
   )
+}
+
+/** For clients. */
+function toldOf(cause: unknown): string {
+  if (cause instanceof CrossdockError) return cause.told
+  return cause instanceof Error ? cause.message : String(cause)
 }

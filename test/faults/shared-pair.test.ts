@@ -58,7 +58,7 @@ describe.skipIf(!hasPostgres || !hasS3)('a server on PostgreSQL and S3', () => {
       const refused = await ask(`${proxy.base}/pair/cold/manifests/1-zstd`)
       expect(refused.status).toBe(503)
       expect(refused.headers['retry-after']).toBe('5')
-      expect(refused.bytes.toString()).toContain('PostgreSQL does not answer')
+      expect(refused.bytes.toString()).toContain('the catalog (PostgreSQL) cannot be used now')
     } finally {
       await postgres.start()
     }

@@ -1,6 +1,7 @@
 /** What PostgreSQL and its driver fail with, in words that say what to do. Codes: PostgreSQL's documentation, appendix A. */
-import { CrossdockError, type FailureKind } from '../../errors.ts'
+import { CrossdockError, type FailureDetails, type FailureKind } from '../../errors.ts'
 import { tlsTroubleOf } from '../../lib/tls-failures.ts'
+import { toldOfStore } from '../for-clients.ts'
 
 interface Advice {
   readonly kind: FailureKind
@@ -34,6 +35,9 @@ export const TOO_NEW = 'postgres-schema-too-new'
 export const NOT_OURS = 'postgres-not-ours'
 /** It was made anew, or the address leads elsewhere, while this process had another one open. */
 export const OTHER_CATALOG = 'postgres-other-catalog'
+
+/** What clients call it. */
+const CATALOG = 'the catalog (PostgreSQL)'
 
 const UNREACHABLE: Advice = {
   kind: 'overloaded',
@@ -218,13 +222,15 @@ export function postgresFailure(address: string, cause: unknown): CrossdockError
   const said = cause instanceof Error ? cause.message : String(cause)
   if (known === undefined) {
     const message = `cannot use the catalog on PostgreSQL at ${address}: ${said}; look at the server's log`
-    return new CrossdockError('internal', message, { cause, reason: 'postgres-failed' })
+    return new CrossdockError('internal', message, {
+      ...{ cause, reason: 'postgres-failed', told: toldOfStore(CATALOG, 'internal') },
+    })
   }
-  const { kind, what, advice, reason } = known
+  const { what, advice } = known
   return new CrossdockError(
-    kind,
+    known.kind,
     `cannot use the catalog on PostgreSQL at ${address}: ${what} (${said}); ${advice}`,
-    { cause, reason, ...(kind === 'overloaded' && { retryAfter: 5 }) },
+    { cause, ...detailsOf(known) },
   )
 }
 
@@ -237,7 +243,10 @@ export function otherCatalogFailure(address: string): CrossdockError {
   return new CrossdockError(
     'overloaded',
     `the catalog at ${address} is another one than this server was started with; restart the servers`,
-    { reason: OTHER_CATALOG, retryAfter: 5 },
+    {
+      ...{ reason: OTHER_CATALOG, retryAfter: 5 },
+      told: toldOfStore(CATALOG, 'overloaded'),
+    },
   )
 }
 
@@ -251,21 +260,21 @@ export function rightsFailure(address: string): CrossdockError {
   return failureOf(address, RIGHTS)
 }
 
-function failureOf(address: string, { kind, what, advice, reason }: Advice): CrossdockError {
-  const message = `cannot use the catalog on PostgreSQL at ${address}: ${what}; ${advice}`
-  return new CrossdockError(kind, message, {
-    reason,
-    ...(kind === 'overloaded' && { retryAfter: 5 }),
-  })
+function failureOf(address: string, known: Advice): CrossdockError {
+  const message = `cannot use the catalog on PostgreSQL at ${address}: ${known.what}; ${known.advice}`
+  return new CrossdockError(known.kind, message, detailsOf(known))
+}
+
+function detailsOf({ kind, reason }: Advice): FailureDetails {
+  const told = toldOfStore(CATALOG, kind)
+  return { reason, told, ...(kind === 'overloaded' && { retryAfter: 5 }) }
 }
 
 export function refusal(address: string, what: string, reason: string): CrossdockError {
   return new CrossdockError(
     'internal',
     `cannot use the catalog on PostgreSQL at ${address}: ${what}`,
-    {
-      reason,
-    },
+    { reason, told: toldOfStore(CATALOG, 'internal') },
   )
 }
 

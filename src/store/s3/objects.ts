@@ -287,8 +287,8 @@ export class Objects implements Disposable {
     })
     const answer = await this.#find(`read ${key}`, (signal) => this.#client.send(command, signal))
     if (answer === undefined) {
-      const where = `${key} is not in ${nameOf(this.place)}`
-      throw new CrossdockError('blobUnknown', `${where}; pull it through its repository`)
+      const what = `${key} is not in the store; pull it through its repository`
+      throw new CrossdockError('blobUnknown', what)
     }
     const isPart = answer.ContentRange?.startsWith(`bytes ${start}-`) ?? start === 0
     if (answer.Body instanceof Readable && isPart) return answer.Body

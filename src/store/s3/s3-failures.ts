@@ -2,6 +2,7 @@
 import { CrossdockError, type FailureKind } from '../../errors.ts'
 import { tlsTroubleOf } from '../../lib/tls-failures.ts'
 import type { Digest } from '../../oci/digest.ts'
+import { toldOfStore } from '../for-clients.ts'
 import { nameOf, type S3Place } from './place.ts'
 
 interface Advice {
@@ -10,6 +11,9 @@ interface Advice {
   readonly what: string
   readonly advice: string
 }
+
+/** What clients call it. */
+const BLOBS = 'the store of blobs (S3)'
 
 /** What a client is told to wait, seconds. */
 const RETRY_SECONDS = 5
@@ -124,10 +128,13 @@ export function s3Failure(doing: string, place: S3Place, cause: unknown): Crossd
   if (known === undefined) {
     const text = cause instanceof Error ? cause.message : String(cause)
     const message = `cannot ${doing} in ${at}: ${text}; check store.blobs and what serves it`
-    return new CrossdockError('internal', message, { cause, reason: 's3-failed' })
+    return new CrossdockError('internal', message, {
+      ...{ cause, reason: 's3-failed', told: toldOfStore(BLOBS, 'internal') },
+    })
   }
   const { kind, reason, what, advice } = known
-  const details = kind === 'overloaded' ? { retryAfter: RETRY_SECONDS } : {}
+  const told = toldOfStore(BLOBS, kind)
+  const details = { told, ...(kind === 'overloaded' && { retryAfter: RETRY_SECONDS }) }
   const message = `cannot ${doing} in ${at}: ${what}; ${advice}`
   return new CrossdockError(kind, message, { cause, reason, ...details })
 }

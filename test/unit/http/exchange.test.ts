@@ -8,7 +8,10 @@ import { HeldBodies } from '../../../src/http/held-bodies.ts'
 import { hostileText, OBEYED } from '../../helpers/hostile-texts.ts'
 
 /** What an exchange puts on the wire. */
-function answered(act: (exchange: Exchange) => void): { head: string; body: string } {
+function answered(
+  act: (exchange: Exchange) => void,
+  isForOperators = false,
+): { head: string; body: string } {
   const sent: Buffer[] = []
   const socket = new Socket()
   socket.write = (chunk: string | Uint8Array, encoding?: unknown) => {
@@ -21,7 +24,7 @@ function answered(act: (exchange: Exchange) => void): { head: string; body: stri
   const outgoing = new ServerResponse(incoming)
   outgoing.assignSocket(socket)
   const rules = { clientIdleMs: 1000, addressOf: () => undefined }
-  act(new Exchange('id', incoming, outgoing, rules, new HeldBodies()))
+  act(new Exchange('id', incoming, outgoing, rules, new HeldBodies(), isForOperators))
   const wire = Buffer.concat(sent)
   const end = wire.indexOf('\r\n\r\n')
   return { head: wire.toString('latin1', 0, end), body: wire.toString('utf8', end + 4) }
@@ -50,6 +53,23 @@ describe('an answer', () => {
     })
 
     expect(head.length).toBeLessThan(16_384)
+  })
+
+  it.each([
+    ['client gets the words that are for clients', false, 'the catalog is away'],
+    ['operator gets all words', true, 'db.internal:5432 is away; see store.catalog'],
+  ])('that is an error: a %s, and so does the log', (_, isForOperators, words) => {
+    const message = 'db.internal:5432 is away; see store.catalog'
+    const error = new CrossdockError('overloaded', message, { told: 'the catalog is away' })
+    let refused: Exchange | undefined
+    const { body } = answered((exchange) => {
+      refused = exchange
+      exchange.fail(error)
+    }, isForOperators)
+
+    expect(JSON.parse(body).errors[0].message).toBe(`${words} (request id)`)
+    expect(refused?.refusal).toBe(words)
+    expect(refused?.error).toBe(error)
   })
 
   it('quotes what it warns of', () => {

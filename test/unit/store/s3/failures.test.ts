@@ -49,6 +49,9 @@ describe('a failure of S3', () => {
     expect(error).toMatchObject({ kind, reason, cause })
     expect(error.message).toContain('cannot read blob x in s3://images/a/b: ')
     expect(error.message).toContain(text)
+    expect(error.told).toMatch(/^the store of blobs \(S3\) (?:cannot be used|has no room left)/)
+    expect(error.told).not.toMatch(/images|store\.blobs|said/)
+    expect(error.told.length).toBeLessThan(120)
     expect(isPassingFailure(cause)).toBe(kind === 'overloaded')
   })
 
