@@ -1,6 +1,5 @@
 /** What the dashboard shows live, in parts that change at a pace of their own, as plain data. */
 import type { Config } from '../config/schema.ts'
-import { within } from '../lib/within.ts'
 import type { Catalog } from '../ports/catalog.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Outages } from '../ports/outages.ts'
@@ -8,6 +7,7 @@ import { SCRUB } from '../upkeep/chores.ts'
 import type { MeteredBlobs } from '../upkeep/metered-blobs.ts'
 import type { Activity } from './activity.ts'
 import { type ExampleDeps, exampleImage } from './example-image.ts'
+import { Remembered } from './remembered.ts'
 import type { Tasks } from './tasks.ts'
 import { describeWork, type WorkDeps } from './work.ts'
 
@@ -44,18 +44,25 @@ const SCRUB_LOOK_MS = 30_000
 /** How often an image is looked for that could be tried, ms. */
 const EXAMPLE_LOOK_MS = 15_000
 
-/** How long the catalog may take: what it does not say in time is left out, and the rest is told, ms. */
-const CATALOG_MS = 1_000
-
 export class AdminState {
   readonly #deps: StateDeps
   readonly #startedAt: number
-  #lastScrub: { readonly readAt: number; readonly at: number | null } | undefined
-  #example: { readonly readAt: number; readonly image: string | null } | undefined
+  readonly #lastScrub: Remembered<number | null>
+  readonly #example: Remembered<string | null>
 
   constructor(deps: StateDeps) {
     this.#deps = deps
     this.#startedAt = deps.startedAt ?? deps.clock.now()
+    const { clock, catalog, outages } = deps
+    const mayAsk = () => !outages.list().some(({ part }) => part === 'catalog')
+    this.#lastScrub = new Remembered({
+      ...{ clock, mayAsk, freshMs: SCRUB_LOOK_MS },
+      ask: async () => (await catalog.retention.lastDone(SCRUB)) ?? null,
+    })
+    this.#example = new Remembered({
+      ...{ clock, mayAsk, freshMs: EXAMPLE_LOOK_MS },
+      ask: async () => (await exampleImage(deps)) ?? null,
+    })
   }
 
   /** Each key is a part that changes by itself. */
@@ -121,32 +128,13 @@ export class AdminState {
   }
 
   async #exampleImage(): Promise<string | null> {
-    const now = this.#deps.clock.monotonic()
-    const known = this.#example
-    if (known !== undefined && now - known.readAt < EXAMPLE_LOOK_MS) return known.image
-    const found = await this.#asked(async () => ({
-      image: (await exampleImage(this.#deps)) ?? null,
-    }))
-    if (found !== undefined) this.#example = { readAt: now, ...found }
-    return this.#example?.image ?? null
+    return (await this.#example.read()) ?? this.#example.last ?? null
   }
 
   /** `lastAt` is `null` when there was no scrub yet, and is left out while the catalog does not say it. */
   async #scrubbedAt(): Promise<{ readonly lastAt?: number | null }> {
-    const { clock, catalog } = this.#deps
-    const now = clock.monotonic()
-    if (this.#lastScrub === undefined || now - this.#lastScrub.readAt > SCRUB_LOOK_MS) {
-      const ask = async () => ({ at: (await catalog.retention.lastDone(SCRUB)) ?? null })
-      const found = await this.#asked(ask)
-      this.#lastScrub = found && { readAt: now, ...found }
-    }
-    return this.#lastScrub === undefined ? {} : { lastAt: this.#lastScrub.at }
-  }
-
-  /** What the catalog says; `undefined` while it is away, in repair, or slow. */
-  async #asked<T>(ask: () => Promise<T>): Promise<T | undefined> {
-    if (this.#deps.outages.list().some(({ part }) => part === 'catalog')) return undefined
-    return await within(ask(), CATALOG_MS).catch(() => undefined)
+    const lastAt = await this.#lastScrub.read()
+    return lastAt === undefined ? {} : { lastAt }
   }
 }
 

@@ -80,3 +80,32 @@ test('tells when the last scrub was, or that there was none', async () => {
   expect(after.store.scrub).toMatchObject({ lastAt: 5 })
   expect(never.store.scrub).toMatchObject({ lastAt: null })
 })
+
+test('asks a slow catalog one thing at a time, however many look on, and takes what comes late', async () => {
+  const answer = Promise.withResolvers<number>()
+  let asked = 0
+  const { state } = stateWith([], () => {
+    asked += 1
+    return answer.promise
+  })
+  await Promise.all(Array.from({ length: 10 }, () => state.read()))
+  const began = performance.now()
+  for (let i = 0; i < 10; i += 1) await state.read()
+
+  expect(asked).toBe(1)
+  expect(performance.now() - began).toBeLessThan(500)
+  answer.resolve(5)
+  await answer.promise
+  expect((await state.read()).store.scrub).toMatchObject({ lastAt: 5 })
+  expect(asked).toBe(1)
+})
+
+test('does not ask a catalog again at once that has just failed', async () => {
+  const { state, asked } = stateWith([], async () => {
+    throw new CrossdockError('overloaded', 'it does not answer')
+  })
+  for (let i = 0; i < 10; i += 1) await state.read()
+
+  // When the last scrub was, and an image that could be tried.
+  expect(asked.catalog).toBe(2)
+})
