@@ -112,7 +112,19 @@ function show(value: unknown, node: SchemaNode | undefined): string {
   if (value === null) return 'nothing'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   if (typeof value === 'object') return 'a map'
-  return JSON.stringify(typeof value === 'string' ? withoutSecrets(value).slice(0, 80) : value)
+  return JSON.stringify(typeof value === 'string' ? shortened(withoutSecrets(value)) : value)
+}
+
+/** Of a value that is shown; characters. */
+const MOST_SHOWN = 80
+const HIDDEN = '(hidden)'
+
+/** Never within what stands for a secret. */
+function shortened(text: string): string {
+  if (text.length <= MOST_SHOWN) return text
+  const over = text.lastIndexOf(HIDDEN, MOST_SHOWN - 1)
+  const end = over === -1 ? MOST_SHOWN : Math.max(MOST_SHOWN, over + HIDDEN.length)
+  return end >= text.length ? text : `${text.slice(0, end)}...`
 }
 
 /** What stands between `//` and `@` in a URL, or in one within it, may be a password, and so may most of its parameters' values. */

@@ -1,4 +1,5 @@
 /** Where blobs lie, as a text of the configuration: `disk` or `s3://...`. */
+import { suggestion } from './problem.ts'
 
 export type BlobsPlace =
   | { readonly kind: 'disk' }
@@ -71,7 +72,9 @@ function parseParameters(
 ): Misplaced | { endpoint?: string; region?: string; forcePathStyle?: boolean } {
   const unknown = [...query.keys()].find((key) => !PARAMETERS.includes(key))
   if (unknown !== undefined) {
-    return { problem: `knows no ${unknown}; it may have ${PARAMETERS.join(', ')}` }
+    return {
+      problem: `knows no ${unknown}${suggestion(unknown, PARAMETERS)}; it may have ${PARAMETERS.join(', ')}`,
+    }
   }
   const endpoint = query.get('endpoint')
   const region = query.get('region')

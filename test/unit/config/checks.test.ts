@@ -65,7 +65,10 @@ describe('where the store lies', () => {
     [{ blobs: 's3://bucket?endpoint=http%3A%2F%2Fkey%40s3' }, 'must not hold credentials'],
     [{ blobs: 's3://bucket/a b' }, 'letters, digits'],
     [{ blobs: 's3://bucket/../x//y' }, 'letters, digits'],
-    [{ blobs: 's3://bucket?endpont=http://x' }, 'knows no endpont; it may have endpoint, region'],
+    [
+      { blobs: 's3://bucket?endpont=http://x' },
+      'knows no endpont, did you mean endpoint?; it may have endpoint, region',
+    ],
     [{ blobs: 's3://bucket?endpoint=here:9000' }, 'http:// or https:// URL as endpoint'],
     [{ blobs: 's3://bucket?forcePathStyle=yes' }, 'true or false as forcePathStyle'],
   ])('cannot be %j', async (store, text) => {
@@ -146,6 +149,19 @@ describe('where the store lies', () => {
       '?z=(hidden)&secret=(hidden)"',
     ],
     [{ blobs: 's3://bucket?region=EU&z=hunter5' }, 'knows no z;', '?region=EU&z=(hidden)"'],
+    [
+      {
+        blobs:
+          's3://bucket?endpoint=http://127.0.0.1:9000&region=eu-central-1&forcePathStyl=hunter5',
+      },
+      'knows no forcePathStyl, did you mean forcePathStyle?; it may have',
+      '&forcePathStyl=(hidden)"',
+    ],
+    [
+      { blobs: `s3://bucket?z=1&region=${'a'.repeat(43)}&y=hunter5&x=hunter5` },
+      'knows no z;',
+      '&y=(hidden)..."',
+    ],
     [
       { catalog: 'postgres://db/x?password=p%40hunter5&sslmode=on', blobs: S3 },
       'as sslmode',
