@@ -121,6 +121,9 @@ describe.skipIf(!hasPostgres || !hasS3)('a server on PostgreSQL and S3', () => {
       expect(more).toEqual([])
       expect(away).toMatchObject({ event: 'store_away', level: 'error', part: 'blobs' })
       expect(away?.msg).toContain('store.localCache')
+      for (const path of ['/api/images', '/api/image?image=outage/warm:1', '/api/store']) {
+        expect((await ask(`${proxy.crossdock.adminUrl}${path}`)).status).toBe(503)
+      }
     } finally {
       wire.fault = () => undefined
     }
@@ -152,7 +155,7 @@ describe.skipIf(!hasPostgres || !hasS3)('a server on PostgreSQL and S3', () => {
     }
     await pull(proxy.base, 'outage/new', '1')
     await expect.poll(() => ofStore().length, { timeout: 30_000 }).toBe(said + 2)
-    expect(ofStore().at(-1)?.seconds).toBeGreaterThan(0)
+    expect(ofStore().at(-1)).toMatchObject({ event: 'store_back', part: 'blobs' })
     expect(await reachable('blobs')).toBe(1)
   })
 
