@@ -6,7 +6,7 @@ import { within } from '../../lib/within.ts'
 import type { ByteRange } from '../../ports/blobs.ts'
 import type { Use } from '../doubts.ts'
 import type { Reach } from '../reach.ts'
-import { nameOf, type S3Limits, type S3Place } from './place.ts'
+import type { S3Limits, S3Place } from './place.ts'
 import { type Removal, remove } from './removal.ts'
 import {
   Asking,
