@@ -43,7 +43,7 @@ export function createMetrics(registry: Registry) {
     }),
     conversions: new Counter({
       name: 'crossdock_conversions_total',
-      help: 'Images converted, by profile and result',
+      help: 'Images converted for pullers of this server, by profile and result; one that several servers of a store wait for counts at each',
       labelNames: ['profile', 'result'],
       registers,
     }),
@@ -55,7 +55,7 @@ export function createMetrics(registry: Registry) {
     }),
     conversionSeconds: new Histogram({
       name: 'crossdock_conversion_seconds',
-      help: 'Seconds that the conversion of an image took',
+      help: 'Seconds that the conversion of an image took, or that this server waited for another one of its store',
       labelNames: ['profile'],
       buckets: seconds,
       registers,
