@@ -13,7 +13,7 @@ interface Away {
 
 interface Back extends Pick<Away, 'part' | 'where' | 'since'> {
   readonly seconds: number
-  /** For how long nothing has failed, where what had failed was not tried again. */
+  /** For how long nothing has failed, where what had failed was not seen to work since. */
   readonly untriedSeconds: number | undefined
 }
 
@@ -48,7 +48,7 @@ export function tellStoreBack(
   const how =
     untriedSeconds === undefined
       ? `answers again, after ${length} s`
-      : `answers, and nothing has failed there for ${rounded(untriedSeconds)} s, in which nobody tried again what had failed`
+      : `answers, and nothing has failed there for ${rounded(untriedSeconds)} s; what had failed was not seen to work since`
   log.warn({ ...fields, seconds: length }, `${what} ${how}`)
 }
 

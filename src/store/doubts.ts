@@ -7,9 +7,12 @@ export type Use = 'looks' | 'reads' | 'writes'
 /** How long nothing may fail after something of the same kind has worked, ms: in a storm some questions are answered. */
 const SETTLED_MS = 5_000
 
-/** The same where nothing of the kind was tried again, ms; it doubles, up to so often, each time that it was believed too early. */
-const QUIET_MS = 15_000
-const MOST_DOUBLINGS = 6
+/**
+ * The same where nothing of the kind has worked since, ms: longer than a small request may take with all its tries, so that none is under
+ * way. It doubles, up to so often, each time that it was believed too early.
+ */
+const QUIET_MS = 35_000
+const MOST_DOUBLINGS = 5
 
 interface Doubt {
   /** The last time, monotonic ms. */
@@ -19,9 +22,9 @@ interface Doubt {
 }
 
 export interface Settled {
-  /** Since when nothing is wrong, monotonic ms. */
+  /** When it was over, as far as anybody knows, monotonic ms. */
   readonly at: number
-  /** For how long nothing has failed, where what had failed was not tried again, ms. */
+  /** For how long nothing has failed, where what had failed was not seen to work since, ms. */
   readonly untriedMs: number | undefined
 }
 
@@ -63,10 +66,12 @@ export class Doubts {
     const untried = doubts.flatMap(([use, { answeredAt }]) =>
       answeredAt === undefined ? [use] : [],
     )
-    const at = Math.max(...doubts.map(([, { failedAt, answeredAt }]) => answeredAt ?? failedAt))
+    const last = Math.max(...doubts.map(([, { failedAt, answeredAt }]) => answeredAt ?? failedAt))
     for (const use of untried) this.#unproven.set(use, (this.#unproven.get(use) ?? 0) + 1)
     this.#open.clear()
-    return { at, untriedMs: untried.length === 0 ? undefined : now - at }
+    return untried.length === 0
+      ? { at: last, untriedMs: undefined }
+      : { at: now, untriedMs: now - last }
   }
 
   clear(): void {

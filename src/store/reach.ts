@@ -13,7 +13,7 @@ export interface ReachEvents {
 
 export interface EndedOutage extends Pick<Outage, 'part' | 'where' | 'since'> {
   readonly seconds: number
-  /** For how long nothing has failed, where what had failed was not tried again. */
+  /** For how long nothing has failed, where what had failed was not seen to work since. */
   readonly untriedSeconds: number | undefined
 }
 
