@@ -18,7 +18,7 @@ import type {
 } from '../ports/blobs.ts'
 import { codeOf, isMissing, storeFailure } from './failures.ts'
 import type { FileReader } from './file-bytes.ts'
-import { type Layout, makeFolder, publish, syncFolder } from './layout.ts'
+import { type Layout, makeFolder, publish, READ_FLAGS, syncFolder } from './layout.ts'
 import { rangeInvalid } from './ranges.ts'
 import type { BlobHome, Spool } from './spool.ts'
 
@@ -26,7 +26,7 @@ import type { BlobHome, Spool } from './spool.ts'
 const REMEMBERED = 500_000
 
 /** Neither follows a link nor waits for a pipe's writer. */
-const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+const OPEN_FLAGS = READ_FLAGS | constants.O_NOFOLLOW
 
 export class FsBlobs implements BlobStore, BlobHome {
   readonly needsSync = true
@@ -210,7 +210,7 @@ export class FsBlobs implements BlobStore, BlobHome {
   /** Moves rotten bytes out of sight, unless somebody has put good ones in their place meanwhile. */
   async #quarantine(digest: Digest, identity: string): Promise<void> {
     const path = this.#layout.blob(digest)
-    const handle = await open(path, 'r').catch(() => undefined)
+    const handle = await open(path, OPEN_FLAGS).catch(() => undefined)
     if (handle === undefined) return
     try {
       if ((await identify(handle)).identity !== identity) return

@@ -11,7 +11,7 @@ import type { Pin } from '../ports/pins.ts'
 import { isRecordedLayer, layerOf, recordedLayer } from '../recorded.ts'
 import { isMissing, storeFailure } from './failures.ts'
 import { readFanOut } from './fan-out.ts'
-import { FILE_MODE, type Layout, makeFolder, syncFolder } from './layout.ts'
+import { FILE_MODE, type Layout, makeFolder, READ_FLAGS, syncFolder } from './layout.ts'
 import { isForgottenTag, isPinLine, isPlatformLine, isProofLine } from './sound-records.ts'
 import { parseSummedJson, summedJson } from './summed-json.ts'
 
@@ -22,7 +22,7 @@ const PINS = 'pins.jsonl'
 const RECIPES = 'recipes.jsonl'
 
 /** Appended at once, never rewritten: two processes cannot tear each other's lines. */
-const APPEND = constants.O_APPEND | constants.O_WRONLY
+const APPEND = constants.O_APPEND | constants.O_WRONLY | constants.O_NONBLOCK
 
 export class FsJournal implements Journal {
   readonly #layout: Layout
@@ -130,7 +130,7 @@ async function append(path: string, text: string): Promise<void> {
 
 /** Lines that were torn by a power cut, or that rotted, are left out. */
 async function readLines(path: string): Promise<object[]> {
-  const text = await readFile(path, 'utf8').catch((error) => {
+  const text = await readFile(path, { encoding: 'utf8', flag: READ_FLAGS }).catch((error) => {
     if (isMissing(error)) return ''
     throw storeFailure(`read ${path}`, error)
   })

@@ -101,6 +101,12 @@ async function isFolder(path: string): Promise<boolean> {
   )
 }
 
+/**
+ * How files of the store are opened to be read: a pipe in place of one would be waited for by a thread, of which there are few, for
+ * ever, and by the end of the process as well. It reads as empty this way.
+ */
+export const READ_FLAGS: number = constants.O_RDONLY | constants.O_NONBLOCK
+
 export async function syncFile(path: string): Promise<void> {
   const handle = await open(path, 'r')
   try {

@@ -5,7 +5,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Sidecar, SidecarStore } from '../ports/sidecars.ts'
 import { isMissing, storeFailure } from './failures.ts'
 import { readFanOut } from './fan-out.ts'
-import { FILE_MODE, type Layout, publish, syncFolder } from './layout.ts'
+import { FILE_MODE, type Layout, publish, READ_FLAGS, syncFolder } from './layout.ts'
 import type { FileLock } from './lock.ts'
 import { formatSidecar, parseSidecar } from './sidecar-documents.ts'
 import { readDocument } from './stored-documents.ts'
@@ -29,7 +29,10 @@ export class FsSidecars implements SidecarStore {
 
   async read(digest: Digest): Promise<Sidecar | undefined> {
     try {
-      const text = await readFile(this.#layout.sidecar(digest), 'utf8')
+      const text = await readFile(this.#layout.sidecar(digest), {
+        encoding: 'utf8',
+        flag: READ_FLAGS,
+      })
       return await parseSidecar(digest, text, (one) => readDocument(this.#layout, one))
     } catch (error) {
       if (isMissing(error)) return undefined

@@ -4,7 +4,7 @@ import { CrossdockError, type FailureKind } from '../errors.ts'
 import { collect } from '../lib/streams.ts'
 import { algorithmOf, type Digest, digestOf } from '../oci/digest.ts'
 import type { BlobStore } from '../ports/blobs.ts'
-import type { Layout } from './layout.ts'
+import { type Layout, READ_FLAGS } from './layout.ts'
 
 /** Larger ones are never recorded; a sidecar beside such bytes is not ours. */
 const MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
@@ -41,7 +41,7 @@ export async function readDocument(layout: Layout, digest: Digest): Promise<unkn
   const path = layout.blob(digest)
   try {
     if ((await stat(path)).size > MAX_DOCUMENT_BYTES) return undefined
-    const bytes = await readFile(path)
+    const bytes = await readFile(path, { flag: READ_FLAGS })
     if (digestOf(bytes, algorithmOf(digest)) !== digest) return undefined
     return JSON.parse(bytes.toString())
   } catch {
