@@ -1,7 +1,7 @@
 /** Starts the workers of one server, replaces who dies, carries what they ask each other, and ends them. */
 import { randomUUID } from 'node:crypto'
-import type { Reloaded } from '../admin/whole.ts'
 import { availableParallelism } from 'node:os'
+import type { Reloaded } from '../admin/whole.ts'
 import { conversionJobs } from '../config/conversion-jobs.ts'
 import type { Config } from '../config/schema.ts'
 import { CrossdockError } from '../errors.ts'
@@ -290,7 +290,8 @@ export class Supervisor {
         this.#slots.share()
         break
       case 'wants':
-        this.#slots.wants(number, message.slots)
+        // Some is heard of those that have ended, and would be kept for them.
+        if (this.#workers.has(number)) this.#slots.wants(number, message.slots)
         break
       case 'damaged':
         // All of them notice, and some say so when they have ended.

@@ -153,6 +153,10 @@ test('who could use more slots for conversions hears what the others leave, by t
   workers.at(1).end({ code: null, signal: 'SIGKILL' })
   await settled()
   expect(lend[0]).toHaveBeenLastCalledWith(4)
+  // What it said before may be heard after its end.
+  workers.at(1).say({ kind: 'wants', slots: 4 })
+  wants[0]?.(10)
+  expect(lend[0]).toHaveBeenLastCalledWith(4)
   expect(lend[1]).not.toHaveBeenCalled()
 })
 
